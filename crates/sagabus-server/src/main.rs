@@ -1,0 +1,3 @@
+//! The sagabus program.
+
+fn main() {}

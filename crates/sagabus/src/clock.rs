@@ -1,0 +1,183 @@
+//! Time and chance: the one door to both.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z. Written and read as RFC 3339.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The latest time that RFC 3339 can write (9999-12-30T22:00:00Z).
+    const MILLISECONDS_MAX: i64 = 253_402_207_200_000;
+
+    /// The timestamp `ms` milliseconds after the epoch, kept within what RFC 3339 can write.
+    #[must_use]
+    pub fn from_milliseconds(ms: i64) -> Self {
+        Self(ms.clamp(0, Self::MILLISECONDS_MAX))
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub fn milliseconds(self) -> i64 {
+        self.0
+    }
+
+    /// This time plus `duration`, at most the latest time that can be written.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        let ms = i64::try_from(duration.as_millis()).unwrap_or(Self::MILLISECONDS_MAX);
+        Self::from_milliseconds(self.0.saturating_add(ms))
+    }
+
+    /// The time from `earlier` to this, zero if `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
+        write!(f, "{time:.3}")
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = Error;
+
+    /// Reads RFC 3339 with any offset; digits after the millisecond are dropped.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let time: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| {
+            Error::invalid("time is not RFC 3339, such as `2026-03-01T12:00:00Z`")
+                .with_source(error)
+        })?;
+        Ok(Self::from_milliseconds(time.as_millisecond()))
+    }
+}
+
+impl serde::Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl<C> minicbor::Encode<C> for Timestamp {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        encoder: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        encoder.i64(self.0)?.ok()
+    }
+}
+
+impl<'b, C> minicbor::Decode<'b, C> for Timestamp {
+    fn decode(
+        decoder: &mut minicbor::Decoder<'b>,
+        _: &mut C,
+    ) -> Result<Self, minicbor::decode::Error> {
+        Ok(Self::from_milliseconds(decoder.i64()?))
+    }
+}
+
+/// Time and chance. Sleeping is `tokio::time::sleep`, so that a test's paused runtime drives it.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The wall clock, UTC. It may jump; only what is stored or shown uses it.
+    fn now(&self) -> Timestamp;
+
+    /// Time since some fixed point; never goes back.
+    fn elapsed(&self) -> Duration;
+
+    /// 64 random bits.
+    fn random(&self) -> u64;
+}
+
+/// The machine's clock and the operating system's random numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    fn now(&self) -> Timestamp {
+        let since_epoch = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Timestamp::default().after(since_epoch)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    fn elapsed(&self) -> Duration {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        START.get_or_init(std::time::Instant::now).elapsed()
+    }
+
+    fn random(&self) -> u64 {
+        let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+        // Version and variant take six fixed bits; fold the halves so that all 64 are random.
+        high ^ low.rotate_left(17)
+    }
+}
+
+/// A clock for tests: starts at a given time, follows tokio's (pausable) time, random numbers from a seed.
+#[derive(Debug)]
+pub struct TestClock {
+    start: Timestamp,
+    origin: tokio::time::Instant,
+    state: AtomicU64,
+}
+
+impl TestClock {
+    /// A clock that shows `start` now and draws its random numbers from `seed`. Needs a tokio runtime.
+    #[must_use]
+    pub fn new(start: Timestamp, seed: u64) -> Self {
+        Self {
+            start,
+            origin: tokio::time::Instant::now(),
+            state: AtomicU64::new(seed),
+        }
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        self.start.after(self.origin.elapsed())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    fn random(&self) -> u64 {
+        let state = self
+            .state
+            .fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+        mix(state)
+    }
+}
+
+/// SplitMix64's finalizer (Steele, Lea, Flood 2014): spreads every input bit over the output.
+#[must_use]
+pub(crate) fn mix(mut value: u64) -> u64 {
+    value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ (value >> 31)
+}

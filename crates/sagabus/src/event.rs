@@ -1,0 +1,228 @@
+//! What an event is: an envelope that the bus reads, and a payload whose bytes it keeps as received.
+
+pub mod envelope;
+mod name;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use name::{EventId, EventType};
+
+use crate::clock::{Clock, Timestamp};
+use crate::error::{Error, Result};
+
+/// Largest payload, in bytes (256 KiB): larger things are stored elsewhere and the event carries their id.
+pub const DATA_BYTES_MAX: usize = 256 * 1024;
+/// Longest `source`, `subject`, `version` or `correlationId`, in bytes.
+pub const ATTRIBUTE_BYTES_MAX: usize = 255;
+/// Most entries in `metadata`.
+pub const METADATA_ENTRIES_MAX: usize = 64;
+/// Longest key or value in `metadata`, in bytes.
+pub const METADATA_BYTES_MAX: usize = 4096;
+
+/// Something that happened: an envelope and a JSON payload.
+///
+/// Built by [`Event::new`] from a typed payload, or read from the wire by [`envelope`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Names this event for ever; a second publish of the same id within the window is the same event.
+    pub id: EventId,
+    /// What happened: dot-separated words, such as `sample.created`.
+    pub event_type: EventType,
+    /// Which service says so.
+    pub source: String,
+    /// What it is about, such as a sample's id; also the ordering key.
+    pub subject: Option<String>,
+    /// When it happened, by the producer's clock.
+    pub time: Timestamp,
+    /// Version of the payload's schema, `1.0` unless said otherwise.
+    pub version: String,
+    /// Ties all events of one piece of work together.
+    pub correlation_id: Option<String>,
+    /// The event that led to this one.
+    pub causation_id: Option<EventId>,
+    /// More words about the event; the bus hands them on and reads none.
+    pub metadata: BTreeMap<String, String>,
+    /// The payload: one JSON value, its bytes as received.
+    pub data: Bytes,
+}
+
+/// The payload of one type of event.
+pub trait Payload: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The event type on the wire, such as `sample.created`.
+    const TYPE: &'static str;
+    /// The service that publishes it.
+    const SOURCE: &'static str;
+    /// Version of the payload's schema.
+    const VERSION: &'static str = "1.0";
+
+    /// What the event is about; becomes the envelope's `subject`.
+    fn subject(&self) -> Option<String> {
+        None
+    }
+
+    /// Rules that the type alone cannot say.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field and the limit.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Event {
+    /// A new event that carries `payload`, with an id and time from `clock`.
+    ///
+    /// # Errors
+    /// `Invalid` when the payload breaks a rule of its type or a limit of the envelope.
+    pub fn new<P: Payload>(payload: &P, clock: &dyn Clock) -> Result<Self> {
+        payload.check()?;
+        let data = serde_json::to_vec(payload).map_err(|error| {
+            Error::invalid(format!(
+                "payload of `{}` cannot be written as JSON",
+                P::TYPE
+            ))
+            .with_source(error)
+        })?;
+        let mut event = Self::raw(EventType::new(P::TYPE)?, P::SOURCE, data.into(), clock);
+        P::VERSION.clone_into(&mut event.version);
+        event.subject = payload.subject();
+        event.check()?;
+        Ok(event)
+    }
+
+    /// A new event of any type; `data` must be one JSON value, which publish checks.
+    #[must_use]
+    pub fn raw(
+        event_type: EventType,
+        source: impl Into<String>,
+        data: Bytes,
+        clock: &dyn Clock,
+    ) -> Self {
+        Self {
+            id: EventId::generate(clock),
+            event_type,
+            source: source.into(),
+            subject: None,
+            time: clock.now(),
+            version: "1.0".to_owned(),
+            correlation_id: None,
+            causation_id: None,
+            metadata: BTreeMap::new(),
+            data,
+        }
+    }
+
+    /// The same event about `subject`.
+    #[must_use]
+    pub fn about(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// The same event as part of the work named `correlation_id`.
+    #[must_use]
+    pub fn correlated(mut self, correlation_id: impl Into<String>) -> Self {
+        self.correlation_id = Some(correlation_id.into());
+        self
+    }
+
+    /// The same event as a consequence of `cause`: takes over its correlation id, or its id where it has none.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &Self) -> Self {
+        self.causation_id = Some(cause.id.clone());
+        self.correlation_id = Some(
+            cause
+                .correlation_id
+                .clone()
+                .unwrap_or_else(|| cause.id.to_string()),
+        );
+        self
+    }
+
+    /// The payload as its type.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field, when the payload does not fit `P`; also when the event is of another type.
+    pub fn payload<P: Payload>(&self) -> Result<P> {
+        if self.event_type.as_str() != P::TYPE {
+            return Err(Error::invalid(format!(
+                "event type is `{}`, not `{}`",
+                self.event_type,
+                P::TYPE
+            )));
+        }
+        decode(&self.data)
+    }
+
+    /// Checks the limits of the envelope.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field and the limit.
+    pub fn check(&self) -> Result<()> {
+        within("source", self.source.len(), ATTRIBUTE_BYTES_MAX)?;
+        if self.source.is_empty() {
+            return Err(Error::invalid("`source` is empty"));
+        }
+        within("version", self.version.len(), ATTRIBUTE_BYTES_MAX)?;
+        for (field, value) in [
+            ("subject", &self.subject),
+            ("correlationId", &self.correlation_id),
+        ] {
+            if let Some(value) = value {
+                within(field, value.len(), ATTRIBUTE_BYTES_MAX)?;
+            }
+        }
+        if self.metadata.len() > METADATA_ENTRIES_MAX {
+            return Err(Error::invalid(format!(
+                "`metadata` has {} entries, more than {METADATA_ENTRIES_MAX}",
+                self.metadata.len()
+            )));
+        }
+        for (key, value) in &self.metadata {
+            within("metadata", key.len().max(value.len()), METADATA_BYTES_MAX)?;
+        }
+        within("data", self.data.len(), DATA_BYTES_MAX)
+    }
+}
+
+/// Reads a payload, checks its own rules, and names the field that does not fit.
+///
+/// # Errors
+/// `Invalid`, naming the field.
+pub(crate) fn decode<P: Payload>(data: &[u8]) -> Result<P> {
+    let mut reader = serde_json::Deserializer::from_slice(data);
+    let payload: P = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." {
+            "data".to_owned()
+        } else {
+            format!("data.{path}")
+        };
+        Error::invalid(format!(
+            "payload of `{}` does not fit its type at `{field}`: {}",
+            P::TYPE,
+            error.inner()
+        ))
+    })?;
+    reader
+        .end()
+        .map_err(|error| Error::invalid("`data` is more than one JSON value").with_source(error))?;
+    payload.check()?;
+    Ok(payload)
+}
+
+fn within(field: &str, bytes: usize, bytes_max: usize) -> Result<()> {
+    if bytes > bytes_max {
+        return Err(Error::invalid(format!(
+            "`{field}` has {bytes} bytes, more than {bytes_max}"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! The two forms of an event on the wire: this project's own envelope, and CloudEvents 1.0 (structured JSON).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Event, EventId, EventType};
+use crate::clock::{Clock, Timestamp};
+use crate::error::{Error, Result};
+
+/// The envelope: `id, type, timestamp, version, source, subject, correlationId, causationId, metadata, data`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    event_type: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<Timestamp>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    version: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    subject: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    causation_id: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+/// CloudEvents 1.0.2, JSON event format, with the `correlationid`, `causationid` and `schemaversion` extensions.
+#[derive(Serialize, Deserialize)]
+struct CloudEvent<'a> {
+    #[serde(borrow)]
+    specversion: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    event_type: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Timestamp>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    subject: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    datacontenttype: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    schemaversion: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    correlationid: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    causationid: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(flatten)]
+    extensions: BTreeMap<String, serde_json::Value>,
+}
+
+/// Reads either form: a `specversion` makes it a CloudEvent. Id and time are filled in from `clock` where the
+/// envelope leaves them out; CloudEvents must bring an id.
+///
+/// # Errors
+/// `Invalid`, naming the field.
+pub fn from_json(bytes: &[u8], clock: &dyn Clock) -> Result<Event> {
+    #[derive(Deserialize)]
+    struct Probe<'a> {
+        #[serde(borrow)]
+        specversion: Option<&'a RawValue>,
+    }
+    let probe: Probe<'_> = parse(bytes)?;
+    let event = if probe.specversion.is_some() {
+        from_cloud_event(parse(bytes)?, clock)?
+    } else {
+        from_envelope(parse(bytes)?, clock)?
+    };
+    event.check()?;
+    Ok(event)
+}
+
+/// Writes the envelope form.
+///
+/// # Errors
+/// `Invalid` when the payload is not JSON.
+pub fn to_json(event: &Event) -> Result<Vec<u8>> {
+    let envelope = Envelope {
+        id: Some(event.id.as_str().into()),
+        event_type: event.event_type.as_str().into(),
+        timestamp: Some(event.time),
+        version: Some(event.version.as_str().into()),
+        source: event.source.as_str().into(),
+        subject: event.subject.as_deref().map(Cow::from),
+        correlation_id: event.correlation_id.as_deref().map(Cow::from),
+        causation_id: event.causation_id.as_ref().map(|id| id.as_str().into()),
+        metadata: event.metadata.clone(),
+        data: raw(&event.data)?,
+    };
+    serde_json::to_vec(&envelope)
+        .map_err(|error| Error::invalid("event cannot be written as JSON").with_source(error))
+}
+
+/// Writes the CloudEvents 1.0 structured form.
+///
+/// # Errors
+/// `Invalid` when the payload is not JSON.
+pub fn to_cloud_event(event: &Event) -> Result<Vec<u8>> {
+    let cloud_event = CloudEvent {
+        specversion: "1.0".into(),
+        id: event.id.as_str().into(),
+        source: event.source.as_str().into(),
+        event_type: event.event_type.as_str().into(),
+        time: Some(event.time),
+        subject: event.subject.as_deref().map(Cow::from),
+        datacontenttype: Some("application/json".into()),
+        schemaversion: Some(event.version.as_str().into()),
+        correlationid: event.correlation_id.as_deref().map(Cow::from),
+        causationid: event.causation_id.as_ref().map(|id| id.as_str().into()),
+        data: Some(raw(&event.data)?),
+        extensions: event
+            .metadata
+            .iter()
+            .map(|(key, value)| (key.clone(), value.as_str().into()))
+            .collect(),
+    };
+    serde_json::to_vec(&cloud_event)
+        .map_err(|error| Error::invalid("event cannot be written as JSON").with_source(error))
+}
+
+fn from_envelope(envelope: Envelope<'_>, clock: &dyn Clock) -> Result<Event> {
+    Ok(Event {
+        id: match envelope.id {
+            Some(id) => EventId::new(id)?,
+            None => EventId::generate(clock),
+        },
+        event_type: EventType::new(envelope.event_type)?,
+        source: envelope.source.into_owned(),
+        subject: envelope.subject.map(Cow::into_owned),
+        time: envelope.timestamp.unwrap_or_else(|| clock.now()),
+        version: envelope
+            .version
+            .map_or_else(|| "1.0".to_owned(), Cow::into_owned),
+        correlation_id: envelope.correlation_id.map(Cow::into_owned),
+        causation_id: envelope.causation_id.map(EventId::new).transpose()?,
+        metadata: envelope.metadata,
+        data: Bytes::copy_from_slice(envelope.data.get().as_bytes()),
+    })
+}
+
+fn from_cloud_event(event: CloudEvent<'_>, clock: &dyn Clock) -> Result<Event> {
+    if event.specversion != "1.0" {
+        return Err(Error::invalid("`specversion` must be `1.0`"));
+    }
+    if let Some(kind) = &event.datacontenttype
+        && !kind.starts_with("application/json")
+    {
+        return Err(Error::invalid(
+            "`datacontenttype` must be `application/json`",
+        ));
+    }
+    let Some(data) = event.data else {
+        return Err(Error::invalid(
+            "`data` is missing; `data_base64` is not taken",
+        ));
+    };
+    let mut metadata = BTreeMap::new();
+    for (key, value) in event.extensions {
+        let text = match value {
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
+            serde_json::Value::Null
+            | serde_json::Value::Array(_)
+            | serde_json::Value::Object(_) => {
+                return Err(Error::invalid(format!(
+                    "extension `{}` must be text, a number or a boolean",
+                    key.escape_debug()
+                )));
+            }
+        };
+        metadata.insert(key, text);
+    }
+    Ok(Event {
+        id: EventId::new(event.id)?,
+        event_type: EventType::new(event.event_type)?,
+        source: event.source.into_owned(),
+        subject: event.subject.map(Cow::into_owned),
+        time: event.time.unwrap_or_else(|| clock.now()),
+        version: event
+            .schemaversion
+            .map_or_else(|| "1.0".to_owned(), Cow::into_owned),
+        correlation_id: event.correlationid.map(Cow::into_owned),
+        causation_id: event.causationid.map(EventId::new).transpose()?,
+        metadata,
+        data: Bytes::copy_from_slice(data.get().as_bytes()),
+    })
+}
+
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Error::invalid(format!("event is not a JSON envelope: {error}")))
+}
+
+fn raw(data: &[u8]) -> Result<&RawValue> {
+    serde_json::from_slice(data)
+        .map_err(|error| Error::invalid("`data` is not JSON").with_source(error))
+}

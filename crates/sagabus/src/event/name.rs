@@ -1,0 +1,142 @@
+//! Names in the envelope: event ids and event types.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+
+/// Longest event id, in bytes.
+const ID_BYTES_MAX: usize = 128;
+/// Longest event type, in bytes.
+const TYPE_BYTES_MAX: usize = 255;
+/// Most words in an event type or a pattern.
+pub(crate) const TOKENS_MAX: usize = 16;
+
+/// Names one event for ever. Generated ids are UUIDv7 (RFC 9562); ids of other producers are kept as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventId(Box<str>);
+
+impl EventId {
+    /// A new UUIDv7 from `clock`'s time and chance.
+    #[must_use]
+    pub fn generate(clock: &dyn Clock) -> Self {
+        Self(uuid_v7(clock).into_boxed_str())
+    }
+
+    /// An id as a producer gave it.
+    ///
+    /// # Errors
+    /// `Invalid` when it is empty, longer than 128 bytes, or has control characters.
+    pub fn new(id: impl Into<String>) -> Result<Self> {
+        let id = id.into();
+        if id.is_empty() || id.len() > ID_BYTES_MAX || id.chars().any(char::is_control) {
+            return Err(Error::invalid(format!(
+                "event `id` must have 1 to {ID_BYTES_MAX} bytes and no control characters"
+            )));
+        }
+        Ok(Self(id.into_boxed_str()))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A new UUIDv7 as text.
+pub(crate) fn uuid_v7(clock: &dyn Clock) -> String {
+    let random = u128::from(clock.random()) << 64 | u128::from(clock.random());
+    let bytes = random.to_be_bytes();
+    let milliseconds = u64::try_from(clock.now().milliseconds()).unwrap_or_default();
+    let mut tail = [0_u8; 10];
+    for (to, from) in tail.iter_mut().zip(bytes) {
+        *to = from;
+    }
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, &tail)
+        .into_uuid()
+        .to_string()
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::new(text)
+    }
+}
+
+/// What happened, as dot-separated words of ASCII letters, digits, `_` and `-`, such as `sample.created`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventType(Box<str>);
+
+impl EventType {
+    /// A type as text.
+    ///
+    /// # Errors
+    /// `Invalid`, saying which rule is broken: 1 to 255 bytes, 1 to 16 words, no other characters, no empty word.
+    pub fn new(name: impl Into<String>) -> Result<Self> {
+        let name = name.into();
+        if name.len() > TYPE_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "event `type` has {} bytes, more than {TYPE_BYTES_MAX}",
+                name.len()
+            )));
+        }
+        let tokens = name.split('.').count();
+        if tokens > TOKENS_MAX {
+            return Err(Error::invalid(format!(
+                "event `type` has {tokens} words, more than {TOKENS_MAX}"
+            )));
+        }
+        if !name.split('.').all(is_token) {
+            return Err(Error::invalid(format!(
+                "event `type` `{}` must be words of letters, digits, `_`, `-`, joined by dots",
+                name.escape_debug()
+            )));
+        }
+        Ok(Self(name.into_boxed_str()))
+    }
+
+    /// The type as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether `word` can stand between the dots of an event type.
+pub(crate) fn is_token(word: &str) -> bool {
+    !word.is_empty()
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+impl Borrow<str> for EventType {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for EventType {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::new(text)
+    }
+}

@@ -1,0 +1,70 @@
+//! Rules of the envelope.
+
+use super::*;
+use crate::clock::SystemClock;
+
+fn read(json: &str) -> Result<Event> {
+    envelope::from_json(json.as_bytes(), &SystemClock)
+}
+
+#[test]
+fn payload_bytes_are_kept_as_received() {
+    let event = read(
+        r#"{"type":"a.b","source":"s","data": {"n": 1.0,  "big":123456789012345678901234567890}}"#,
+    )
+    .unwrap();
+    assert_eq!(
+        &event.data[..],
+        br#"{"n": 1.0,  "big":123456789012345678901234567890}"#
+    );
+    let again = read(std::str::from_utf8(&envelope::to_json(&event).unwrap()).unwrap()).unwrap();
+    assert_eq!(again, event);
+}
+
+#[test]
+fn a_cloud_event_comes_back_as_it_went_out() {
+    let mut event = read(r#"{"type":"a.b","source":"s","subject":"x","correlationId":"c","causationId":"e","version":"2.1","data":[]}"#).unwrap();
+    event.metadata.insert("tenant".to_owned(), "7".to_owned());
+    let cloud = envelope::to_cloud_event(&event).unwrap();
+    assert_eq!(envelope::from_json(&cloud, &SystemClock).unwrap(), event);
+}
+
+#[test]
+fn a_timestamp_read_from_json_is_a_timestamp() {
+    let event =
+        read(r#"{"type":"a.b","source":"s","timestamp":"2026-03-01T13:00:00+01:00","data":null}"#)
+            .unwrap();
+    assert_eq!(event.time.to_string(), "2026-03-01T12:00:00.000Z");
+}
+
+#[test]
+fn bad_envelopes_are_refused_with_the_field_named() {
+    for (json, text) in [
+        ("nonsense", "not a JSON envelope"),
+        (r#"{"type":"a.b","source":"s"}"#, "data"),
+        (r#"{"type":"*","source":"s","data":1}"#, "`type`"),
+        (r#"{"type":"a..b","source":"s","data":1}"#, "`type`"),
+        (r#"{"type":"a.b","source":"","data":1}"#, "`source`"),
+        (
+            r#"{"type":"a.b","type":"a.c","source":"s","data":1}"#,
+            "duplicate field `type`",
+        ),
+        (
+            r#"{"type":"a.b","source":"s","timestamp":"yesterday","data":1}"#,
+            "RFC 3339",
+        ),
+        (r#"{"id":"","type":"a.b","source":"s","data":1}"#, "`id`"),
+        (
+            r#"{"specversion":"0.3","id":"1","type":"a.b","source":"s","data":1}"#,
+            "`specversion`",
+        ),
+    ] {
+        let error = read(json).unwrap_err();
+        assert!(error.chain().contains(text), "{json}: {}", error.chain());
+    }
+    let large = format!(
+        r#"{{"type":"a.b","source":"s","data":"{}"}}"#,
+        "x".repeat(DATA_BYTES_MAX)
+    );
+    assert!(read(&large).unwrap_err().to_string().contains("262144"));
+}

@@ -1,0 +1,53 @@
+//! Where saga records are kept: the seam between the orchestrator and an engine.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::Result;
+use crate::event::Event;
+
+/// One atomic step of one saga: its new records and the events that tell about them.
+#[derive(Clone, Debug)]
+pub struct SagaBatch {
+    /// The saga, as the text of its id.
+    pub saga: String,
+    /// Encoded records, in order.
+    pub records: Vec<Bytes>,
+    /// Events published by the same commit.
+    pub events: Vec<Event>,
+}
+
+/// A saga as found in the store: all its records, in the order in which they were appended.
+#[derive(Clone, Debug)]
+pub struct StoredSaga {
+    /// The saga, as the text of its id.
+    pub saga: String,
+    /// Encoded records, in order.
+    pub records: Vec<Bytes>,
+}
+
+/// Keeps the records of sagas. An engine keeps and hands back; it never reads what a record says.
+#[async_trait]
+pub trait SagaStore: fmt::Debug + Send + Sync {
+    /// Appends each batch as a whole: its records and its events are durable together, or neither is there.
+    ///
+    /// Returns when all batches are durable. Batches of concurrent calls share one sync of the disk.
+    ///
+    /// # Errors
+    /// `Closed` when the store has stopped itself: the outcome is unknown. `Full` when there is no room: nothing is stored.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not undo the append.
+    async fn append(&self, batches: Vec<SagaBatch>) -> Result<()>;
+
+    /// Every saga in the store, oldest first.
+    ///
+    /// # Errors
+    /// `Corrupt` when stored bytes are damaged.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    async fn load(&self) -> Result<Vec<StoredSaga>>;
+}
