@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use name::{EventId, EventType};
+pub(crate) use name::{TOKENS_MAX, is_token};
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -213,6 +214,14 @@ pub(crate) fn decode<P: Payload>(data: &[u8]) -> Result<P> {
         .map_err(|error| Error::invalid("`data` is more than one JSON value").with_source(error))?;
     payload.check()?;
     Ok(payload)
+}
+
+/// Checks that `data` is a payload of type `P`.
+///
+/// # Errors
+/// `Invalid`, naming the field that does not fit.
+pub fn check_payload<P: Payload>(data: &[u8]) -> Result<()> {
+    decode::<P>(data).map(drop)
 }
 
 fn within(field: &str, bytes: usize, bytes_max: usize) -> Result<()> {

@@ -1,13 +1,27 @@
 //! A durable event bus and saga orchestrator that needs no server.
 //!
-//! Vocabulary (pure): [`event`], [`pattern`], [`error`], [`clock`].
-//! Seams: [`saga_store`].
+//! Vocabulary (pure): [`event`], [`pattern`], [`retry`], [`settings`], [`error`], [`clock`].
+//! Seams: [`transport`], [`saga_store`]. What users hold: [`bus`]. The delivery rules: [`ledger`]. Engines: [`engines`].
 
 pub mod clock;
 pub mod error;
 pub mod event;
-pub mod saga_store;
+pub mod pattern;
+pub mod retry;
+pub mod settings;
 
-pub use clock::{Clock, Timestamp};
+pub mod saga_store;
+pub mod transport;
+
+pub mod bus;
+pub mod engines;
+pub mod ledger;
+
+pub use bus::{Bus, Delivery, HandlerError};
+pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
-pub use event::{Event, EventId, Payload};
+pub use event::{Event, EventId, EventType, Payload};
+pub use pattern::Pattern;
+pub use retry::Retry;
+pub use settings::Settings;
+pub use transport::{Receipt, Start};

@@ -1,0 +1,344 @@
+//! The bus: publish, subscribe, and everything that one asks it.
+
+mod dispatch;
+mod handler;
+mod health;
+pub(crate) mod settle;
+mod stats;
+mod subscription;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::de::IgnoredAny;
+
+pub use handler::{Delivery, HandlerError};
+pub use health::Health;
+pub use stats::{Stats, SubscriptionStats};
+pub use subscription::{Subscription, SubscriptionBuilder};
+
+use self::dispatch::Dispatch;
+use self::stats::Counters;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Payload};
+use crate::settings::Settings;
+use crate::transport::{
+    Capabilities, DeadLetter, DeadLetterQuery, LedgerAdmin, Page, Receipt, Transport,
+};
+
+/// Most events in one batch.
+pub const BATCH_EVENTS_MAX: usize = 1000;
+
+/// Checks the payload of one type of event; see [`crate::event::check_payload`].
+pub type Check = fn(&[u8]) -> Result<()>;
+
+/// The event bus. Clones are handles to the same bus.
+#[derive(Clone, Debug)]
+pub struct Bus {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    schemas: HashMap<&'static str, Check>,
+    counters: Counters,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_closed: bool,
+    running: BTreeMap<String, Arc<Dispatch>>,
+}
+
+/// What is left of a bus that was shut down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Handlers that had not ended by the deadline and were cut; their events will be delivered again.
+    pub cut: usize,
+}
+
+/// Makes a [`Bus`].
+#[derive(Debug)]
+pub struct BusBuilder {
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    schemas: HashMap<&'static str, Check>,
+}
+
+impl BusBuilder {
+    /// Settings other than the defaults.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Events of this type must fit `check` to be published. Types without a check take any JSON.
+    #[must_use]
+    pub fn schema(mut self, event_type: &'static str, check: Check) -> Self {
+        self.schemas.insert(event_type, check);
+        self
+    }
+
+    /// Events of `P`'s type must fit `P` to be published.
+    #[must_use]
+    pub fn payload<P: Payload>(self) -> Self {
+        self.schema(P::TYPE, crate::event::check_payload::<P>)
+    }
+
+    /// The bus.
+    ///
+    /// # Errors
+    /// `Invalid` when a setting is out of its limits.
+    pub fn build(self) -> Result<Bus> {
+        self.settings.validate()?;
+        Ok(Bus {
+            inner: Arc::new(Inner {
+                transport: self.transport,
+                clock: self.clock,
+                settings: self.settings,
+                schemas: self.schemas,
+                counters: Counters::default(),
+                state: Mutex::default(),
+            }),
+        })
+    }
+}
+
+impl Bus {
+    /// A bus over an engine.
+    #[must_use]
+    pub fn builder(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> BusBuilder {
+        BusBuilder {
+            transport,
+            clock,
+            settings: Settings::default(),
+            schemas: HashMap::new(),
+        }
+    }
+
+    /// Publishes one event; on `Ok` it is as durable as [`Bus::capabilities`] says and visible to all subscriptions.
+    /// Handlers run elsewhere: publishing never waits for one, and never sees its error.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field: nothing was stored. `Full`: nothing was stored, repeat later. `Closed`: the
+    /// outcome is unknown; repeating with the same event id is safe.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not undo the publish.
+    pub async fn publish(&self, event: Event) -> Result<Receipt> {
+        let receipts = self.publish_batch(vec![event]).await?;
+        receipts
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::closed("the engine gave no receipt"))
+    }
+
+    /// Publishes all events or none, next to each other in the log.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`]; also `Invalid` for more than 1,000 events.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not undo the publish.
+    pub async fn publish_batch(&self, events: Vec<Event>) -> Result<Vec<Receipt>> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        if events.len() > BATCH_EVENTS_MAX {
+            return Err(Error::invalid(format!(
+                "batch has {} events, more than {BATCH_EVENTS_MAX}",
+                events.len()
+            )));
+        }
+        for event in &events {
+            self.check(event)?;
+        }
+        if self.state().is_closed {
+            return Err(Error::closed("the bus was shut down"));
+        }
+        let names: Vec<_> = events
+            .iter()
+            .map(|event| (event.event_type.clone(), event.source.clone()))
+            .collect();
+        let receipts = self.inner.transport.append(events).await?;
+        for ((event_type, source), receipt) in names.into_iter().zip(&receipts) {
+            if !receipt.duplicate {
+                self.inner.counters.published(&event_type, &source);
+            }
+        }
+        Ok(receipts)
+    }
+
+    /// Whether the event could be published.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field.
+    pub fn check(&self, event: &Event) -> Result<()> {
+        event.check()?;
+        match self.inner.schemas.get(event.event_type.as_str()) {
+            Some(check) => check(&event.data),
+            None => serde_json::from_slice::<IgnoredAny>(&event.data)
+                .map(drop)
+                .map_err(|error| Error::invalid("`data` is not JSON").with_source(error)),
+        }
+    }
+
+    /// Begins a subscription. `name` is the durable name under which its deliveries are kept, over restarts too.
+    pub fn subscription(&self, name: &str) -> SubscriptionBuilder {
+        SubscriptionBuilder::new(self.clone(), name)
+    }
+
+    /// Forgets a subscription that was stopped, and everything it had not handled. Returns whether it existed.
+    ///
+    /// # Errors
+    /// `Conflict` while it runs.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not undo it.
+    pub async fn remove(&self, subscription: &str) -> Result<bool> {
+        self.ledgers().remove(subscription).await
+    }
+
+    /// Stored events from `position` on.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Transient` when the log cannot be read.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn read(&self, position: u64, max: usize) -> Result<Page> {
+        self.inner.transport.read(position, max).await
+    }
+
+    /// Dead letters in the order of subscription and position.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown subscription.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn dead_letters(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
+        self.ledgers().dead_letters(query).await
+    }
+
+    /// Looks into and repairs deliveries: redrive, discard.
+    #[must_use]
+    pub fn ledgers(&self) -> &dyn LedgerAdmin {
+        self.inner.transport.ledgers()
+    }
+
+    /// What the engine promises.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.inner.transport.capabilities()
+    }
+
+    /// The clock that events of this bus take their time and ids from.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Numbers since the start of the process, from what handlers really did.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let running = self.state().running.clone();
+        let dispatches = running
+            .iter()
+            .map(|(name, dispatch)| (name.as_str(), dispatch.counters()));
+        stats::collect(&self.inner.counters, dispatches, self.ledgers().list())
+    }
+
+    /// Whether all is well, or what is not.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        health::judge(
+            &self.stats(),
+            &self.inner.settings,
+            self.inner.transport.condition().err().as_ref(),
+        )
+    }
+
+    /// Stops: fetches nothing more, lets running handlers finish until `deadline`, cuts the rest, then closes the
+    /// engine. Fine before any subscription, and fine twice. Sagas on the same engine are shut down before.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the bus half stopped; call it again.
+    pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
+        let running: Vec<Arc<Dispatch>> = self.state().running.values().cloned().collect();
+        for dispatch in &running {
+            dispatch.stop_fetching();
+        }
+        let mut report = ShutdownReport::default();
+        let end = tokio::time::Instant::now() + deadline;
+        for dispatch in &running {
+            report.cut += dispatch.finish(end).await;
+        }
+        {
+            let mut state = self.state();
+            state.is_closed = true;
+            state.running.clear();
+        }
+        self.inner.transport.close().await;
+        report
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place among the subscriptions.
+    fn admit(&self, name: &str, dispatch: &Arc<Dispatch>) -> Result<()> {
+        let mut state = self.state();
+        if state.is_closed {
+            return Err(Error::closed("the bus was shut down"));
+        }
+        if state.running.contains_key(name) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("subscription `{name}` runs already"),
+            ));
+        }
+        let subscriptions_max = self.inner.settings.subscriptions_max;
+        if state.running.len() >= subscriptions_max {
+            return Err(Error::new(
+                ErrorKind::Full,
+                format!(
+                    "there are {subscriptions_max} subscriptions already, the most that are allowed"
+                ),
+            ));
+        }
+        state.running.insert(name.to_owned(), Arc::clone(dispatch));
+        Ok(())
+    }
+
+    fn dismiss(&self, name: &str) {
+        self.state().running.remove(name);
+    }
+}
+
+/// What a caught panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panic without a text".to_owned())
+}

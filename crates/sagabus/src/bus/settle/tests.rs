@@ -1,0 +1,92 @@
+//! The table of verdicts.
+
+use super::*;
+use crate::retry::Jitter;
+use std::time::Duration;
+
+fn policy(attempts_max: u32) -> Policy {
+    Policy {
+        retry: Retry {
+            attempts_max,
+            jitter: Jitter::None,
+            ..Retry::default()
+        },
+        keeps_dead_letters: true,
+    }
+}
+
+fn attempt(number: u32) -> Attempt {
+    Attempt {
+        number,
+        duration_ms: 3,
+        now: Timestamp::from_milliseconds(1_000),
+        seed: 1,
+    }
+}
+
+fn kind(verdict: &Verdict) -> (&'static str, &str) {
+    match verdict {
+        Verdict::Ack => ("ack", ""),
+        Verdict::RetryAt(_, fault) => ("retry", &fault.kind),
+        Verdict::Dead(fault) => ("dead", &fault.kind),
+        Verdict::Skip => ("skip", ""),
+        Verdict::Release => ("release", ""),
+    }
+}
+
+#[test]
+fn every_outcome_has_its_verdict() {
+    let text = || "boom".to_owned();
+    for (number, outcome, expected) in [
+        (1, Outcome::Handled, ("ack", "")),
+        (9, Outcome::Handled, ("ack", "")),
+        (1, Outcome::Failed(text()), ("retry", "error")),
+        (3, Outcome::Failed(text()), ("dead", "error")),
+        (1, Outcome::Rejected(text()), ("dead", "rejected")),
+        (2, Outcome::Panicked(text()), ("retry", "panic")),
+        (3, Outcome::Panicked(text()), ("dead", "panic")),
+        (1, Outcome::TimedOut { limit_ms: 5 }, ("retry", "timeout")),
+        (3, Outcome::TimedOut { limit_ms: 5 }, ("dead", "timeout")),
+        (3, Outcome::Interrupted, ("retry", "interrupted")),
+    ] {
+        assert_eq!(
+            kind(&after(&policy(3), attempt(number), &outcome)),
+            expected,
+            "{number} {outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_retry_waits_for_the_delay_of_its_attempt() {
+    let verdict = after(&policy(9), attempt(3), &Outcome::Failed("x".to_owned()));
+    let Verdict::RetryAt(due, _) = verdict else {
+        panic!("{verdict:?}")
+    };
+    assert_eq!(due, attempt(3).now.after(Duration::from_secs(4)));
+}
+
+#[test]
+fn a_subscription_that_wants_no_dead_letters_gets_none() {
+    let policy = Policy {
+        keeps_dead_letters: false,
+        ..policy(1)
+    };
+    assert_eq!(
+        after(&policy, attempt(1), &Outcome::Failed("x".to_owned())),
+        Verdict::Skip
+    );
+}
+
+#[test]
+fn an_event_that_ended_the_process_in_each_attempt_is_not_tried_again() {
+    assert_eq!(before(&policy(3), attempt(3), None), None);
+    assert_eq!(
+        kind(&before(&policy(3), attempt(4), None).unwrap()),
+        ("dead", "crash_loop")
+    );
+    assert_eq!(
+        kind(&before(&policy(3), attempt(1), Some("bad")).unwrap()),
+        ("dead", "filter")
+    );
+}

@@ -1,0 +1,3 @@
+//! The engines of this crate.
+
+pub mod embedded;

@@ -1,0 +1,466 @@
+//! The engine that needs nothing but a directory: one log on one disk, or in memory.
+//!
+//! Events, the ledgers of all subscriptions and the records of sagas are records of one log, so one sync of the disk
+//! makes a whole step durable.
+
+mod admin;
+mod committer;
+pub mod disk;
+mod frame;
+mod hub;
+mod lock;
+mod log;
+mod member;
+mod record;
+mod recovery;
+mod saga;
+mod segment;
+mod spare;
+mod tail;
+mod window;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+
+use self::disk::{Disk, MemoryDisk, RealDisk};
+use self::hub::{Cell, Hub};
+use self::log::{Append, Entry, Log};
+use self::member::EmbeddedMember;
+use self::recovery::recover;
+use self::window::Window;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::ledger::{Change, Ledger, Record};
+use crate::transport::{
+    Capabilities, Durability, LedgerAdmin, Member, Page, Receipt, Start, SubscriptionSpec,
+    Transport,
+};
+
+pub use lock::DirectoryLock;
+pub use log::BATCH_BYTES_MAX;
+pub use window::DEDUPLICATION_EVENTS;
+
+/// Size of a file of the log unless said otherwise (16 MiB).
+pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// Least size of a file of the log; the largest batch must fit into it, so small ones are for tests.
+const SEGMENT_BYTES_MIN: u64 = 4096;
+/// Largest size of a file of the log; it is read as a whole at the start.
+const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Appends that may wait for the disk at once; further publishers wait before they are taken.
+const APPENDS_MAX: usize = 8192;
+/// Most records that one read looks at.
+const READ_RECORDS_MAX: usize = 16_384;
+
+/// Settings of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Size of a file of the log, in bytes (4 KiB – 1 GiB; what is stored together must fit into one).
+    pub segment_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            segment_bytes: SEGMENT_BYTES,
+        }
+    }
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Embedded {
+    shared: Arc<Shared>,
+    appends: Arc<Semaphore>,
+    durability: Durability,
+    lock: Option<DirectoryLock>,
+}
+
+/// What the engine and its members share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) log: Log,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) clock: Arc<dyn Clock>,
+    is_instant: bool,
+}
+
+impl Embedded {
+    /// Opens or makes the log in `directory`/log.
+    ///
+    /// # Errors
+    /// `Conflict` when another process uses the directory; `Corrupt` when acknowledged data is damaged; `Full` when
+    /// there is no room for a first file.
+    pub fn open(directory: &Path, settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self> {
+        let lock = DirectoryLock::take(directory)?;
+        let disk = RealDisk::new(directory.join("log")).map_err(|error| {
+            Error::new(
+                ErrorKind::Transient,
+                format!("cannot use data directory `{}`", directory.display()),
+            )
+            .with_source(error)
+        })?;
+        let mut engine = Self::on(Arc::new(disk), settings, clock)?;
+        engine.lock = Some(lock);
+        Ok(engine)
+    }
+
+    /// An engine whose log is gone with the process.
+    ///
+    /// # Errors
+    /// None that a caller can cause; memory does not fail.
+    pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::on(Arc::new(MemoryDisk::default()), &Settings::default(), clock)
+    }
+
+    /// Opens or makes the log on any disk. The caller sees to it that nobody else does.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub fn on(disk: Arc<dyn Disk>, settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self> {
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&settings.segment_bytes) {
+            return Err(Error::invalid(format!(
+                "`segment_bytes` must be {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}"
+            )));
+        }
+        let is_instant = disk.is_instant();
+        let mut ledgers: BTreeMap<String, Ledger> = BTreeMap::new();
+        let mut window = Window::new(DEDUPLICATION_EVENTS);
+        let recovered = recover(disk.as_ref(), &mut |position, kind, content| {
+            match kind {
+                record::EVENT => window.insert(record::event_id(content)?, position),
+                record::LEDGER => fold(&mut ledgers, content)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if recovered.torn_bytes > 0 {
+            tracing::warn!(
+                bytes = recovered.torn_bytes,
+                "cut a torn tail that was never acknowledged"
+            );
+        }
+        let cells: BTreeMap<String, Arc<Cell>> = ledgers
+            .into_iter()
+            .map(|(name, ledger)| (name.clone(), Arc::new(Cell::new(&name, ledger))))
+            .collect();
+        let hub = Arc::new(Hub::new(recovered.next_position, cells));
+        let log = Log::start(committer::Parts {
+            disk,
+            segment_bytes: settings.segment_bytes,
+            salt_seed: (clock.random(), clock.random()),
+            shared: Arc::new(log::Shared::new(&recovered)),
+            recovered,
+            observer: Arc::clone(&hub) as Arc<dyn log::Observer>,
+            window,
+        })?;
+        let shared = Shared {
+            log,
+            hub,
+            clock,
+            is_instant,
+        };
+        shared.count_ahead(&shared.hub.cells(), u64::MAX)?;
+        Ok(Self {
+            shared: Arc::new(shared),
+            appends: Arc::new(Semaphore::new(APPENDS_MAX)),
+            durability: if is_instant {
+                Durability::Memory
+            } else {
+                Durability::Synced
+            },
+            lock: None,
+        })
+    }
+}
+
+/// Takes a ledger record into account.
+fn fold(ledgers: &mut BTreeMap<String, Ledger>, content: &[u8]) -> Result<()> {
+    let record: Record = record::decode(content)?;
+    match &record.change {
+        None => {
+            ledgers.remove(&record.subscription);
+        }
+        Some(change @ Change::Created { .. }) => ledgers
+            .entry(record.subscription)
+            .or_default()
+            .apply(record.at, change),
+        Some(change) => {
+            // A member that was still at work when its subscription was removed may have written after that.
+            if let Some(ledger) = ledgers.get_mut(&record.subscription) {
+                ledger.apply(record.at, change);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// Counts, for each of these subscriptions, the events between its cursor and `head`.
+    fn count_ahead(&self, cells: &[Arc<Cell>], head: u64) -> Result<()> {
+        let cursors: Vec<u64> = cells.iter().map(|cell| cell.ledger().cursor).collect();
+        let Some(first) = cursors.iter().min() else {
+            return Ok(());
+        };
+        let mut counts = vec![0; cells.len()];
+        self.log.read(*first, &mut |position, kind, content| {
+            if position >= head {
+                return Ok(false);
+            }
+            if kind == record::EVENT {
+                let event_type = record::event_type(content)?;
+                for ((cell, cursor), count) in cells.iter().zip(&cursors).zip(&mut counts) {
+                    if position >= *cursor && cell.wants(&event_type) {
+                        *count += 1;
+                    }
+                }
+            }
+            Ok(true)
+        })?;
+        for (cell, count) in cells.iter().zip(counts) {
+            cell.add_ahead(count);
+        }
+        Ok(())
+    }
+
+    /// The event at `position`, from memory or the disk.
+    pub(crate) async fn event(&self, position: u64) -> Result<Arc<Event>> {
+        if let Some(event) = self.hub.read(|state| state.tail.get(position)) {
+            return Ok(event);
+        }
+        let page = self.read(position, 1).await?;
+        page.events
+            .into_iter()
+            .next()
+            .filter(|(at, _)| *at == position)
+            .map(|(_, event)| event)
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Corrupt,
+                    format!("the log has no event at position {position}"),
+                )
+            })
+    }
+
+    /// Events from `position` on, read from the disk.
+    pub(crate) async fn read(&self, position: u64, max: usize) -> Result<Page> {
+        if self.is_instant {
+            return read_page(&self.log.reader(), position, max);
+        }
+        // One hop to a blocking thread for a whole page, never for a single event on the way to a handler.
+        let log = self.log.reader();
+        tokio::task::spawn_blocking(move || read_page(&log, position, max))
+            .await
+            .map_err(|error| Error::closed("reading the log was cut short").with_source(error))?
+    }
+}
+
+fn read_page(log: &log::Shared, position: u64, max: usize) -> Result<Page> {
+    let mut page = Page {
+        events: Vec::new(),
+        next: position,
+        is_last: true,
+    };
+    let mut looked_at = 0;
+    log.read(position, &mut |at, kind, content| {
+        if page.events.len() >= max || looked_at >= READ_RECORDS_MAX {
+            page.is_last = false;
+            return Ok(false);
+        }
+        if kind == record::EVENT {
+            page.events
+                .push((at, Arc::new(record::decode_event(content)?)));
+        }
+        looked_at += 1;
+        page.next = at + 1;
+        Ok(true)
+    })?;
+    Ok(page)
+}
+
+#[async_trait]
+impl Transport for Embedded {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            engine: "embedded",
+            durability: self.durability,
+        }
+    }
+
+    async fn append(&self, events: Vec<Event>) -> Result<Vec<Receipt>> {
+        let permits = u32::try_from(events.len().min(APPENDS_MAX)).unwrap_or(1);
+        let _permit = Arc::clone(&self.appends)
+            .acquire_many_owned(permits)
+            .await
+            .map_err(|_| Error::closed("the log is closed"))?;
+        let mut ids = Vec::with_capacity(events.len());
+        let mut entries = Vec::with_capacity(events.len());
+        for event in events {
+            ids.push(event.id.clone());
+            let bytes = record::encode_event(&event);
+            entries.push(Entry::Event(Arc::new(event), bytes));
+        }
+        let placed = self
+            .shared
+            .log
+            .enqueue(Append {
+                entries,
+                durability: log::Durability::Synced,
+                refusable: true,
+            })
+            .done()
+            .await?;
+        let positions = placed.positions(ids.len());
+        Ok(ids
+            .into_iter()
+            .zip(positions)
+            .map(|(id, (position, duplicate))| Receipt {
+                id,
+                position,
+                duplicate,
+            })
+            .collect())
+    }
+
+    async fn join(&self, spec: SubscriptionSpec) -> Result<Arc<dyn Member>> {
+        let cell = self.take_up(&spec).await?;
+        let (epoch, pending) = {
+            let mut ledger = cell.ledger();
+            let epoch = ledger.epoch + 1;
+            let pending = cell.change(
+                &mut ledger,
+                &self.shared.log,
+                self.shared.clock.now(),
+                Change::Joined { epoch },
+                log::Durability::Written,
+            );
+            (epoch, pending)
+        };
+        let member = EmbeddedMember {
+            shared: Arc::clone(&self.shared),
+            cell,
+            epoch,
+            filter: spec.filter,
+        };
+        pending.done().await?;
+        Ok(Arc::new(member))
+    }
+
+    async fn read(&self, position: u64, max: usize) -> Result<Page> {
+        self.shared.read(position, max).await
+    }
+
+    fn ledgers(&self) -> &dyn LedgerAdmin {
+        self.shared.as_ref()
+    }
+
+    fn condition(&self) -> Result<()> {
+        if let Some(error) = self.shared.log.stopped() {
+            return Err(error);
+        }
+        if self.shared.log.is_full() {
+            return Err(Error::new(
+                ErrorKind::Full,
+                "the disk has no room for the log; nothing is accepted until there is",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn close(&self) {
+        let shared = Arc::clone(&self.shared);
+        if self.shared.is_instant {
+            return shared.log.close();
+        }
+        // Joins the committer's thread, once in the life of an engine.
+        let _closed = tokio::task::spawn_blocking(move || shared.log.close()).await;
+    }
+}
+
+impl Embedded {
+    /// Makes the subscription, or finds it and gives it its present patterns.
+    async fn take_up(&self, spec: &SubscriptionSpec) -> Result<Arc<Cell>> {
+        let written: Vec<String> = spec.patterns.iter().map(ToString::to_string).collect();
+        let taken = |name: &str| {
+            Error::new(
+                ErrorKind::Conflict,
+                format!("subscription `{name}` has a member already"),
+            )
+        };
+        let known = self.shared.hub.cell(&spec.name);
+        if let Some(cell) = known {
+            if cell.is_joined.swap(true, Ordering::AcqRel) {
+                return Err(taken(&spec.name));
+            }
+            if cell.ledger().patterns != written {
+                self.repattern(&cell, spec, written).await?;
+            }
+            return Ok(cell);
+        }
+        let cell = Arc::new(Cell::new(&spec.name, Ledger::default()));
+        cell.is_joined.store(true, Ordering::Release);
+        cell.set_patterns(spec.patterns.clone());
+        let head = self.shared.hub.write(|state| {
+            if state.cells.contains_key(&spec.name) {
+                return None;
+            }
+            state.cells.insert(spec.name.clone(), Arc::clone(&cell));
+            Some(state.tail.head())
+        });
+        let Some(head) = head else {
+            return Err(taken(&spec.name));
+        };
+        let start = match spec.start {
+            Start::Earliest => 1,
+            Start::Latest => head,
+            Start::At(position) => position.clamp(1, head),
+        };
+        let pending = {
+            let mut ledger = cell.ledger();
+            cell.change(
+                &mut ledger,
+                &self.shared.log,
+                self.shared.clock.now(),
+                Change::Created {
+                    patterns: written,
+                    start,
+                },
+                log::Durability::Synced,
+            )
+        };
+        pending.done().await?;
+        self.shared.count_ahead(&[Arc::clone(&cell)], head)?;
+        Ok(cell)
+    }
+
+    /// Other patterns hold from the cursor on; what was handed out before stays.
+    async fn repattern(
+        &self,
+        cell: &Arc<Cell>,
+        spec: &SubscriptionSpec,
+        written: Vec<String>,
+    ) -> Result<()> {
+        let head = self.shared.hub.write(|state| {
+            cell.set_patterns(spec.patterns.clone());
+            cell.set_ahead(0);
+            state.tail.head()
+        });
+        let pending = {
+            let mut ledger = cell.ledger();
+            cell.change(
+                &mut ledger,
+                &self.shared.log,
+                self.shared.clock.now(),
+                Change::Patterned { patterns: written },
+                log::Durability::Synced,
+            )
+        };
+        pending.done().await?;
+        self.shared.count_ahead(&[Arc::clone(cell)], head)
+    }
+}

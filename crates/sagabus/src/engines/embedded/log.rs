@@ -1,0 +1,285 @@
+//! The append-only log: one order for events, ledger records and saga records, made durable in groups.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::committer::{self, Committer};
+use super::frame::records;
+use super::recovery::Recovered;
+use super::segment::Segment;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+
+/// Largest atomic append, in bytes of the file (4 MiB).
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Takes a record's position, kind and content; says whether to go on.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(u64, u8, &[u8]) -> Result<bool>;
+
+/// How sure the caller must be before it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// On the disk: survives a loss of power.
+    Synced,
+    /// In the operating system: survives the end of this process; synced with the next group.
+    Written,
+}
+
+/// One record to append.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// An event, with its encoded form. Not stored a second time while its id is remembered.
+    Event(Arc<Event>, Bytes),
+    /// Any other record: its kind and content.
+    Record(u8, Bytes),
+}
+
+/// Records that are stored together or not at all.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) durability: Durability,
+    /// Refused early when the disk is nearly full, so that what was accepted can still be worked off.
+    pub(crate) refusable: bool,
+}
+
+/// Where an append's records went.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Placed {
+    /// Position of the first record that was stored.
+    pub(crate) first: u64,
+    /// Entries that were stored before: (index in the append, position of the first time).
+    pub(crate) duplicates: Vec<(usize, u64)>,
+}
+
+impl Placed {
+    /// Position of each of the append's `count` entries, and whether it was stored before.
+    pub(crate) fn positions(&self, count: usize) -> Vec<(u64, bool)> {
+        let mut next = self.first;
+        (0..count)
+            .map(|entry| {
+                if let Some((_, position)) = self.duplicates.iter().find(|(it, _)| *it == entry) {
+                    return (*position, true);
+                }
+                next += 1;
+                (next - 1, false)
+            })
+            .collect()
+    }
+}
+
+/// Is told about events once they are durable, in order.
+pub(crate) trait Observer: std::fmt::Debug + Send + Sync {
+    fn durable(&self, events: &mut Vec<(u64, Arc<Event>)>);
+}
+
+/// A request on its way to the committer.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) append: Append,
+    pub(crate) reply: oneshot::Sender<Result<Placed>>,
+}
+
+/// What the committer and the readers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) segments: RwLock<Vec<Arc<Segment>>>,
+    /// Every record before this position is durable.
+    pub(crate) durable: AtomicU64,
+    /// Set once, after a failed write or sync: nothing is accepted any more.
+    pub(crate) stopped: RwLock<Option<Arc<std::io::Error>>>,
+    /// The last append was refused for want of room.
+    pub(crate) full: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(recovered: &Recovered) -> Self {
+        Self {
+            segments: RwLock::new(recovered.segments.clone()),
+            durable: AtomicU64::new(recovered.next_position),
+            stopped: RwLock::new(None),
+            full: AtomicBool::new(false),
+        }
+    }
+}
+
+/// The open log.
+#[derive(Debug)]
+pub(crate) struct Log {
+    shared: Arc<Shared>,
+    driver: Driver,
+}
+
+#[derive(Debug)]
+enum Driver {
+    /// Disks that are instant: the caller's thread commits.
+    Inline(Box<Mutex<Option<Committer>>>),
+    /// A thread that commits in groups.
+    Thread(Mutex<Option<(mpsc::Sender<Request>, JoinHandle<()>)>>),
+}
+
+impl Log {
+    /// Takes up a recovered log, or makes the first segment, and starts the committer.
+    pub(crate) fn start(parts: committer::Parts) -> Result<Self> {
+        let shared = Arc::clone(&parts.shared);
+        let instant = parts.disk.is_instant();
+        let committer = Committer::new(parts)?;
+        let driver = if instant {
+            Driver::Inline(Box::new(Mutex::new(Some(committer))))
+        } else {
+            let (sender, receiver) = mpsc::channel();
+            let thread = std::thread::Builder::new()
+                .name("sagabus-log".to_owned())
+                .spawn(move || committer.run(&receiver))
+                .map_err(|error| {
+                    Error::new(ErrorKind::Transient, "cannot start the log's thread")
+                        .with_source(error)
+                })?;
+            Driver::Thread(Mutex::new(Some((sender, thread))))
+        };
+        Ok(Self { shared, driver })
+    }
+
+    /// Hands an append to the committer and returns at once; appends take effect in the order of these calls.
+    pub(crate) fn enqueue(&self, append: Append) -> Pending {
+        let (reply, receiver) = oneshot::channel();
+        let request = Request { append, reply };
+        match &self.driver {
+            Driver::Inline(committer) => {
+                let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
+                match committer.as_mut() {
+                    Some(committer) => committer.commit(vec![request]),
+                    None => drop(request),
+                }
+            }
+            Driver::Thread(driver) => {
+                let driver = driver.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some((sender, _)) = driver.as_ref() {
+                    // A committer that has ended drops the request, and so the reply: the caller sees `Closed`.
+                    let _sent = sender.send(request);
+                }
+            }
+        }
+        Pending {
+            receiver,
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Why the log stopped itself, if it did.
+    pub(crate) fn stopped(&self) -> Option<Error> {
+        self.shared.stopped_error()
+    }
+
+    /// Whether the last append was refused for want of room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.shared.full.load(Ordering::Relaxed)
+    }
+
+    /// A handle that only reads.
+    pub(crate) fn reader(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Hands durable records from `position` on to `visit`, in order, until it returns `false`.
+    pub(crate) fn read(&self, position: u64, visit: Visit<'_>) -> Result<()> {
+        self.shared.read(position, visit)
+    }
+
+    /// Commits what is enqueued, marks the end as durable, and ends. Later appends are refused. Fine twice.
+    pub(crate) fn close(&self) {
+        match &self.driver {
+            Driver::Inline(committer) => {
+                let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
+                *committer = None;
+            }
+            Driver::Thread(driver) => {
+                let taken = driver.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some((sender, thread)) = taken {
+                    drop(sender);
+                    let _ended = thread.join();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The answer to an append that is on its way.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    receiver: oneshot::Receiver<Result<Placed>>,
+    shared: Arc<Shared>,
+}
+
+impl Pending {
+    /// Waits until the append is as durable as it asked to be.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not undo the append.
+    pub(crate) async fn done(self) -> Result<Placed> {
+        match self.receiver.await {
+            Ok(answer) => answer,
+            Err(_) => Err(self
+                .shared
+                .stopped_error()
+                .unwrap_or_else(|| Error::closed("the log is closed"))),
+        }
+    }
+}
+
+impl Shared {
+    /// Hands durable records from `position` on to `visit`, in order, until it returns `false`.
+    pub(crate) fn read(&self, position: u64, visit: Visit<'_>) -> Result<()> {
+        let upto = self.durable.load(Ordering::Acquire);
+        let segments = self
+            .segments
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let after = segments.partition_point(|segment| segment.first_position() <= position);
+        for segment in segments.iter().skip(after.saturating_sub(1)) {
+            if segment.first_position() >= upto {
+                return Ok(());
+            }
+            let mut go_on = true;
+            segment.read(position, upto, &mut |first, body| {
+                for (at, (kind, content)) in (first..).zip(records(body)) {
+                    if at >= upto {
+                        return Ok(false);
+                    }
+                    if at >= position && !visit(at, kind, content)? {
+                        go_on = false;
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            })?;
+            if !go_on {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stopped_error(&self) -> Option<Error> {
+        let stopped = self.stopped.read().unwrap_or_else(PoisonError::into_inner);
+        stopped.as_ref().map(|cause| {
+            Error::closed(
+                "the log stopped itself after a failed write; nothing is acknowledged any more, \
+                 restart the process when the disk is well",
+            )
+            .with_source(Arc::clone(cause))
+        })
+    }
+}

@@ -1,0 +1,293 @@
+//! Hands a subscription's events out and settles them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Shared;
+use super::hub::Cell;
+use super::log::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::ledger::{Change, DeliveryState, Settled};
+use crate::transport::{Filter, LeaseToken, Leased, Member, Settle, Verdict};
+
+/// Longest wait for a due time before the clock is asked again: a wall clock may jump.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
+
+/// The one member of a subscription.
+pub(crate) struct EmbeddedMember {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) cell: Arc<Cell>,
+    pub(crate) epoch: u64,
+    pub(crate) filter: Option<Filter>,
+}
+
+impl std::fmt::Debug for EmbeddedMember {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedMember")
+            .field("subscription", &self.cell.name)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Events that were never handed out.
+#[derive(Default)]
+struct Fresh {
+    wanted: Vec<(u64, Arc<Event>, Option<String>)>,
+    skipped: u64,
+    cursor: u64,
+}
+
+#[async_trait]
+impl Member for EmbeddedMember {
+    async fn lease(&self, max: usize) -> Result<Vec<Leased>> {
+        let max = max.max(1);
+        loop {
+            if let Some(error) = self.shared.log.stopped() {
+                return Err(error);
+            }
+            if self.cell.is_removed.load(Ordering::Acquire) {
+                return Err(Error::new(
+                    ErrorKind::Fenced,
+                    format!("subscription `{}` was removed", self.cell.name),
+                ));
+            }
+            let now = self.shared.clock.now();
+            let (cursor, due, next_due) = {
+                let ledger = self.cell.ledger();
+                (ledger.cursor, ledger.due(now, max), ledger.next_due())
+            };
+            let fresh = self.fresh(cursor, max - due.len()).await?;
+            if due.is_empty() && fresh.wanted.is_empty() && fresh.skipped == 0 {
+                if fresh.cursor > cursor {
+                    // Nothing of it is wanted, so nothing need be remembered.
+                    self.cell.ledger().cursor = fresh.cursor;
+                    continue;
+                }
+                self.wait(next_due.map(|due| due.since(now))).await;
+                continue;
+            }
+            let leased = self.hand_out(due, fresh).await?;
+            if !leased.is_empty() {
+                return Ok(leased);
+            }
+        }
+    }
+
+    async fn settle(&self, settles: Vec<Settle>) -> Result<Vec<bool>> {
+        let mut counted = Vec::with_capacity(settles.len());
+        let pending = {
+            let mut ledger = self.cell.ledger();
+            let mut kept = Vec::with_capacity(settles.len());
+            for settle in settles {
+                let token = settle.token;
+                let holds = ledger.epoch == token.epoch
+                    && ledger.get(token.position).is_some_and(|it| {
+                        it.state == DeliveryState::Leased && it.attempts == token.attempt
+                    });
+                counted.push(holds);
+                if holds {
+                    kept.push(settled(settle));
+                }
+            }
+            if kept.is_empty() {
+                return Ok(counted);
+            }
+            let change = Change::Settled { settles: kept };
+            let now = self.shared.clock.now();
+            self.cell.change(
+                &mut ledger,
+                &self.shared.log,
+                now,
+                change,
+                Durability::Written,
+            )
+        };
+        pending.done().await?;
+        // A retry may be due before the time that the member sleeps until.
+        self.cell.wake.notify_one();
+        Ok(counted)
+    }
+
+    fn leave(&self) {
+        self.cell.is_joined.store(false, Ordering::Release);
+    }
+}
+
+impl Drop for EmbeddedMember {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+fn settled(settle: Settle) -> Settled {
+    let position = settle.token.position;
+    match settle.verdict {
+        Verdict::Ack => Settled::Acked { position },
+        Verdict::RetryAt(due, fault) => Settled::RetryAt {
+            position,
+            due,
+            fault,
+        },
+        Verdict::Dead(fault) => Settled::Dead { position, fault },
+        Verdict::Skip => Settled::Skipped { position },
+        Verdict::Release => Settled::Released { position },
+    }
+}
+
+impl EmbeddedMember {
+    async fn wait(&self, until_due: Option<Duration>) {
+        let woken = self.cell.wake.notified();
+        match until_due {
+            None => woken.await,
+            Some(duration) => {
+                // Late by less than a millisecond rather than early.
+                let sleep = duration.min(CLOCK_CHECK).max(Duration::from_millis(1));
+                let _either = tokio::time::timeout(sleep, woken).await;
+            }
+        }
+    }
+
+    /// Looks at events from `cursor` on until `max` are wanted or there are no more.
+    async fn fresh(&self, cursor: u64, max: usize) -> Result<Fresh> {
+        let mut fresh = Fresh {
+            cursor,
+            ..Fresh::default()
+        };
+        if max == 0 {
+            return Ok(fresh);
+        }
+        let in_memory = self.shared.hub.read(|state| {
+            let events = state.tail.from(cursor)?;
+            for (position, event) in events {
+                if fresh.wanted.len() == max {
+                    return Some(());
+                }
+                self.look_at(&mut fresh, *position, event);
+            }
+            fresh.cursor = fresh.cursor.max(state.tail.head());
+            Some(())
+        });
+        if in_memory.is_none() {
+            let page = self.shared.read(cursor, max).await?;
+            for (position, event) in &page.events {
+                self.look_at(&mut fresh, *position, event);
+            }
+            fresh.cursor = page.next;
+        }
+        Ok(fresh)
+    }
+
+    fn look_at(&self, fresh: &mut Fresh, position: u64, event: &Arc<Event>) {
+        fresh.cursor = position + 1;
+        if !self.cell.wants(&event.event_type) {
+            return;
+        }
+        let passes = match &self.filter {
+            None => Ok(true),
+            Some(filter) => catch_unwind(AssertUnwindSafe(|| filter(event))),
+        };
+        match passes {
+            Ok(true) => fresh.wanted.push((position, Arc::clone(event), None)),
+            Ok(false) => fresh.skipped += 1,
+            Err(panic) => {
+                let text = crate::bus::panic_text(panic.as_ref());
+                fresh.wanted.push((position, Arc::clone(event), Some(text)));
+            }
+        }
+    }
+
+    /// Counts the attempts, durably enough to survive this process, then returns the leases.
+    async fn hand_out(&self, due: Vec<(u64, u32)>, fresh: Fresh) -> Result<Vec<Leased>> {
+        let mut leased = Vec::with_capacity(due.len() + fresh.wanted.len());
+        for (position, attempts) in due {
+            let event = self.shared.event(position).await?;
+            leased.push(self.leased(position, attempts + 1, event, None));
+        }
+        let taken = fresh.wanted.len() as u64 + fresh.skipped;
+        for (position, event, filter_fault) in fresh.wanted {
+            leased.push(self.leased(position, 1, event, filter_fault));
+        }
+        let change = Change::Leased {
+            cursor: fresh.cursor,
+            leases: leased
+                .iter()
+                .map(|it| (it.token.position, it.token.attempt))
+                .collect(),
+            skipped: fresh.skipped,
+        };
+        let mut guard = Guard {
+            member: self,
+            leased,
+        };
+        let pending = {
+            let mut ledger = self.cell.ledger();
+            let now = self.shared.clock.now();
+            self.cell.change(
+                &mut ledger,
+                &self.shared.log,
+                now,
+                change,
+                Durability::Written,
+            )
+        };
+        self.cell.take_ahead(taken);
+        pending.done().await?;
+        Ok(std::mem::take(&mut guard.leased))
+    }
+
+    fn leased(
+        &self,
+        position: u64,
+        attempt: u32,
+        event: Arc<Event>,
+        filter_fault: Option<String>,
+    ) -> Leased {
+        let token = LeaseToken {
+            position,
+            epoch: self.epoch,
+            attempt,
+        };
+        Leased {
+            token,
+            event,
+            filter_fault,
+        }
+    }
+}
+
+/// Hands leases back if the call that took them is dropped before it could return them.
+struct Guard<'a> {
+    member: &'a EmbeddedMember,
+    leased: Vec<Leased>,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if self.leased.is_empty() {
+            return;
+        }
+        let settles = self
+            .leased
+            .iter()
+            .map(|it| Settled::Released {
+                position: it.token.position,
+            })
+            .collect();
+        let mut ledger = self.member.cell.ledger();
+        let shared = &self.member.shared;
+        drop(self.member.cell.change(
+            &mut ledger,
+            &shared.log,
+            shared.clock.now(),
+            Change::Settled { settles },
+            Durability::Written,
+        ));
+        self.member.cell.wake.notify_one();
+    }
+}

@@ -1,0 +1,139 @@
+//! What the log's records say: their kinds, and how an event is written.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use minicbor::{Decode, Encode};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, EventId, EventType};
+
+/// An event.
+pub(crate) const EVENT: u8 = 1;
+/// A change of a subscription's ledger.
+pub(crate) const LEDGER: u8 = 2;
+/// A record of a saga.
+pub(crate) const SAGA: u8 = 3;
+
+/// An event as stored. Fields are numbered: an older reader skips newer ones.
+#[derive(Encode, Decode)]
+struct StoredEvent<'a> {
+    #[b(0)]
+    id: &'a str,
+    #[b(1)]
+    event_type: &'a str,
+    #[b(2)]
+    source: &'a str,
+    #[b(3)]
+    subject: Option<&'a str>,
+    #[n(4)]
+    time: Timestamp,
+    #[b(5)]
+    version: &'a str,
+    #[b(6)]
+    correlation_id: Option<&'a str>,
+    #[b(7)]
+    causation_id: Option<&'a str>,
+    #[b(8)]
+    metadata: BTreeMap<&'a str, &'a str>,
+    #[b(9)]
+    #[cbor(with = "minicbor::bytes")]
+    data: &'a [u8],
+}
+
+/// Writes an event.
+pub(crate) fn encode_event(event: &Event) -> Bytes {
+    let stored = StoredEvent {
+        id: event.id.as_str(),
+        event_type: event.event_type.as_str(),
+        source: &event.source,
+        subject: event.subject.as_deref(),
+        time: event.time,
+        version: &event.version,
+        correlation_id: event.correlation_id.as_deref(),
+        causation_id: event.causation_id.as_ref().map(EventId::as_str),
+        metadata: event
+            .metadata
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect(),
+        data: &event.data,
+    };
+    encode(&stored)
+}
+
+/// Reads an event.
+pub(crate) fn decode_event(bytes: &[u8]) -> Result<Event> {
+    let stored: StoredEvent<'_> = decode(bytes)?;
+    Ok(Event {
+        id: EventId::new(stored.id)?,
+        event_type: EventType::new(stored.event_type)?,
+        source: stored.source.to_owned(),
+        subject: stored.subject.map(str::to_owned),
+        time: stored.time,
+        version: stored.version.to_owned(),
+        correlation_id: stored.correlation_id.map(str::to_owned),
+        causation_id: stored.causation_id.map(EventId::new).transpose()?,
+        metadata: stored
+            .metadata
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+        data: Bytes::copy_from_slice(stored.data),
+    })
+}
+
+/// The id of a stored event, without reading the rest.
+pub(crate) fn event_id(bytes: &[u8]) -> Result<&str> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    decoder
+        .array()
+        .and_then(|_| decoder.str())
+        .map_err(unreadable)
+}
+
+/// The type of a stored event, without reading the rest.
+pub(crate) fn event_type(bytes: &[u8]) -> Result<EventType> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    let name = decoder
+        .array()
+        .and_then(|_| decoder.skip())
+        .and_then(|()| decoder.str())
+        .map_err(unreadable)?;
+    EventType::new(name)
+}
+
+/// A record of one saga.
+#[derive(Encode, Decode)]
+pub(crate) struct StoredSagaRecord<'a> {
+    #[b(0)]
+    pub(crate) saga: &'a str,
+    #[b(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) record: &'a [u8],
+}
+
+/// Writes any record.
+#[expect(
+    clippy::expect_used,
+    reason = "encoding fails only where its writer does, and a vector never does"
+)]
+pub(crate) fn encode<T: Encode<()>>(record: &T) -> Bytes {
+    let mut bytes = Vec::with_capacity(256);
+    minicbor::encode(record, &mut bytes).expect("a vector takes every byte");
+    bytes.into()
+}
+
+/// Reads any record.
+pub(crate) fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T> {
+    minicbor::decode(bytes).map_err(unreadable)
+}
+
+fn unreadable(error: minicbor::decode::Error) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        "a record of the log is whole but cannot be read; it may come from a newer version",
+    )
+    .with_source(error)
+}

@@ -1,0 +1,133 @@
+//! One file of the log: what is known about it while it is open.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::disk::DiskFile;
+use super::frame::{BATCH_HEADER_BYTES, BATCH_MAGIC, Salt, SegmentHeader, read_batch};
+use super::log::BATCH_BYTES_MAX;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Distance between two entries of the index, in bytes of the file.
+const INDEX_STEP_BYTES: u64 = 16 * 1024;
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Name of the segment that begins with the record at `position`.
+pub(crate) fn name_of(position: u64) -> String {
+    format!("{position:020}.log")
+}
+
+/// Position of the first record of the segment with this name; `None` for other files.
+pub(crate) fn position_of(name: &str) -> Option<u64> {
+    name.strip_suffix(".log")
+        .filter(|digits| digits.len() == 20)?
+        .parse()
+        .ok()
+}
+
+/// One file of the log.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    name: String,
+    first_position: u64,
+    salt: Salt,
+    file: Arc<dyn DiskFile>,
+    /// Some batches: (position of the first record, byte in the file), in order.
+    index: RwLock<Vec<(u64, u64)>>,
+}
+
+impl Segment {
+    pub(crate) fn new(name: &str, header: &SegmentHeader, file: Arc<dyn DiskFile>) -> Self {
+        Self {
+            name: name.to_owned(),
+            first_position: header.first_position,
+            salt: header.salt,
+            file,
+            index: RwLock::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn first_position(&self) -> u64 {
+        self.first_position
+    }
+
+    pub(crate) fn salt(&self) -> &Salt {
+        &self.salt
+    }
+
+    pub(crate) fn file(&self) -> &dyn DiskFile {
+        self.file.as_ref()
+    }
+
+    /// Notes where a batch begins, if the last note is far enough back.
+    pub(crate) fn index(&self, position: u64, at: u64) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        if index
+            .last()
+            .is_none_or(|(_, last)| at >= last + INDEX_STEP_BYTES)
+        {
+            index.push((position, at));
+        }
+    }
+
+    /// Hands the batches from the one with `position` on to `visit`, as (first position, body), until it returns
+    /// `false`, or `upto` or the end of the segment is reached. Returns whether the end was reached.
+    pub(crate) fn read(
+        &self,
+        position: u64,
+        upto: u64,
+        visit: &mut dyn FnMut(u64, &[u8]) -> Result<bool>,
+    ) -> Result<bool> {
+        let mut at = self.seek(position);
+        let mut expected = None;
+        let mut want = CHUNK_BYTES;
+        loop {
+            let mut chunk = vec![0; want];
+            let read = self.file.read_at(at, &mut chunk).map_err(|error| {
+                Error::new(ErrorKind::Transient, "cannot read the log").with_source(error)
+            })?;
+            chunk.truncate(read);
+            let mut used = 0;
+            while let Some((header, body)) = chunk
+                .get(used..)
+                .and_then(|rest| read_batch(&self.salt, rest))
+                .filter(|(header, _)| expected.is_none_or(|it| it == header.first_position))
+            {
+                if header.first_position >= upto {
+                    return Ok(true);
+                }
+                let next = header.first_position + u64::from(header.records);
+                if next > position && !visit(header.first_position, body)? {
+                    return Ok(false);
+                }
+                used += header.bytes;
+                expected = Some(next);
+            }
+            let begins_batch = chunk.get(used..).is_some_and(|rest| {
+                rest.starts_with(&BATCH_MAGIC) || rest.len() < BATCH_HEADER_BYTES
+            });
+            if !begins_batch || (used == 0 && (read < want || want >= 2 * BATCH_BYTES_MAX)) {
+                return Ok(true);
+            }
+            // Nothing fitted: perhaps a batch larger than the chunk.
+            want = if used == 0 { want * 4 } else { CHUNK_BYTES };
+            at += used as u64;
+            if expected.is_some_and(|next| next >= upto) {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn seek(&self, position: u64) -> u64 {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let after = index.partition_point(|(first, _)| *first <= position);
+        after
+            .checked_sub(1)
+            .and_then(|it| index.get(it))
+            .map_or(super::frame::SEGMENT_HEADER_BYTES as u64, |(_, at)| *at)
+    }
+}

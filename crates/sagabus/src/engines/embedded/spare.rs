@@ -1,0 +1,160 @@
+//! The next segment, filled with zeros in the background so that no commit waits for it.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::disk::{Disk, DiskFile};
+
+/// Name of the file while it is a spare.
+pub(crate) const SPARE_NAME: &str = "spare.tmp";
+
+#[derive(Debug)]
+enum State {
+    /// Nobody asked for one yet.
+    Idle,
+    /// The background thread is at it.
+    Preparing,
+    Ready(Arc<dyn DiskFile>),
+    Failed(io::Error),
+    Stopped,
+}
+
+/// Prepares one spare segment at a time.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    disk: Arc<dyn Disk>,
+    bytes: u64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Spare {
+    /// Starts the background thread, or prepares on the caller's thread where the disk is instant.
+    pub(crate) fn start(disk: Arc<dyn Disk>, bytes: u64) -> io::Result<Self> {
+        let instant = disk.is_instant();
+        let shared = Arc::new(Shared {
+            disk,
+            bytes,
+            state: Mutex::new(State::Idle),
+            changed: Condvar::new(),
+        });
+        let thread = if instant {
+            None
+        } else {
+            let shared = Arc::clone(&shared);
+            let thread = std::thread::Builder::new()
+                .name("sagabus-spare".to_owned())
+                .spawn(move || shared.run())?;
+            Some(thread)
+        };
+        Ok(Self { shared, thread })
+    }
+
+    /// Asks for a spare; a failed one is tried again. Does not wait.
+    pub(crate) fn prepare(&self) {
+        if self.thread.is_none() {
+            let made = self.shared.make();
+            self.shared.set(made);
+            return;
+        }
+        let mut state = self.shared.lock();
+        if matches!(*state, State::Idle | State::Failed(_)) {
+            *state = State::Preparing;
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Whether the last try to make one failed, so that there may be no room.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(*self.shared.lock(), State::Failed(_))
+    }
+
+    /// Takes the spare, waiting for the one being prepared.
+    ///
+    /// # Errors
+    /// Why it could not be made; `StorageFull` when there is no room.
+    pub(crate) fn take(&self) -> io::Result<Arc<dyn DiskFile>> {
+        self.prepare();
+        let mut state = self.shared.lock();
+        loop {
+            match std::mem::replace(&mut *state, State::Idle) {
+                State::Ready(file) => return Ok(file),
+                State::Failed(error) => {
+                    // Leave a trace for `has_failed`; the next `prepare` tries again.
+                    *state = State::Failed(io::Error::from(error.kind()));
+                    return Err(error);
+                }
+                State::Stopped => {
+                    *state = State::Stopped;
+                    return Err(io::Error::other("the log is closed"));
+                }
+                waiting @ (State::Idle | State::Preparing) => {
+                    *state = waiting;
+                    state = self
+                        .shared
+                        .changed
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make(&self) -> State {
+        match self.disk.create(SPARE_NAME, self.bytes) {
+            Ok(file) => State::Ready(file),
+            Err(error) => State::Failed(error),
+        }
+    }
+
+    fn set(&self, to: State) {
+        let mut state = self.lock();
+        if !matches!(*state, State::Stopped) {
+            *state = to;
+        }
+        self.changed.notify_all();
+    }
+
+    fn run(&self) {
+        loop {
+            {
+                let mut state = self.lock();
+                while matches!(*state, State::Idle | State::Ready(_) | State::Failed(_)) {
+                    state = self
+                        .changed
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+                if matches!(*state, State::Stopped) {
+                    return;
+                }
+            }
+            let made = self.make();
+            self.set(made);
+        }
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        *self.shared.lock() = State::Stopped;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // The thread holds nothing but a file that is not yet part of the log.
+            let _ended = thread.join();
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Remembers the ids of the latest events, so that publishing one again stores nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+
+use crate::event::EventId;
+
+/// How many of the latest event ids are remembered. A repeat of an older id is stored as a new event.
+pub const DEDUPLICATION_EVENTS: usize = 262_144;
+
+/// The ids of the latest events and their positions. An id is kept as 128 bits of keyed hash.
+#[derive(Debug)]
+pub(crate) struct Window {
+    keys: (RandomState, RandomState),
+    positions: HashMap<u128, u64>,
+    order: VecDeque<u128>,
+    capacity: usize,
+}
+
+impl Window {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            keys: (RandomState::new(), RandomState::new()),
+            positions: HashMap::new(),
+            order: VecDeque::new(),
+            capacity,
+        }
+    }
+
+    /// Position of the event with this id, if it is remembered.
+    pub(crate) fn position(&self, id: &EventId) -> Option<u64> {
+        self.positions.get(&self.hash(id.as_str())).copied()
+    }
+
+    /// Remembers an event, and forgets the oldest when there are too many.
+    pub(crate) fn insert(&mut self, id: &str, position: u64) {
+        let hash = self.hash(id);
+        if self.positions.insert(hash, position).is_none() {
+            self.order.push_back(hash);
+        }
+        if self.order.len() > self.capacity
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.positions.remove(&oldest);
+        }
+    }
+
+    /// Forgets an event whose append failed.
+    pub(crate) fn forget(&mut self, id: &EventId) {
+        let hash = self.hash(id.as_str());
+        if self.positions.remove(&hash).is_some() {
+            self.order.retain(|it| *it != hash);
+        }
+    }
+
+    fn hash(&self, id: &str) -> u128 {
+        u128::from(self.keys.0.hash_one(id)) << 64 | u128::from(self.keys.1.hash_one(id))
+    }
+}

@@ -1,0 +1,102 @@
+//! When a failed delivery is tried again.
+
+use std::time::Duration;
+
+use crate::clock::mix;
+
+/// How much of a delay is left to chance, so that failures of one moment do not all come back at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jitter {
+    /// The nominal delay.
+    None,
+    /// Between half and all of the nominal delay.
+    Equal,
+    /// Between nothing and all of the nominal delay.
+    Full,
+}
+
+/// Exponential backoff with a cap: the delay after failed attempt *n* is `delay · 2ⁿ⁻¹`, at most `delay_max`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts in all, the first included; at least 1.
+    pub attempts_max: u32,
+    /// Nominal delay after the first failed attempt.
+    pub delay: Duration,
+    /// Longest nominal delay.
+    pub delay_max: Duration,
+    /// The part of chance in each delay.
+    pub jitter: Jitter,
+}
+
+impl Default for Retry {
+    /// Three re-tries after 1, 2 and 4 s, each between half and all of that; cap 5 min.
+    fn default() -> Self {
+        Self {
+            attempts_max: 4,
+            delay: Duration::from_secs(1),
+            delay_max: Duration::from_mins(5),
+            jitter: Jitter::Equal,
+        }
+    }
+}
+
+impl Retry {
+    /// No second attempt.
+    #[must_use]
+    pub fn never() -> Self {
+        Self {
+            attempts_max: 1,
+            ..Self::default()
+        }
+    }
+
+    /// `retries` further attempts after the first.
+    #[must_use]
+    pub fn times(retries: u32) -> Self {
+        Self {
+            attempts_max: retries.saturating_add(1),
+            ..Self::default()
+        }
+    }
+
+    /// The same with another first delay.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// How long to wait after failed attempt `attempt` (the first is 1).
+    ///
+    /// The chance in it comes from `seed` and the attempt alone, so the next time can be foretold and shown.
+    #[must_use]
+    pub fn delay_after(&self, attempt: u32, seed: u64) -> Duration {
+        let doublings = attempt.saturating_sub(1).min(63);
+        let nominal = self
+            .delay
+            .checked_mul(2_u32.saturating_pow(doublings))
+            .unwrap_or(self.delay_max)
+            .min(self.delay_max);
+        let milliseconds = u64::try_from(nominal.as_millis()).unwrap_or(u64::MAX);
+        let random = mix(seed ^ mix(u64::from(attempt)));
+        let chance = |of: u64| if of == 0 { 0 } else { random % (of + 1) };
+        Duration::from_millis(match self.jitter {
+            Jitter::None => milliseconds,
+            Jitter::Equal => milliseconds / 2 + chance(milliseconds - milliseconds / 2),
+            Jitter::Full => chance(milliseconds),
+        })
+    }
+}
+
+/// A seed for [`Retry::delay_after`] from the words that name a delivery (FNV-1a, 64 bits).
+#[must_use]
+pub fn seed(words: &[&str]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in words.iter().flat_map(|word| word.bytes().chain([0])) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,11 @@
+//! Promises of the library, through its public API.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod bus;
+mod durability;
+mod support;

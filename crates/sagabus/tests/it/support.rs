@@ -1,0 +1,149 @@
+//! What the tests share: a bus on a paused clock, handlers that note what they got, disks that fail.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sagabus::clock::TestClock;
+use sagabus::engines::embedded::disk::{Disk, DiskFile, RealDisk};
+use sagabus::engines::embedded::{Embedded, Settings};
+use sagabus::{Bus, Clock, Event, EventType, Timestamp};
+
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(TestClock::new(
+        Timestamp::from_milliseconds(1_767_225_600_000),
+        7,
+    ))
+}
+
+pub(crate) fn memory_bus() -> Bus {
+    let clock = clock();
+    let engine = Embedded::in_memory(Arc::clone(&clock)).unwrap();
+    Bus::builder(Arc::new(engine), clock).build().unwrap()
+}
+
+pub(crate) fn bus_on(disk: Arc<dyn Disk>, segment_bytes: u64) -> sagabus::Result<Bus> {
+    let clock: Arc<dyn Clock> = Arc::new(sagabus::SystemClock);
+    let engine = Embedded::on(disk, &Settings { segment_bytes }, Arc::clone(&clock))?;
+    Bus::builder(Arc::new(engine), clock).build()
+}
+
+pub(crate) fn event(bus: &Bus, event_type: &str, data: &str) -> Event {
+    let event_type = EventType::new(event_type).unwrap();
+    Event::raw(
+        event_type,
+        "test",
+        Bytes::copy_from_slice(data.as_bytes()),
+        bus.clock().as_ref(),
+    )
+}
+
+/// Waits until nothing is queued, running or waiting for a retry.
+pub(crate) async fn idle(bus: &Bus) {
+    for _ in 0..100_000 {
+        if bus.stats().queue == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never idle: {:?}", bus.stats());
+}
+
+/// Notes what handlers got.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Notes {
+    pub(crate) fn add(&self, note: impl Into<String>) {
+        self.0.lock().unwrap().push(note.into());
+    }
+
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// A real directory whose syncs or file creation can be made to fail.
+#[derive(Clone, Debug)]
+pub(crate) struct FaultDisk {
+    disk: RealDisk,
+    pub(crate) faults: Arc<Faults>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) fail_sync: AtomicBool,
+    pub(crate) is_full: AtomicBool,
+    pub(crate) syncs: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct FaultFile {
+    file: Arc<dyn DiskFile>,
+    faults: Arc<Faults>,
+}
+
+impl FaultDisk {
+    pub(crate) fn new(path: &std::path::Path) -> Self {
+        Self {
+            disk: RealDisk::new(path).unwrap(),
+            faults: Arc::default(),
+        }
+    }
+
+    fn wrap(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        Arc::new(FaultFile {
+            file,
+            faults: Arc::clone(&self.faults),
+        })
+    }
+}
+
+impl Disk for FaultDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.disk.list()
+    }
+
+    fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn DiskFile>> {
+        if self.faults.is_full.load(Ordering::SeqCst) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        Ok(self.wrap(self.disk.create(name, len)?))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.wrap(self.disk.open(name)?))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+}
+
+impl DiskFile for FaultFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_at(offset, bytes)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read_at(offset, buffer)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.faults.syncs.fetch_add(1, Ordering::SeqCst);
+        if self.faults.fail_sync.load(Ordering::SeqCst) {
+            return Err(io::Error::other("injected: the disk did not sync"));
+        }
+        self.file.sync()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+}
