@@ -1,3 +1,59 @@
-//! Checks and chores of the workspace.
+//! Checks and chores of the workspace: `cargo xtask help` lists them.
 
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a tool of the command line speaks to its terminal"
+)]
+
+mod ci;
+mod failure;
+mod preflight;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use failure::{Failure, Result};
+
+const HELP: &str = "\
+Checks and chores of the workspace.
+
+Usage: cargo xtask <command>
+
+Commands:
+  ci     every check, in order: preflight, fmt, clippy, doc, doctests, tidy, tests
+  tidy   the house rules alone (layers, names, documents); needs no build of the workspace
+  help   this text
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            failure.code()
+        }
+    }
+}
+
+fn run(words: &[String]) -> Result<()> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["ci"] => ci::run(&root()),
+        ["tidy"] => tidy::run(&root()),
+        ["help" | "-h" | "--help"] | ["ci" | "tidy", "-h" | "--help"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        [] => Err(Failure::Usage("a command is missing".to_owned())),
+        other => Err(Failure::Usage(format!("unknown: `{}`", other.join(" ")))),
+    }
+}
+
+/// The workspace's root: the folder that holds this crate.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}

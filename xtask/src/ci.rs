@@ -1,0 +1,133 @@
+//! Every check in order; the tests come last, so that their count closes the output.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::failure::{Failure, Result};
+use crate::{preflight, tidy};
+
+/// One program of the list, run at the workspace's root.
+struct Stage {
+    name: &'static str,
+    program: String,
+    arguments: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+}
+
+impl Stage {
+    fn cargo(name: &'static str, arguments: &'static [&'static str]) -> Self {
+        Self {
+            name,
+            program: "cargo".to_owned(),
+            arguments,
+            environment: &[],
+        }
+    }
+
+    /// What to type to run this stage alone.
+    fn command_line(&self) -> String {
+        let mut words: Vec<String> = self
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{value}\""))
+            .collect();
+        words.push(self.program.clone());
+        words.extend(self.arguments.iter().map(|&word| word.to_owned()));
+        words.join(" ")
+    }
+
+    fn run(&self, root: &Path) -> Result<()> {
+        let status = Command::new(&self.program)
+            .args(self.arguments)
+            .envs(self.environment.iter().copied())
+            .current_dir(root)
+            .status()
+            .map_err(|source| Failure::Io {
+                what: format!("run `{}`", self.program),
+                source,
+            })?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Failure::Stage {
+            name: self.name,
+            repeat: self.command_line(),
+            why: status.to_string(),
+        })
+    }
+}
+
+/// The stages before `tidy`. All take all features, so that they share one build of each dependency.
+fn stages() -> [Stage; 4] {
+    [
+        Stage::cargo("fmt", &["fmt", "--all", "--check"]),
+        Stage::cargo(
+            "clippy",
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--all-features",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        ),
+        Stage {
+            environment: &[("RUSTDOCFLAGS", "-D warnings")],
+            ..Stage::cargo(
+                "doc",
+                &["doc", "--workspace", "--no-deps", "--all-features"],
+            )
+        },
+        Stage::cargo(
+            "doctests",
+            &["test", "--doc", "--workspace", "--all-features"],
+        ),
+    ]
+}
+
+/// Runs everything; the first failure stops.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let nextest = timed("preflight", "", || preflight::run(root))?;
+    for stage in stages() {
+        timed(stage.name, &stage.command_line(), || stage.run(root))?;
+    }
+    timed("tidy", "cargo xtask tidy", || tidy::run(root))?;
+    let tests = Stage {
+        name: "tests",
+        program: nextest,
+        arguments: &["nextest", "run", "--workspace", "--all-features"],
+        environment: &[],
+    };
+    println!("\n==> {}: {}", tests.name, tests.command_line());
+    // No line of ours follows: the runner prints its own duration and the count.
+    tests.run(root)
+}
+
+/// Announces a stage, runs it and says how long it took.
+fn timed<T>(name: &str, command_line: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let colon = if command_line.is_empty() { "" } else { ": " };
+    println!("\n==> {name}{colon}{command_line}");
+    let start = now();
+    let outcome = work();
+    let word = if outcome.is_ok() { "done" } else { "failed" };
+    println!("<== {name} {word} in {}", seconds(start.elapsed()));
+    outcome
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a stage's duration is for the reader and decides nothing"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! The list of stages, and what a failed one says.
+
+use std::path::PathBuf;
+
+use super::*;
+
+fn here() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_stages_come_in_the_promised_order() {
+    let names = stages().map(|stage| stage.name);
+    assert_eq!(names, ["fmt", "clippy", "doc", "doctests"]);
+}
+
+#[test]
+fn a_stage_is_repeated_with_its_own_command_line() {
+    let lines = stages().map(|stage| stage.command_line());
+    assert_eq!(
+        lines,
+        [
+            "cargo fmt --all --check",
+            "cargo clippy --workspace --all-targets --all-features -- -D warnings",
+            "RUSTDOCFLAGS=\"-D warnings\" cargo doc --workspace --no-deps --all-features",
+            "cargo test --doc --workspace --all-features",
+        ]
+    );
+}
+
+#[test]
+fn a_failed_stage_names_the_command_that_repeats_it() {
+    let stage = Stage::cargo("fmt", &["no-such-subcommand-here"]);
+    let failure = stage.run(&here()).unwrap_err();
+    let text = failure.to_string();
+    assert!(text.contains("fmt failed"), "{text}");
+    assert!(
+        text.ends_with("\n  cargo no-such-subcommand-here"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    let stage = Stage {
+        program: "no-such-program-here".to_owned(),
+        ..Stage::cargo("fmt", &[])
+    };
+    let text = stage.run(&here()).unwrap_err().to_string();
+    assert!(text.contains("`no-such-program-here`"), "{text}");
+}

@@ -1,0 +1,113 @@
+//! Reference pages that the program writes itself: the page in the tree must be what it writes today.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::Finding;
+use super::tree::Tree;
+
+/// A page and the name under which the program writes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page {
+    pub(crate) path: &'static str,
+    pub(crate) name: &'static str,
+}
+
+/// One row per generated page, such as `docs/reference/settings.md` of `settings`.
+pub(crate) const PAGES: &[Page] = &[];
+
+/// The line that a generated page starts with, so that nobody edits it by hand.
+const MARK: &str = "<!-- generated:";
+
+/// A page that says it is generated is in the list.
+pub(crate) fn reference_pages_are_listed_once(tree: &Tree) -> Vec<Finding> {
+    unlisted(tree, PAGES)
+}
+
+/// A page of the list is in the tree.
+pub(crate) fn listed_reference_pages_exist(tree: &Tree) -> Vec<Finding> {
+    missing(tree, PAGES)
+}
+
+pub(super) fn unlisted(tree: &Tree, pages: &[Page]) -> Vec<Finding> {
+    tree.texts()
+        .filter(|(path, text)| path.starts_with("docs/reference/") && text.starts_with(MARK))
+        .filter(|(path, _)| pages.iter().filter(|page| page.path == *path).count() != 1)
+        .map(|(path, _)| {
+            let text = "is generated, so it must stand once in xtask/src/tidy/generated.rs";
+            Finding::new(path, 0, text)
+        })
+        .collect()
+}
+
+pub(super) fn missing(tree: &Tree, pages: &[Page]) -> Vec<Finding> {
+    pages
+        .iter()
+        .filter(|page| tree.text(page.path).is_none())
+        .map(|page| {
+            Finding::new(
+                page.path,
+                0,
+                format!("is missing; write it with `{}`", line(page)),
+            )
+        })
+        .collect()
+}
+
+/// Pages that are not what `write` gives.
+pub(crate) fn differences(
+    tree: &Tree,
+    pages: &[Page],
+    write: impl Fn(&Page) -> Result<String, String>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for page in pages {
+        let Some(text) = tree.text(page.path) else {
+            continue;
+        };
+        match write(page) {
+            Ok(today) if today == text => {}
+            Ok(today) => {
+                let pairs = text.lines().zip(today.lines());
+                let same = pairs.take_while(|(old, new)| old == new).count();
+                let text = format!("is not what `{}` writes; write it again", line(page));
+                findings.push(Finding::new(page.path, same + 1, text));
+            }
+            Err(why) => {
+                let text = format!("`{}` failed: {why}", line(page));
+                findings.push(Finding::new(page.path, 0, text));
+            }
+        }
+    }
+    findings
+}
+
+/// Runs the program and takes what it prints.
+pub(crate) fn write(root: &Path, page: &Page) -> Result<String, String> {
+    let output = Command::new("cargo")
+        .args(arguments(page))
+        .current_dir(root)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        return Err(text.trim().to_owned());
+    }
+    String::from_utf8(output.stdout).map_err(|error| error.to_string())
+}
+
+fn arguments(page: &Page) -> [&str; 7] {
+    [
+        "run",
+        "--quiet",
+        "-p",
+        "sagabus-server",
+        "--",
+        "reference",
+        page.name,
+    ]
+}
+
+fn line(page: &Page) -> String {
+    format!("cargo {}", arguments(page).join(" "))
+}
