@@ -1,5 +1,6 @@
 //! What an event is: an envelope that the bus reads, and a payload whose bytes it keeps as received.
 
+mod cause;
 pub mod envelope;
 mod name;
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use cause::Cause;
 pub use name::{EventId, EventType};
 
 use crate::clock::{Clock, Timestamp};

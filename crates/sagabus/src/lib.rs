@@ -7,6 +7,8 @@ pub mod clock;
 pub mod error;
 pub mod event;
 pub mod saga_store;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 pub use clock::{Clock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
