@@ -1,5 +1,6 @@
 //! What an event is: an envelope that the bus reads, and a payload whose bytes it keeps as received.
 
+mod cause;
 pub mod envelope;
 mod name;
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use cause::Cause;
 pub use name::{EventId, EventType};
 pub(crate) use name::{TOKENS_MAX, is_token};
 
@@ -190,6 +192,14 @@ impl Event {
     }
 }
 
+/// Checks that `data` is a payload of `P`: what publish does with a type that it knows.
+///
+/// # Errors
+/// `Invalid`, naming the field.
+pub fn check_payload<P: Payload>(data: &[u8]) -> Result<()> {
+    decode::<P>(data).map(drop)
+}
+
 /// Reads a payload, checks its own rules, and names the field that does not fit.
 ///
 /// # Errors
@@ -197,16 +207,11 @@ impl Event {
 pub(crate) fn decode<P: Payload>(data: &[u8]) -> Result<P> {
     let mut reader = serde_json::Deserializer::from_slice(data);
     let payload: P = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." {
-            "data".to_owned()
-        } else {
-            format!("data.{path}")
-        };
+        let reason = error.inner().to_string();
         Error::invalid(format!(
-            "payload of `{}` does not fit its type at `{field}`: {}",
+            "payload of `{}` does not fit its type at `{}`: {reason}",
             P::TYPE,
-            error.inner()
+            field_path(&error.path().to_string(), &reason)
         ))
     })?;
     reader
@@ -216,12 +221,21 @@ pub(crate) fn decode<P: Payload>(data: &[u8]) -> Result<P> {
     Ok(payload)
 }
 
-/// Checks that `data` is a payload of type `P`.
-///
-/// # Errors
-/// `Invalid`, naming the field that does not fit.
-pub fn check_payload<P: Payload>(data: &[u8]) -> Result<()> {
-    decode::<P>(data).map(drop)
+/// Where the payload does not fit. A missing field is reported by its parent, so its name is taken from the reason.
+fn field_path(path: &str, reason: &str) -> String {
+    let mut field = if path == "." {
+        "data".to_owned()
+    } else {
+        format!("data.{path}")
+    };
+    let missing = reason
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next());
+    if let Some(name) = missing {
+        field.push('.');
+        field.push_str(name);
+    }
+    field
 }
 
 fn within(field: &str, bytes: usize, bytes_max: usize) -> Result<()> {

@@ -17,6 +17,9 @@ pub mod bus;
 pub mod engines;
 pub mod ledger;
 
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
 pub use bus::{Bus, Delivery, HandlerError};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,78 @@
+//! Every event type of the three services: name, source, fields, and the list that the bus checks payloads by.
+
+pub mod ai;
+pub mod audit;
+mod rules;
+pub mod sample;
+
+pub use rules::Milliseconds;
+
+use sagabus::{Payload, Result};
+
+/// One event type, for those who handle all of them alike.
+#[derive(Clone, Copy, Debug)]
+pub struct TypeInfo {
+    /// The type on the wire, such as `sample.created`.
+    pub name: &'static str,
+    /// The service that publishes it.
+    pub source: &'static str,
+    /// Version of its payload.
+    pub version: &'static str,
+    /// Whether some bytes are a payload of this type; the error names the field that does not fit.
+    pub check: fn(&[u8]) -> Result<()>,
+}
+
+impl TypeInfo {
+    /// What `P` says of itself.
+    const fn of<P: Payload>() -> Self {
+        Self {
+            name: P::TYPE,
+            source: P::SOURCE,
+            version: P::VERSION,
+            check: sagabus::event::check_payload::<P>,
+        }
+    }
+}
+
+/// All event types of the domain.
+pub const TYPES: &[TypeInfo] = &[
+    TypeInfo::of::<sample::SampleCreated>(),
+    TypeInfo::of::<sample::SampleUpdated>(),
+    TypeInfo::of::<sample::SampleDeleted>(),
+    TypeInfo::of::<sample::SampleAssigned>(),
+    TypeInfo::of::<sample::SampleStatusChanged>(),
+    TypeInfo::of::<sample::SampleProcessingStarted>(),
+    TypeInfo::of::<sample::SampleProcessingCompleted>(),
+    TypeInfo::of::<sample::SampleProcessingFailed>(),
+    TypeInfo::of::<sample::SampleAttachmentAdded>(),
+    TypeInfo::of::<sample::SampleAttachmentRemoved>(),
+    TypeInfo::of::<ai::PdfProcessingStarted>(),
+    TypeInfo::of::<ai::PdfProcessingCompleted>(),
+    TypeInfo::of::<ai::PdfProcessingFailed>(),
+    TypeInfo::of::<ai::ExtractionResultCreated>(),
+    TypeInfo::of::<ai::ExtractionConfidenceLow>(),
+    TypeInfo::of::<ai::ProcessingJobCreated>(),
+    TypeInfo::of::<ai::ProcessingJobStarted>(),
+    TypeInfo::of::<ai::ProcessingJobCompleted>(),
+    TypeInfo::of::<ai::ProcessingJobFailed>(),
+    TypeInfo::of::<ai::ModelPerformanceRecorded>(),
+    TypeInfo::of::<ai::ModelPerformanceDegraded>(),
+    TypeInfo::of::<audit::EntryRecorded>(),
+    TypeInfo::of::<audit::AccessDenied>(),
+    TypeInfo::of::<audit::ReportGenerated>(),
+    TypeInfo::of::<audit::AlertTriggered>(),
+    TypeInfo::of::<audit::RetentionApplied>(),
+    TypeInfo::of::<audit::ExportCreated>(),
+    TypeInfo::of::<audit::IntegrityVerified>(),
+    TypeInfo::of::<audit::IntegrityFailed>(),
+];
+
+/// Tells `schemas` about each event type.
+pub fn register(schemas: &mut impl FnMut(&'static TypeInfo)) {
+    for info in TYPES {
+        schemas(info);
+    }
+}
+
+#[cfg(test)]
+mod tests;

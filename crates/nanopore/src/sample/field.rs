@@ -1,0 +1,57 @@
+//! What is wrong with the fields of an input: one text per field.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Name of the field, as on the wire.
+    pub field: String,
+    /// What is wrong, as a lower-case fragment that follows the name.
+    pub message: String,
+}
+
+/// Everything that is wrong with an input; never empty when returned as an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+pub struct FieldErrors(pub Vec<FieldError>);
+
+impl FieldErrors {
+    /// One error.
+    #[must_use]
+    pub fn one(field: impl Into<String>, message: impl Into<String>) -> Self {
+        let mut errors = Self::default();
+        errors.add(field, message);
+        errors
+    }
+
+    /// Adds one more.
+    pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.0.push(FieldError {
+            field: field.into(),
+            message: message.into(),
+        });
+    }
+
+    /// The same errors of a part of the input: `volume` becomes `samples[2].volume` for the prefix `samples[2]`.
+    #[must_use]
+    pub fn inside(mut self, prefix: &str) -> Self {
+        for error in &mut self.0 {
+            error.field = format!("{prefix}.{}", error.field);
+        }
+        self
+    }
+}
+
+impl fmt::Display for FieldErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "`{}` {}", error.field, error.message)?;
+        }
+        Ok(())
+    }
+}

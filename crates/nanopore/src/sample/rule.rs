@@ -1,0 +1,123 @@
+//! The rules of single values: texts that hold names, e-mail addresses, numbers in a range.
+
+/// Longest name, in characters.
+pub(super) const NAME_CHARACTERS_MAX: usize = 255;
+
+/// Which characters a text may have besides letters, digits and the space.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text {
+    pub(super) characters_max: usize,
+    pub(super) digits: bool,
+    /// `None` lets every character stand that is not a control character.
+    pub(super) marks: Option<&'static str>,
+}
+
+/// Names of samples and projects.
+pub(super) const SAMPLE_NAME: Text = Text {
+    characters_max: NAME_CHARACTERS_MAX,
+    digits: true,
+    marks: Some("-_."),
+};
+/// Names of service projects.
+pub(super) const PROJECT: Text = Text {
+    characters_max: 100,
+    ..SAMPLE_NAME
+};
+/// Names of persons.
+pub(super) const PERSON: Text = Text {
+    characters_max: NAME_CHARACTERS_MAX,
+    digits: false,
+    marks: Some("-'’.,"),
+};
+/// Names of laboratories.
+pub(super) const LAB: Text = Text {
+    characters_max: NAME_CHARACTERS_MAX,
+    digits: true,
+    marks: Some("-_.,'’()&/"),
+};
+/// Catalogue words: buffers, kits, flow cells.
+pub(super) const CATALOGUE: Text = Text {
+    characters_max: 100,
+    digits: true,
+    marks: None,
+};
+
+impl Text {
+    /// What is wrong with `text`.
+    pub(super) fn check(self, text: &str) -> Result<(), String> {
+        if text.trim().is_empty() {
+            return Err("is empty".to_owned());
+        }
+        let characters = text.chars().count();
+        if characters > self.characters_max {
+            return Err(format!(
+                "has {characters} characters, more than {}",
+                self.characters_max
+            ));
+        }
+        match text.chars().find(|character| !self.allows(*character)) {
+            Some(character) => Err(format!(
+                "has `{}`, which is not allowed here",
+                character.escape_debug()
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn allows(self, character: char) -> bool {
+        let Some(marks) = self.marks else {
+            return !character.is_control();
+        };
+        character == ' '
+            || character.is_alphabetic()
+            || is_combining(character)
+            || (self.digits && character.is_numeric())
+            || marks.contains(character)
+    }
+}
+
+/// Accents that follow their letter instead of being one with it.
+fn is_combining(character: char) -> bool {
+    ('\u{300}'..='\u{36f}').contains(&character)
+}
+
+/// What is wrong with an e-mail address: the syntax that mail systems accept in practice.
+pub(super) fn email(text: &str) -> Result<(), String> {
+    const WRONG: &str = "is not an e-mail address";
+    if text.len() > 254 {
+        return Err(format!("has {} bytes, more than 254", text.len()));
+    }
+    let (local, domain) = text.rsplit_once('@').ok_or_else(|| WRONG.to_owned())?;
+    let local_ok = !local.is_empty()
+        && local.len() <= 64
+        && local.split('.').all(|part| {
+            !part.is_empty()
+                && part
+                    .chars()
+                    .all(|it| it.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(it))
+        });
+    let domain_ok = domain.contains('.')
+        && domain.split('.').all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|it| it.is_alphanumeric() || it == '-')
+        });
+    if local_ok && domain_ok {
+        Ok(())
+    } else {
+        Err(WRONG.to_owned())
+    }
+}
+
+/// What is wrong with a number: `min` and `max` are allowed, `unit` is said in the text.
+pub(super) fn range(number: f64, (min, max): (f64, f64), unit: &str) -> Result<(), String> {
+    if (min..=max).contains(&number) {
+        Ok(())
+    } else {
+        Err(format!(
+            "is {number}{unit}, not within {min} to {max}{unit}"
+        ))
+    }
+}

@@ -1,0 +1,173 @@
+//! Each event type has a golden file; required fields and enumerations are strict, everything else is open.
+
+use std::path::Path;
+
+use nanopore::events::{self, TypeInfo, ai, audit, sample};
+use sagabus::Payload;
+use serde_json::{Map, Value};
+
+/// What the catalogue says of one type: required fields, optional fields, and those of them that are enumerations.
+struct Row {
+    name: &'static str,
+    required: Vec<&'static str>,
+    optional: Vec<&'static str>,
+    enumerations: Vec<&'static str>,
+    /// Reads the payload and writes it again.
+    again: fn(&[u8]) -> Vec<u8>,
+}
+
+fn again<P: Payload>(json: &[u8]) -> Vec<u8> {
+    let payload: P = serde_json::from_slice(json).unwrap();
+    serde_json::to_vec(&payload).unwrap()
+}
+
+fn row<P: Payload>(
+    name: &'static str,
+    required: &'static str,
+    optional: &'static str,
+    enumerations: &'static str,
+) -> Row {
+    Row {
+        name,
+        required: required.split_whitespace().collect(),
+        optional: optional.split_whitespace().collect(),
+        enumerations: enumerations.split_whitespace().collect(),
+        again: again::<P>,
+    }
+}
+
+#[rustfmt::skip]
+fn catalogue() -> Vec<Row> {
+    vec![
+        row::<sample::SampleCreated>("sample.created", "sampleId userId sampleName submitterName submitterEmail sampleType priority", "projectId labName", "priority"),
+        row::<sample::SampleUpdated>("sample.updated", "sampleId userId changes updatedFields", "", ""),
+        row::<sample::SampleDeleted>("sample.deleted", "sampleId userId sampleName deletedAt", "", ""),
+        row::<sample::SampleAssigned>("sample.assigned", "sampleId userId assignedTo", "libraryPrepBy previousAssignee", ""),
+        row::<sample::SampleStatusChanged>("sample.status_changed", "sampleId userId oldStatus newStatus", "reason", "oldStatus newStatus"),
+        row::<sample::SampleProcessingStarted>("sample.processing_started", "sampleId userId processingStep", "assignedTo estimatedDuration", ""),
+        row::<sample::SampleProcessingCompleted>("sample.processing_completed", "sampleId userId processingStep duration", "completedBy results", ""),
+        row::<sample::SampleProcessingFailed>("sample.processing_failed", "sampleId userId processingStep error retryCount maxRetries", "", ""),
+        row::<sample::SampleAttachmentAdded>("sample.attachment_added", "sampleId userId attachmentId fileName fileSize fileType", "", ""),
+        row::<sample::SampleAttachmentRemoved>("sample.attachment_removed", "sampleId userId attachmentId fileName", "", ""),
+        row::<ai::PdfProcessingStarted>("ai.pdf_processing_started", "fileName fileSize processingMethod", "sampleId submissionId userId", "processingMethod"),
+        row::<ai::PdfProcessingCompleted>("ai.pdf_processing_completed", "fileName extractionResultId processingMethod confidenceScore processingTimeMs extractedFieldCount", "sampleId submissionId userId", "processingMethod"),
+        row::<ai::PdfProcessingFailed>("ai.pdf_processing_failed", "fileName error processingMethod retryCount", "sampleId submissionId userId", "processingMethod"),
+        row::<ai::ExtractionResultCreated>("ai.extraction_result_created", "extractionResultId fileName extractionMethod confidenceScore extractedData issues", "sampleId submissionId userId", "extractionMethod"),
+        row::<ai::ExtractionConfidenceLow>("ai.extraction_confidence_low", "extractionResultId fileName confidenceScore threshold extractionMethod issues", "sampleId submissionId userId", "extractionMethod"),
+        row::<ai::ProcessingJobCreated>("ai.processing_job_created", "jobId jobType inputData priority", "userId", "jobType priority"),
+        row::<ai::ProcessingJobStarted>("ai.processing_job_started", "jobId jobType startedAt", "estimatedDuration userId", "jobType"),
+        row::<ai::ProcessingJobCompleted>("ai.processing_job_completed", "jobId jobType completedAt duration outputData success", "userId", "jobType"),
+        row::<ai::ProcessingJobFailed>("ai.processing_job_failed", "jobId jobType failedAt error retryCount maxRetries", "userId", "jobType"),
+        row::<ai::ModelPerformanceRecorded>("ai.model_performance_recorded", "modelName taskType accuracyScore processingTimeMs sampleCount", "userId", ""),
+        row::<ai::ModelPerformanceDegraded>("ai.model_performance_degraded", "modelName taskType currentAccuracy previousAccuracy threshold degradationPercentage", "userId", ""),
+        row::<audit::EntryRecorded>("audit.entry_recorded", "auditId category severity actor action resource outcome entryHash", "resourceId causedBy", "category severity outcome"),
+        row::<audit::AccessDenied>("audit.access_denied", "actor action resource reason", "resourceId", ""),
+        row::<audit::ReportGenerated>("audit.report_generated", "reportId reportType format periodFrom periodTo recordCount requestedBy", "", "reportType format"),
+        row::<audit::AlertTriggered>("audit.alert_triggered", "alertId alertName severity matchedAuditId recipients", "", "severity"),
+        row::<audit::RetentionApplied>("audit.retention_applied", "policyId dataset deleted archived cutoff", "", ""),
+        row::<audit::ExportCreated>("audit.export_created", "exportId requestedBy recordCount digest", "", ""),
+        row::<audit::IntegrityVerified>("audit.integrity_verified", "fromSequence toSequence digest", "", ""),
+        row::<audit::IntegrityFailed>("audit.integrity_failed", "fromSequence toSequence digest", "firstBadSequence", ""),
+    ]
+}
+
+fn golden(name: &str) -> Map<String, Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.json"));
+    let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&text).unwrap()
+}
+
+fn info(name: &str) -> TypeInfo {
+    *events::TYPES
+        .iter()
+        .find(|info| info.name == name)
+        .unwrap_or_else(|| panic!("no type `{name}`"))
+}
+
+fn check(info: &TypeInfo, fields: &Map<String, Value>) -> Result<(), String> {
+    (info.check)(&serde_json::to_vec(fields).unwrap()).map_err(|error| error.chain())
+}
+
+#[test]
+fn every_type_of_the_catalogue_keeps_its_wire_form() {
+    let catalogue = catalogue();
+    assert_eq!(events::TYPES.len(), 29);
+    assert_eq!(catalogue.len(), events::TYPES.len());
+    for row in catalogue {
+        let info = info(row.name);
+        let fields = golden(row.name);
+        let mut named: Vec<_> = [row.required.clone(), row.optional.clone()].concat();
+        named.sort_unstable();
+        assert_eq!(fields.keys().collect::<Vec<_>>(), named, "{}", row.name);
+        assert_eq!(check(&info, &fields), Ok(()), "{}", row.name);
+        let written = (row.again)(&serde_json::to_vec(&fields).unwrap());
+        let written: Map<String, Value> = serde_json::from_slice(&written).unwrap();
+        assert_eq!(written, fields, "{} read and written", row.name);
+
+        for field in row.required {
+            let mut without = fields.clone();
+            without.remove(field);
+            let error = check(&info, &without).unwrap_err();
+            assert!(
+                error.contains(&format!("`data.{field}`")),
+                "{}: {error}",
+                row.name
+            );
+        }
+        for field in row.optional {
+            let mut without = fields.clone();
+            without.remove(field);
+            assert_eq!(
+                check(&info, &without),
+                Ok(()),
+                "{} without {field}",
+                row.name
+            );
+        }
+        for field in row.enumerations {
+            let mut wrong = fields.clone();
+            wrong.insert(field.to_owned(), "banana".into());
+            let error = check(&info, &wrong).unwrap_err();
+            assert!(
+                error.contains(&format!("`data.{field}`")),
+                "{}: {error}",
+                row.name
+            );
+        }
+        let mut more = fields.clone();
+        more.insert("addedLater".to_owned(), 1.into());
+        assert_eq!(
+            check(&info, &more),
+            Ok(()),
+            "{}: an unknown field",
+            row.name
+        );
+    }
+}
+
+#[test]
+fn registering_hands_over_every_type_once() {
+    let mut names = Vec::new();
+    events::register(&mut |info| names.push(info.name));
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), events::TYPES.len());
+}
+
+#[test]
+fn there_is_no_golden_file_without_a_type() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        info(name.strip_suffix(".json").unwrap());
+    }
+}
+
+#[test]
+fn each_type_is_published_by_the_service_it_is_named_after() {
+    for info in events::TYPES {
+        let family = info.name.split('.').next().unwrap();
+        assert_eq!(info.source, format!("{family}-service"));
+        assert_eq!(info.version, "1.0");
+    }
+}

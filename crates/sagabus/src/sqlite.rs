@@ -1,0 +1,56 @@
+//! SQLite for services that keep their state beside the bus: one thread per database, outbox, inbox, step barrier.
+//!
+//! A change of state and the event that tells of it are one transaction ([`Outbox::write`]); an event that has effects
+//! is taken once ([`inbox::first_time`]); a saga step has its effect once ([`barrier`]).
+
+pub mod barrier;
+mod database;
+pub mod inbox;
+mod outbox;
+
+pub use database::Database;
+pub use outbox::{Outbox, OutboxCounts, Publish};
+/// The version of rusqlite that the closures of [`Database::call`] speak.
+pub use rusqlite;
+
+use rusqlite::ErrorCode;
+
+use crate::error::{Error, ErrorKind};
+
+/// Tables of the outbox, the inbox and the barrier: the first migration of a service's database.
+pub const TABLES: &str = include_str!("sqlite/tables.sql");
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let (kind, text) = match &error {
+            rusqlite::Error::QueryReturnedNoRows => (ErrorKind::NotFound, "row does not exist"),
+            rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => (
+                    ErrorKind::Transient,
+                    "database is locked by another process",
+                ),
+                ErrorCode::DiskFull => (ErrorKind::Full, "no room left for the database"),
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+                    (ErrorKind::Corrupt, "database file is damaged")
+                }
+                ErrorCode::SystemIoFailure => {
+                    (ErrorKind::Closed, "database file cannot be read or written")
+                }
+                ErrorCode::ConstraintViolation => {
+                    (ErrorKind::Conflict, "a rule of the database forbids it")
+                }
+                _ => (ErrorKind::Invalid, "database refuses the statement"),
+            },
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..) => {
+                (ErrorKind::Corrupt, "a stored value is not of its type")
+            }
+            _ => (ErrorKind::Invalid, "database refuses the statement"),
+        };
+        Self::new(kind, text).with_source(error)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,339 @@
+//! The database thread, outbox, inbox and barrier against real files.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::clock::{SystemClock, Timestamp};
+use crate::error::Result;
+use crate::event::{Event, EventId, EventType};
+
+const MIGRATIONS: &[&str] = &[TABLES, "CREATE TABLE notes (text TEXT NOT NULL) STRICT;"];
+
+/// Takes what it is given, after refusing as often as told.
+#[derive(Debug, Default)]
+struct Recorder {
+    taken: Mutex<Vec<String>>,
+    refusals: AtomicUsize,
+    poison: Mutex<Option<String>>,
+}
+
+#[async_trait]
+impl Publish for Recorder {
+    async fn publish(&self, events: Vec<Event>) -> Result<()> {
+        let refuse = self
+            .refusals
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
+        if refuse.is_ok() {
+            return Err(Error::new(ErrorKind::Transient, "the bus is away"));
+        }
+        let poison = self.poison.lock().unwrap().clone();
+        if events
+            .iter()
+            .any(|event| Some(event.id.to_string()) == poison)
+        {
+            return Err(Error::invalid("`data.sampleId` is empty"));
+        }
+        let mut taken = self.taken.lock().unwrap();
+        taken.extend(events.iter().map(|event| event.id.to_string()));
+        Ok(())
+    }
+}
+
+struct Fixture {
+    folder: TempDir,
+    outbox: Outbox,
+    recorder: Arc<Recorder>,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let database = open(&folder).await.unwrap();
+        Self {
+            folder,
+            outbox: Outbox::new(database),
+            recorder: Arc::default(),
+        }
+    }
+
+    fn relay(&self) -> (CancellationToken, JoinHandle<Result<()>>) {
+        let stop = CancellationToken::new();
+        let relay = self.outbox.clone().relay(
+            Arc::clone(&self.recorder) as Arc<dyn Publish>,
+            Arc::new(SystemClock),
+            stop.clone(),
+        );
+        (stop, tokio_util::task::TaskTracker::new().spawn(relay))
+    }
+
+    async fn write(&self, ids: &[&str]) {
+        let events: Vec<_> = ids.iter().map(|id| event(id)).collect();
+        self.outbox
+            .write(move |tx| {
+                tx.execute("INSERT INTO notes VALUES ('x')", [])?;
+                Ok::<_, Error>(((), events))
+            })
+            .await
+            .unwrap();
+    }
+
+    fn taken(&self) -> Vec<String> {
+        self.recorder.taken.lock().unwrap().clone()
+    }
+}
+
+async fn open(folder: &TempDir) -> Result<Database> {
+    Database::open(folder.path().join("service.db"), MIGRATIONS).await
+}
+
+fn event(id: &str) -> Event {
+    let mut event = Event::raw(
+        EventType::new("note.written").unwrap(),
+        "note-service",
+        br#"{"big": 123456789012345678901234567890}"#.to_vec().into(),
+        &SystemClock,
+    );
+    event.id = EventId::new(id).unwrap();
+    event
+}
+
+async fn notes(database: &Database) -> i64 {
+    database
+        .call(|tx| {
+            Ok::<_, Error>(tx.query_row("SELECT count(*) FROM notes", [], |row| row.get(0))?)
+        })
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn events_reach_the_bus_in_the_order_in_which_they_were_written() {
+    let fixture = Fixture::new().await;
+    fixture.write(&["a", "b"]).await;
+    let (stop, relay) = fixture.relay();
+    fixture.outbox.drain().await.unwrap();
+    fixture.write(&["c"]).await;
+    fixture.outbox.drain().await.unwrap();
+    assert_eq!(fixture.taken(), ["a", "b", "c"]);
+    stop.cancel();
+    relay.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_fails_leaves_neither_state_nor_event() {
+    let fixture = Fixture::new().await;
+    let outcome: Result<()> = fixture
+        .outbox
+        .write(|tx| {
+            tx.execute("INSERT INTO notes VALUES ('x')", [])?;
+            // The second event breaks the rule that an id is written once.
+            Ok(((), vec![event("same"), event("same")]))
+        })
+        .await;
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(notes(fixture.outbox.database()).await, 0);
+    assert_eq!(
+        fixture.outbox.counts().await.unwrap(),
+        OutboxCounts::default()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_wait_while_the_bus_is_away() {
+    let fixture = Fixture::new().await;
+    fixture.recorder.refusals.store(4, Ordering::SeqCst);
+    fixture.write(&["a", "b"]).await;
+    let (stop, relay) = fixture.relay();
+    fixture.outbox.drain().await.unwrap();
+    assert_eq!(fixture.taken(), ["a", "b"]);
+    stop.cancel();
+    relay.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_event_that_can_never_be_taken_does_not_hold_up_the_others() {
+    let fixture = Fixture::new().await;
+    *fixture.recorder.poison.lock().unwrap() = Some("bad".to_owned());
+    fixture.write(&["a", "bad", "c"]).await;
+    let (stop, relay) = fixture.relay();
+    fixture.outbox.drain().await.unwrap();
+    assert_eq!(fixture.taken(), ["a", "c"]);
+    let counts = fixture.outbox.counts().await.unwrap();
+    assert_eq!((counts.pending, counts.refused), (0, 1));
+    stop.cancel();
+    relay.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn events_survive_a_restart_with_their_ids_and_bytes() {
+    let fixture = Fixture::new().await;
+    fixture.write(&["a"]).await;
+    fixture.outbox.database().close().await.unwrap();
+    let database = open(&fixture.folder).await.unwrap();
+    let waiting = database
+        .call(|tx| {
+            let envelope: Vec<u8> =
+                tx.query_row("SELECT envelope FROM outbox", [], |row| row.get(0))?;
+            crate::event::envelope::from_json(&envelope, &SystemClock)
+        })
+        .await
+        .unwrap();
+    assert_eq!(waiting.id.as_str(), "a");
+    assert_eq!(waiting.data, event("a").data);
+}
+
+#[tokio::test]
+async fn a_closed_database_takes_no_calls_and_ends_the_relay() {
+    let fixture = Fixture::new().await;
+    let (_stop, relay) = fixture.relay();
+    fixture.outbox.drain().await.unwrap();
+    let database = fixture.outbox.database().clone();
+    database.close().await.unwrap();
+    database.close().await.unwrap();
+    let outcome: Result<()> = database.call(|_| Ok(())).await;
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Closed);
+    // The relay learns of it when it is woken.
+    fixture.outbox.written.notify_one();
+    let ended = tokio::time::timeout(Duration::from_secs(60), relay)
+        .await
+        .unwrap();
+    assert_eq!(ended.unwrap().unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn a_transaction_that_panics_is_rolled_back_and_the_next_one_works() {
+    let fixture = Fixture::new().await;
+    let database = fixture.outbox.database();
+    let outcome: Result<()> = database
+        .call(|tx| {
+            tx.execute("INSERT INTO notes VALUES ('x')", [])?;
+            panic!("on purpose");
+        })
+        .await;
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(notes(database).await, 0);
+}
+
+#[tokio::test]
+async fn what_was_called_is_done_even_when_nobody_waits() {
+    let fixture = Fixture::new().await;
+    let database = fixture.outbox.database();
+    let mut call = Box::pin(database.call(|tx| {
+        tx.execute("INSERT INTO notes VALUES ('x')", [])?;
+        Ok::<_, Error>(())
+    }));
+    let waker = std::task::Waker::noop();
+    let _first = call
+        .as_mut()
+        .poll(&mut std::task::Context::from_waker(waker));
+    drop(call);
+    assert_eq!(notes(database).await, 1);
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_program_is_refused() {
+    let fixture = Fixture::new().await;
+    fixture.outbox.database().close().await.unwrap();
+    let path = fixture.folder.path().join("service.db");
+    let error = Database::open(&path, &[TABLES]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(
+        error.to_string().contains("schema version 2, newer than 1"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_leaves_the_file_as_it_was() {
+    let fixture = Fixture::new().await;
+    fixture.outbox.database().close().await.unwrap();
+    let path = fixture.folder.path().join("service.db");
+    let broken: &[&str] = &[TABLES, "", "CREATE TABLE more (x) STRICT; nonsense"];
+    assert!(Database::open(&path, broken).await.is_err());
+    open(&fixture.folder).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_as_damaged() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("service.db"), "x".repeat(4096)).unwrap();
+    assert_eq!(open(&folder).await.unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn the_inbox_lets_an_event_through_once_per_consumer_until_it_is_pruned() {
+    let fixture = Fixture::new().await;
+    let at = |ms| Timestamp::from_milliseconds(ms);
+    let seen = fixture
+        .outbox
+        .database()
+        .call(move |tx| {
+            let id = EventId::new("e")?;
+            let mut seen = vec![
+                inbox::first_time(tx, "audit", &id, at(10))?,
+                inbox::first_time(tx, "audit", &id, at(20))?,
+                inbox::first_time(tx, "other", &id, at(20))?,
+            ];
+            assert_eq!(inbox::prune(tx, at(15))?, 1);
+            seen.push(inbox::first_time(tx, "audit", &id, at(30))?);
+            Ok::<_, Error>(seen)
+        })
+        .await
+        .unwrap();
+    assert_eq!(seen, [true, false, true, true]);
+}
+
+#[tokio::test]
+async fn a_step_runs_once_and_not_after_its_compensation() {
+    let fixture = Fixture::new().await;
+    let now = Timestamp::from_milliseconds(1);
+    fixture
+        .outbox
+        .database()
+        .call(move |tx| {
+            assert_eq!(barrier::forward(tx, "s/a")?, barrier::Forward::Run);
+            barrier::done(tx, "s/a", &json!({"n": 1}), now)?;
+            assert_eq!(
+                barrier::forward(tx, "s/a")?,
+                barrier::Forward::Repeat(json!({"n": 1}))
+            );
+            assert_eq!(
+                barrier::backward(tx, "s/a", now)?,
+                barrier::Backward::Run(json!({"n": 1}))
+            );
+            assert_eq!(
+                barrier::backward(tx, "s/a", now)?,
+                barrier::Backward::Repeat
+            );
+            assert_eq!(
+                barrier::forward(tx, "s/a").unwrap_err().kind(),
+                ErrorKind::Conflict
+            );
+
+            assert_eq!(
+                barrier::backward(tx, "s/late", now)?,
+                barrier::Backward::NothingDone
+            );
+            assert_eq!(
+                barrier::forward(tx, "s/late").unwrap_err().kind(),
+                ErrorKind::Conflict
+            );
+            assert_eq!(
+                barrier::backward(tx, "s/late", now)?,
+                barrier::Backward::Repeat
+            );
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+}
