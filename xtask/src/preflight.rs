@@ -72,6 +72,10 @@ fn install_nextest(root: &Path) -> Result<()> {
         "--version",
         NEXTEST_VERSION,
         "--locked",
+        // Without updates of itself it needs no TLS and less C.
+        "--no-default-features",
+        "--features",
+        "default-no-update",
         "--root",
         "target/tools",
     ];
