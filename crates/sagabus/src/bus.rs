@@ -164,16 +164,15 @@ impl Bus {
         if self.state().is_closed {
             return Err(Error::closed("the bus was shut down"));
         }
-        let names: Vec<_> = events
-            .iter()
-            .map(|event| (event.event_type.clone(), event.source.clone()))
-            .collect();
-        let receipts = self.inner.transport.append(events).await?;
-        for ((event_type, source), receipt) in names.into_iter().zip(&receipts) {
-            if !receipt.duplicate {
-                self.inner.counters.published(&event_type, &source);
-            }
-        }
+        let events: Vec<Arc<Event>> = events.into_iter().map(Arc::new).collect();
+        let receipts = self.inner.transport.append(events.clone()).await?;
+        self.inner.counters.published(
+            events
+                .iter()
+                .zip(&receipts)
+                .filter(|(_, receipt)| !receipt.duplicate)
+                .map(|(event, _)| event.as_ref()),
+        );
         Ok(receipts)
     }
 

@@ -131,9 +131,14 @@ impl Clock for SystemClock {
     }
 
     fn random(&self) -> u64 {
-        let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
-        // Version and variant take six fixed bits; fold the halves so that all 64 are random.
-        high ^ low.rotate_left(17)
+        // One seed from the operating system per process, then SplitMix64: ids need to be unique, not secret, and a
+        // system call per event would cost more than the rest of making it.
+        static STATE: std::sync::LazyLock<AtomicU64> = std::sync::LazyLock::new(|| {
+            let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+            // Version and variant are six fixed bits; folded, all 64 are random.
+            AtomicU64::new(high ^ low.rotate_left(17))
+        });
+        mix(STATE.fetch_add(GAMMA, Ordering::Relaxed))
     }
 }
 
@@ -167,12 +172,12 @@ impl Clock for TestClock {
     }
 
     fn random(&self) -> u64 {
-        let state = self
-            .state
-            .fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
-        mix(state)
+        mix(self.state.fetch_add(GAMMA, Ordering::Relaxed))
     }
 }
+
+/// SplitMix64's step: odd, and its bits look random.
+const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// SplitMix64's finalizer (Steele, Lea, Flood 2014): spreads every input bit over the output.
 #[must_use]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::event::EventType;
+use crate::event::Event;
 use crate::ledger::Counts;
 use crate::transport::LedgerView;
 
@@ -30,11 +30,13 @@ struct Names {
 }
 
 impl Counters {
-    pub(crate) fn published(&self, event_type: &EventType, source: &str) {
+    pub(crate) fn published<'a>(&self, events: impl Iterator<Item = &'a Event>) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.total += 1;
-        count(&mut names.by_type, event_type.as_str());
-        count(&mut names.by_source, source);
+        for event in events {
+            names.total += 1;
+            count(&mut names.by_type, event.event_type.as_str());
+            count(&mut names.by_source, &event.source);
+        }
     }
 }
 

@@ -76,7 +76,7 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Embedded {
     shared: Arc<Shared>,
-    appends: Arc<Semaphore>,
+    appends: Semaphore,
     durability: Durability,
     lock: Option<DirectoryLock>,
 }
@@ -168,7 +168,7 @@ impl Embedded {
         shared.count_ahead(&shared.hub.cells(), u64::MAX)?;
         Ok(Self {
             shared: Arc::new(shared),
-            appends: Arc::new(Semaphore::new(APPENDS_MAX)),
+            appends: Semaphore::new(APPENDS_MAX),
             durability: if is_instant {
                 Durability::Memory
             } else {
@@ -292,10 +292,11 @@ impl Transport for Embedded {
         }
     }
 
-    async fn append(&self, events: Vec<Event>) -> Result<Vec<Receipt>> {
+    async fn append(&self, events: Vec<Arc<Event>>) -> Result<Vec<Receipt>> {
         let permits = u32::try_from(events.len().min(APPENDS_MAX)).unwrap_or(1);
-        let _permit = Arc::clone(&self.appends)
-            .acquire_many_owned(permits)
+        let _permit = self
+            .appends
+            .acquire_many(permits)
             .await
             .map_err(|_| Error::closed("the log is closed"))?;
         let mut ids = Vec::with_capacity(events.len());
@@ -303,7 +304,7 @@ impl Transport for Embedded {
         for event in events {
             ids.push(event.id.clone());
             let bytes = record::encode_event(&event);
-            entries.push(Entry::Event(Arc::new(event), bytes));
+            entries.push(Entry::Event(event, bytes));
         }
         let placed = self
             .shared

@@ -55,9 +55,12 @@ pub(crate) fn uuid_v7(clock: &dyn Clock) -> String {
     for (to, from) in tail.iter_mut().zip(bytes) {
         *to = from;
     }
+    let mut text = uuid::Uuid::encode_buffer();
     uuid::Builder::from_unix_timestamp_millis(milliseconds, &tail)
         .into_uuid()
-        .to_string()
+        .hyphenated()
+        .encode_lower(&mut text)
+        .to_owned()
 }
 
 impl fmt::Display for EventId {

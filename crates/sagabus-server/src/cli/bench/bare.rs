@@ -1,16 +1,16 @@
 //! The yardstick: a group-commit loop with nothing in it but a write and a sync.
+//!
+//! Like the log it writes into files of zeros and goes on to a new one when a file is full; the next one is written in
+//! the background. Otherwise it knows no records, checks nothing and keeps nothing.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
-
-/// Bytes of the file, zeroed before the clock starts; written from the start again when it is full.
-const FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A record and who waits for it.
 type Request = (Vec<u8>, oneshot::Sender<()>);
@@ -19,27 +19,22 @@ type Request = (Vec<u8>, oneshot::Sender<()>);
 #[derive(Debug)]
 pub(super) struct Bare {
     sender: Option<mpsc::Sender<Request>>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
 impl Bare {
-    pub(super) fn start(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)?;
-        let zeros = vec![0; 1024 * 1024];
-        for at in (0..FILE_BYTES).step_by(zeros.len()) {
-            file.write_all_at(&zeros, at)?;
-        }
-        file.sync_all()?;
+    pub(super) fn start(dir: &Path, file_bytes: u64) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
-        let thread = std::thread::Builder::new().spawn(move || commit(&file, &receiver))?;
+        let (files, next_file) = mpsc::sync_channel(0);
+        let first = zeros(&dir.join("bare-0"), file_bytes)?;
+        let dir = dir.to_owned();
+        let prepare =
+            std::thread::Builder::new().spawn(move || prepare(&dir, file_bytes, &files))?;
+        let commit = std::thread::Builder::new()
+            .spawn(move || commit(first, file_bytes, &receiver, &next_file))?;
         Ok(Self {
             sender: Some(sender),
-            thread: Some(thread),
+            threads: vec![commit, prepare],
         })
     }
 
@@ -50,14 +45,46 @@ impl Bare {
 
     pub(super) fn stop(mut self) -> io::Result<()> {
         self.sender = None;
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(result)) => result,
-            _ => Ok(()),
+        for thread in self.threads.drain(..) {
+            if let Ok(result) = thread.join() {
+                result?;
+            }
         }
+        Ok(())
     }
 }
 
-fn commit(file: &File, receiver: &mpsc::Receiver<Request>) -> io::Result<()> {
+fn zeros(path: &PathBuf, bytes: u64) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)?;
+    let zeros = vec![0; 64 * 1024];
+    for at in (0..bytes).step_by(zeros.len()) {
+        file.write_all_at(&zeros, at)?;
+    }
+    file.sync_all()?;
+    Ok(file)
+}
+
+fn prepare(dir: &Path, bytes: u64, files: &mpsc::SyncSender<File>) -> io::Result<()> {
+    for number in 1.. {
+        let file = zeros(&dir.join(format!("bare-{number}")), bytes)?;
+        if files.send(file).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn commit(
+    mut file: File,
+    file_bytes: u64,
+    receiver: &mpsc::Receiver<Request>,
+    next_file: &mpsc::Receiver<File>,
+) -> io::Result<()> {
     let mut offset = 0;
     let mut buffer = Vec::new();
     let mut waiting = Vec::new();
@@ -69,7 +96,8 @@ fn commit(file: &File, receiver: &mpsc::Receiver<Request>) -> io::Result<()> {
             waiting.push(reply);
             next = receiver.try_recv().ok();
         }
-        if offset + buffer.len() as u64 > FILE_BYTES {
+        if offset + buffer.len() as u64 > file_bytes {
+            file = next_file.recv().map_err(io::Error::other)?;
             offset = 0;
         }
         file.write_all_at(&buffer, offset)?;

@@ -73,14 +73,22 @@ async fn rate(events: usize, subscribers: usize) -> Result<f64, Failure> {
         let (bus, event_type, payload) = (bus.clone(), event_type.clone(), payload.clone());
         tasks.spawn(async move {
             for _ in 0..share {
-                let event = Event::raw(event_type.clone(), "bench", payload.clone(), bus.clock().as_ref());
+                let event = Event::raw(
+                    event_type.clone(),
+                    "bench",
+                    payload.clone(),
+                    bus.clock().as_ref(),
+                );
                 bus.publish(event).await?;
             }
             Ok::<(), sagabus::Error>(())
         });
     }
     while let Some(ended) = tasks.join_next().await {
-        ended.map_err(|error| Failure { text: error.to_string(), code: 1 })??;
+        ended.map_err(|error| Failure {
+            text: error.to_string(),
+            code: 1,
+        })??;
     }
     all_handled.notified().await;
     let elapsed = SystemClock.elapsed().saturating_sub(started);

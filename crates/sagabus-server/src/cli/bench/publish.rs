@@ -16,8 +16,10 @@ use crate::cli::{Failure, Output};
 
 /// Publishers at a time.
 const PUBLISHERS: [usize; 3] = [1, 64, 256];
-/// Bytes of a stored event; a payload of 245 bytes makes it so.
+/// Bytes of a stored event: a payload of 305 bytes and an envelope of 95.
 const EVENT_BYTES: usize = 400;
+/// Size of the files that both write.
+const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Figures for one number of publishers.
 struct Row {
@@ -36,22 +38,18 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let folder = Folder::new(dir)?;
     let span = Duration::try_from_secs_f64(seconds).map_err(failed)?;
-    let engine = Embedded::open(
-        &folder.0.join("bus"),
-        &Settings {
-            segment_bytes: 64 * 1024 * 1024,
-        },
-        Arc::new(SystemClock),
-    )?;
-    let bus = Bus::builder(Arc::new(engine), Arc::new(SystemClock)).build()?;
+    let mut durability = "";
     let mut rows = Vec::new();
     for publishers in PUBLISHERS {
         let mut rates = Vec::new();
         for _ in 0..rounds {
             // Turn by turn, so that both meet the same neighbours.
-            let bare = runtime.block_on(bare_rate(&folder.0, publishers, span))?;
-            let bus = runtime.block_on(bus_rate(&bus, publishers, span))?;
-            rates.push((bare, bus));
+            let bare = runtime.block_on(bare_rate(&folder.fresh("bare")?, publishers, span))?;
+            let bus = open(&folder.fresh("bus")?)?;
+            durability = bus.capabilities().durability.as_str();
+            let rate = runtime.block_on(bus_rate(&bus, publishers, span))?;
+            runtime.block_on(bus.shutdown(Duration::from_secs(5)));
+            rates.push((bare, rate));
         }
         rows.push(Row {
             publishers,
@@ -60,9 +58,16 @@ pub(super) fn run(
             ratio: median(rates.iter().map(|it| it.1 / it.0).collect()),
         });
     }
-    runtime.block_on(bus.shutdown(Duration::from_secs(5)));
-    print(&rows, bus.capabilities().durability.as_str(), output);
+    print(&rows, durability, output);
     Ok(())
+}
+
+fn open(dir: &Path) -> Result<Bus, Failure> {
+    let settings = Settings {
+        segment_bytes: SEGMENT_BYTES,
+    };
+    let engine = Embedded::open(dir, &settings, Arc::new(SystemClock))?;
+    Ok(Bus::builder(Arc::new(engine), Arc::new(SystemClock)).build()?)
 }
 
 fn print(rows: &[Row], durability: &str, output: Output) {
@@ -96,7 +101,7 @@ fn print(rows: &[Row], durability: &str, output: Output) {
 }
 
 async fn bare_rate(dir: &Path, publishers: usize, span: Duration) -> Result<f64, Failure> {
-    let bare = Bare::start(&dir.join("bare")).map_err(failed)?;
+    let bare = Bare::start(dir, SEGMENT_BYTES).map_err(failed)?;
     let rate = rate(publishers, span, |_| {
         let sender = bare.sender();
         move || {
@@ -179,6 +184,18 @@ impl Folder {
         let path = dir.join(format!("sagabus-bench-{}", std::process::id()));
         std::fs::create_dir_all(&path).map_err(failed)?;
         Ok(Self(path))
+    }
+}
+
+impl Folder {
+    /// An empty folder in it.
+    fn fresh(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.0.join(name);
+        if path.exists() {
+            std::fs::remove_dir_all(&path).map_err(failed)?;
+        }
+        std::fs::create_dir_all(&path).map_err(failed)?;
+        Ok(path)
     }
 }
 

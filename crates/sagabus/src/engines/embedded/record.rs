@@ -16,6 +16,9 @@ pub(crate) const LEDGER: u8 = 2;
 /// A record of a saga.
 pub(crate) const SAGA: u8 = 3;
 
+/// Room for an envelope of usual size.
+const ENVELOPE_BYTES: usize = 256;
+
 /// An event as stored. Fields are numbered: an older reader skips newer ones.
 #[derive(Encode, Decode)]
 struct StoredEvent<'a> {
@@ -60,7 +63,10 @@ pub(crate) fn encode_event(event: &Event) -> Bytes {
             .collect(),
         data: &event.data,
     };
-    encode(&stored)
+    encode_in(
+        Vec::with_capacity(ENVELOPE_BYTES + event.data.len()),
+        &stored,
+    )
 }
 
 /// Reads an event.
@@ -115,12 +121,15 @@ pub(crate) struct StoredSagaRecord<'a> {
 }
 
 /// Writes any record.
+pub(crate) fn encode<T: Encode<()>>(record: &T) -> Bytes {
+    encode_in(Vec::with_capacity(256), record)
+}
+
 #[expect(
     clippy::expect_used,
     reason = "encoding fails only where its writer does, and a vector never does"
 )]
-pub(crate) fn encode<T: Encode<()>>(record: &T) -> Bytes {
-    let mut bytes = Vec::with_capacity(256);
+fn encode_in<T: Encode<()>>(mut bytes: Vec<u8>, record: &T) -> Bytes {
     minicbor::encode(record, &mut bytes).expect("a vector takes every byte");
     bytes.into()
 }

@@ -1,7 +1,7 @@
 //! Remembers the ids of the latest events, so that publishing one again stores nothing.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use crate::event::EventId;
 
@@ -12,7 +12,7 @@ pub const DEDUPLICATION_EVENTS: usize = 262_144;
 #[derive(Debug)]
 pub(crate) struct Window {
     keys: (RandomState, RandomState),
-    positions: HashMap<u128, u64>,
+    positions: HashMap<u128, u64, BuildHasherDefault<Hashed>>,
     order: VecDeque<u128>,
     capacity: usize,
 }
@@ -21,7 +21,7 @@ impl Window {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             keys: (RandomState::new(), RandomState::new()),
-            positions: HashMap::new(),
+            positions: HashMap::default(),
             order: VecDeque::new(),
             capacity,
         }
@@ -55,5 +55,26 @@ impl Window {
 
     fn hash(&self, id: &str) -> u128 {
         u128::from(self.keys.0.hash_one(id)) << 64 | u128::from(self.keys.1.hash_one(id))
+    }
+}
+
+/// The keys are hashes already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, hash: u128) {
+        let [a, b, c, d, e, f, g, h, ..] = hash.to_le_bytes();
+        self.0 = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
     }
 }
