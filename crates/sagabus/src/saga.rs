@@ -27,3 +27,5 @@ pub use id::SagaId;
 pub use monitor::{Health, SagaStatus, Stats, Status, StepPhase, StepStatus};
 pub use orchestrator::{Builder, Sagas, Start};
 pub use settings::Settings;
+#[cfg(test)]
+mod tests;
