@@ -1,7 +1,8 @@
 //! A durable event bus and saga orchestrator that needs no server.
 //!
 //! Vocabulary (pure): [`event`], [`pattern`], [`retry`], [`settings`], [`error`], [`clock`].
-//! Seams: [`transport`], [`saga_store`]. What users hold: [`bus`]. The delivery rules: [`ledger`]. Engines: [`engines`].
+//! Seams: [`transport`], [`saga_store`]. What users hold: [`bus`], [`saga`]. The delivery rules: [`ledger`].
+//! Engines: [`engines`].
 
 pub mod clock;
 pub mod error;
@@ -14,8 +15,10 @@ pub mod saga_store;
 pub mod transport;
 
 pub mod bus;
-pub mod engines;
 pub mod ledger;
+pub mod saga;
+
+pub mod engines;
 
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -26,5 +29,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, EventId, EventType, Payload};
 pub use pattern::Pattern;
 pub use retry::Retry;
+pub use saga::Sagas;
 pub use settings::Settings;
 pub use transport::{Receipt, Start};

@@ -1,0 +1,31 @@
+//! Sagas: work of several services as one graph of steps, brought to its end or taken back.
+//!
+//! A [`Definition`] names the steps, [`Handlers`] do them, and [`Sagas`] runs them: each step at least once, retried with
+//! backoff, bounded by a timeout, in parallel where the graph allows. When a step fails for good or somebody cancels, what
+//! was done is taken back, the step that started last first. Every transition is durable before it is acted on, so a saga
+//! goes on after a crash where it was; a step that was cut off is run again with the same idempotency key, or, if the saga
+//! had turned back, taken back as a step that may have happened.
+//!
+//! The rules are pure ([`machine`]); what is stored are [`record`]s, whose fold is the state.
+
+pub mod backoff;
+pub mod definition;
+pub mod events;
+pub mod handlers;
+mod id;
+pub mod machine;
+pub mod monitor;
+mod orchestrator;
+pub mod record;
+mod settings;
+
+pub use definition::{Definition, DefinitionError, Step};
+pub use handlers::{
+    BindError, CallContext, CompensationContext, Handlers, Output, StepContext, StepError,
+};
+pub use id::SagaId;
+pub use monitor::{Health, SagaStatus, Stats, Status, StepPhase, StepStatus};
+pub use orchestrator::{Builder, Sagas, Start};
+pub use settings::Settings;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! The rules that a definition keeps, and the error that names the step which breaks one.
+
+use std::collections::HashMap;
+
+use super::{DEFINITION_BYTES_MAX, DURATION_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, STEPS_MAX, Step};
+use crate::error::Error;
+
+/// Why a definition is refused. Nothing is stored for a refused definition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DefinitionError {
+    /// There is nothing to do.
+    #[error("saga `{saga}` has no steps")]
+    Empty {
+        /// The saga's name.
+        saga: String,
+    },
+    /// More than [`STEPS_MAX`] steps.
+    #[error("saga `{saga}` has {steps} steps, more than {STEPS_MAX}")]
+    TooManySteps {
+        /// The saga's name.
+        saga: String,
+        /// How many it has.
+        steps: usize,
+    },
+    /// Two steps have one id.
+    #[error("step id `{step}` is used twice")]
+    Duplicate {
+        /// The id.
+        step: String,
+    },
+    /// A step depends on a step that does not exist.
+    #[error("step `{step}` depends on `{dependency}`, which is not a step")]
+    UnknownDependency {
+        /// The step that depends.
+        step: String,
+        /// The id that no step has.
+        dependency: String,
+    },
+    /// Steps wait for each other; the path starts and ends with the same step.
+    #[error("steps depend on each other: {path}")]
+    Cycle {
+        /// The circle, such as `a → b → a`: each step depends on the next.
+        path: String,
+    },
+    /// A timeout of zero would fail every attempt.
+    #[error("`timeout` of step `{step}` is zero")]
+    ZeroTimeout {
+        /// The step.
+        step: String,
+    },
+    /// A duration is longer than [`DURATION_MAX`].
+    #[error("`{field}` of step `{step}` is longer than 7 days")]
+    TooLong {
+        /// The step.
+        step: String,
+        /// The field.
+        field: &'static str,
+    },
+    /// A name or id is empty, too long, or has characters that it cannot have.
+    #[error("`{field}` of `{owner}` must be 1 to {bytes_max} bytes {of}")]
+    Name {
+        /// The step or saga.
+        owner: String,
+        /// The field.
+        field: &'static str,
+        /// The limit.
+        bytes_max: usize,
+        /// Which characters are taken.
+        of: &'static str,
+    },
+    /// The written form is larger than [`DEFINITION_BYTES_MAX`].
+    #[error("definition has {bytes} bytes, more than {DEFINITION_BYTES_MAX}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// The JSON or YAML does not have the form of a definition.
+    #[error("definition does not fit at `{path}`: {reason}")]
+    Unreadable {
+        /// Where, such as `steps[1].retryAttempts`.
+        path: String,
+        /// What is wrong there.
+        reason: String,
+    },
+}
+
+impl From<DefinitionError> for Error {
+    fn from(error: DefinitionError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+const OF_ID: &str = "of letters, digits, `_`, `-`, `.`";
+const OF_TEXT: &str = "without control characters";
+
+/// Checks every rule; returns the positions of each step's dependencies.
+pub(super) fn check(saga: &str, steps: &[Step]) -> Result<Vec<Vec<usize>>, DefinitionError> {
+    text(saga, "name", saga)?;
+    if steps.is_empty() {
+        return Err(DefinitionError::Empty {
+            saga: saga.to_owned(),
+        });
+    }
+    if steps.len() > STEPS_MAX {
+        return Err(DefinitionError::TooManySteps {
+            saga: saga.to_owned(),
+            steps: steps.len(),
+        });
+    }
+    let mut positions = HashMap::with_capacity(steps.len());
+    for (index, step) in steps.iter().enumerate() {
+        check_step(step)?;
+        if positions.insert(step.id.as_str(), index).is_some() {
+            return Err(DefinitionError::Duplicate {
+                step: step.id.clone(),
+            });
+        }
+    }
+    let dependencies = steps
+        .iter()
+        .map(|step| resolve(step, &positions))
+        .collect::<Result<Vec<_>, _>>()?;
+    match find_cycle(&dependencies) {
+        None => Ok(dependencies),
+        Some(cycle) => Err(DefinitionError::Cycle {
+            path: cycle
+                .iter()
+                .filter_map(|&index| steps.get(index))
+                .map(|step| step.id.as_str())
+                .collect::<Vec<_>>()
+                .join(" → "),
+        }),
+    }
+}
+
+fn check_step(step: &Step) -> Result<(), DefinitionError> {
+    id(&step.id, "id", &step.id)?;
+    text(&step.id, "name", &step.name)?;
+    if !step.service.is_empty() {
+        id(&step.id, "service", &step.service)?;
+    }
+    id(&step.id, "action", &step.action)?;
+    if let Some(action) = &step.compensation_action {
+        id(&step.id, "compensationAction", action)?;
+    }
+    // The written form counts in milliseconds, so a shorter timeout is none.
+    if step.timeout.is_some_and(|timeout| timeout.as_millis() == 0) {
+        return Err(DefinitionError::ZeroTimeout {
+            step: step.id.clone(),
+        });
+    }
+    for (field, duration) in [("timeout", step.timeout), ("retryDelay", step.retry_delay)] {
+        if duration.is_some_and(|duration| duration > DURATION_MAX) {
+            return Err(DefinitionError::TooLong {
+                step: step.id.clone(),
+                field,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn resolve(step: &Step, positions: &HashMap<&str, usize>) -> Result<Vec<usize>, DefinitionError> {
+    let mut found = Vec::with_capacity(step.dependencies.len());
+    for dependency in &step.dependencies {
+        let Some(&index) = positions.get(dependency.as_str()) else {
+            return Err(DefinitionError::UnknownDependency {
+                step: step.id.clone(),
+                dependency: dependency.clone(),
+            });
+        };
+        if !found.contains(&index) {
+            found.push(index);
+        }
+    }
+    Ok(found)
+}
+
+fn id(owner: &str, field: &'static str, value: &str) -> Result<(), DefinitionError> {
+    let fits = value
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+    named(owner, field, value, (ID_BYTES_MAX, OF_ID), fits)
+}
+
+fn text(owner: &str, field: &'static str, value: &str) -> Result<(), DefinitionError> {
+    let fits = !value.chars().any(char::is_control);
+    named(owner, field, value, (NAME_BYTES_MAX, OF_TEXT), fits)
+}
+
+fn named(
+    owner: &str,
+    field: &'static str,
+    value: &str,
+    (bytes_max, of): (usize, &'static str),
+    fits: bool,
+) -> Result<(), DefinitionError> {
+    if fits && (1..=bytes_max).contains(&value.len()) {
+        return Ok(());
+    }
+    Err(DefinitionError::Name {
+        owner: owner.escape_debug().take(NAME_BYTES_MAX).collect(),
+        field,
+        bytes_max,
+        of,
+    })
+}
+
+/// A circle of dependencies, its first step repeated at the end.
+fn find_cycle(dependencies: &[Vec<usize>]) -> Option<Vec<usize>> {
+    // Kahn: take away every step whose dependencies are all taken away; what stays depends on a circle.
+    let mut waiting: Vec<usize> = dependencies.iter().map(Vec::len).collect();
+    let mut dependents = vec![Vec::new(); dependencies.len()];
+    for (step, needs) in dependencies.iter().enumerate() {
+        for &need in needs {
+            if let Some(list) = dependents.get_mut(need) {
+                list.push(step);
+            }
+        }
+    }
+    let mut open: Vec<usize> = (0..waiting.len())
+        .filter(|&step| waiting.get(step) == Some(&0))
+        .collect();
+    while let Some(step) = open.pop() {
+        for &next in dependents.get(step).into_iter().flatten() {
+            if let Some(count) = waiting.get_mut(next) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    open.push(next);
+                }
+            }
+        }
+    }
+    let stays = |step: usize| waiting.get(step).is_some_and(|&count| count > 0);
+    let mut path = vec![(0..waiting.len()).find(|&step| stays(step))?];
+    loop {
+        let last = *path.last()?;
+        let next = *dependencies.get(last)?.iter().find(|&&need| stays(need))?;
+        let seen = path.iter().position(|&step| step == next);
+        path.push(next);
+        if let Some(start) = seen {
+            return Some(path.split_off(start));
+        }
+    }
+}

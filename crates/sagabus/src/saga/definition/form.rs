@@ -1,0 +1,197 @@
+//! The written form of a definition: read from JSON or YAML, written as canonical JSON for the hash and the records.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{DEFINITION_BYTES_MAX, DefinitionError, DefinitionHash, Step};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    name: String,
+    steps: Vec<StepForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct StepForm {
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    service: String,
+    action: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compensation_action: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout: Option<Span>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    retry_attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_delay: Option<Span>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dependencies: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<Value>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A duration: milliseconds as a number, or a number with `ms`, `s`, `m` or `h` as text.
+struct Span(Duration);
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SpanVisitor;
+        impl Visitor<'_> for SpanVisitor {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("milliseconds as a number, or text such as `500ms`, `30s`, `2m`, `1h`")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, ms: u64) -> Result<Span, E> {
+                Ok(Span(Duration::from_millis(ms)))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+                let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+                let (number, unit) = text.split_at(digits);
+                let unit_ms = match unit {
+                    "ms" => 1,
+                    "s" => 1_000,
+                    "m" => 60_000,
+                    "h" => 3_600_000,
+                    _ => return Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+                };
+                number
+                    .parse::<u64>()
+                    .ok()
+                    .and_then(|number| number.checked_mul(unit_ms))
+                    .map(|ms| Span(Duration::from_millis(ms)))
+                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_any(SpanVisitor)
+    }
+}
+
+pub(super) fn from_json(json: &[u8]) -> Result<(String, Vec<Step>), DefinitionError> {
+    bounded(json.len())?;
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let form: Form = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        DefinitionError::Unreadable {
+            path: error.path().to_string(),
+            reason: error.inner().to_string(),
+        }
+    })?;
+    reader.end().map_err(|error| DefinitionError::Unreadable {
+        path: ".".to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(form.into_parts())
+}
+
+pub(super) fn from_yaml(yaml: &str) -> Result<(String, Vec<Step>), DefinitionError> {
+    bounded(yaml.len())?;
+    let form: Form = serde_saphyr::from_str(yaml).map_err(|error| DefinitionError::Unreadable {
+        path: ".".to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(form.into_parts())
+}
+
+/// One way to write one definition: fixed order of fields, defaults left out, keys of `data` sorted.
+pub(super) fn canonical(name: &str, steps: &[Step]) -> Result<Bytes, DefinitionError> {
+    let form = Form {
+        name: name.to_owned(),
+        steps: steps.iter().map(StepForm::from_step).collect(),
+    };
+    let json = serde_json::to_vec(&form).map_err(|error| DefinitionError::Unreadable {
+        path: "data".to_owned(),
+        reason: error.to_string(),
+    })?;
+    bounded(json.len())?;
+    Ok(json.into())
+}
+
+pub(super) fn hash(canonical: &[u8]) -> DefinitionHash {
+    DefinitionHash(Sha256::digest(canonical).into())
+}
+
+fn bounded(bytes: usize) -> Result<(), DefinitionError> {
+    if bytes > DEFINITION_BYTES_MAX {
+        return Err(DefinitionError::TooLarge { bytes });
+    }
+    Ok(())
+}
+
+impl Form {
+    fn into_parts(self) -> (String, Vec<Step>) {
+        let steps = self.steps.into_iter().map(StepForm::into_step).collect();
+        (self.name, steps)
+    }
+}
+
+impl StepForm {
+    fn into_step(self) -> Step {
+        Step {
+            name: self.name.unwrap_or_else(|| self.id.clone()),
+            id: self.id,
+            service: self.service,
+            action: self.action,
+            compensation_action: self.compensation_action,
+            timeout: self.timeout.map(|span| span.0),
+            retry_attempts: self.retry_attempts,
+            retry_delay: self.retry_delay.map(|span| span.0),
+            dependencies: self.dependencies,
+            data: self.data,
+        }
+    }
+
+    fn from_step(step: &Step) -> Self {
+        Self {
+            id: step.id.clone(),
+            name: (step.name != step.id).then(|| step.name.clone()),
+            service: step.service.clone(),
+            action: step.action.clone(),
+            compensation_action: step.compensation_action.clone(),
+            timeout: step.timeout.map(Span),
+            retry_attempts: step.retry_attempts,
+            retry_delay: step.retry_delay.map(Span),
+            dependencies: step.dependencies.clone(),
+            data: step.data.as_ref().map(sorted),
+        }
+    }
+}
+
+/// The same value with the keys of every object in order, whatever order the map type keeps.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<_, _> = fields
+                .iter()
+                .map(|(key, value)| (key.clone(), sorted(value)))
+                .collect();
+            Value::Object(fields.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}

@@ -1,0 +1,348 @@
+//! The nine events that tell about sagas. They are made from the records and stored with them in one commit, so each is
+//! published exactly when it has become true; its id comes from the saga and the record, so a repeated append cannot
+//! double it.
+//!
+//! They hold ids, names, states and error texts. The input context and the outputs stay in the log, since both may hold
+//! personal data; [`Settings::publish_results`](super::Settings::publish_results) adds the outputs.
+//!
+//! Every saga has one `saga.started` and at its end one `saga.completed` or one `saga.failed`. A saga that turns back has
+//! `saga.compensation_started`, and when all is taken back `saga.compensation_completed` and then `saga.failed`, whose
+//! `status` says `compensated` or `cancelled`. When taking back fails for good, `saga.compensation_failed` follows; if an
+//! operator gives it up, so does `saga.failed` with status `failed`. A saga that is cancelled before its turn has only
+//! `saga.started` and `saga.failed`.
+
+mod payload;
+
+use bytes::Bytes;
+
+pub use payload::{
+    CompensationCompleted, CompensationFailed, CompensationStarted, SOURCE, SagaCompleted,
+    SagaFailed, SagaStarted, StepCompleted, StepFailed, StepStarted,
+};
+
+use super::machine::{Stage, State};
+use super::monitor::Status;
+use super::record::{Cause, Fact, Outcome, Record};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::event::{Event, EventId, EventType, Payload};
+
+/// Largest output that an event carries, in bytes: an event has room for 256 KiB in all.
+const RESULT_BYTES_MAX: usize = 128 * 1024;
+
+/// The events of `records`, which have just been applied and led to `state`.
+///
+/// # Errors
+/// `Invalid` when an event breaks a limit of the envelope.
+pub(crate) fn outgoing(
+    state: &State,
+    records: &[Record],
+    publish_results: bool,
+) -> Result<Vec<Event>> {
+    let first = state.records - u64::try_from(records.len()).unwrap_or_default();
+    let mut teller = Teller {
+        state,
+        publish_results,
+        events: Vec::with_capacity(records.len()),
+    };
+    for (position, record) in (first..).zip(records) {
+        teller.tell(position, record)?;
+    }
+    Ok(teller.events)
+}
+
+/// The event that tells that the present attempt of `step` began, or for a step on its way back that the saga turned back.
+pub(crate) fn cause_of_call(state: &State, step: usize) -> Option<EventId> {
+    let record = match &state.turned_back {
+        Some(back) => back.record,
+        None => state.step(step)?.started_record,
+    };
+    id(state, record).ok()
+}
+
+fn id(state: &State, record: u64) -> Result<EventId> {
+    EventId::new(format!("{}.{record}", state.id()))
+}
+
+struct Teller<'a> {
+    state: &'a State,
+    publish_results: bool,
+    events: Vec<Event>,
+}
+
+impl Teller<'_> {
+    fn tell(&mut self, position: u64, record: &Record) -> Result<()> {
+        let at = record.at;
+        match &record.fact {
+            Fact::Created { .. } => self.started(position, at),
+            Fact::StepStarted { step, attempt } => {
+                let payload = StepStarted {
+                    saga_id: self.saga_id(),
+                    saga_name: self.saga_name(),
+                    step_id: self.step_id(*step),
+                    status: Status::Executing.as_str().to_owned(),
+                    attempt: *attempt,
+                };
+                let cause = self.unlocked_by(*step);
+                self.push(&payload, position, at, cause)
+            }
+            Fact::StepSucceeded {
+                step,
+                attempt,
+                output,
+            } => {
+                let payload = StepCompleted {
+                    saga_id: self.saga_id(),
+                    saga_name: self.saga_name(),
+                    step_id: self.step_id(*step),
+                    status: self.on_the_way().as_str().to_owned(),
+                    attempt: *attempt,
+                    duration_ms: self.step_duration(*step, at),
+                    result: self.result(output),
+                };
+                let cause = self.started_record(*step);
+                self.push(&payload, position, at, cause)
+            }
+            Fact::AttemptFailed {
+                step,
+                attempt,
+                error,
+                ..
+            }
+            | Fact::StepFailed {
+                step,
+                attempt,
+                error,
+                ..
+            } => {
+                let payload = StepFailed {
+                    saga_id: self.saga_id(),
+                    saga_name: self.saga_name(),
+                    step_id: self.step_id(*step),
+                    status: self.on_the_way().as_str().to_owned(),
+                    attempt: *attempt,
+                    error: error.clone(),
+                    duration_ms: self.step_duration(*step, at),
+                };
+                let cause = self.started_record(*step);
+                self.push(&payload, position, at, cause)
+            }
+            Fact::TurnedBack { cause, reason } => self.turned_back(position, at, *cause, reason),
+            Fact::CompensationStuck {
+                step,
+                attempt,
+                error,
+            } => {
+                let payload = CompensationFailed {
+                    saga_id: self.saga_id(),
+                    saga_name: self.saga_name(),
+                    step_id: self.step_id(*step),
+                    status: Status::CompensationStuck.as_str().to_owned(),
+                    attempt: *attempt,
+                    error: error.clone(),
+                };
+                let cause = self.turning_record();
+                self.push(&payload, position, at, cause)
+            }
+            Fact::Ended { outcome, error } => self.ended(position, at, *outcome, error),
+            Fact::CompensationStarted { .. }
+            | Fact::CompensationSucceeded { .. }
+            | Fact::CompensationAttemptFailed { .. }
+            | Fact::CompensationResumed => Ok(()),
+        }
+    }
+
+    fn started(&mut self, position: u64, at: Timestamp) -> Result<()> {
+        let status = if self.state.stage == Stage::Queued {
+            Status::Queued
+        } else {
+            Status::Started
+        };
+        let payload = SagaStarted {
+            saga_id: self.saga_id(),
+            saga_name: self.saga_name(),
+            status: status.as_str().to_owned(),
+        };
+        self.push(&payload, position, at, None)?;
+        if let (Some(event), Some(cause)) = (self.events.last_mut(), self.state.causation_id()) {
+            event.causation_id = Some(EventId::new(cause.as_ref())?);
+        }
+        Ok(())
+    }
+
+    fn turned_back(
+        &mut self,
+        position: u64,
+        at: Timestamp,
+        cause: Cause,
+        reason: &str,
+    ) -> Result<()> {
+        if !self.state.has_begun() {
+            return Ok(());
+        }
+        let payload = CompensationStarted {
+            saga_id: self.saga_id(),
+            saga_name: self.saga_name(),
+            step_id: match cause {
+                Cause::Step(step) => Some(self.step_id(step)),
+                Cause::Cancelled => None,
+            },
+            status: Status::Compensating.as_str().to_owned(),
+            error: reason.to_owned(),
+        };
+        let cause = match cause {
+            Cause::Step(step) => self.ended_record(step),
+            Cause::Cancelled => Some(0),
+        };
+        self.push(&payload, position, at, cause)
+    }
+
+    fn ended(&mut self, position: u64, at: Timestamp, outcome: Outcome, error: &str) -> Result<()> {
+        let status = Status::of_outcome(outcome).as_str().to_owned();
+        let duration_ms = milliseconds(at, self.state.started_at());
+        if outcome == Outcome::Completed {
+            let payload = SagaCompleted {
+                saga_id: self.saga_id(),
+                saga_name: self.saga_name(),
+                status,
+                duration_ms,
+            };
+            let steps = self.state.steps.iter();
+            let cause = steps.map(|step| step.ended_record).max();
+            return self.push(&payload, position, at, cause);
+        }
+        let mut cause = self.turning_record().or(Some(0));
+        let mut caused_by = None;
+        if outcome == Outcome::Failed {
+            let stuck = self.state.steps.iter();
+            cause = stuck.map(|step| step.compensation.stuck_record).max();
+        } else if self.state.has_begun() {
+            let payload = CompensationCompleted {
+                saga_id: self.saga_id(),
+                saga_name: self.saga_name(),
+                status: Status::Compensated.as_str().to_owned(),
+            };
+            self.push(&payload, position, at, cause)?;
+            if let Some(event) = self.events.last_mut() {
+                // Two events of one record: the terminal one keeps the plain id.
+                event.id = EventId::new(format!("{}.{position}.compensated", self.state.id()))?;
+                caused_by = Some(event.id.clone());
+            }
+        }
+        let payload = SagaFailed {
+            saga_id: self.saga_id(),
+            saga_name: self.saga_name(),
+            status,
+            error: error.to_owned(),
+            duration_ms,
+        };
+        self.push(&payload, position, at, cause)?;
+        if let (Some(event), Some(_)) = (self.events.last_mut(), &caused_by) {
+            event.causation_id = caused_by;
+        }
+        Ok(())
+    }
+
+    fn push<P: Payload>(
+        &mut self,
+        payload: &P,
+        position: u64,
+        at: Timestamp,
+        cause: Option<u64>,
+    ) -> Result<()> {
+        let data = serde_json::to_vec(payload).map_err(|error| {
+            crate::Error::invalid("saga event cannot be written as JSON").with_source(error)
+        })?;
+        let event = Event {
+            id: id(self.state, position)?,
+            event_type: EventType::new(P::TYPE)?,
+            source: P::SOURCE.to_owned(),
+            subject: payload.subject(),
+            time: at,
+            version: P::VERSION.to_owned(),
+            correlation_id: Some(self.state.correlation_id().to_string()),
+            causation_id: cause.map(|cause| id(self.state, cause)).transpose()?,
+            metadata: Default::default(),
+            data: data.into(),
+        };
+        event.check()?;
+        self.events.push(event);
+        Ok(())
+    }
+
+    fn saga_id(&self) -> String {
+        self.state.id().to_string()
+    }
+
+    fn saga_name(&self) -> String {
+        self.state.definition().name().to_owned()
+    }
+
+    fn step_id(&self, step: u32) -> String {
+        let steps = self.state.definition().steps();
+        let step = steps.get(position(step));
+        step.map_or_else(String::new, |step| step.id.clone())
+    }
+
+    fn started_record(&self, step: u32) -> Option<u64> {
+        let step = self.state.step(position(step))?;
+        Some(step.started_record)
+    }
+
+    fn ended_record(&self, step: u32) -> Option<u64> {
+        Some(self.state.step(position(step))?.ended_record)
+    }
+
+    fn turning_record(&self) -> Option<u64> {
+        let back = self.state.turned_back.as_ref()?;
+        self.state.has_begun().then_some(back.record)
+    }
+
+    /// The record that made a step start: the last of its dependencies to succeed, its own failure before a retry, or the
+    /// start of the saga.
+    fn unlocked_by(&self, step: u32) -> Option<u64> {
+        let step = position(step);
+        let state = self.state.step(step)?;
+        if state.attempts > 1 {
+            return Some(state.ended_record);
+        }
+        let dependencies = self.state.definition().dependencies(step);
+        let dependencies = dependencies.iter().filter_map(|&at| self.state.step(at));
+        Some(
+            dependencies
+                .map(|step| step.ended_record)
+                .max()
+                .unwrap_or(0),
+        )
+    }
+
+    /// What a saga does that has not ended.
+    fn on_the_way(&self) -> Status {
+        if self.state.turned_back.is_some() {
+            Status::Compensating
+        } else {
+            Status::Executing
+        }
+    }
+
+    fn step_duration(&self, step: u32, at: Timestamp) -> u64 {
+        let state = self.state.step(position(step));
+        let began = state.and_then(|state| state.attempt_at);
+        began.map_or(0, |began| milliseconds(at, began))
+    }
+
+    fn result(&self, output: &Bytes) -> Option<serde_json::Value> {
+        if !self.publish_results || output.len() > RESULT_BYTES_MAX {
+            return None;
+        }
+        serde_json::from_slice(output).ok()
+    }
+}
+
+fn position(step: u32) -> usize {
+    usize::try_from(step).unwrap_or(usize::MAX)
+}
+
+fn milliseconds(later: Timestamp, earlier: Timestamp) -> u64 {
+    u64::try_from(later.since(earlier).as_millis()).unwrap_or(u64::MAX)
+}

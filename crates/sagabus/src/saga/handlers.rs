@@ -1,0 +1,223 @@
+//! What the steps of sagas really do: handlers, found by service and action.
+
+mod context;
+mod error;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub(crate) use context::Call;
+pub use context::{CallContext, CompensationContext, StepContext};
+pub use error::{BindError, StepError};
+
+use super::definition::{Definition, Step};
+use crate::error::Result;
+
+/// What a handler returns.
+pub type StepResult = Result<Output, StepError>;
+
+type Running<T> = Pin<Box<dyn Future<Output = Result<T, StepError>> + Send>>;
+pub(crate) type StepHandler = Arc<dyn Fn(StepContext) -> Running<Bytes> + Send + Sync>;
+pub(crate) type CompensationHandler = Arc<dyn Fn(CompensationContext) -> Running<()> + Send + Sync>;
+
+/// What a step returned: one JSON value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output(Bytes);
+
+impl Output {
+    /// `value` as JSON.
+    ///
+    /// # Errors
+    /// [`StepError::InDoubt`] when it cannot be written as JSON: what the step did is done by then.
+    pub fn json(value: &impl serde::Serialize) -> Result<Self, StepError> {
+        serde_json::to_vec(value)
+            .map(|json| Self(json.into()))
+            .map_err(|error| {
+                StepError::InDoubt(format!("output cannot be written as JSON: {error}"))
+            })
+    }
+}
+
+impl From<serde_json::Value> for Output {
+    fn from(value: serde_json::Value) -> Self {
+        Self(value.to_string().into())
+    }
+}
+
+impl From<()> for Output {
+    fn from((): ()) -> Self {
+        Self(Bytes::from_static(b"null"))
+    }
+}
+
+impl From<Bytes> for Output {
+    /// `json` as it is; it is checked to be JSON when the step ends.
+    fn from(json: Bytes) -> Self {
+        Self(json)
+    }
+}
+
+/// All handlers of a process.
+///
+/// A step's handler is looked up by `service` and `action`, then among those of no service by `action`, then by step id.
+/// Compensation handlers are looked up the same way with `compensationAction`.
+#[derive(Clone, Default)]
+pub struct Handlers {
+    steps: Table<StepHandler>,
+    compensations: Table<CompensationHandler>,
+    /// Names that were registered twice, reported when the orchestrator opens.
+    twice: Vec<String>,
+}
+
+/// Service (empty for none) to name to handler.
+type Table<H> = HashMap<String, HashMap<String, H>>;
+
+impl Handlers {
+    /// No handlers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Calls `handler` for the steps of `service` with `action`. An empty service stands for any: the handler is then found
+    /// by action, or by step id.
+    #[must_use]
+    pub fn handle<F, Fut, O>(mut self, service: &str, action: &str, handler: F) -> Self
+    where
+        F: Fn(StepContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, StepError>> + Send + 'static,
+        O: Into<Output>,
+    {
+        let handler: StepHandler = Arc::new(move |context| {
+            let running = handler(context);
+            Box::pin(async move { Ok(running.await?.into().0) })
+        });
+        if !insert(&mut self.steps, service, action, handler) {
+            self.twice.push(format!("{service}/{action}"));
+        }
+        self
+    }
+
+    /// Calls `handler` to take back the steps of `service` with this `compensationAction`.
+    #[must_use]
+    pub fn compensate<F, Fut>(mut self, service: &str, action: &str, handler: F) -> Self
+    where
+        F: Fn(CompensationContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), StepError>> + Send + 'static,
+    {
+        let handler: CompensationHandler = Arc::new(move |context| Box::pin(handler(context)));
+        if !insert(&mut self.compensations, service, action, handler) {
+            self.twice.push(format!("{service}/{action}"));
+        }
+        self
+    }
+
+    /// Checks that no name was registered twice.
+    pub(crate) fn check(&self) -> Result<(), BindError> {
+        match self.twice.first() {
+            Some(name) => Err(BindError::Twice { name: name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The handlers of each step of `definition`.
+    ///
+    /// # Errors
+    /// The first step without a handler, or with two that fit equally.
+    pub(crate) fn bind(&self, definition: &Definition) -> Result<Arc<[Bound]>, BindError> {
+        let bound = definition.steps().iter().map(|step| self.bind_step(step));
+        bound.collect()
+    }
+
+    fn bind_step(&self, step: &Step) -> Result<Bound, BindError> {
+        let run = find(&self.steps, step, &step.action)?.ok_or_else(|| BindError::Missing {
+            step: step.id.clone(),
+            service: step.service.clone(),
+            action: step.action.clone(),
+        })?;
+        let compensate = match &step.compensation_action {
+            None => None,
+            Some(action) => Some(find(&self.compensations, step, action)?.ok_or_else(|| {
+                BindError::MissingCompensation {
+                    step: step.id.clone(),
+                    service: step.service.clone(),
+                    action: action.clone(),
+                }
+            })?),
+        };
+        Ok(Bound {
+            run: Arc::clone(run),
+            compensate: compensate.map(Arc::clone),
+        })
+    }
+}
+
+/// The handlers of one step.
+#[derive(Clone)]
+pub(crate) struct Bound {
+    pub(crate) run: StepHandler,
+    pub(crate) compensate: Option<CompensationHandler>,
+}
+
+fn insert<H>(table: &mut Table<H>, service: &str, name: &str, handler: H) -> bool {
+    match table
+        .entry(service.to_owned())
+        .or_default()
+        .entry(name.to_owned())
+    {
+        Entry::Vacant(place) => {
+            place.insert(handler);
+            true
+        }
+        Entry::Occupied(_) => false,
+    }
+}
+
+fn find<'a, H>(table: &'a Table<H>, step: &Step, action: &str) -> Result<Option<&'a H>, BindError> {
+    let named = |service: &str, name: &str| table.get(service).and_then(|names| names.get(name));
+    if !step.service.is_empty()
+        && let Some(handler) = named(&step.service, action)
+    {
+        return Ok(Some(handler));
+    }
+    match (named("", action), named("", &step.id)) {
+        (Some(_), Some(_)) if action != step.id => Err(BindError::Ambiguous {
+            step: step.id.clone(),
+            action: action.to_owned(),
+        }),
+        (by_action, by_id) => Ok(by_action.or(by_id)),
+    }
+}
+
+impl fmt::Debug for Handlers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |services: Vec<(&String, Vec<&String>)>| {
+            let mut names: Vec<String> = services
+                .iter()
+                .flat_map(|(service, names)| {
+                    names.iter().map(move |name| format!("{service}/{name}"))
+                })
+                .collect();
+            names.sort();
+            names
+        };
+        let steps = self
+            .steps
+            .iter()
+            .map(|(service, names)| (service, names.keys().collect()));
+        let compensations = self
+            .compensations
+            .iter()
+            .map(|(service, names)| (service, names.keys().collect()));
+        f.debug_struct("Handlers")
+            .field("steps", &names(steps.collect()))
+            .field("compensations", &names(compensations.collect()))
+            .finish()
+    }
+}

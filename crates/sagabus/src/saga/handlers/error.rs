@@ -1,0 +1,79 @@
+//! How a handler fails, and why a definition cannot be bound to handlers.
+
+use crate::error::{Error, ErrorKind};
+
+/// How an attempt of a step or of its compensation failed. The text goes into the log, the status and the events of the
+/// saga: it names what failed and holds no personal data.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// Nothing happened, another attempt may succeed.
+    #[error("{0}")]
+    Retry(String),
+    /// Nothing happened, and another attempt would fail as well.
+    #[error("{0}")]
+    Reject(String),
+    /// It may have happened. Tried again; when it was the last attempt, the step is compensated.
+    #[error("{0}")]
+    InDoubt(String),
+}
+
+impl From<Error> for StepError {
+    /// `Invalid`, `NotFound` and `Conflict` are rejections. `Closed`, whose outcome is unknown, is in doubt. All others
+    /// are tried again.
+    fn from(error: Error) -> Self {
+        let text = error.chain();
+        match error.kind() {
+            ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict => Self::Reject(text),
+            ErrorKind::Closed => Self::InDoubt(text),
+            ErrorKind::Full | ErrorKind::Transient | ErrorKind::Fenced | ErrorKind::Corrupt => {
+                Self::Retry(text)
+            }
+        }
+    }
+}
+
+/// Why a definition cannot be started with the handlers of this process.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// No handler does the step's action.
+    #[error("step `{step}` has no handler for `{service}/{action}`")]
+    Missing {
+        /// The step.
+        step: String,
+        /// Its service.
+        service: String,
+        /// Its action.
+        action: String,
+    },
+    /// No handler does the step's compensation.
+    #[error("step `{step}` has no compensation handler for `{service}/{action}`")]
+    MissingCompensation {
+        /// The step.
+        step: String,
+        /// Its service.
+        service: String,
+        /// Its compensation action.
+        action: String,
+    },
+    /// One handler fits the action and another one the step's id.
+    #[error("step `{step}` has two handlers: one for its id and one for `{action}`")]
+    Ambiguous {
+        /// The step.
+        step: String,
+        /// Its action.
+        action: String,
+    },
+    /// Two handlers have one name.
+    #[error("handler `{name}` is registered twice")]
+    Twice {
+        /// Service and action.
+        name: String,
+    },
+}
+
+impl From<BindError> for Error {
+    fn from(error: BindError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}

@@ -1,0 +1,142 @@
+//! Backward: taking back what had an effect, one step after the other, the step that started last first.
+
+use super::{Command, CompensationPhase, Draft, INTERRUPTIONS_MAX, Phase, clipped, number};
+use crate::saga::handlers::StepError;
+use crate::saga::record::{Cause, Effect, Fact, Outcome};
+
+impl Draft<'_> {
+    /// The next compensation, or the end when there is none. Waits for handlers in flight and for the running compensation.
+    pub(super) fn compensate_next(&mut self) {
+        if !self.facts.in_flight.is_empty() {
+            return;
+        }
+        self.settle_interrupted();
+        if self.state.is_compensating() {
+            return;
+        }
+        match self.state.next_compensation() {
+            Some(step) => self.compensate(step),
+            None => {
+                let (outcome, reason) = match &self.state.turned_back {
+                    Some(back) if back.cause == Cause::Cancelled => {
+                        (Outcome::Cancelled, back.reason.to_string())
+                    }
+                    Some(back) => (Outcome::Compensated, back.reason.to_string()),
+                    None => (Outcome::Compensated, String::new()),
+                };
+                self.end(outcome, reason);
+            }
+        }
+    }
+
+    /// A step that is neither in flight nor over was cut off by the end of the process. It is never run forward again.
+    fn settle_interrupted(&mut self) {
+        for step in 0..self.state.steps.len() {
+            let Some(state) = self.state.step(step) else {
+                return;
+            };
+            if state.phase == Phase::Started {
+                let attempt = state.attempts;
+                self.record(Fact::StepFailed {
+                    step: number(step),
+                    attempt,
+                    effect: Effect::Unknown,
+                    error: "interrupted before it had ended".to_owned(),
+                });
+            }
+        }
+    }
+
+    fn compensate(&mut self, step: usize) {
+        if !self.facts.dispatch {
+            return;
+        }
+        let attempt = self
+            .state
+            .step(step)
+            .map_or(0, |state| state.compensation.attempts)
+            + 1;
+        self.record(Fact::CompensationStarted {
+            step: number(step),
+            attempt,
+        });
+        self.commands.push(Command::Compensate { step, attempt });
+    }
+
+    pub(super) fn compensation_ended(
+        &mut self,
+        step: usize,
+        attempt: u32,
+        result: Result<(), StepError>,
+    ) {
+        let Some(state) = self.state.step(step) else {
+            return;
+        };
+        let compensation = &state.compensation;
+        if compensation.attempts != attempt || compensation.phase != CompensationPhase::Started {
+            return;
+        }
+        let failures = compensation.failures + 1;
+        let attempts_max = self.facts.settings.compensation_attempts_max;
+        match result {
+            Ok(()) => self.record(Fact::CompensationSucceeded {
+                step: number(step),
+                attempt,
+            }),
+            Err(StepError::Retry(error) | StepError::InDoubt(error)) if failures < attempts_max => {
+                let schedule = self.facts.settings.compensation_retry;
+                let delay = schedule.delay(self.state.id().as_str(), step, failures);
+                let retry_at = self.facts.now.after(delay);
+                self.record(Fact::CompensationAttemptFailed {
+                    step: number(step),
+                    attempt,
+                    error: clipped(error),
+                    retry_at,
+                });
+                self.arm(step, retry_at, schedule.max);
+            }
+            Err(StepError::Retry(error) | StepError::InDoubt(error) | StepError::Reject(error)) => {
+                self.stuck(step, attempt, error);
+            }
+        }
+    }
+
+    fn stuck(&mut self, step: usize, attempt: u32, error: String) {
+        self.record(Fact::CompensationStuck {
+            step: number(step),
+            attempt,
+            error: clipped(error),
+        });
+    }
+
+    pub(super) fn compensation_due(&mut self, step: usize) {
+        let waits = self.state.step(step).is_some_and(|state| {
+            matches!(state.compensation.phase, CompensationPhase::Backoff { .. })
+        });
+        if waits {
+            self.compensate(step);
+        }
+    }
+
+    pub(super) fn recover_backward(&mut self) {
+        for step in 0..self.state.steps.len() {
+            let Some(state) = self.state.step(step) else {
+                return;
+            };
+            let compensation = &state.compensation;
+            match compensation.phase {
+                CompensationPhase::Started if compensation.interruptions >= INTERRUPTIONS_MAX => {
+                    let attempt = compensation.attempts;
+                    let error = format!("interrupted {} times", compensation.interruptions + 1);
+                    self.stuck(step, attempt, error);
+                }
+                CompensationPhase::Started => self.compensate(step),
+                CompensationPhase::Backoff { until } => {
+                    let delay_max = self.facts.settings.compensation_retry.max;
+                    self.arm(step, until, delay_max);
+                }
+                CompensationPhase::Idle | CompensationPhase::Stuck | CompensationPhase::Done => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! The shell around the machine: stores what it decides, calls the handlers, keeps the time.
+
+mod book;
+mod inbox;
+mod recovery;
+mod runner;
+mod worker;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::book::{Admission, Book, Progress, Saga};
+use self::worker::Worker;
+use super::definition::Definition;
+use super::handlers::Handlers;
+use super::id::SagaId;
+use super::machine::{Input, Stage, State};
+use super::monitor::{Health, SagaStatus, Stats};
+use super::record::{Fact, Record};
+use super::settings::Settings;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX, EventId};
+use crate::saga_store::SagaStore;
+
+/// Starts sagas and brings them to their end, whatever happens on the way. Cheap to clone.
+///
+/// All work is done in tasks that this handle owns: dropping the future of a call never cuts a saga in half. Call
+/// [`Sagas::shutdown`] before the process ends; what is unfinished then goes on at the next open.
+#[derive(Clone)]
+pub struct Sagas(Arc<Shared>);
+
+/// What a saga is started with besides its definition.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Start {
+    input: Bytes,
+    correlation_id: Option<String>,
+    idempotency_key: Option<String>,
+    causation_id: Option<EventId>,
+}
+
+impl Start {
+    /// Starts with `input`, one JSON value, usually an object.
+    pub fn new(input: impl Into<Bytes>) -> Self {
+        Self {
+            input: input.into(),
+            correlation_id: None,
+            idempotency_key: None,
+            causation_id: None,
+        }
+    }
+
+    /// Ties the saga to other work; its own id is taken where nothing is given.
+    pub fn correlated(mut self, correlation_id: impl Into<String>) -> Self {
+        self.correlation_id = Some(correlation_id.into());
+        self
+    }
+
+    /// Makes a second start with the same key the same saga.
+    pub fn keyed(mut self, idempotency_key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(idempotency_key.into());
+        self
+    }
+
+    /// Names the event that led to the saga.
+    pub fn caused_by(mut self, event: EventId) -> Self {
+        self.causation_id = Some(event);
+        self
+    }
+}
+
+/// Puts an orchestrator together.
+#[derive(Debug)]
+#[must_use]
+pub struct Builder {
+    store: Arc<dyn SagaStore>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    handlers: Handlers,
+}
+
+impl Builder {
+    /// Sets the settings.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Sets the handlers.
+    pub fn handlers(mut self, handlers: Handlers) -> Self {
+        self.handlers = handlers;
+        self
+    }
+
+    /// Reads all sagas from the store and goes on with the unfinished ones. A step that was cut off is run again with its
+    /// key; a saga for which this process lacks a handler is parked and shown as such.
+    ///
+    /// # Errors
+    /// `Invalid` when a setting makes no sense or a handler is registered twice; `Corrupt` when the store is damaged; as
+    /// the store otherwise.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is started before all is read.
+    pub async fn open(self) -> Result<Sagas> {
+        self.settings.validate()?;
+        self.handlers.check()?;
+        let stored = self.store.load().await?;
+        let shared = Arc::new(Shared {
+            store: self.store,
+            clock: self.clock,
+            settings: self.settings,
+            handlers: self.handlers,
+            tracker: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            killed: CancellationToken::new(),
+            closed: CancellationToken::new(),
+            fault: OnceLock::new(),
+            book: Mutex::new(Book::default()),
+        });
+        recovery::recover(&shared, stored)?;
+        let cleanup = Arc::clone(&shared);
+        shared
+            .tracker
+            .spawn(async move { cleanup.clean_up().await });
+        Ok(Sagas(shared))
+    }
+}
+
+impl Sagas {
+    /// A builder for an orchestrator that keeps its sagas in `store`.
+    pub fn builder(store: Arc<dyn SagaStore>, clock: Arc<dyn Clock>) -> Builder {
+        Builder {
+            store,
+            clock,
+            settings: Settings::default(),
+            handlers: Handlers::default(),
+        }
+    }
+
+    /// Starts a saga. Returns as soon as its first record is durable; its steps go on in the background.
+    ///
+    /// A second start with the same idempotency key returns the id of the first one.
+    ///
+    /// # Errors
+    /// `Invalid` when a step has no handler or the input is not JSON; `Full` when too many sagas wait or the store has no
+    /// room: nothing is stored. `Closed` after shutdown, or when the store stopped: then the saga may be stored, and a
+    /// start with the same idempotency key finds out.
+    ///
+    /// # Cancel safety
+    /// The saga may be started or not when the future is dropped; an idempotency key makes repeating safe.
+    pub async fn start(&self, definition: &Definition, start: Start) -> Result<SagaId> {
+        let bound = self.0.handlers.bind(definition)?;
+        let (state, record) = self.first_record(definition, start)?;
+        let saga = Arc::new(Saga::new(state.clone(), Progress::Storing));
+        let admission = self.0.book().admit(&saga, &self.0)?;
+        let has_slot = match admission {
+            Admission::Known(id, known) => {
+                if let Some(known) = known {
+                    known.stored().await?;
+                }
+                return Ok(id);
+            }
+            Admission::New { has_slot } => has_slot,
+        };
+        let (reply, stored) = oneshot::channel();
+        let worker = Worker::new(Arc::clone(&self.0), Arc::clone(&saga), bound);
+        self.0
+            .tracker
+            .spawn(worker.create((state, record), has_slot, reply));
+        stored.await.map_err(|_| closed())??;
+        Ok(saga.id.clone())
+    }
+
+    fn first_record(&self, definition: &Definition, start: Start) -> Result<(State, Record)> {
+        if start.input.len() > DATA_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "saga `input` has {} bytes, more than {DATA_BYTES_MAX}",
+                start.input.len()
+            )));
+        }
+        serde_json::from_slice::<serde::de::IgnoredAny>(&start.input)
+            .map_err(|error| Error::invalid("saga `input` is not JSON").with_source(error))?;
+        for (field, value) in [
+            ("correlationId", &start.correlation_id),
+            ("idempotencyKey", &start.idempotency_key),
+        ] {
+            if let Some(value) = value
+                && !(1..=ATTRIBUTE_BYTES_MAX).contains(&value.len())
+            {
+                return Err(Error::invalid(format!(
+                    "saga `{field}` must have 1 to {ATTRIBUTE_BYTES_MAX} bytes"
+                )));
+            }
+        }
+        let clock = self.0.clock.as_ref();
+        let id = SagaId::generate(clock);
+        let record = Record::new(
+            clock.now(),
+            Fact::Created {
+                definition: definition.to_json(),
+                hash: definition.hash().0,
+                input: start.input,
+                correlation_id: start.correlation_id.unwrap_or_else(|| id.to_string()),
+                idempotency_key: start.idempotency_key,
+                causation_id: start.causation_id.map(|id| id.to_string()),
+            },
+        );
+        let state = State::first(id, &record, |_| Ok(definition.clone()))?;
+        Ok((state, record))
+    }
+
+    /// How a saga stands.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, or it ended so long ago that it has left the memory.
+    pub fn status(&self, id: &SagaId) -> Result<SagaStatus> {
+        Ok(self.0.find(id)?.status())
+    }
+
+    /// The sagas that are not over, oldest first.
+    #[must_use]
+    pub fn active(&self) -> Vec<SagaStatus> {
+        let sagas = self.0.book().stored();
+        let statuses = sagas.iter().map(|saga| saga.status());
+        statuses.filter(|saga| !saga.status.is_final()).collect()
+    }
+
+    /// The sagas that are over and still in memory, oldest first.
+    #[must_use]
+    pub fn history(&self) -> Vec<SagaStatus> {
+        let sagas = self.0.book().stored();
+        let statuses = sagas.iter().map(|saga| saga.status());
+        statuses.filter(|saga| saga.status.is_final()).collect()
+    }
+
+    /// Takes a saga back. Returns when that decision is durable, with the status reached; [`Sagas::wait`] sees the end.
+    ///
+    /// Handlers in flight are told to stop and awaited for a while. What they did is recorded truthfully and taken back. A
+    /// saga that has already turned back or is over stays as it is.
+    ///
+    /// # Errors
+    /// `NotFound` as [`Sagas::status`]; `Conflict` when the saga is parked; `Closed` after shutdown.
+    ///
+    /// # Cancel safety
+    /// The saga may be cancelled or not when the future is dropped; repeating is safe.
+    pub async fn cancel(&self, id: &SagaId, reason: impl Into<String>) -> Result<SagaStatus> {
+        let input = Input::Cancel {
+            reason: reason.into(),
+        };
+        self.ask(id, input).await
+    }
+
+    /// Tries a stuck compensation again, with a new series of attempts.
+    ///
+    /// # Errors
+    /// `NotFound` as [`Sagas::status`]; `Conflict` when no compensation of the saga is stuck; `Closed` after shutdown.
+    ///
+    /// # Cancel safety
+    /// It may have been asked for or not when the future is dropped.
+    pub async fn retry_compensation(&self, id: &SagaId) -> Result<SagaStatus> {
+        self.ask(id, Input::Resume).await
+    }
+
+    /// Gives up a stuck compensation: the saga ends as failed, with effects that are not taken back.
+    ///
+    /// # Errors
+    /// As [`Sagas::retry_compensation`].
+    ///
+    /// # Cancel safety
+    /// It may have been asked for or not when the future is dropped.
+    pub async fn abandon(&self, id: &SagaId, reason: impl Into<String>) -> Result<SagaStatus> {
+        let input = Input::Abandon {
+            reason: reason.into(),
+        };
+        self.ask(id, input).await
+    }
+
+    async fn ask(&self, id: &SagaId, input: Input) -> Result<SagaStatus> {
+        let saga = self.0.find(id)?;
+        if saga.parked.is_some() {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("saga `{id}` is parked: this process lacks a handler of it"),
+            ));
+        }
+        let is_cancel = matches!(input, Input::Cancel { .. });
+        let (reply, answer) = oneshot::channel();
+        saga.inbox.ask(input, reply)?;
+        match answer.await {
+            Ok(answer) => answer.map(|()| saga.status()),
+            // Nobody answers for a saga that is over.
+            Err(_) if matches!(saga.state().stage, Stage::Ended(_)) => match is_cancel {
+                true => Ok(saga.status()),
+                false => Err(Error::new(
+                    ErrorKind::Conflict,
+                    format!("saga `{id}` is over"),
+                )),
+            },
+            Err(_) => Err(closed()),
+        }
+    }
+
+    /// Waits until a saga is over. A stuck one is not.
+    ///
+    /// # Errors
+    /// `NotFound` as [`Sagas::status`]; `Closed` when the orchestrator shuts down before the saga is over.
+    ///
+    /// # Cancel safety
+    /// Safe: only waits.
+    pub async fn wait(&self, id: &SagaId) -> Result<SagaStatus> {
+        let saga = self.0.find(id)?;
+        tokio::select! {
+            biased;
+            () = saga.ended() => Ok(saga.status()),
+            () = self.0.closed.cancelled() => Err(closed()),
+        }
+    }
+
+    /// Whether all is well, and if not, why.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let now = self.0.clock.now();
+        let settings = &self.0.settings;
+        let sagas = self.0.book().stored();
+        let (mut active, mut old, mut stuck, mut parked) = (0_usize, 0_usize, 0_usize, 0_usize);
+        for saga in &sagas {
+            let state = saga.state();
+            if matches!(state.stage, Stage::Ended(_)) {
+                continue;
+            }
+            active += 1;
+            old += usize::from(now.since(state.started_at()) > settings.stuck_after);
+            stuck += usize::from(state.stage == Stage::Stuck);
+            parked += usize::from(saga.parked.is_some());
+        }
+        let mut issues = Vec::new();
+        if let Some(fault) = self.0.fault.get() {
+            issues.push(format!("Saga store has stopped: {fault}"));
+        }
+        if old > 0 {
+            issues.push(format!("{old} sagas appear to be stuck"));
+        }
+        if stuck > 0 {
+            issues.push(format!("{stuck} sagas have a stuck compensation"));
+        }
+        if parked > 0 {
+            issues.push(format!("{parked} sagas lack a handler in this process"));
+        }
+        if active > settings.active_max {
+            issues.push("High number of active sagas".to_owned());
+        }
+        Health {
+            healthy: issues.is_empty(),
+            active_sagas: active,
+            completed_sagas: sagas.len() - active,
+            issues,
+        }
+    }
+
+    /// Counts of sagas.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (mut stats, sagas) = {
+            let book = self.0.book();
+            (book.stats(), book.stored())
+        };
+        for saga in sagas {
+            stats.stuck += usize::from(saga.state().stage == Stage::Stuck);
+            stats.parked += usize::from(saga.parked.is_some());
+        }
+        stats
+    }
+
+    /// Stops: starts no further step, waits for the handlers in flight until `deadline` is over, then drops them. Returns how
+    /// many sagas are unfinished; they are in the store and go on at the next open. Fine twice.
+    ///
+    /// # Cancel safety
+    /// Stopping has begun when the future is dropped; call again to wait for its end.
+    pub async fn shutdown(&self, deadline: Duration) -> usize {
+        {
+            // With the book locked, so that no start comes in between.
+            let _book = self.0.book();
+            self.0.closing.cancel();
+        }
+        self.0.tracker.close();
+        if tokio::time::timeout(deadline, self.0.tracker.wait())
+            .await
+            .is_err()
+        {
+            self.0.killed.cancel();
+            self.0.tracker.wait().await;
+        }
+        self.0.closed.cancel();
+        self.active().len()
+    }
+}
+
+impl fmt::Debug for Sagas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sagas")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What all workers share.
+struct Shared {
+    store: Arc<dyn SagaStore>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    handlers: Handlers,
+    tracker: TaskTracker,
+    /// Nothing new is started.
+    closing: CancellationToken,
+    /// Handlers are dropped.
+    killed: CancellationToken,
+    /// No task is left.
+    closed: CancellationToken,
+    /// Why the store has stopped.
+    fault: OnceLock<String>,
+    book: Mutex<Book>,
+}
+
+impl Shared {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, id: &SagaId) -> Result<Arc<Saga>> {
+        let saga = self.book().find(id);
+        saga.ok_or_else(|| Error::not_found(format!("saga `{id}` is not known")))
+    }
+
+    /// The store has stopped: nothing can become durable, so nothing more is started.
+    fn fail(&self, error: &Error) {
+        if self.fault.set(error.chain()).is_ok() {
+            tracing::error!(error = %error.chain(), "saga store has stopped");
+        }
+        self.closing.cancel();
+    }
+
+    async fn clean_up(&self) {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.closing.cancelled() => return,
+                () = tokio::time::sleep(self.settings.cleanup_interval) => {}
+            }
+            let now = self.clock.now();
+            self.book().clean_up(now, &self.settings);
+        }
+    }
+}
+
+fn closed() -> Error {
+    Error::closed("saga orchestrator is shut down")
+}

@@ -1,0 +1,288 @@
+//! The sagas in memory: who they are, whose turn it is, and the counts.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::watch;
+
+use super::inbox::Inbox;
+use super::{Shared, closed};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::saga::id::SagaId;
+use crate::saga::machine::{Input, Stage, State};
+use crate::saga::monitor::{SagaStatus, Stats};
+use crate::saga::record::Outcome;
+use crate::saga::settings::Settings;
+
+/// One saga in memory.
+pub(super) struct Saga {
+    pub(super) id: SagaId,
+    state: Mutex<State>,
+    progress: watch::Sender<Progress>,
+    pub(super) inbox: Inbox,
+    /// Why no worker cares for it.
+    pub(super) parked: Option<String>,
+    /// Whether it is one of the active sagas; changed only with the book locked.
+    has_slot: AtomicBool,
+    /// Why it could not be stored.
+    refused: OnceLock<(ErrorKind, String)>,
+}
+
+/// What others wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The first record is not durable yet.
+    Storing,
+    /// It could not be stored.
+    Refused,
+    /// On its way.
+    Stored,
+    /// Over.
+    Ended,
+}
+
+impl Saga {
+    pub(super) fn new(state: State, progress: Progress) -> Self {
+        Self {
+            id: state.id().clone(),
+            state: Mutex::new(state),
+            progress: watch::Sender::new(progress),
+            inbox: Inbox::default(),
+            parked: None,
+            has_slot: AtomicBool::new(false),
+            refused: OnceLock::new(),
+        }
+    }
+
+    /// A saga that cannot go on in this process.
+    pub(super) fn parked(state: State, reason: String) -> Self {
+        let saga = Self {
+            parked: Some(reason),
+            ..Self::new(state, Progress::Stored)
+        };
+        saga.inbox.close();
+        saga
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn status(&self) -> SagaStatus {
+        SagaStatus::of(&self.state(), self.parked.as_deref())
+    }
+
+    pub(super) fn advance_to(&self, progress: Progress) {
+        self.progress.send_replace(progress);
+    }
+
+    pub(super) fn refuse(&self, error: &Error) {
+        // Only its own worker refuses a saga, and only once.
+        let first = self.refused.set((error.kind(), error.chain()));
+        debug_assert!(first.is_ok());
+        self.advance_to(Progress::Refused);
+    }
+
+    /// Waits until the first record is durable.
+    pub(super) async fn stored(&self) -> Result<()> {
+        let mut progress = self.progress.subscribe();
+        let reached = progress.wait_for(|progress| *progress != Progress::Storing);
+        let reached = reached.await.map(|progress| *progress);
+        match (reached, self.refused.get()) {
+            (Ok(Progress::Stored | Progress::Ended), _) => Ok(()),
+            (_, Some((kind, text))) => Err(Error::new(*kind, text.clone())),
+            (_, None) => Err(closed()),
+        }
+    }
+
+    /// Waits until it is over.
+    pub(super) async fn ended(&self) {
+        let mut progress = self.progress.subscribe();
+        // The sender lives as long as `self`.
+        let _ended = progress
+            .wait_for(|progress| *progress == Progress::Ended)
+            .await;
+    }
+}
+
+/// All sagas in memory.
+#[derive(Default)]
+pub(super) struct Book {
+    sagas: BTreeMap<SagaId, Arc<Saga>>,
+    keys: HashMap<Arc<str>, SagaId>,
+    /// Keys of sagas that have left the memory, oldest first.
+    old_keys: VecDeque<Arc<str>>,
+    /// Stored sagas that wait for their turn.
+    queue: VecDeque<Arc<Saga>>,
+    /// Sagas without a slot that are being stored, and will be in the queue.
+    queueing: usize,
+    active: usize,
+    ended: Stats,
+}
+
+/// What becomes of a start.
+pub(super) enum Admission {
+    /// It is the saga of an earlier start; none when that has left the memory.
+    Known(SagaId, Option<Arc<Saga>>),
+    /// It is new, and runs at once or waits.
+    New { has_slot: bool },
+}
+
+impl Book {
+    pub(super) fn find(&self, id: &SagaId) -> Option<Arc<Saga>> {
+        self.sagas.get(id).map(Arc::clone)
+    }
+
+    /// All sagas whose first record is durable, oldest first.
+    pub(super) fn stored(&self) -> Vec<Arc<Saga>> {
+        let is_stored = |saga: &&Arc<Saga>| {
+            matches!(*saga.progress.borrow(), Progress::Stored | Progress::Ended)
+        };
+        self.sagas.values().filter(is_stored).cloned().collect()
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        Stats {
+            active: self.active,
+            queued: self.queue.len() + self.queueing,
+            ..self.ended
+        }
+    }
+
+    /// Takes in a new saga, unless its key is known, the orchestrator closes, or too many wait.
+    pub(super) fn admit(&mut self, saga: &Arc<Saga>, shared: &Shared) -> Result<Admission> {
+        let key = saga.state().idempotency_key().cloned();
+        if let Some(key) = &key
+            && let Some(id) = self.keys.get(key)
+        {
+            return Ok(Admission::Known(id.clone(), self.find(id)));
+        }
+        if let Some(fault) = shared.fault.get() {
+            return Err(Error::closed(format!("saga store has stopped: {fault}")));
+        }
+        if shared.closing.is_cancelled() {
+            return Err(closed());
+        }
+        let waiting = self.queue.len() + self.queueing;
+        let has_slot = waiting == 0 && self.active < shared.settings.active_max;
+        if has_slot {
+            self.take_slot(saga);
+        } else if waiting >= shared.settings.queued_max {
+            return Err(Error::new(
+                ErrorKind::Full,
+                format!("{waiting} sagas wait for their turn, as many as may"),
+            ));
+        } else {
+            self.queueing += 1;
+        }
+        self.insert(Arc::clone(saga), key);
+        Ok(Admission::New { has_slot })
+    }
+
+    /// Adds a saga as it is.
+    pub(super) fn insert(&mut self, saga: Arc<Saga>, key: Option<Arc<str>>) {
+        if let Some(key) = key {
+            self.keys.insert(key, saga.id.clone());
+        }
+        self.sagas.insert(saga.id.clone(), saga);
+    }
+
+    /// Remembers the key of a saga that is not in memory.
+    pub(super) fn remember_key(&mut self, key: Arc<str>, id: SagaId, keys_max: usize) {
+        self.keys.insert(Arc::clone(&key), id);
+        self.old_keys.push_back(key);
+        while self.old_keys.len() > keys_max {
+            if let Some(key) = self.old_keys.pop_front() {
+                self.keys.remove(&key);
+            }
+        }
+    }
+
+    /// The first record is durable.
+    pub(super) fn stored_first(&mut self, saga: &Arc<Saga>, has_slot: bool) {
+        self.ended.started += 1;
+        if !has_slot {
+            self.queueing -= 1;
+            self.queue.push_back(Arc::clone(saga));
+        }
+    }
+
+    /// The first record could not be stored: the saga never was.
+    pub(super) fn forget(&mut self, saga: &Saga) {
+        if !self.release(saga) {
+            self.queueing -= 1;
+        }
+        self.sagas.remove(&saga.id);
+        if let Some(key) = saga.state().idempotency_key() {
+            self.keys.remove(key);
+        }
+    }
+
+    /// Puts a saga found in the store in the queue.
+    pub(super) fn enqueue(&mut self, saga: Arc<Saga>) {
+        self.queue.push_back(saga);
+    }
+
+    /// Makes a saga an active one, beyond the limit if need be.
+    pub(super) fn take_slot(&mut self, saga: &Saga) {
+        if !saga.has_slot.swap(true, Ordering::Relaxed) {
+            self.active += 1;
+        }
+    }
+
+    /// Frees the slot of a saga. Returns whether it had one.
+    pub(super) fn release(&mut self, saga: &Saga) -> bool {
+        let had_slot = saga.has_slot.swap(false, Ordering::Relaxed);
+        if had_slot {
+            self.active -= 1;
+        }
+        had_slot
+    }
+
+    /// Gives free slots to those that wait longest.
+    pub(super) fn fill_slots(&mut self, active_max: usize) {
+        while self.active < active_max
+            && let Some(saga) = self.queue.pop_front()
+        {
+            self.take_slot(&saga);
+            saga.inbox.push(Input::Begin);
+        }
+    }
+
+    /// A saga is over.
+    pub(super) fn end(&mut self, saga: &Saga, outcome: Outcome) {
+        if !self.release(saga) {
+            self.queue.retain(|waiting| waiting.id != saga.id);
+        }
+        match outcome {
+            Outcome::Completed => self.ended.completed += 1,
+            Outcome::Compensated => self.ended.compensated += 1,
+            Outcome::Cancelled => self.ended.cancelled += 1,
+            Outcome::Failed => self.ended.failed += 1,
+        }
+    }
+
+    /// Lets finished sagas that are old enough leave the memory; their keys stay.
+    pub(super) fn clean_up(&mut self, now: Timestamp, settings: &Settings) {
+        let is_old = |saga: &Saga| {
+            let state = saga.state();
+            matches!(state.stage, Stage::Ended(_))
+                && state
+                    .ended_at
+                    .is_some_and(|ended| now.since(ended) >= settings.cleanup_interval)
+        };
+        let old: Vec<Arc<Saga>> = self
+            .sagas
+            .extract_if(.., |_, saga| is_old(saga))
+            .map(|(_, saga)| saga)
+            .collect();
+        for saga in old {
+            let key = saga.state().idempotency_key().cloned();
+            if let Some(key) = key {
+                self.remember_key(key, saga.id.clone(), settings.keys_max);
+            }
+        }
+    }
+}

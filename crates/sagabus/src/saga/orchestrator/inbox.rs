@@ -1,0 +1,99 @@
+//! What waits to be looked at by the worker of one saga.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::saga::machine::Input;
+
+/// Most requests of operators that wait in one inbox. What handlers report is bounded by the handlers in flight.
+const REQUESTS_MAX: usize = 64;
+
+/// Where the answer to an operator goes.
+pub(super) type Reply = oneshot::Sender<Result<()>>;
+
+/// An input, with who waits for its effect.
+pub(super) struct Message {
+    pub(super) input: Input,
+    pub(super) reply: Option<Reply>,
+}
+
+/// A queue with one reader. Smaller than a channel, since most sagas have nothing waiting.
+#[derive(Default)]
+pub(super) struct Inbox {
+    queue: Mutex<Queue>,
+    arrived: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    messages: VecDeque<Message>,
+    requests: usize,
+    closed: bool,
+}
+
+impl Inbox {
+    /// Adds an input; does nothing when the inbox is closed.
+    pub(super) fn push(&self, input: Input) {
+        let mut queue = self.queue();
+        if !queue.closed {
+            queue.messages.push_back(Message { input, reply: None });
+            drop(queue);
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Adds an operator's input. Drops `reply` when the inbox is closed.
+    pub(super) fn ask(&self, input: Input, reply: Reply) -> Result<()> {
+        let mut queue = self.queue();
+        if queue.closed {
+            return Ok(());
+        }
+        if queue.requests >= REQUESTS_MAX {
+            return Err(Error::new(
+                ErrorKind::Full,
+                format!("{REQUESTS_MAX} requests wait for one saga"),
+            ));
+        }
+        queue.requests += 1;
+        queue.messages.push_back(Message {
+            input,
+            reply: Some(reply),
+        });
+        drop(queue);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// The next message. Nothing is lost when the future is dropped.
+    pub(super) async fn next(&self) -> Message {
+        loop {
+            if let Some(message) = self.take() {
+                return message;
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<Message> {
+        let mut queue = self.queue();
+        let message = queue.messages.pop_front()?;
+        if message.reply.is_some() {
+            queue.requests -= 1;
+        }
+        Some(message)
+    }
+
+    /// Takes nothing more; whoever waits for an answer sees that none comes.
+    pub(super) fn close(&self) {
+        let mut queue = self.queue();
+        queue.closed = true;
+        queue.messages.clear();
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,166 @@
+//! Runs one attempt of a handler: with a timeout, a way to stop it, and without letting its panics out.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::book::Saga;
+use crate::event::DATA_BYTES_MAX;
+use crate::saga::handlers::StepError;
+use crate::saga::machine::{AttemptResult, Input};
+
+/// One attempt of a step or a compensation.
+pub(super) struct Job {
+    pub(super) saga: Arc<Saga>,
+    pub(super) step: usize,
+    pub(super) attempt: u32,
+    pub(super) timeout: Duration,
+    /// Tells the handler to stop.
+    pub(super) cancelled: CancellationToken,
+    /// Drops the handler without a report; the log says that the attempt began.
+    pub(super) killed: CancellationToken,
+}
+
+type Running<T> = Pin<Box<dyn Future<Output = Result<T, StepError>> + Send>>;
+
+/// Runs an attempt of a step. It reports a timeout and goes on until it ends or is stopped.
+pub(super) async fn run_step(
+    job: Job,
+    stop: oneshot::Receiver<Duration>,
+    handler: impl FnOnce() -> Running<Bytes> + Send,
+) {
+    let result = tokio::select! {
+        biased;
+        () = job.killed.cancelled() => {
+            job.cancelled.cancel();
+            return;
+        }
+        result = attempt(&job, stop, guarded(handler)) => result,
+    };
+    job.saga.inbox.push(Input::Ended {
+        step: job.step,
+        attempt: job.attempt,
+        result,
+    });
+}
+
+async fn attempt(
+    job: &Job,
+    mut stop: oneshot::Receiver<Duration>,
+    work: impl Future<Output = Result<Bytes, StepError>>,
+) -> AttemptResult {
+    let mut work = pin!(work);
+    let stopped = tokio::select! {
+        biased;
+        result = &mut work => return ended(result),
+        grace = &mut stop => Some(grace),
+        () = sleep(job.timeout) => None,
+    };
+    let grace = match stopped {
+        Some(grace) => grace,
+        None => {
+            job.saga.inbox.push(Input::TimedOut {
+                step: job.step,
+                attempt: job.attempt,
+                after: job.timeout,
+            });
+            // Stopped only when the timeout is durable: until then the attempt may still succeed.
+            tokio::select! {
+                biased;
+                result = &mut work => return ended(result),
+                grace = &mut stop => grace,
+            }
+        }
+    };
+    job.cancelled.cancel();
+    // The worker has gone when nobody says how long: nothing of this attempt can be recorded any more.
+    match timeout(grace.unwrap_or_default(), work).await {
+        Ok(result) => ended(result),
+        Err(_) => AttemptResult::Abandoned,
+    }
+}
+
+fn ended(result: Result<Bytes, StepError>) -> AttemptResult {
+    match result.and_then(checked) {
+        Ok(output) => AttemptResult::Ok(output),
+        Err(error) => AttemptResult::Err(error),
+    }
+}
+
+/// The step is done when its output turns out to be unfit, so it is in doubt.
+fn checked(output: Bytes) -> Result<Bytes, StepError> {
+    if output.len() > DATA_BYTES_MAX {
+        return Err(StepError::InDoubt(format!(
+            "output has {} bytes, more than {DATA_BYTES_MAX}",
+            output.len()
+        )));
+    }
+    match serde_json::from_slice::<serde::de::IgnoredAny>(&output) {
+        Ok(_) => Ok(output),
+        Err(error) => Err(StepError::InDoubt(format!("output is not JSON: {error}"))),
+    }
+}
+
+/// Runs an attempt of a compensation. After its timeout it is told to stop, and its success still counts.
+pub(super) async fn compensate(
+    job: Job,
+    grace: Duration,
+    handler: impl FnOnce() -> Running<()> + Send,
+) {
+    let mut work = pin!(guarded(handler));
+    let timed = async {
+        if let Ok(result) = timeout(job.timeout, &mut work).await {
+            return result;
+        }
+        job.cancelled.cancel();
+        let in_time = timeout(grace, &mut work).await;
+        let late = StepError::InDoubt(format!("timed out after {:?}", job.timeout));
+        match in_time {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(late),
+        }
+    };
+    let result = tokio::select! {
+        biased;
+        () = job.killed.cancelled() => {
+            job.cancelled.cancel();
+            return;
+        }
+        result = timed => result,
+    };
+    job.saga.inbox.push(Input::CompensationEnded {
+        step: job.step,
+        attempt: job.attempt,
+        result,
+    });
+}
+
+/// Calls a handler; a panic is a failure that leaves the effect in doubt.
+async fn guarded<T>(handler: impl FnOnce() -> Running<T> + Send) -> Result<T, StepError> {
+    let called = catch_unwind(AssertUnwindSafe(handler));
+    let mut running = called.map_err(|panic| panicked(panic.as_ref()))?;
+    poll_fn(move |context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context)));
+        match polled {
+            Ok(poll) => poll,
+            Err(panic) => std::task::Poll::Ready(Err(panicked(panic.as_ref()))),
+        }
+    })
+    .await
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> StepError {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    StepError::InDoubt(format!("handler panicked: {}", text.unwrap_or("no text")))
+}

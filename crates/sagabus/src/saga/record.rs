@@ -1,0 +1,290 @@
+//! What is stored of a saga: numbered records whose fold is the saga's state.
+
+use bytes::Bytes;
+use minicbor::{Decode, Encode};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The version that is written. A reader takes this one; fields that it does not know are skipped.
+pub const VERSION: u8 = 1;
+
+/// One fact about a saga. Field numbers are never used again for something else.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Record {
+    /// The form of this record, [`VERSION`].
+    #[n(0)]
+    pub version: u8,
+    /// When it became a fact.
+    #[n(1)]
+    pub at: Timestamp,
+    /// What became a fact.
+    #[n(2)]
+    pub fact: Fact,
+}
+
+/// What a [`Record`] says. Steps are named by their position in the definition that the first record pins.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum Fact {
+    /// The first record: everything that the saga was started with.
+    #[n(0)]
+    Created {
+        /// Canonical JSON of the definition.
+        #[n(0)]
+        #[cbor(with = "blob")]
+        definition: Bytes,
+        /// SHA-256 of the definition.
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        hash: [u8; 32],
+        /// The input context, one JSON value.
+        #[n(2)]
+        #[cbor(with = "blob")]
+        input: Bytes,
+        /// Ties the saga to other work.
+        #[n(3)]
+        correlation_id: String,
+        /// A second start with this key is the same saga.
+        #[n(4)]
+        idempotency_key: Option<String>,
+        /// The event that led to this saga.
+        #[n(5)]
+        causation_id: Option<String>,
+    },
+    /// An attempt of a step begins.
+    #[n(1)]
+    StepStarted {
+        /// The step.
+        #[n(0)]
+        step: u32,
+        /// 1 for the first.
+        #[n(1)]
+        attempt: u32,
+    },
+    /// An attempt succeeded.
+    #[n(2)]
+    StepSucceeded {
+        /// The step.
+        #[n(0)]
+        step: u32,
+        /// The attempt.
+        #[n(1)]
+        attempt: u32,
+        /// What it returned, one JSON value.
+        #[n(2)]
+        #[cbor(with = "blob")]
+        output: Bytes,
+    },
+    /// An attempt failed and another one follows.
+    #[n(3)]
+    AttemptFailed {
+        /// The step.
+        #[n(0)]
+        step: u32,
+        /// The attempt.
+        #[n(1)]
+        attempt: u32,
+        /// Whether it may have had an effect.
+        #[n(2)]
+        effect: Effect,
+        /// Why.
+        #[n(3)]
+        error: String,
+        /// When the next attempt is due.
+        #[n(4)]
+        retry_at: Timestamp,
+    },
+    /// The step failed for good.
+    #[n(4)]
+    StepFailed {
+        /// The step.
+        #[n(0)]
+        step: u32,
+        /// The last attempt.
+        #[n(1)]
+        attempt: u32,
+        /// Whether the last attempt may have had an effect.
+        #[n(2)]
+        effect: Effect,
+        /// Why.
+        #[n(3)]
+        error: String,
+    },
+    /// From here on nothing is done, only taken back.
+    #[n(5)]
+    TurnedBack {
+        /// What turned the saga back.
+        #[n(0)]
+        cause: Cause,
+        /// In words.
+        #[n(1)]
+        reason: String,
+    },
+    /// An attempt to take a step back begins.
+    #[n(6)]
+    CompensationStarted {
+        /// The step.
+        #[n(0)]
+        step: u32,
+        /// 1 for the first.
+        #[n(1)]
+        attempt: u32,
+    },
+    /// The step is taken back.
+    #[n(7)]
+    CompensationSucceeded {
+        /// The step.
+        #[n(0)]
+        step: u32,
+        /// The attempt.
+        #[n(1)]
+        attempt: u32,
+    },
+    /// An attempt to take a step back failed and another one follows.
+    #[n(8)]
+    CompensationAttemptFailed {
+        /// The step.
+        #[n(0)]
+        step: u32,
+        /// The attempt.
+        #[n(1)]
+        attempt: u32,
+        /// Why.
+        #[n(2)]
+        error: String,
+        /// When the next attempt is due.
+        #[n(3)]
+        retry_at: Timestamp,
+    },
+    /// The step could not be taken back; the saga waits for an operator.
+    #[n(9)]
+    CompensationStuck {
+        /// The step.
+        #[n(0)]
+        step: u32,
+        /// The last attempt.
+        #[n(1)]
+        attempt: u32,
+        /// Why.
+        #[n(2)]
+        error: String,
+    },
+    /// An operator asked for another series of attempts.
+    #[n(10)]
+    CompensationResumed,
+    /// The last record.
+    #[n(11)]
+    Ended {
+        /// How it ended.
+        #[n(0)]
+        outcome: Outcome,
+        /// Why it did not complete; empty when it did.
+        #[n(1)]
+        error: String,
+    },
+}
+
+/// Whether an attempt had an effect on the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Effect {
+    /// Certainly not.
+    #[n(0)]
+    None,
+    /// It cannot be known: a timeout, a crash, a handler that says so.
+    #[n(1)]
+    Unknown,
+}
+
+/// What turns a saga back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Cause {
+    /// A step failed for good.
+    #[n(0)]
+    Step(#[n(0)] u32),
+    /// Somebody cancelled it.
+    #[n(1)]
+    Cancelled,
+}
+
+/// How a saga ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Outcome {
+    /// Every step succeeded.
+    #[n(0)]
+    Completed,
+    /// A step failed, and what had been done is taken back.
+    #[n(1)]
+    Compensated,
+    /// It was cancelled, and what had been done is taken back.
+    #[n(2)]
+    Cancelled,
+    /// An operator gave up a compensation: not everything is taken back.
+    #[n(3)]
+    Failed,
+}
+
+impl Record {
+    /// A record of the present version.
+    #[must_use]
+    pub fn new(at: Timestamp, fact: Fact) -> Self {
+        Self {
+            version: VERSION,
+            at,
+            fact,
+        }
+    }
+
+    /// The stored form.
+    ///
+    /// # Errors
+    /// `Invalid` when it cannot be written.
+    pub fn encode(&self) -> Result<Bytes> {
+        minicbor::to_vec(self)
+            .map(Bytes::from)
+            .map_err(|error| Error::invalid("saga record cannot be written").with_source(error))
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// `Corrupt` when the bytes are not a record of a version that this reader knows.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        // The version comes first, so that a later form is named as such and not as damage.
+        let mut decoder = minicbor::Decoder::new(bytes);
+        let version = decoder.array().and_then(|_| decoder.u8());
+        match version {
+            Ok(VERSION) => minicbor::decode(bytes).map_err(|error| {
+                Error::new(ErrorKind::Corrupt, "saga record is damaged").with_source(error)
+            }),
+            Ok(other) => Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("saga record has version {other}, this program reads {VERSION}"),
+            )),
+            Err(error) => {
+                Err(Error::new(ErrorKind::Corrupt, "saga record is damaged").with_source(error))
+            }
+        }
+    }
+}
+
+/// [`Bytes`] as one CBOR byte string.
+mod blob {
+    use bytes::Bytes;
+    use minicbor::decode::Error as DecodeError;
+    use minicbor::encode::{Error as EncodeError, Write};
+    use minicbor::{Decoder, Encoder};
+
+    pub(super) fn encode<C, W: Write>(
+        bytes: &Bytes,
+        encoder: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), EncodeError<W::Error>> {
+        encoder.bytes(bytes)?.ok()
+    }
+
+    pub(super) fn decode<C>(decoder: &mut Decoder<'_>, _: &mut C) -> Result<Bytes, DecodeError> {
+        decoder.bytes().map(Bytes::copy_from_slice)
+    }
+}

@@ -1,0 +1,17 @@
+//! Rules of sagas, through the orchestrator over a store in memory whose time is paused.
+
+mod bed;
+mod cancel;
+mod compensation;
+mod crash;
+mod definition;
+mod events;
+mod graph;
+mod handlers;
+mod invariants;
+mod limits;
+mod record;
+mod shutdown;
+mod start;
+mod steps;
+mod store;

@@ -1,0 +1,184 @@
+//! The process ends at every append, before and after the batch is durable: the saga always ends as it must.
+
+use super::bed::{Act, Bed, chain, define, step, told};
+use super::store::Fault;
+use crate::saga::{Definition, Status};
+
+const FAULTS: [Fault; 2] = [Fault::Before, Fault::After];
+
+/// A saga with a script, and how it must end.
+struct Case {
+    definition: fn() -> Definition,
+    script: &'static [(&'static str, &'static [Act])],
+    cancel_after: Option<u64>,
+    ends: &'static [Status],
+}
+
+const CASES: [Case; 6] = [
+    Case {
+        definition: || chain(&["a", "b", "c"]),
+        script: &[],
+        cancel_after: None,
+        ends: &[Status::Completed],
+    },
+    Case {
+        definition: || {
+            let last = step("d").after("b").after("c");
+            define(vec![
+                step("a"),
+                step("b").after("a"),
+                step("c").after("a"),
+                last,
+            ])
+        },
+        script: &[("b", &[Act::DoAfter(5)]), ("c", &[Act::DoAfter(3)])],
+        cancel_after: None,
+        ends: &[Status::Completed],
+    },
+    Case {
+        definition: || {
+            define(vec![
+                step("a"),
+                step("b").after("a").retries(2),
+                step("c").after("b"),
+            ])
+        },
+        script: &[("b", &[Act::Retry, Act::InDoubt])],
+        cancel_after: None,
+        ends: &[Status::Completed],
+    },
+    Case {
+        definition: || chain(&["a", "b", "c"]),
+        script: &[("c", &[Act::Reject, Act::Reject, Act::Reject])],
+        cancel_after: None,
+        ends: &[Status::Compensated],
+    },
+    Case {
+        definition: || chain(&["a", "b", "c"]),
+        script: &[
+            ("c", &[Act::Reject, Act::Reject, Act::Reject]),
+            ("undo_b", &[Act::Retry]),
+            ("undo_a", &[Act::InDoubt]),
+        ],
+        cancel_after: None,
+        ends: &[Status::Compensated],
+    },
+    Case {
+        definition: || chain(&["a", "b", "c"]),
+        script: &[("b", &[Act::DoAfter(50), Act::DoAfter(50), Act::DoAfter(50)])],
+        cancel_after: Some(10),
+        ends: &[Status::Cancelled, Status::Completed],
+    },
+];
+
+impl Case {
+    fn bed(&self) -> Bed {
+        let bed = Bed::new();
+        for (action, acts) in self.script {
+            bed.world.script(action, acts);
+        }
+        bed
+    }
+
+    async fn appends(&self) -> usize {
+        let bed = self.bed();
+        bed.run_through(&(self.definition)(), &[], self.cancel_after)
+            .await;
+        bed.disk.appends()
+    }
+
+    async fn check(&self, faults: &[(usize, Fault)]) {
+        let bed = self.bed();
+        let status = bed
+            .run_through(&(self.definition)(), faults, self.cancel_after)
+            .await;
+        assert!(
+            self.ends.contains(&status.status),
+            "{faults:?}: {:?}",
+            status.status
+        );
+        assert_eq!(bed.disk.stored().len(), 1, "{faults:?}");
+        let told = told(&bed.disk);
+        let count = |name: &str| told.iter().filter(|event| *event == name).count();
+        assert_eq!(count("started"), 1, "{faults:?}");
+        assert_eq!(count("completed") + count("failed"), 1, "{faults:?}");
+        // A crash repeats no more than what was open then: one call for each step in flight.
+        for id in ["a", "b", "c", "d"] {
+            let script = self.script.iter().find(|(action, _)| *action == id);
+            let scripted = script.map_or(0, |(_, acts)| acts.len());
+            let most = 1 + scripted + faults.len();
+            assert!(bed.world.count(id) <= most, "{faults:?} {id}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_at_any_append_leaves_a_saga_that_ends_as_it_must() {
+    for case in &CASES {
+        let appends = case.appends().await;
+        assert!(appends >= 4);
+        for at in 0..appends {
+            for fault in FAULTS {
+                case.check(&[(at, fault)]).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_crash_during_recovery_changes_nothing_about_that() {
+    for case in &CASES {
+        let appends = case.appends().await;
+        for first in 0..appends {
+            for second in 0..appends {
+                for fault in FAULTS {
+                    case.check(&[(first, fault), (second, Fault::Before)]).await;
+                    case.check(&[(first, fault), (second, Fault::After)]).await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn effects_of_a_linear_saga_are_exact_only_the_open_step_is_run_twice() {
+    let definition = chain(&["a", "b", "c"]);
+    let ids = ["a", "b", "c"];
+    for at in 0..=3 {
+        for fault in FAULTS {
+            let bed = Bed::new();
+            let status = bed.run_through(&definition, &[(at, fault)], None).await;
+            assert_eq!(status.status, Status::Completed);
+            for (index, id) in ids.iter().enumerate() {
+                // Append `n` makes the success of step `n - 1` durable.
+                let is_open = fault == Fault::Before && at == index + 1;
+                let expected = if is_open { 2 } else { 1 };
+                assert_eq!(bed.world.count(id), expected, "{id} at {at} {fault:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_after_turning_back_never_goes_forward_again() {
+    let definition = || {
+        let fail = step("c").after("a");
+        define(vec![
+            step("a"),
+            step("b").after("a"),
+            fail,
+            step("d").after("b"),
+        ])
+    };
+    for at in 0..8 {
+        let bed = Bed::new();
+        bed.world.script("b", &[Act::DoAfterDeaf(1_000)]);
+        bed.world.script("c", &[Act::DoAfter(1), Act::DoAfter(1)]);
+        bed.world.script("c", &[Act::Reject, Act::Reject]);
+        let status = bed
+            .run_through(&definition(), &[(at, Fault::After)], None)
+            .await;
+        assert_eq!(status.status, Status::Compensated, "{at}");
+        assert_eq!(bed.world.count("d"), 0, "{at}");
+    }
+}

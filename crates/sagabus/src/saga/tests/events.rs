@@ -1,0 +1,207 @@
+//! What is told about sagas: each of the nine events, once, with what it needs and nothing that is private.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::bed::{Act, Bed, chain, define, input, settled, step, told};
+use crate::event::{Event, EventId, Payload};
+use crate::saga::events::{
+    CompensationFailed, SagaFailed, SagaStarted, StepCompleted, StepFailed, StepStarted,
+};
+
+fn of<P: Payload>(bed: &Bed) -> Vec<(Event, P)> {
+    let events = bed.disk.events().into_iter();
+    let of_type = events.filter(|event| event.event_type.as_str() == P::TYPE);
+    of_type
+        .map(|event| {
+            let payload = event.payload().unwrap();
+            (event, payload)
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_completed_saga_tells_of_every_step() {
+    let bed = Bed::new();
+    bed.run(&chain(&["a", "b"])).await;
+    assert_eq!(
+        told(&bed.disk),
+        [
+            "started",
+            "step_started a",
+            "step_completed a",
+            "step_started b",
+            "step_completed b",
+            "completed"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compensated_saga_tells_so_and_that_it_failed() {
+    let bed = Bed::new();
+    bed.world.script("b", &[Act::Reject]);
+    bed.run(&chain(&["a", "b"])).await;
+    assert_eq!(
+        told(&bed.disk)[4..],
+        [
+            "step_failed b",
+            "compensation_started b",
+            "compensation_completed",
+            "failed"
+        ]
+    );
+    let (_, failed) = of::<SagaFailed>(&bed).remove(0);
+    assert_eq!(failed.status, "compensated");
+    assert_eq!(failed.error, "step `b` failed: b is refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_one_of_the_nine_events_is_emitted() {
+    let bed = Bed::new();
+    bed.run(&chain(&["a"])).await;
+    bed.world.script("b", &[Act::Reject, Act::Reject]);
+    bed.run(&chain(&["a", "b"])).await;
+    bed.world.script("undo_a", &[Act::Reject]);
+    bed.run(&chain(&["a", "b"])).await;
+    let events = bed.disk.events();
+    let types: BTreeSet<&str> = events
+        .iter()
+        .map(|event| event.event_type.as_str())
+        .collect();
+    assert_eq!(
+        types.into_iter().collect::<Vec<_>>(),
+        [
+            "saga.compensation_completed",
+            "saga.compensation_failed",
+            "saga.compensation_started",
+            "saga.completed",
+            "saga.failed",
+            "saga.started",
+            "saga.step_completed",
+            "saga.step_failed",
+            "saga.step_started",
+        ]
+    );
+    let (_, stuck) = of::<CompensationFailed>(&bed).remove(0);
+    assert_eq!(
+        (stuck.step_id.as_str(), stuck.status.as_str()),
+        ("a", "compensation_stuck")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_step_is_told_with_its_error_attempt_and_duration() {
+    let bed = Bed::new();
+    bed.world.script("a", &[Act::Hang, Act::Retry]);
+    let definition = define(vec![
+        step("a").retries(1).timeout(Duration::from_millis(40)),
+    ]);
+    bed.run(&definition).await;
+    let failures: Vec<StepFailed> = of(&bed).into_iter().map(|(_, payload)| payload).collect();
+    let shown: Vec<_> = failures
+        .iter()
+        .map(|failed| {
+            (
+                failed.status.as_str(),
+                failed.attempt,
+                failed.error.as_str(),
+                failed.duration_ms,
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("executing", 1, "timed out after 40ms", 40),
+            ("compensating", 2, "a is busy", 0),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_hold_neither_the_input_nor_the_outputs() {
+    let bed = Bed::new();
+    bed.world.script("b", &[Act::Reject]);
+    bed.run(&chain(&["a", "b"])).await;
+    for event in bed.disk.events() {
+        let text = std::str::from_utf8(&event.data).unwrap();
+        assert!(!text.contains("p4ss") && !text.contains("secret"), "{text}");
+        assert!(!text.contains("done") && !text.contains("result"), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn outputs_are_told_where_the_settings_say_so() {
+    let mut bed = Bed::new();
+    bed.settings.publish_results = true;
+    bed.run(&chain(&["a"])).await;
+    let (_, completed) = of::<StepCompleted>(&bed).remove(0);
+    assert_eq!(
+        completed.result.unwrap(),
+        serde_json::json!({"done": "a", "attempt": 1})
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_carry_subject_correlation_and_cause() {
+    let bed = Bed::new();
+    bed.world.script("c", &[Act::Reject]);
+    let sagas = bed.open().await;
+    let start = input()
+        .correlated("corr")
+        .caused_by(EventId::new("sample-1").unwrap());
+    let definition = define(vec![step("a"), step("b"), step("c").after("a").after("b")]);
+    let id = sagas.start(&definition, start).await.unwrap();
+    settled(&sagas, &id).await;
+    let events = bed.disk.events();
+    for event in &events {
+        assert_eq!(event.subject.as_deref(), Some(id.as_str()));
+        assert_eq!(event.correlation_id.as_deref(), Some("corr"));
+        assert_eq!(event.source, "saga-orchestrator");
+    }
+    let name = |id: &EventId| {
+        let at = events.iter().position(|event| event.id == *id);
+        at.map_or_else(|| id.to_string(), |at| told(&bed.disk)[at].clone())
+    };
+    let causes: Vec<String> = events
+        .iter()
+        .map(|event| event.causation_id.as_ref().map_or_else(String::new, name))
+        .collect();
+    assert_eq!(
+        causes,
+        [
+            "sample-1",               // started
+            "started",                // step_started a
+            "started",                // step_started b
+            "step_started a",         // step_completed a
+            "step_started b",         // step_completed b
+            "step_completed b",       // step_started c
+            "step_started c",         // step_failed c
+            "step_failed c",          // compensation_started
+            "compensation_started c", // compensation_completed
+            "compensation_completed", // failed
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_saga_says_that_it_is_queued() {
+    let mut bed = Bed::new();
+    bed.settings.active_max = 1;
+    let sagas = bed.open().await;
+    let definition = chain(&["a"]);
+    let (one, two) = tokio::join!(
+        sagas.start(&definition, input()),
+        sagas.start(&definition, input()),
+    );
+    sagas.wait(&one.unwrap()).await.unwrap();
+    sagas.wait(&two.unwrap()).await.unwrap();
+    let started: BTreeSet<String> = of::<SagaStarted>(&bed)
+        .into_iter()
+        .map(|(_, payload)| payload.status)
+        .collect();
+    let words = ["queued", "started"].map(str::to_owned);
+    assert_eq!(started, BTreeSet::from(words));
+    assert_eq!(of::<StepStarted>(&bed).len(), 2);
+}

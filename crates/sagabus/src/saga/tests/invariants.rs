@@ -1,0 +1,131 @@
+//! What holds for the log of every saga, whatever happened to it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::store::Disk;
+use crate::saga::definition::Definition;
+use crate::saga::machine::{INTERRUPTIONS_MAX, State};
+use crate::saga::record::{Effect, Fact, Outcome, Record};
+
+/// Checks every saga of the store, and that no event is there twice.
+pub(super) fn check(disk: &Disk) {
+    for (stored, records) in disk.stored().iter().zip(disk.records()) {
+        let state = fold(&stored.saga, &records);
+        check_saga(state.definition(), &records);
+    }
+    let mut ids = HashSet::new();
+    for event in disk.events() {
+        event.check().unwrap();
+        assert!(ids.insert(event.id.clone()), "event {} twice", event.id);
+    }
+    for event in disk.events() {
+        let cause = event.causation_id;
+        assert!(cause.is_none_or(|cause| ids.contains(&cause)));
+    }
+}
+
+pub(super) fn fold(id: &str, records: &[Record]) -> State {
+    let read = |json: &bytes::Bytes| Ok(Definition::from_json(json)?);
+    let mut state = State::first(id.parse().unwrap(), &records[0], read).unwrap();
+    for record in &records[1..] {
+        state.replay(record).unwrap();
+    }
+    state
+}
+
+fn check_saga(definition: &Definition, records: &[Record]) {
+    let steps = definition.steps();
+    let mut turned_back = false;
+    let mut succeeded = HashSet::new();
+    let mut doubtful = HashSet::new();
+    let mut started = Vec::new();
+    let mut settled = Vec::new();
+    let mut attempts: HashMap<u32, u32> = HashMap::new();
+    let mut failures: HashMap<u32, u32> = HashMap::new();
+    let mut open = HashSet::new();
+    let mut outcome = None;
+    for record in records {
+        // Nothing follows the end.
+        assert!(outcome.is_none(), "{record:?} after the end");
+        match &record.fact {
+            Fact::Created { .. } | Fact::CompensationResumed => {}
+            Fact::StepStarted { step, attempt } => {
+                assert!(!turned_back, "started after turning back");
+                for needed in definition.dependencies(*step as usize) {
+                    assert!(succeeded.contains(&number(*needed)), "started too early");
+                }
+                if !open.insert(*step) {
+                    doubtful.insert(*step);
+                }
+                let count = attempts.entry(*step).or_default();
+                *count += 1;
+                assert_eq!(*count, *attempt);
+                assert!(*count <= steps[*step as usize].retry_attempts + 1 + INTERRUPTIONS_MAX);
+                if !started.contains(step) {
+                    started.push(*step);
+                }
+            }
+            Fact::StepSucceeded { step, .. } => {
+                open.remove(step);
+                assert!(succeeded.insert(*step), "succeeded twice");
+            }
+            Fact::AttemptFailed { step, effect, .. } | Fact::StepFailed { step, effect, .. } => {
+                open.remove(step);
+                if *effect == Effect::Unknown {
+                    doubtful.insert(*step);
+                }
+                let count = failures.entry(*step).or_default();
+                *count += 1;
+                assert!(*count <= steps[*step as usize].retry_attempts + 1);
+            }
+            Fact::TurnedBack { .. } => {
+                assert!(!turned_back, "turned back twice");
+                turned_back = true;
+            }
+            Fact::CompensationStarted { step, .. } => {
+                assert!(turned_back && open.is_empty(), "taken back too early");
+                assert!(
+                    succeeded.contains(step) || doubtful.contains(step),
+                    "nothing to take back"
+                );
+                assert!(!settled.contains(step), "taken back twice");
+                for (index, other) in steps.iter().enumerate() {
+                    let other_had_effect =
+                        succeeded.contains(&number(index)) || doubtful.contains(&number(index));
+                    if definition.dependencies(index).contains(&(*step as usize))
+                        && other.compensation_action.is_some()
+                        && other_had_effect
+                    {
+                        assert!(settled.contains(&number(index)), "before its dependents");
+                    }
+                }
+            }
+            Fact::CompensationSucceeded { step, .. } => settled.push(*step),
+            Fact::CompensationAttemptFailed { .. } | Fact::CompensationStuck { .. } => {}
+            Fact::Ended { outcome: how, .. } => outcome = Some(*how),
+        }
+    }
+    match outcome {
+        None | Some(Outcome::Failed) => {}
+        Some(Outcome::Completed) => {
+            assert!(!turned_back && succeeded.len() == steps.len());
+        }
+        Some(Outcome::Compensated | Outcome::Cancelled) => {
+            assert!(turned_back && open.is_empty());
+            let mut expected: Vec<u32> = started;
+            expected.retain(|step| {
+                let had_effect = succeeded.contains(step) || doubtful.contains(step);
+                steps[*step as usize].compensation_action.is_some() && had_effect
+            });
+            expected.reverse();
+            assert_eq!(
+                settled, expected,
+                "taken back in reverse order of their start"
+            );
+        }
+    }
+}
+
+fn number(step: usize) -> u32 {
+    u32::try_from(step).unwrap()
+}

@@ -1,0 +1,193 @@
+//! Bounds: how many run, how many wait, how long they are remembered.
+
+use std::time::Duration;
+
+use super::bed::{Act, Bed, chain, input, told};
+use crate::error::ErrorKind;
+use crate::saga::{SagaId, Sagas, Status};
+
+async fn start_many(sagas: &Sagas, count: usize) -> Vec<SagaId> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.push(sagas.start(&chain(&["a"]), input()).await.unwrap());
+    }
+    ids
+}
+
+#[tokio::test(start_paused = true)]
+async fn sagas_beyond_the_limit_wait_for_their_turn_in_order() {
+    let mut bed = Bed::new();
+    bed.settings.active_max = 3;
+    bed.world.script("a", &[Act::DoAfter(100); 10]);
+    let sagas = bed.open().await;
+    let ids = start_many(&sagas, 10).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!((sagas.stats().active, sagas.stats().queued), (3, 7));
+    assert_eq!(bed.world.calls().len(), 3);
+    assert_eq!(sagas.status(&ids[3]).unwrap().status, Status::Queued);
+    assert_eq!(sagas.health().issues, ["High number of active sagas"]);
+    for id in &ids {
+        assert_eq!(sagas.wait(id).await.unwrap().status, Status::Completed);
+    }
+    let mut keys: Vec<String> = ids.iter().map(|id| format!("{id}/a")).collect();
+    let mut seen = bed.world.keys();
+    // Three at a time; within one moment the order is open.
+    seen.chunks_mut(3).for_each(<[String]>::sort);
+    keys.chunks_mut(3).for_each(<[String]>::sort);
+    assert_eq!(seen, keys);
+    assert_eq!((sagas.stats().active, sagas.stats().completed), (0, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_sagas_survive_a_restart() {
+    let mut bed = Bed::new();
+    bed.settings.active_max = 1;
+    bed.world.script("a", &[Act::Hang]);
+    let sagas = bed.open().await;
+    let ids = start_many(&sagas, 3).await;
+    assert_eq!(sagas.shutdown(Duration::ZERO).await, 3);
+    let sagas = bed.open().await;
+    for id in &ids {
+        assert_eq!(sagas.wait(id).await.unwrap().status, Status::Completed);
+    }
+    assert_eq!(bed.world.count("a"), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_saga_can_be_cancelled_and_never_runs() {
+    let mut bed = Bed::new();
+    bed.settings.active_max = 1;
+    bed.world.script("a", &[Act::DoAfter(100)]);
+    let sagas = bed.open().await;
+    let ids = start_many(&sagas, 3).await;
+    let status = sagas.cancel(&ids[1], "not needed").await.unwrap();
+    assert_eq!(status.status, Status::Cancelled);
+    assert_eq!(sagas.wait(&ids[2]).await.unwrap().status, Status::Completed);
+    assert_eq!(bed.world.count("a"), 2);
+    assert_eq!(bed.world.count("undo_a"), 0);
+    assert_eq!(sagas.stats().queued, 0);
+    let told = told(&bed.disk);
+    assert_eq!(told.iter().filter(|event| *event == "failed").count(), 1);
+    assert!(!told.contains(&"compensation_started".to_owned()));
+    super::invariants::check(&bed.disk);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_may_wait_are_refused_as_full() {
+    let mut bed = Bed::new();
+    bed.settings.active_max = 1;
+    bed.settings.queued_max = 2;
+    bed.world.script("a", &[Act::Hang]);
+    let sagas = bed.open().await;
+    start_many(&sagas, 3).await;
+    let error = sagas.start(&chain(&["a"]), input()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    assert_eq!(bed.disk.stored().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_saga_holds_no_slot() {
+    let mut bed = Bed::new();
+    bed.settings.active_max = 1;
+    bed.world.script("b", &[Act::Reject]);
+    bed.world.script("undo_a", &[Act::Reject]);
+    let sagas = bed.open().await;
+    sagas.start(&chain(&["a", "b"]), input()).await.unwrap();
+    let id = sagas.start(&chain(&["a"]), input()).await.unwrap();
+    assert_eq!(sagas.wait(&id).await.unwrap().status, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn finished_sagas_leave_the_memory_but_their_keys_stay() {
+    let mut bed = Bed::new();
+    bed.settings.cleanup_interval = Duration::from_secs(10);
+    let sagas = bed.open().await;
+    let id = sagas
+        .start(&chain(&["a"]), input().keyed("k"))
+        .await
+        .unwrap();
+    sagas.wait(&id).await.unwrap();
+    assert_eq!(sagas.history().len(), 1);
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(sagas.history().len(), 0);
+    assert_eq!(sagas.status(&id).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(
+        sagas
+            .start(&chain(&["a"]), input().keyed("k"))
+            .await
+            .unwrap(),
+        id
+    );
+    assert_eq!(bed.world.count("a"), 1);
+    assert_eq!(sagas.stats().completed, 1);
+    // The same after a restart.
+    sagas.shutdown(Duration::ZERO).await;
+    let sagas = bed.open().await;
+    assert_eq!(sagas.history().len(), 0);
+    assert_eq!(
+        sagas
+            .start(&chain(&["a"]), input().keyed("k"))
+            .await
+            .unwrap(),
+        id
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn remembered_keys_have_a_bound_and_the_oldest_go_first() {
+    let mut bed = Bed::new();
+    bed.settings.cleanup_interval = Duration::from_secs(10);
+    bed.settings.keys_max = 1;
+    let sagas = bed.open().await;
+    let definition = chain(&["a"]);
+    let old = sagas
+        .start(&definition, input().keyed("old"))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let new = sagas
+        .start(&definition, input().keyed("new"))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(
+        sagas
+            .start(&definition, input().keyed("new"))
+            .await
+            .unwrap(),
+        new
+    );
+    assert_ne!(
+        sagas
+            .start(&definition, input().keyed("old"))
+            .await
+            .unwrap(),
+        old
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_active_saga_makes_health_complain() {
+    let bed = Bed::new();
+    bed.world.script("a", &[Act::Retry; 100]);
+    let sagas = bed.open().await;
+    let definition = super::bed::define(vec![super::bed::step("a").retries(99)]);
+    sagas.start(&definition, input()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(299)).await;
+    assert!(sagas.health().healthy);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let health = sagas.health();
+    assert_eq!(health.issues, ["1 sagas appear to be stuck"]);
+    assert_eq!(health.active_sagas, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_leave_nothing_to_do_are_refused() {
+    let mut settings = crate::saga::Settings::default();
+    settings.validate().unwrap();
+    settings.active_max = 0;
+    assert_eq!(
+        settings.validate().unwrap_err().to_string(),
+        "saga setting `active_max` is zero"
+    );
+}

@@ -1,0 +1,197 @@
+//! The stored form of records: fixed bytes, versions, damage.
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::error::ErrorKind;
+use crate::saga::machine::State;
+use crate::saga::record::{Cause, Effect, Fact, Outcome, Record};
+
+fn facts() -> Vec<(Fact, &'static str)> {
+    let error = || "e".to_owned();
+    let retry_at = Timestamp::from_milliseconds(2_000);
+    vec![
+        (
+            Fact::Created {
+                definition: Bytes::from_static(b"{}"),
+                hash: [7; 32],
+                input: Bytes::from_static(b"1"),
+                correlation_id: "c".to_owned(),
+                idempotency_key: Some("k".to_owned()),
+                causation_id: None,
+            },
+            "83011903e8820085427b7d5820070707070707070707070707070707070707070707070707070707070707070741316163616b",
+        ),
+        (
+            Fact::StepStarted {
+                step: 1,
+                attempt: 2,
+            },
+            "83011903e88201820102",
+        ),
+        (
+            Fact::StepSucceeded {
+                step: 1,
+                attempt: 2,
+                output: Bytes::from_static(b"null"),
+            },
+            "83011903e88202830102446e756c6c",
+        ),
+        (
+            Fact::AttemptFailed {
+                step: 1,
+                attempt: 2,
+                effect: Effect::Unknown,
+                error: error(),
+                retry_at,
+            },
+            "83011903e882038501020161651907d0",
+        ),
+        (
+            Fact::StepFailed {
+                step: 1,
+                attempt: 2,
+                effect: Effect::None,
+                error: error(),
+            },
+            "83011903e88204840102006165",
+        ),
+        (
+            Fact::TurnedBack {
+                cause: Cause::Step(1),
+                reason: error(),
+            },
+            "83011903e8820582820081016165",
+        ),
+        (
+            Fact::TurnedBack {
+                cause: Cause::Cancelled,
+                reason: error(),
+            },
+            "83011903e88205828201806165",
+        ),
+        (
+            Fact::CompensationStarted {
+                step: 1,
+                attempt: 2,
+            },
+            "83011903e88206820102",
+        ),
+        (
+            Fact::CompensationSucceeded {
+                step: 1,
+                attempt: 2,
+            },
+            "83011903e88207820102",
+        ),
+        (
+            Fact::CompensationAttemptFailed {
+                step: 1,
+                attempt: 2,
+                error: error(),
+                retry_at,
+            },
+            "83011903e8820884010261651907d0",
+        ),
+        (
+            Fact::CompensationStuck {
+                step: 1,
+                attempt: 2,
+                error: error(),
+            },
+            "83011903e882098301026165",
+        ),
+        (Fact::CompensationResumed, "83011903e8820a80"),
+        (
+            Fact::Ended {
+                outcome: Outcome::Compensated,
+                error: error(),
+            },
+            "83011903e8820b82016165",
+        ),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn records_have_fixed_bytes_and_come_back_as_they_were() {
+    for (fact, golden) in facts() {
+        let record = Record::new(Timestamp::from_milliseconds(1_000), fact);
+        let bytes = record.encode().unwrap();
+        assert_eq!(hex(&bytes), golden, "{record:?}");
+        assert_eq!(Record::decode(&bytes).unwrap(), record);
+    }
+}
+
+#[test]
+fn fields_of_a_later_writer_are_skipped() {
+    // [1, 1000, [1, [1, 2, "new field"]], "another"]
+    let bytes = b"\x84\x01\x19\x03\xe8\x82\x01\x83\x01\x02\x69new field\x67another";
+    let record = Record::decode(bytes).unwrap();
+    assert_eq!(
+        record.fact,
+        Fact::StepStarted {
+            step: 1,
+            attempt: 2
+        }
+    );
+}
+
+#[test]
+fn another_version_is_named_and_damage_is_corrupt() {
+    let error = Record::decode(b"\x83\x02\x01\x82\x0b\x80").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(
+        error.to_string(),
+        "saga record has version 2, this program reads 1"
+    );
+    for (_, golden) in facts() {
+        let bytes: Vec<u8> = (0..golden.len() / 2)
+            .map(|at| u8::from_str_radix(&golden[at * 2..at * 2 + 2], 16).unwrap())
+            .collect();
+        for length in 0..bytes.len() {
+            let error = Record::decode(&bytes[..length]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+        }
+    }
+}
+
+#[test]
+fn a_log_that_no_saga_can_have_is_corrupt() {
+    let at = Timestamp::from_milliseconds(1_000);
+    let definition = super::bed::chain(&["a"]);
+    let created = |hash| {
+        let fact = Fact::Created {
+            definition: definition.to_json(),
+            hash,
+            input: Bytes::from_static(b"1"),
+            correlation_id: "c".to_owned(),
+            idempotency_key: None,
+            causation_id: None,
+        };
+        Record::new(at, fact)
+    };
+    let first =
+        |record: &Record| State::first("x".parse().unwrap(), record, |_| Ok(definition.clone()));
+    let kind = |result: crate::Result<State>| result.unwrap_err().kind();
+    assert_eq!(kind(first(&created([0; 32]))), ErrorKind::Corrupt);
+    let resumed = Record::new(at, Fact::CompensationResumed);
+    assert_eq!(kind(first(&resumed)), ErrorKind::Corrupt);
+    let good = first(&created(definition.hash().0)).unwrap();
+    let beyond = Fact::StepStarted {
+        step: 1,
+        attempt: 1,
+    };
+    let ended = Fact::Ended {
+        outcome: Outcome::Failed,
+        error: String::new(),
+    };
+    assert!(good.clone().replay(&Record::new(at, beyond)).is_err());
+    assert!(good.clone().replay(&created(definition.hash().0)).is_err());
+    let mut over = good;
+    over.replay(&Record::new(at, ended.clone())).unwrap();
+    assert!(over.replay(&Record::new(at, ended)).is_err());
+}

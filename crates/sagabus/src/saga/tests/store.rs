@@ -1,0 +1,131 @@
+//! A store in memory that outlives its orchestrator, and can stop at any append.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::saga::record::Record;
+use crate::saga_store::{SagaBatch, SagaStore, StoredSaga};
+
+/// What is durable; outlives the process.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    data: Mutex<Data>,
+}
+
+#[derive(Debug, Default)]
+struct Data {
+    sagas: Vec<StoredSaga>,
+    events: Vec<Event>,
+    appends: usize,
+}
+
+impl Disk {
+    pub(super) fn appends(&self) -> usize {
+        self.data.lock().unwrap().appends
+    }
+
+    pub(super) fn events(&self) -> Vec<Event> {
+        self.data.lock().unwrap().events.clone()
+    }
+
+    pub(super) fn stored(&self) -> Vec<StoredSaga> {
+        self.data.lock().unwrap().sagas.clone()
+    }
+
+    pub(super) fn records(&self) -> Vec<Vec<Record>> {
+        let decode = |saga: StoredSaga| {
+            let records = saga.records.iter();
+            records
+                .map(|bytes| Record::decode(bytes).unwrap())
+                .collect()
+        };
+        self.stored().into_iter().map(decode).collect()
+    }
+
+    fn write(&self, batches: Vec<SagaBatch>) {
+        let mut data = self.data.lock().unwrap();
+        for batch in batches {
+            data.events.extend(batch.events);
+            match data.sagas.iter_mut().find(|saga| saga.saga == batch.saga) {
+                Some(saga) => saga.records.extend(batch.records),
+                None => data.sagas.push(StoredSaga {
+                    saga: batch.saga,
+                    records: batch.records,
+                }),
+            }
+        }
+    }
+}
+
+/// What goes wrong at one append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The process ends before the batch is durable.
+    Before,
+    /// The process ends after the batch is durable, before anybody hears of it.
+    After,
+    /// There is no room this time.
+    Full,
+}
+
+/// The store of one process.
+#[derive(Debug)]
+pub(super) struct TestStore {
+    disk: Arc<Disk>,
+    /// At which append of this process.
+    fault: Option<(usize, Fault)>,
+    appends: Mutex<usize>,
+    pub(super) crashed: CancellationToken,
+}
+
+impl TestStore {
+    pub(super) fn new(disk: &Arc<Disk>, fault: Option<(usize, Fault)>) -> Arc<Self> {
+        Arc::new(Self {
+            disk: Arc::clone(disk),
+            fault,
+            appends: Mutex::new(0),
+            crashed: CancellationToken::new(),
+        })
+    }
+}
+
+#[async_trait]
+impl SagaStore for TestStore {
+    async fn append(&self, batches: Vec<SagaBatch>) -> Result<()> {
+        // Others get their turn between the decision and its durability.
+        tokio::task::yield_now().await;
+        if self.crashed.is_cancelled() {
+            return Err(Error::closed("store has stopped"));
+        }
+        let number = {
+            let mut appends = self.appends.lock().unwrap();
+            *appends += 1;
+            *appends - 1
+        };
+        self.disk.data.lock().unwrap().appends += 1;
+        match self.fault {
+            Some((at, Fault::Before)) if at == number => {
+                self.crashed.cancel();
+                Err(Error::closed("store has stopped"))
+            }
+            Some((at, Fault::After)) if at == number => {
+                self.disk.write(batches);
+                self.crashed.cancel();
+                Err(Error::closed("store has stopped"))
+            }
+            Some((at, Fault::Full)) if at == number => Err(Error::new(ErrorKind::Full, "no room")),
+            _ => {
+                self.disk.write(batches);
+                Ok(())
+            }
+        }
+    }
+
+    async fn load(&self) -> Result<Vec<StoredSaga>> {
+        Ok(self.disk.stored())
+    }
+}
