@@ -1,1 +1,14 @@
-//! The sample service.
+//! The sample service: submissions and samples, the rules of their lives, the events that tell of them.
+//!
+//! [`SampleService`] holds the operations; [`routes`] is its HTTP face, [`steps`] the face it shows to sagas and
+//! [`consumer`] the one it shows to events. Each change and its event are one transaction.
+
+pub mod consumer;
+pub mod model;
+mod publisher;
+mod repository;
+pub mod routes;
+mod service;
+pub mod steps;
+
+pub use service::{Actor, SampleService};

@@ -130,16 +130,10 @@ impl NewSample {
                 errors.add(field, "is changed by assigning the sample");
             }
         }
-        let before = self.to_map();
-        let mut after = before.clone();
-        for (field, value) in patch {
-            after.insert(field.clone(), value.clone());
-        }
-        if self.chart_field.is_some() && after.get("chartField").is_some_and(Value::is_null) {
+        if self.chart_field.is_some() && patch.get("chartField").is_some_and(Value::is_null) {
             errors.add("chartField", "cannot be removed");
         }
-        // A sample from a form may stay without an account while other fields change.
-        let sample = match Self::read(&after, Origin::Form) {
+        let sample = match self.overlaid(patch) {
             Ok(sample) if errors.0.is_empty() => sample,
             Ok(_) => return Err(errors),
             Err(more) => {
@@ -147,7 +141,7 @@ impl NewSample {
                 return Err(errors);
             }
         };
-        let after = sample.to_map();
+        let (before, after) = (self.to_map(), sample.to_map());
         let changes = before
             .keys()
             .chain(after.keys())
@@ -162,6 +156,33 @@ impl NewSample {
             })
             .collect();
         Ok((sample, changes))
+    }
+
+    /// The sample in the hands of `assigned_to`; who prepares the library changes only when given.
+    ///
+    /// # Errors
+    /// Each name that breaks the rule of names.
+    pub fn assigned(
+        &self,
+        assigned_to: &str,
+        library_prep_by: Option<&str>,
+    ) -> Result<Self, FieldErrors> {
+        let mut patch = Map::new();
+        patch.insert("assignedTo".to_owned(), assigned_to.into());
+        if let Some(person) = library_prep_by {
+            patch.insert("libraryPrepBy".to_owned(), person.into());
+        }
+        self.overlaid(&patch)
+    }
+
+    /// All rules again, with some fields replaced.
+    fn overlaid(&self, patch: &Map<String, Value>) -> Result<Self, FieldErrors> {
+        let mut fields = self.to_map();
+        for (field, value) in patch {
+            fields.insert(field.clone(), value.clone());
+        }
+        // A sample from a form may stay without an account while other fields change.
+        Self::read(&fields, Origin::Form)
     }
 
     /// The fields as JSON; fields without a value are left out.

@@ -1,0 +1,66 @@
+//! A failed call as told to its caller: problem details (RFC 9457), without knowing how they are sent.
+
+use sagabus::{Error, ErrorKind};
+use serde::Serialize;
+
+use crate::sample::{FieldError, FieldErrors};
+
+/// Media type of a [`Problem`].
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Problem details: what went wrong, with one text per wrong field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Names the kind of problem.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: &'static str,
+    /// Status code of HTTP.
+    pub status: u16,
+    /// What happened this time.
+    pub detail: String,
+    /// What is wrong with which field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        let (status, title) = match error.kind() {
+            ErrorKind::Invalid => (400, "The input is wrong"),
+            ErrorKind::NotFound => (404, "It does not exist"),
+            ErrorKind::Conflict => (409, "The present state does not allow it"),
+            ErrorKind::Full | ErrorKind::Transient | ErrorKind::Fenced | ErrorKind::Closed => {
+                (503, "Not possible now")
+            }
+            _ => (500, "The service failed"),
+        };
+        let errors = std::error::Error::source(error)
+            .and_then(|source| source.downcast_ref::<FieldErrors>())
+            .map(|errors| errors.0.clone())
+            .unwrap_or_default();
+        // What the machine says stays in the log; the caller can use only what is about the input.
+        let detail = if status < 500 {
+            error.chain()
+        } else {
+            error.to_string()
+        };
+        Self {
+            kind: format!("urn:sagabus:problem:{}", error.kind()),
+            title,
+            status,
+            detail,
+            errors,
+        }
+    }
+}
+
+impl From<FieldErrors> for Error {
+    fn from(errors: FieldErrors) -> Self {
+        Self::invalid("some fields are wrong").with_source(errors)
+    }
+}
+
+#[cfg(test)]
+mod tests;

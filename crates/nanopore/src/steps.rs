@@ -1,0 +1,39 @@
+//! How a saga calls a step of a service, and how it takes the step back.
+
+use sagabus::event::Cause;
+use sagabus::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A call of a step. A repeat with the same key has no second effect and gets the first output.
+#[derive(Clone, Debug)]
+pub struct StepCall {
+    /// Names the step of this saga for ever, over attempts and restarts.
+    pub key: String,
+    /// Why; every event of the step carries it.
+    pub cause: Cause,
+    /// What the saga was started with.
+    pub input: Value,
+}
+
+/// A compensation: takes back what the call with `forward_key` did, and keeps it from being done later.
+#[derive(Clone, Debug)]
+pub struct UndoCall {
+    /// Key of the call to take back.
+    pub forward_key: String,
+    /// Why; every event of the compensation carries it.
+    pub cause: Cause,
+    /// What went wrong, for people.
+    pub reason: String,
+    /// What the saga was started with.
+    pub input: Value,
+}
+
+/// Reads `value` as what a step expects.
+///
+/// # Errors
+/// `Invalid`, naming the field.
+pub fn read<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T> {
+    T::deserialize(value)
+        .map_err(|error| Error::invalid(format!("{name} does not fit the step")).with_source(error))
+}

@@ -1,0 +1,13 @@
+//! What the service keeps: samples, submissions, the history of a sample, and the form a submission carries.
+
+mod filter;
+mod form;
+mod sample;
+mod statistics;
+mod submission;
+
+pub use filter::{Filter, Page};
+pub use form::{Form, FormRow};
+pub use sample::{HistoryEntry, Sample};
+pub use statistics::Statistics;
+pub use submission::{NewSubmission, Submission, SubmissionStatus};

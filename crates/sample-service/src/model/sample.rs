@@ -1,0 +1,109 @@
+//! A sample as the facility tracks it.
+
+use nanopore::sample::{NewSample, Status};
+use sagabus::Timestamp;
+use serde::Serialize;
+
+/// A sample: what was said of it, and where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sample {
+    /// Its id.
+    pub id: String,
+    /// Counts its changes, from 1.
+    pub version: u64,
+    /// The submission that it came with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submission_id: Option<String>,
+    /// Where it stands.
+    pub status: Status,
+    /// What was said of it.
+    #[serde(flatten)]
+    pub fields: NewSample,
+    /// When it was submitted.
+    pub submitted_at: Timestamp,
+    /// When work on it first began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When work on it was first completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// When it was entered.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Who entered it.
+    pub created_by: String,
+}
+
+impl Sample {
+    /// A sample entered now.
+    #[must_use]
+    pub fn new(id: String, fields: NewSample, created_by: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            version: 1,
+            submission_id: None,
+            status: Status::default(),
+            fields,
+            submitted_at: now,
+            started_at: None,
+            completed_at: None,
+            created_at: now,
+            updated_at: now,
+            created_by,
+        }
+    }
+
+    /// The sample after one more change.
+    pub(crate) fn touch(&mut self, now: Timestamp) {
+        self.version += 1;
+        self.updated_at = now;
+    }
+
+    /// Moves the sample; the first start and the first completion are kept for good.
+    pub(crate) fn enter(&mut self, status: Status, now: Timestamp) {
+        self.status = status;
+        match status {
+            Status::Prep => self.started_at = self.started_at.or(Some(now)),
+            Status::Completed => self.completed_at = self.completed_at.or(Some(now)),
+            Status::Submitted
+            | Status::Sequencing
+            | Status::Analysis
+            | Status::Distributed
+            | Status::Archived => {}
+        }
+        self.touch(now);
+    }
+
+    /// Whether people are working on it.
+    #[must_use]
+    pub fn is_in_progress(&self) -> bool {
+        matches!(
+            self.status,
+            Status::Prep | Status::Sequencing | Status::Analysis
+        )
+    }
+}
+
+/// One thing that was done to a sample.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The sample.
+    pub sample_id: String,
+    /// What was done: created, updated, assigned, status_changed, deleted.
+    pub action: String,
+    /// Where the sample stood afterwards.
+    pub status: Status,
+    /// Who had it afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assigned_to: Option<String>,
+    /// Why, or what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// When.
+    pub created_at: Timestamp,
+    /// Who did it.
+    pub created_by: String,
+}

@@ -1,0 +1,93 @@
+//! A submission: one document that announces many samples.
+
+use sagabus::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Where a submission stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubmissionStatus {
+    /// Its document is here.
+    Received,
+    /// The document is being read.
+    Processing,
+    /// Its samples are tracked.
+    Accepted,
+    /// It was refused; the reason says why.
+    Rejected,
+}
+
+impl SubmissionStatus {
+    /// Every status.
+    pub const ALL: [Self; 4] = [
+        Self::Received,
+        Self::Processing,
+        Self::Accepted,
+        Self::Rejected,
+    ];
+
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Processing => "processing",
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// The status of that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+}
+
+/// A document that has arrived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewSubmission {
+    /// Id to use, so that a repeated request makes no second submission; generated when absent.
+    pub id: Option<String>,
+    /// Name of the document.
+    pub file_name: String,
+    /// Who submits, where it was said beside the document.
+    pub submitter_name: Option<String>,
+    /// Where to reach the submitter, where it was said beside the document.
+    pub submitter_email: Option<String>,
+}
+
+/// A submission as the facility tracks it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Submission {
+    /// Its id.
+    pub id: String,
+    /// The number that people use.
+    pub number: String,
+    /// Name of the document.
+    pub file_name: String,
+    /// Where it stands.
+    pub status: SubmissionStatus,
+    /// Who submits, where it was said beside the document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submitter_name: Option<String>,
+    /// Where to reach the submitter, where it was said beside the document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submitter_email: Option<String>,
+    /// Why it was rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why a person should look at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<String>,
+    /// The form as it was read, kept whole because not everything on it is a field of a sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<serde_json::Value>,
+    /// How many samples it brought.
+    pub sample_count: u32,
+    /// When it arrived.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}

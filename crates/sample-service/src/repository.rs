@@ -1,0 +1,39 @@
+//! What is kept, as SQL. All functions work in the caller's transaction; none decides anything.
+
+mod samples;
+mod submissions;
+
+use sagabus::Timestamp;
+use sagabus::sqlite::rusqlite::types::Type;
+use sagabus::sqlite::rusqlite::{self, Row};
+
+pub(crate) use samples::{
+    active_chart_fields, add_history, delete_sample, find_sample, get_sample, history,
+    insert_sample, is_active_chart_field, list_samples, statistics, update_sample,
+};
+pub(crate) use submissions::{
+    find_submission, get_submission, insert_submission, list_submissions, mark_for_review,
+    update_submission,
+};
+
+fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_milliseconds)
+}
+
+fn time_option(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row
+        .get::<_, Option<i64>>(column)?
+        .map(Timestamp::from_milliseconds))
+}
+
+/// A stored word of a closed list.
+fn word<T>(row: &Row<'_>, column: &str, from_word: fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let word: String = row.get(column)?;
+    from_word(&word).ok_or_else(|| damaged(format!("`{column}` has no value `{word}`")))
+}
+
+fn damaged(
+    error: impl Into<Box<dyn std::error::Error + Send + Sync + 'static>>,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into())
+}

@@ -1,0 +1,42 @@
+//! The HTTP face of the sample service, to be mounted under `/api`.
+
+mod body;
+mod reply;
+mod samples;
+mod submissions;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::service::SampleService;
+
+/// The routes `/samples…`, `/submissions…`, `/chart-fields…` and `/statistics`.
+///
+/// Callers are named by `x-user-id` and work is tied together by `x-correlation-id`; `If-Match: "3"` makes a change
+/// depend on the version. Failures are problem details (RFC 9457).
+pub fn router(service: SampleService) -> Router {
+    Router::new()
+        .route("/samples", get(samples::list).post(samples::create))
+        .route("/samples/search", get(samples::search))
+        .route("/samples/status/{status}", get(samples::by_status))
+        .route("/samples/priority/{priority}", get(samples::by_priority))
+        .route("/samples/assignee/{assignee}", get(samples::by_assignee))
+        .route(
+            "/samples/{id}",
+            get(samples::read)
+                .put(samples::update)
+                .delete(samples::delete),
+        )
+        .route("/samples/{id}/assign", post(samples::assign))
+        .route("/samples/{id}/status", post(samples::set_status))
+        .route("/samples/{id}/history", get(samples::history))
+        .route("/chart-fields", get(samples::chart_fields))
+        .route(
+            "/chart-fields/validate",
+            post(samples::validate_chart_field),
+        )
+        .route("/statistics", get(samples::statistics))
+        .route("/submissions", get(submissions::list))
+        .route("/submissions/{id}", get(submissions::read))
+        .with_state(service)
+}

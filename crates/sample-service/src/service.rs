@@ -1,0 +1,475 @@
+//! The operations of the sample service. Each change is one transaction with exactly one event.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nanopore::sample::{ChartField, FieldErrors, NewSample, Origin, Status};
+use sagabus::event::Cause;
+use sagabus::sqlite::rusqlite::Transaction;
+use sagabus::sqlite::{Outbox, TABLES};
+use sagabus::{Clock, Error, ErrorKind, EventId, Result, Timestamp};
+use serde_json::{Map, Value};
+
+use crate::model::{
+    Filter, HistoryEntry, NewSubmission, Page, Sample, Statistics, Submission, SubmissionStatus,
+};
+use crate::publisher::Publisher;
+use crate::repository as rows;
+
+const MIGRATIONS: &[&str] = &[TABLES, include_str!("tables.sql")];
+/// What counts as recent in the statistics.
+const RECENT: Duration = Duration::from_hours(7 * 24);
+/// Longest reason or file name, in characters.
+const TEXT_CHARACTERS_MAX: usize = 1_000;
+
+/// Who does something, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The person, key or service.
+    pub user_id: String,
+    /// The piece of work it belongs to.
+    pub cause: Cause,
+}
+
+/// The sample service over its own SQLite file.
+#[derive(Clone, Debug)]
+pub struct SampleService {
+    pub(crate) outbox: Outbox,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl SampleService {
+    /// Opens or creates the service's database.
+    ///
+    /// # Errors
+    /// As [`sagabus::sqlite::Database::open`].
+    ///
+    /// # Cancel safety
+    /// As [`sagabus::sqlite::Database::open`].
+    pub async fn open(path: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let database = sagabus::sqlite::Database::open(path, MIGRATIONS).await?;
+        Ok(Self {
+            outbox: Outbox::new(database),
+            clock,
+        })
+    }
+
+    /// The outbox: its relay must run for events to reach the bus.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Enters a sample; publishes `sample.created`.
+    ///
+    /// # Errors
+    /// `Invalid`, with every wrong field.
+    ///
+    /// # Cancel safety
+    /// The change is made with its event or not at all.
+    pub async fn create(&self, fields: &Map<String, Value>, actor: Actor) -> Result<Sample> {
+        let fields = NewSample::read(fields, Origin::Entry)?;
+        self.change(actor, move |tx, act| {
+            check_account(tx, fields.chart_field.as_ref())?;
+            let id = EventId::generate(act.publisher.clock).to_string();
+            let sample = Sample::new(id, fields, act.user_id().to_owned(), act.now);
+            rows::insert_sample(tx, &sample)?;
+            act.note(tx, &sample, "created", None)?;
+            let event = act.publisher.created(&sample)?;
+            Ok((sample, vec![event]))
+        })
+        .await
+    }
+
+    /// Changes fields of a sample; publishes `sample.updated`, or nothing when nothing changes.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid`, with every wrong field; `Conflict` when the sample is not of the `expected` version.
+    ///
+    /// # Cancel safety
+    /// The change is made with its event or not at all.
+    pub async fn update(
+        &self,
+        id: String,
+        patch: Map<String, Value>,
+        expected: Option<u64>,
+        actor: Actor,
+    ) -> Result<Sample> {
+        self.change(actor, move |tx, act| {
+            let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            let (fields, changes) = sample.fields.patched(&patch)?;
+            if changes.is_empty() {
+                return Ok((sample, vec![]));
+            }
+            if fields.chart_field != sample.fields.chart_field {
+                check_account(tx, fields.chart_field.as_ref())?;
+            }
+            sample.fields = fields;
+            sample.touch(act.now);
+            rows::update_sample(tx, &sample)?;
+            let names: Vec<_> = changes.keys().map(String::as_str).collect();
+            act.note(tx, &sample, "updated", Some(&names.join(", ")))?;
+            let event = act.publisher.updated(&sample, changes)?;
+            Ok((sample, vec![event]))
+        })
+        .await
+    }
+
+    /// Gives a sample to a person; publishes `sample.assigned`.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` for a wrong name; `Conflict` when the person has it already or the version is another.
+    ///
+    /// # Cancel safety
+    /// The change is made with its event or not at all.
+    pub async fn assign(
+        &self,
+        id: String,
+        assigned_to: String,
+        library_prep_by: Option<String>,
+        expected: Option<u64>,
+        actor: Actor,
+    ) -> Result<Sample> {
+        self.change(actor, move |tx, act| {
+            let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            let fields = sample
+                .fields
+                .assigned(&assigned_to, library_prep_by.as_deref())?;
+            if fields == sample.fields {
+                return Err(conflict(
+                    "sample is assigned already",
+                    FieldErrors::one("assignedTo", format!("is `{assigned_to}` already")),
+                ));
+            }
+            let previous = sample.fields.assigned_to.clone();
+            sample.fields = fields;
+            sample.touch(act.now);
+            rows::update_sample(tx, &sample)?;
+            act.note(tx, &sample, "assigned", None)?;
+            let event = act.publisher.assigned(&sample, previous)?;
+            Ok((sample, vec![event]))
+        })
+        .await
+    }
+
+    /// Moves a sample along a legal transition; publishes `sample.status_changed`.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` for an illegal transition, with the legal ones, or when the version is another.
+    ///
+    /// # Cancel safety
+    /// The change is made with its event or not at all.
+    pub async fn set_status(
+        &self,
+        id: String,
+        status: Status,
+        reason: Option<String>,
+        expected: Option<u64>,
+        actor: Actor,
+    ) -> Result<Sample> {
+        bounded("reason", reason.as_deref())?;
+        self.change(actor, move |tx, act| {
+            let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            let event = act.move_sample(tx, &mut sample, status, reason)?;
+            Ok((sample, vec![event]))
+        })
+        .await
+    }
+
+    /// Deletes a sample that nobody works on; publishes `sample.deleted`. Its history stays.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` while it is in progress or when the version is another.
+    ///
+    /// # Cancel safety
+    /// The change is made with its event or not at all.
+    pub async fn delete(&self, id: String, expected: Option<u64>, actor: Actor) -> Result<()> {
+        self.change(actor, move |tx, act| {
+            let sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            if sample.is_in_progress() {
+                return Err(conflict(
+                    "sample cannot be deleted",
+                    FieldErrors::one(
+                        "status",
+                        format!("is `{}`: it is in progress", sample.status),
+                    ),
+                ));
+            }
+            let event = act.remove_sample(tx, &sample)?;
+            Ok(((), vec![event]))
+        })
+        .await
+    }
+
+    /// One sample.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn get(&self, id: String) -> Result<Sample> {
+        self.read(move |tx| rows::get_sample(tx, &id)).await
+    }
+
+    /// One page of the samples that `filter` lets through, most urgent first, and how many there are in all.
+    ///
+    /// # Errors
+    /// As the database says.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn list(&self, filter: Filter, page: Page) -> Result<(Vec<Sample>, u64)> {
+        self.read(move |tx| rows::list_samples(tx, &filter, page))
+            .await
+    }
+
+    /// What was done to a sample, oldest first; also to one that was deleted.
+    ///
+    /// # Errors
+    /// `NotFound` when there never was such a sample.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn history(&self, id: String) -> Result<Vec<HistoryEntry>> {
+        self.read(move |tx| {
+            let entries = rows::history(tx, &id)?;
+            if entries.is_empty() {
+                rows::get_sample(tx, &id)?;
+            }
+            Ok(entries)
+        })
+        .await
+    }
+
+    /// Counts of all samples.
+    ///
+    /// # Errors
+    /// As the database says.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn statistics(&self) -> Result<Statistics> {
+        let now = self.clock.now().milliseconds();
+        let recent_ms = i64::try_from(RECENT.as_millis()).unwrap_or(i64::MAX);
+        let recent = Timestamp::from_milliseconds(now.saturating_sub(recent_ms));
+        self.read(move |tx| rows::statistics(tx, recent)).await
+    }
+
+    /// The accounts that can pay.
+    ///
+    /// # Errors
+    /// As the database says.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn chart_fields(&self) -> Result<Vec<String>> {
+        self.read(rows::active_chart_fields).await
+    }
+
+    /// Whether this account can pay: it has the form of one and is active.
+    ///
+    /// # Errors
+    /// As the database says.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn is_chart_field(&self, code: String) -> Result<bool> {
+        let Ok(code) = ChartField::try_from(code) else {
+            return Ok(false);
+        };
+        self.read(move |tx| rows::is_active_chart_field(tx, code.as_str()))
+            .await
+    }
+
+    /// Keeps a submission as `received`. A second call with the same id returns the first one unchanged.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field.
+    ///
+    /// # Cancel safety
+    /// The submission is kept or not at all.
+    pub async fn create_submission(&self, submission: NewSubmission) -> Result<Submission> {
+        if submission.file_name.trim().is_empty() {
+            return Err(FieldErrors::one("fileName", "is empty").into());
+        }
+        bounded("fileName", Some(&submission.file_name))?;
+        bounded("submitterName", submission.submitter_name.as_deref())?;
+        bounded("submitterEmail", submission.submitter_email.as_deref())?;
+        let id = match &submission.id {
+            Some(id) => EventId::new(id.as_str())?,
+            None => EventId::generate(&*self.clock),
+        };
+        let now = self.clock.now();
+        self.outbox
+            .database()
+            .call(move |tx| {
+                if rows::find_submission(tx, id.as_str())?.is_none() {
+                    rows::insert_submission(tx, id.as_str(), &submission, now)?;
+                }
+                rows::get_submission(tx, id.as_str())
+            })
+            .await
+    }
+
+    /// One submission.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn submission(&self, id: String) -> Result<Submission> {
+        self.read(move |tx| rows::get_submission(tx, &id)).await
+    }
+
+    /// One page of submissions, newest first, and how many there are in all.
+    ///
+    /// # Errors
+    /// As the database says.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn submissions(
+        &self,
+        status: Option<SubmissionStatus>,
+        page: Page,
+    ) -> Result<(Vec<Submission>, u64)> {
+        self.read(move |tx| rows::list_submissions(tx, status, page))
+            .await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.outbox.database().call(work).await
+    }
+
+    /// A change by `actor`: `work` returns its events.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        actor: Actor,
+        work: impl FnOnce(&Transaction<'_>, Act<'_>) -> Result<(T, Vec<sagabus::Event>)>
+        + Send
+        + 'static,
+    ) -> Result<T> {
+        let clock = Arc::clone(&self.clock);
+        self.outbox
+            .write(move |tx| {
+                let act = Act {
+                    publisher: Publisher {
+                        actor: &actor,
+                        clock: &*clock,
+                    },
+                    now: clock.now(),
+                };
+                work(tx, act)
+            })
+            .await
+    }
+}
+
+/// One act within one transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Act<'a> {
+    pub(crate) publisher: Publisher<'a>,
+    pub(crate) now: Timestamp,
+}
+
+impl Act<'_> {
+    pub(crate) fn user_id(&self) -> &str {
+        &self.publisher.actor.user_id
+    }
+
+    /// Adds to the history of the sample.
+    pub(crate) fn note(
+        &self,
+        tx: &Transaction<'_>,
+        sample: &Sample,
+        action: &str,
+        notes: Option<&str>,
+    ) -> Result<()> {
+        rows::add_history(tx, sample, action, notes, (self.user_id(), self.now))
+    }
+
+    /// Moves the sample if the transition is legal.
+    pub(crate) fn move_sample(
+        &self,
+        tx: &Transaction<'_>,
+        sample: &mut Sample,
+        status: Status,
+        reason: Option<String>,
+    ) -> Result<sagabus::Event> {
+        let old = sample.status;
+        if !old.can_become(status) {
+            let allowed: Vec<_> = old.next().iter().map(|next| next.as_str()).collect();
+            let allowed = if allowed.is_empty() {
+                "nothing".to_owned()
+            } else {
+                allowed.join(", ")
+            };
+            return Err(conflict(
+                "sample cannot change its status so",
+                FieldErrors::one(
+                    "status",
+                    format!("cannot go from `{old}` to `{status}`; allowed: {allowed}"),
+                ),
+            ));
+        }
+        sample.enter(status, self.now);
+        rows::update_sample(tx, sample)?;
+        self.note(tx, sample, "status_changed", reason.as_deref())?;
+        self.publisher.status_changed(sample, old, reason)
+    }
+
+    /// Deletes the sample, whatever its status.
+    pub(crate) fn remove_sample(
+        &self,
+        tx: &Transaction<'_>,
+        sample: &Sample,
+    ) -> Result<sagabus::Event> {
+        rows::delete_sample(tx, &sample.id)?;
+        self.note(tx, sample, "deleted", None)?;
+        self.publisher.deleted(sample)
+    }
+}
+
+/// An account that is named must be one that can pay.
+fn check_account(tx: &Transaction<'_>, code: Option<&ChartField>) -> Result<()> {
+    if let Some(code) = code
+        && !rows::is_active_chart_field(tx, code.as_str())?
+    {
+        return Err(
+            FieldErrors::one("chartField", format!("`{code}` is not an active account")).into(),
+        );
+    }
+    Ok(())
+}
+
+fn expect(sample: Sample, expected: Option<u64>) -> Result<Sample> {
+    match expected {
+        Some(version) if version != sample.version => Err(Error::new(
+            ErrorKind::Conflict,
+            format!("sample has version {}, not {version}", sample.version),
+        )),
+        _ => Ok(sample),
+    }
+}
+
+fn conflict(text: &'static str, errors: FieldErrors) -> Error {
+    Error::new(ErrorKind::Conflict, text).with_source(errors)
+}
+
+fn bounded(field: &str, text: Option<&str>) -> Result<()> {
+    let characters = text.map_or(0, |text| text.chars().count());
+    if characters > TEXT_CHARACTERS_MAX {
+        return Err(FieldErrors::one(
+            field,
+            format!("has {characters} characters, more than {TEXT_CHARACTERS_MAX}"),
+        )
+        .into());
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! The saga steps of the sample service. Each has its effect once per key; none has one after its compensation.
+
+use nanopore::sample::{FieldErrors, Status};
+use nanopore::steps::{StepCall, UndoCall, read};
+use sagabus::sqlite::barrier::{self, Backward, Forward};
+use sagabus::{Error, ErrorKind, EventId, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::model::{Form, Sample, Submission, SubmissionStatus};
+use crate::repository as rows;
+use crate::service::{Actor, SampleService};
+
+/// The acting user where a saga was started without one.
+const SERVICE: &str = "sample-service";
+/// Why samples leave `submitted`.
+const READY: &str = "Ready for library preparation";
+
+/// What the processing saga is started with.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SagaInput {
+    submission_id: String,
+    user_id: Option<String>,
+}
+
+/// What the extraction step returns.
+#[derive(Debug, Deserialize)]
+struct Extraction {
+    form: Value,
+}
+
+/// What [`SampleService::update_status`] returns, as far as its compensation needs it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Made {
+    submission_id: String,
+    sample_ids: Vec<String>,
+}
+
+impl SagaInput {
+    fn actor(&self, cause: sagabus::event::Cause) -> Actor {
+        Actor {
+            user_id: self.user_id.clone().unwrap_or_else(|| SERVICE.to_owned()),
+            cause,
+        }
+    }
+}
+
+impl SampleService {
+    /// Step `validate_sample`: the submission is there and was not processed yet; it becomes `processing`.
+    ///
+    /// # Errors
+    /// `NotFound` without such a submission. `Conflict` when it is in another status, or the step was compensated.
+    ///
+    /// # Cancel safety
+    /// The step has its whole effect or none.
+    pub async fn validate_sample(&self, call: StepCall) -> Result<Value> {
+        let input: SagaInput = read("input", &call.input)?;
+        let actor = input.actor(call.cause);
+        self.change(actor, move |tx, act| {
+            if let Forward::Repeat(output) = barrier::forward(tx, &call.key)? {
+                return Ok((output, vec![]));
+            }
+            let mut submission = rows::get_submission(tx, &input.submission_id)?;
+            if submission.status != SubmissionStatus::Received {
+                return Err(not_now(&submission, "received"));
+            }
+            submission.status = SubmissionStatus::Processing;
+            submission.updated_at = act.now;
+            rows::update_submission(tx, &submission)?;
+            let output = json!({
+                "validated": true,
+                "submissionId": submission.id,
+                "number": submission.number,
+                "fileName": submission.file_name,
+            });
+            barrier::done(tx, &call.key, &output, act.now)?;
+            Ok((output, vec![]))
+        })
+        .await
+    }
+
+    /// Compensation `revert_validation`: a submission that was not accepted becomes `rejected`, with the reason.
+    ///
+    /// # Errors
+    /// `Invalid` for an input that does not fit.
+    ///
+    /// # Cancel safety
+    /// The compensation has its whole effect or none.
+    pub async fn revert_validation(&self, undo: UndoCall) -> Result<Value> {
+        let input: SagaInput = read("input", &undo.input)?;
+        let actor = input.actor(undo.cause);
+        self.change(actor, move |tx, act| {
+            if barrier::backward(tx, &undo.forward_key, act.now)? == Backward::Repeat {
+                return Ok((json!({"reverted": true}), vec![]));
+            }
+            if let Some(mut submission) = rows::find_submission(tx, &input.submission_id)?
+                && matches!(
+                    submission.status,
+                    SubmissionStatus::Received | SubmissionStatus::Processing
+                )
+            {
+                submission.status = SubmissionStatus::Rejected;
+                submission.reason = Some(undo.reason);
+                submission.updated_at = act.now;
+                rows::update_submission(tx, &submission)?;
+            }
+            Ok((json!({"reverted": true}), vec![]))
+        })
+        .await
+    }
+
+    /// Step `update_status`: makes a sample of each row of the form and moves it to `prep`; accepts the submission.
+    ///
+    /// Publishes `sample.created` for each sample, then `sample.status_changed` for each. `extraction` is the output of
+    /// `process_pdf`, whose `form` has the rows.
+    ///
+    /// # Errors
+    /// `Invalid`, with every wrong field of every row; then nothing is made. `Conflict` as for `validate_sample`.
+    ///
+    /// # Cancel safety
+    /// The step has its whole effect or none.
+    pub async fn update_status(&self, call: StepCall, extraction: Value) -> Result<Value> {
+        let input: SagaInput = read("input", &call.input)?;
+        let Extraction { form: raw_form } = read("extraction", &extraction)?;
+        let form: Form = read("form", &raw_form)?;
+        let actor = input.actor(call.cause);
+        self.change(actor, move |tx, act| {
+            if let Forward::Repeat(output) = barrier::forward(tx, &call.key)? {
+                return Ok((output, vec![]));
+            }
+            let mut submission = rows::get_submission(tx, &input.submission_id)?;
+            if submission.status != SubmissionStatus::Processing {
+                return Err(not_now(&submission, "processing"));
+            }
+            let mut samples = Vec::new();
+            let mut events = Vec::new();
+            for fields in form.samples(&submission).map_err(refused)? {
+                let id = EventId::generate(act.publisher.clock).to_string();
+                let mut sample = Sample::new(id, fields, act.user_id().to_owned(), act.now);
+                sample.submission_id = Some(submission.id.clone());
+                rows::insert_sample(tx, &sample)?;
+                act.note(tx, &sample, "created", None)?;
+                events.push(act.publisher.created(&sample)?);
+                samples.push(sample);
+            }
+            for (index, sample) in samples.iter_mut().enumerate() {
+                let mut event =
+                    act.move_sample(tx, sample, Status::Prep, Some(READY.to_owned()))?;
+                event.causation_id = events.get(index).map(|created| created.id.clone());
+                events.push(event);
+            }
+            let sample_ids: Vec<_> = samples.iter().map(|sample| sample.id.clone()).collect();
+            submission.status = SubmissionStatus::Accepted;
+            submission.sample_count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
+            submission.form = Some(raw_form);
+            submission.updated_at = act.now;
+            rows::update_submission(tx, &submission)?;
+            let output = json!({
+                "submissionId": submission.id,
+                "status": Status::Prep,
+                "sampleCount": sample_ids.len(),
+                "sampleIds": sample_ids,
+            });
+            barrier::done(tx, &call.key, &output, act.now)?;
+            Ok((output, events))
+        })
+        .await
+    }
+
+    /// Compensation `revert_status`: deletes what the step made, publishing `sample.deleted` for each.
+    ///
+    /// # Errors
+    /// `Invalid` for an input that does not fit.
+    ///
+    /// # Cancel safety
+    /// The compensation has its whole effect or none.
+    pub async fn revert_status(&self, undo: UndoCall) -> Result<Value> {
+        let input: SagaInput = read("input", &undo.input)?;
+        let actor = input.actor(undo.cause);
+        self.change(actor, move |tx, act| {
+            let Backward::Run(output) = barrier::backward(tx, &undo.forward_key, act.now)? else {
+                return Ok((json!({"reverted": true}), vec![]));
+            };
+            let made: Made = read("output", &output)?;
+            let mut events = Vec::new();
+            for id in &made.sample_ids {
+                // A person may have deleted it already.
+                if let Some(sample) = rows::find_sample(tx, id)? {
+                    events.push(act.remove_sample(tx, &sample)?);
+                }
+            }
+            let mut submission = rows::get_submission(tx, &made.submission_id)?;
+            submission.status = SubmissionStatus::Processing;
+            submission.sample_count = 0;
+            submission.updated_at = act.now;
+            rows::update_submission(tx, &submission)?;
+            Ok((json!({"reverted": true}), events))
+        })
+        .await
+    }
+}
+
+fn not_now(submission: &Submission, expected: &str) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "submission `{}` is `{}`, not `{expected}`",
+            submission.number,
+            submission.status.as_str()
+        ),
+    )
+}
+
+fn refused(errors: FieldErrors) -> Error {
+    Error::invalid("form cannot be taken").with_source(errors)
+}

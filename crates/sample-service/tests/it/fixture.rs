@@ -1,0 +1,165 @@
+//! A service on a folder of its own, with a recorder in the place of the bus.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use sagabus::clock::SystemClock;
+use sagabus::event::Cause;
+use sagabus::sqlite::Publish;
+use sagabus::{Clock, Event, Result};
+use sample_service::{Actor, SampleService};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+#[derive(Debug, Default)]
+pub(crate) struct Recorder(Mutex<Vec<Event>>);
+
+#[async_trait]
+impl Publish for Recorder {
+    async fn publish(&self, events: Vec<Event>) -> Result<()> {
+        self.0.lock().unwrap().extend(events);
+        Ok(())
+    }
+}
+
+pub(crate) struct Fixture {
+    pub(crate) service: SampleService,
+    pub(crate) router: Router,
+    recorder: Arc<Recorder>,
+    _folder: TempDir,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) json: Value,
+}
+
+impl Fixture {
+    pub(crate) async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let service = SampleService::open(folder.path().join("samples.db"), Arc::clone(&clock))
+            .await
+            .unwrap();
+        let recorder = Arc::new(Recorder::default());
+        TaskTracker::new().spawn(service.outbox().clone().relay(
+            Arc::clone(&recorder) as Arc<dyn Publish>,
+            clock,
+            CancellationToken::new(),
+        ));
+        Self {
+            router: sample_service::routes::router(service.clone()),
+            service,
+            recorder,
+            _folder: folder,
+        }
+    }
+
+    /// All events so far, in order; each must fit its type.
+    pub(crate) async fn events(&self) -> Vec<Event> {
+        self.service.outbox().drain().await.unwrap();
+        let events = self.recorder.0.lock().unwrap().clone();
+        for event in &events {
+            let info = nanopore::events::TYPES
+                .iter()
+                .find(|info| info.name == event.event_type.as_str())
+                .unwrap();
+            (info.check)(&event.data).unwrap();
+        }
+        events
+    }
+
+    pub(crate) async fn event_types(&self) -> Vec<String> {
+        let events = self.events().await;
+        events
+            .iter()
+            .map(|event| event.event_type.to_string())
+            .collect()
+    }
+
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.call_with(method, path, body, &[]).await
+    }
+
+    pub(crate) async fn call_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: Value,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            Body::from(body.to_string())
+        };
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(body).unwrap())
+            .await
+            .unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            json: serde_json::from_slice(&bytes).unwrap_or_default(),
+        }
+    }
+
+    pub(crate) async fn sample(&self) -> String {
+        let sample = self.service.create(&fields(), actor()).await.unwrap();
+        sample.id
+    }
+}
+
+pub(crate) fn actor() -> Actor {
+    Actor {
+        user_id: "user-1".to_owned(),
+        cause: Cause {
+            correlation_id: "work-1".to_owned(),
+            causation_id: None,
+        },
+    }
+}
+
+pub(crate) fn fields() -> Map<String, Value> {
+    object(json!({
+        "sampleName": "pond 3B", "submitterName": "Siobhán O'Neill",
+        "submitterEmail": "siobhan@lab.example.edu", "sampleType": "DNA", "chartField": "HTSF-001",
+    }))
+}
+
+pub(crate) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => panic!("not an object"),
+    }
+}
+
+/// The truth of each real form, on machines that have them.
+pub(crate) fn real_forms() -> Vec<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/forms");
+    let Ok(files) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "json"))
+        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
+        .collect()
+}

@@ -1,0 +1,10 @@
+//! Promises of the sample service to people, sagas and events, over its public face and real files.
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod lives;
+#[cfg(test)]
+mod steps;
