@@ -1,0 +1,1 @@
+//! From geometry to the fields of a submission form.
