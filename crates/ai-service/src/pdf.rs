@@ -17,6 +17,7 @@ mod reader;
 mod sandbox;
 mod worker;
 
+pub(crate) use document::join;
 pub use document::{Document, Line, Mark, MarkShape, Page, Rect, Rule, Word};
 pub use error::{PdfError, PdfErrorKind};
 pub use protocol::{Progress, Stage};

@@ -1,0 +1,1 @@
+//! Rules of reading a form, on documents made by hand.
