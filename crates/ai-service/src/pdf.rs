@@ -4,6 +4,7 @@
 //! runs [`worker_main`]: it takes away its own rights, parses, and answers on its standard output.
 //! Nothing of a PDF is parsed in the process of the service.
 
+mod clip;
 mod collect;
 mod document;
 mod error;

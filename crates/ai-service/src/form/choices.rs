@@ -26,9 +26,15 @@ impl Inks {
     pub(super) fn of(document: &Document) -> Self {
         let least = |shape: MarkShape| {
             let marks = document.pages.iter().flat_map(|page| &page.marks);
-            marks.filter(|mark| mark.shape == shape).map(|mark| mark.ink).fold(EMPTY_INK_MAX, f64::min)
+            marks
+                .filter(|mark| mark.shape == shape)
+                .map(|mark| mark.ink)
+                .fold(EMPTY_INK_MAX, f64::min)
         };
-        Self { boxes: least(MarkShape::Box), radios: least(MarkShape::Radio) }
+        Self {
+            boxes: least(MarkShape::Box),
+            radios: least(MarkShape::Radio),
+        }
     }
 
     fn contrast(self, mark: &Mark) -> f64 {
@@ -65,9 +71,14 @@ pub(super) fn one(region: &Region<'_>, inks: Inks, findings: &mut Findings) -> O
     let field = region.section.field();
     let mut ticked = ticked(region, inks, findings);
     if ticked.len() > 1 {
-        let labels: Vec<String> =
-            ticked.iter().map(|(label, _)| format!("`{}`", label.text)).collect();
-        let message = format!("{field}: one choice is asked for, {} are ticked", labels.join(" and "));
+        let labels: Vec<String> = ticked
+            .iter()
+            .map(|(label, _)| format!("`{}`", label.text))
+            .collect();
+        let message = format!(
+            "{field}: one choice is asked for, {} are ticked",
+            labels.join(" and ")
+        );
         findings.issue(IssueCode::AmbiguousChoice, field, message);
         return None;
     }
@@ -78,8 +89,11 @@ pub(super) fn one(region: &Region<'_>, inks: Inks, findings: &mut Findings) -> O
 
 fn ticked(region: &Region<'_>, inks: Inks, findings: &mut Findings) -> Vec<(Passage, f64)> {
     let field = region.section.field();
-    let choices: Vec<Choice<'_>> =
-        region.slices.iter().flat_map(|slice| choices(slice, region.section, findings)).collect();
+    let choices: Vec<Choice<'_>> = region
+        .slices
+        .iter()
+        .flat_map(|slice| choices(slice, region.section, findings))
+        .collect();
     if choices.is_empty() {
         let message = format!("{field}: no tick boxes were found under the heading");
         findings.issue(IssueCode::MissingSection, field, message);
@@ -88,12 +102,18 @@ fn ticked(region: &Region<'_>, inks: Inks, findings: &mut Findings) -> Vec<(Pass
     for choice in choices {
         let contrast = inks.contrast(choice.mark);
         if contrast >= TICK_CONTRAST {
-            let known = region.section.options().contains(&key(&choice.label.text).as_str());
+            let known = region
+                .section
+                .options()
+                .contains(&key(&choice.label.text).as_str());
             let clear = 0.6 + 0.4 * (contrast / CLEAR_CONTRAST).min(1.0);
             let confidence = clear * region.quality * if known { 1.0 } else { 0.85 };
             out.push((choice.label, confidence));
         } else if contrast > EMPTY_CONTRAST {
-            let message = format!("{field}: the mark of `{}` is too faint to tell", choice.label.text);
+            let message = format!(
+                "{field}: the mark of `{}` is too faint to tell",
+                choice.label.text
+            );
             findings.issue(IssueCode::FaintMark, field, message);
         }
     }
@@ -105,7 +125,9 @@ fn choices<'a>(slice: &Slice<'a>, section: Section, findings: &mut Findings) -> 
     let marks: Vec<&Mark> = slice.marks().collect();
     let mut out: Vec<Choice<'a>> = Vec::new();
     for mark in &marks {
-        let Some(line) = lines.iter().find(|line| beside(&mark.rect, &line.rect)) else { continue };
+        let Some(line) = lines.iter().find(|line| beside(&mark.rect, &line.rect)) else {
+            continue;
+        };
         let next = marks
             .iter()
             .filter(|other| beside(&other.rect, &line.rect) && other.rect.x > mark.rect.x)
@@ -119,10 +141,18 @@ fn choices<'a>(slice: &Slice<'a>, section: Section, findings: &mut Findings) -> 
             .collect();
         if let Some(label) = passage(slice.page, &words) {
             let (left, bottom) = (label.rect.x, label.rect.bottom());
-            out.push(Choice { mark, label, left, bottom });
+            out.push(Choice {
+                mark,
+                label,
+                left,
+                bottom,
+            });
         }
     }
-    for line in lines.iter().filter(|line| !marks.iter().any(|it| beside(&it.rect, &line.rect))) {
+    for line in lines
+        .iter()
+        .filter(|line| !marks.iter().any(|it| beside(&it.rect, &line.rect)))
+    {
         // A long label goes on below its first line.
         let before = out.iter_mut().find(|choice| {
             (choice.left - line.rect.x).abs() < 2.0

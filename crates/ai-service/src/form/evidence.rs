@@ -105,7 +105,9 @@ impl Extraction {
             return Err(PdfError::new(PdfErrorKind::ValidationError, message));
         }
         let mut errors = self.issues.iter().filter(|issue| issue.code.is_error());
-        let Some(first) = errors.next() else { return Ok(()) };
+        let Some(first) = errors.next() else {
+            return Ok(());
+        };
         let message = match errors.count() {
             0 => first.message.clone(),
             more => format!("{} (and {more} more)", first.message),
@@ -139,10 +141,19 @@ impl Findings {
         passage: &Passage,
     ) -> &mut FieldEvidence {
         let confidence = (confidence.clamp(0.0, 0.99) * 1000.0).round() / 1000.0;
-        let evidence =
-            Evidence { page: passage.page, bbox: passage.rect, text: passage.text.clone() };
+        let evidence = Evidence {
+            page: passage.page,
+            bbox: passage.rect,
+            text: passage.text.clone(),
+        };
         let (field, value) = (field.into(), value.into());
-        self.fields.push_mut(FieldEvidence { field, value, unit: None, confidence, evidence })
+        self.fields.push_mut(FieldEvidence {
+            field,
+            value,
+            unit: None,
+            confidence,
+            evidence,
+        })
     }
 
     /// Keeps something to look at.
@@ -152,6 +163,10 @@ impl Findings {
         field: impl Into<String>,
         message: impl Into<String>,
     ) {
-        self.issues.push(Issue { code, field: field.into(), message: message.into() });
+        self.issues.push(Issue {
+            code,
+            field: field.into(),
+            message: message.into(),
+        });
     }
 }

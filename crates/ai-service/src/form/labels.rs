@@ -83,9 +83,12 @@ impl Section {
                 "rapidsequencingsqkrad114",
                 "rapidsequencingwithbarcodingsqkrbk11424",
             ],
-            Self::SampleTypes => {
-                &["highmolecularweightdnagdna", "fragmenteddna", "pcramplicons", "cdna"]
-            }
+            Self::SampleTypes => &[
+                "highmolecularweightdnagdna",
+                "fragmenteddna",
+                "pcramplicons",
+                "cdna",
+            ],
             Self::HumanDna => &["yes", "no"],
             Self::Buffer => &["eb", "nucleasefreewater"],
             Self::FlowCells => &["minionflowcell", "promethionflowcell"],
@@ -94,7 +97,10 @@ impl Section {
                 "supsuperhighaccuracycomputingintensiveandmayadd12weekstodatadelivery",
                 "methylation",
             ],
-            Self::Formats => &["fastqbam", "pod5onlynecessaryifyouwishtodobasecallingonyourown"],
+            Self::Formats => &[
+                "fastqbam",
+                "pod5onlynecessaryifyouwishtodobasecallingonyourown",
+            ],
             Self::Delivery => &[
                 "delivermydatatoitsresearchcomputingstorageproj",
                 "providemewithaurltodownloadmydataviatheweb",
@@ -132,6 +138,12 @@ pub(super) fn key(text: &str) -> String {
     text.chars()
         .filter(|symbol| symbol.is_alphanumeric())
         .flat_map(char::to_lowercase)
-        .map(|symbol| if symbol == 'µ' || symbol == 'μ' { 'u' } else { symbol })
+        .map(|symbol| {
+            if symbol == 'µ' || symbol == 'μ' {
+                'u'
+            } else {
+                symbol
+            }
+        })
         .collect()
 }

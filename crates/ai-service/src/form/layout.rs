@@ -34,12 +34,20 @@ impl<'a> Slice<'a> {
 
     pub(super) fn lines(&self) -> impl Iterator<Item = &'a Line> + use<'a> {
         let slice = *self;
-        slice.page.lines.iter().filter(move |line| slice.holds(&line.rect))
+        slice
+            .page
+            .lines
+            .iter()
+            .filter(move |line| slice.holds(&line.rect))
     }
 
     pub(super) fn marks(&self) -> impl Iterator<Item = &'a Mark> + use<'a> {
         let slice = *self;
-        slice.page.marks.iter().filter(move |mark| slice.holds(&mark.rect))
+        slice
+            .page
+            .marks
+            .iter()
+            .filter(move |mark| slice.holds(&mark.rect))
     }
 
     /// Rules that reach into the slice, however far they go on.
@@ -67,7 +75,9 @@ pub(super) struct Region<'a> {
 impl<'a> Region<'a> {
     /// The lines with their page numbers, in reading order.
     pub(super) fn lines(&self) -> impl Iterator<Item = (&'a Page, &'a Line)> + '_ {
-        self.slices.iter().flat_map(|slice| slice.lines().map(|line| (slice.page, line)))
+        self.slices
+            .iter()
+            .flat_map(|slice| slice.lines().map(|line| (slice.page, line)))
     }
 }
 
@@ -92,8 +102,15 @@ pub(super) fn regions(document: &Document) -> Vec<Region<'_>> {
 
 /// Words as a passage; nothing when there are none.
 pub(super) fn passage(page: &Page, words: &[Word]) -> Option<Passage> {
-    let rect = words.iter().map(|word| word.rect).reduce(|a, b| a.union(&b))?;
-    Some(Passage { page: page.number, rect, text: crate::pdf::join(words) })
+    let rect = words
+        .iter()
+        .map(|word| word.rect)
+        .reduce(|a, b| a.union(&b))?;
+    Some(Passage {
+        page: page.number,
+        rect,
+        text: crate::pdf::join(words),
+    })
 }
 
 fn slices<'a>(
@@ -108,7 +125,11 @@ fn slices<'a>(
         .filter(|page| to.is_none_or(|to| page.number <= to.page.number))
         .map(|page| Slice {
             page,
-            top: if page.number == from.page.number { from.line.rect.middle_y() } else { f64::MIN },
+            top: if page.number == from.page.number {
+                from.line.rect.middle_y()
+            } else {
+                f64::MIN
+            },
             bottom: to
                 .filter(|to| to.page.number == page.number)
                 .map_or(f64::MAX, |to| to.line.rect.middle_y()),
@@ -159,7 +180,13 @@ fn candidates(document: &Document) -> Vec<Candidate<'_>> {
             Section::ALL.into_iter().filter_map(move |section| {
                 let rest = rest_after(section, &line.words)?;
                 let weight = if rest.is_empty() { 1.0 } else { PREFIX_WEIGHT };
-                Some(Candidate { section, page, line, rest, weight })
+                Some(Candidate {
+                    section,
+                    page,
+                    line,
+                    rest,
+                    weight,
+                })
             })
         })
         .take(CANDIDATES_MAX)
@@ -173,7 +200,11 @@ fn candidates(document: &Document) -> Vec<Candidate<'_>> {
 
 /// The words behind the heading; nothing when the line does not begin with it.
 fn rest_after(section: Section, words: &[Word]) -> Option<&[Word]> {
-    let longest = section.headings().iter().map(|heading| heading.len()).max()?;
+    let longest = section
+        .headings()
+        .iter()
+        .map(|heading| heading.len())
+        .max()?;
     let mut read = String::new();
     for (index, word) in words.iter().enumerate() {
         read.push_str(&key(&word.text));

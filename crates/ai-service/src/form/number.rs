@@ -12,8 +12,9 @@ pub(super) enum Reading {
 }
 
 /// Signs that people write into a cell to say that there is no value.
-const NOTHING: [&str; 10] =
-    ["-", "–", "—", "--", "n/a", "na", "nd", "n.d.", "none", "n.a."];
+const NOTHING: [&str; 10] = [
+    "-", "–", "—", "--", "n/a", "na", "nd", "n.d.", "none", "n.a.",
+];
 
 /// Reads a cell whose number may carry the unit of its column.
 pub(super) fn read(text: &str, unit: &str) -> Reading {
@@ -60,8 +61,14 @@ enum Comma {
 }
 
 fn comma(text: &str) -> Comma {
-    let Some((first, rest)) = text.split_once(',') else { return Comma::None };
-    if !first.trim_start_matches('-').chars().all(|it| it.is_ascii_digit()) {
+    let Some((first, rest)) = text.split_once(',') else {
+        return Comma::None;
+    };
+    if !first
+        .trim_start_matches('-')
+        .chars()
+        .all(|it| it.is_ascii_digit())
+    {
         return Comma::Wrong;
     }
     let (groups, _fraction) = rest.split_once('.').unwrap_or((rest, ""));

@@ -40,7 +40,12 @@ pub fn extract(document: &Document) -> Result<Extraction, PdfError> {
         }
     }
     let confidence = overall(&findings, regions.len(), all);
-    Ok(Extraction { form, fields: findings.fields, confidence, issues: findings.issues })
+    Ok(Extraction {
+        form,
+        fields: findings.fields,
+        confidence,
+        issues: findings.issues,
+    })
 }
 
 fn read_section(region: &Region<'_>, inks: Inks, form: &mut Form, findings: &mut Findings) {
@@ -90,8 +95,11 @@ fn overall(findings: &Findings, headings: usize, all: usize) -> f64 {
     }
     let sum: f64 = findings.fields.iter().map(|field| field.confidence).sum();
     let known = 0.5 + 0.5 * count(headings) / count(all);
-    let trouble: f64 =
-        findings.issues.iter().map(|issue| if issue.code.is_error() { 0.1 } else { 0.02 }).sum();
+    let trouble: f64 = findings
+        .issues
+        .iter()
+        .map(|issue| if issue.code.is_error() { 0.1 } else { 0.02 })
+        .sum();
     let confidence = (sum / count(findings.fields.len()) * known - trouble).clamp(0.0, 1.0);
     (confidence * 1000.0).round() / 1000.0
 }

@@ -22,7 +22,14 @@ struct Limit {
 /// The ranges: volume and concentration are the facility's; a ratio of pure DNA is 1.8 to 2.2, and
 /// outside 0.5 to 3.5 it is a slip of the pen rather than a measurement.
 fn limit(column: Column) -> Option<Limit> {
-    let limit = |field, unit, allowed, usual| Some(Limit { field, unit, allowed, usual });
+    let limit = |field, unit, allowed, usual| {
+        Some(Limit {
+            field,
+            unit,
+            allowed,
+            usual,
+        })
+    };
     match column {
         Column::Name => None,
         Column::Volume => limit("volume_ul", "µL", (0.1, 1_000.0), (1.0, 500.0)),
@@ -57,7 +64,11 @@ pub(super) fn samples(region: &Region<'_>, findings: &mut Findings) -> Vec<Sampl
 fn check_columns(table: &Table<'_>, findings: &mut Findings) {
     use Column::{A260A230, A260A280, Name, Nanodrop, Qubit, Volume};
     for column in [Name, Volume, Qubit, Nanodrop, A260A280, A260A230] {
-        let own = table.spans.iter().filter(|span| span.column == Some(column)).count();
+        let own = table
+            .spans
+            .iter()
+            .filter(|span| span.column == Some(column))
+            .count();
         let name = limit(column).map_or("sample_name", |limit| limit.field);
         if own != 1 {
             let message = format!("samples: {own} columns for {name} were found, 1 is expected");
@@ -65,30 +76,34 @@ fn check_columns(table: &Table<'_>, findings: &mut Findings) {
         }
     }
     for span in &table.spans {
-        let Some(limit) = span.column.and_then(limit) else { continue };
-        let unit = span.header.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
+        let Some(limit) = span.column.and_then(limit) else {
+            continue;
+        };
+        let unit = span
+            .header
+            .split_once('(')
+            .and_then(|(_, rest)| rest.split_once(')'));
         let Some((unit, _)) = unit else { continue };
         if super::labels::key(unit) != super::labels::key(limit.unit) {
-            let message = format!("samples: {} is given in `{unit}`, not in {}", limit.field, limit.unit);
+            let message = format!(
+                "samples: {} is given in `{unit}`, not in {}",
+                limit.field, limit.unit
+            );
             findings.issue(IssueCode::NotANumber, "samples", message);
         }
     }
 }
 
-/// The rows, with a name that goes on over a page's end put together.
+/// The rows, with those put together that a page's end cuts in two.
 fn joined<'a>(table: &Table<'a>) -> Vec<Row<'a>> {
     let mut rows: Vec<Row<'a>> = Vec::new();
-    for row in &table.rows {
-        if row.cells.iter().all(Vec::is_empty) {
-            continue;
-        }
-        let only_name = table
-            .spans
-            .iter()
-            .zip(&row.cells)
-            .all(|(span, cell)| cell.is_empty() || span.column == Some(Column::Name));
+    for row in table
+        .rows
+        .iter()
+        .filter(|row| !row.cells.iter().all(Vec::is_empty))
+    {
         match rows.last_mut() {
-            Some(last) if row.at_page_top && only_name && last.page.number < row.page.number => {
+            Some(last) if is_rest(table, last, row) => {
                 for (cell, rest) in last.cells.iter_mut().zip(&row.cells) {
                     cell.extend(rest.iter().cloned());
                 }
@@ -97,6 +112,17 @@ fn joined<'a>(table: &Table<'a>) -> Vec<Row<'a>> {
         }
     }
     rows
+}
+
+/// Whether a row is the rest of the last row of the page before: both are cut by the page's edge,
+/// and no number stands in both.
+fn is_rest(table: &Table<'_>, last: &Row<'_>, row: &Row<'_>) -> bool {
+    let cut = last.ends_after && row.begins_before && last.page.number < row.page.number;
+    let numbers = table.spans.iter().zip(last.cells.iter().zip(&row.cells));
+    let twice = numbers
+        .filter(|(span, _)| span.column != Some(Column::Name))
+        .any(|(_, (above, below))| !above.is_empty() && !below.is_empty());
+    cut && !twice
 }
 
 fn sample(
@@ -108,13 +134,27 @@ fn sample(
 ) -> Sample {
     let mut sample = Sample::default();
     for (span, words) in table.spans.iter().zip(&row.cells) {
-        let Some(passage) = passage(row.page, words) else { continue };
-        let Some(column) = span.column else {
-            let message = format!("row {}: `{}` stands in an unknown column", index + 1, passage.text);
-            findings.issue(IssueCode::UnexpectedText, format!("samples[{index}]"), message);
+        let Some(passage) = passage(row.page, words) else {
             continue;
         };
-        let cell = Cell { index, passage, trust: quality * table.quality * span.fit(words) };
+        let Some(column) = span.column else {
+            let message = format!(
+                "row {}: `{}` stands in an unknown column",
+                index + 1,
+                passage.text
+            );
+            findings.issue(
+                IssueCode::UnexpectedText,
+                format!("samples[{index}]"),
+                message,
+            );
+            continue;
+        };
+        let cell = Cell {
+            index,
+            passage,
+            trust: quality * table.quality * span.fit(words),
+        };
         match limit(column) {
             None => sample.sample_name = cell.name(findings),
             Some(limit) => {
@@ -133,7 +173,10 @@ fn sample(
     }
     if sample.sample_name.is_empty() {
         let field = format!("samples[{index}].sample_name");
-        let message = format!("row {}, sample_name: the row has values and no name", index + 1);
+        let message = format!(
+            "row {}, sample_name: the row has values and no name",
+            index + 1
+        );
         findings.issue(IssueCode::MissingSampleName, field, message);
     }
     sample
@@ -152,7 +195,9 @@ impl Cell {
         let text = &self.passage.text;
         let field = format!("samples[{}].sample_name", self.index);
         let row = self.index + 1;
-        let usual = text.chars().all(|it| it.is_alphanumeric() || " -_.".contains(it));
+        let usual = text
+            .chars()
+            .all(|it| it.is_alphanumeric() || " -_.".contains(it));
         if text.chars().count() > NAME_CHARS_MAX {
             let message =
                 format!("row {row}, sample_name: longer than {NAME_CHARS_MAX} characters");
@@ -164,7 +209,12 @@ impl Cell {
             );
             findings.issue(IssueCode::UnusualValue, &field, message);
         }
-        findings.found(field, text, self.trust * if usual { 1.0 } else { 0.85 }, &self.passage);
+        findings.found(
+            field,
+            text,
+            self.trust * if usual { 1.0 } else { 0.85 },
+            &self.passage,
+        );
         text.clone()
     }
 
@@ -181,7 +231,11 @@ impl Cell {
             }
         };
         let within = |(least, most): (f64, f64)| (least..=most).contains(&value);
-        let unit = if limit.unit.is_empty() { String::new() } else { format!(" {}", limit.unit) };
+        let unit = if limit.unit.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", limit.unit)
+        };
         let range = |(least, most): (f64, f64)| format!("{least} to {most}{unit}");
         let likely = if !within(limit.allowed) {
             let allowed = range(limit.allowed);
@@ -189,14 +243,21 @@ impl Cell {
             findings.issue(IssueCode::OutOfRange, &field, message);
             0.3
         } else if !within(limit.usual) {
-            let message =
-                format!("row {row}, {name}: {value}{unit} is unusual, most are {}", range(limit.usual));
+            let message = format!(
+                "row {row}, {name}: {value}{unit} is unusual, most are {}",
+                range(limit.usual)
+            );
             findings.issue(IssueCode::UnusualValue, &field, message);
             0.75
         } else {
             1.0
         };
-        let found = findings.found(field, value.to_string(), self.trust * plain * likely, &self.passage);
+        let found = findings.found(
+            field,
+            value.to_string(),
+            self.trust * plain * likely,
+            &self.passage,
+        );
         found.unit = Some(limit.unit.to_owned()).filter(|unit| !unit.is_empty());
         Some(value)
     }

@@ -8,9 +8,6 @@ use crate::pdf::{Line, Page, Rect, Rule, Word};
 const SAME_RULE: f64 = 1.5;
 /// A gap in the header wider than this part of the font size begins a column.
 const COLUMN_GAP: f64 = 1.2;
-/// A row goes on over a page's end when its band begins within this of the page's edge, in points.
-const PAGE_EDGE: f64 = 5.0;
-
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
@@ -54,8 +51,10 @@ pub(super) struct Row<'a> {
     pub(super) page: &'a Page,
     /// One list of words for each column.
     pub(super) cells: Vec<Vec<Word>>,
-    /// The row may be the rest of the last row of the page before.
-    pub(super) at_page_top: bool,
+    /// The row's band begins before the visible part of its page.
+    pub(super) begins_before: bool,
+    /// The row's band ends after the visible part of its page.
+    pub(super) ends_after: bool,
 }
 
 /// The sample table as drawn.
@@ -76,15 +75,21 @@ impl Span {
 
     /// How far the words keep within the column's edges: 1 for clean geometry.
     pub(super) fn fit(&self, words: &[Word]) -> f64 {
-        let over = |word: &Word| word.rect.x < self.left - 1.0 || word.rect.right() > self.right + 1.0;
+        let over =
+            |word: &Word| word.rect.x < self.left - 1.0 || word.rect.right() > self.right + 1.0;
         if words.iter().any(over) { 0.7 } else { 1.0 }
     }
 }
 
 /// Finds the table of a section; nothing when it has no header.
 pub(super) fn find<'a>(region: &Region<'a>) -> Option<Table<'a>> {
-    let (page, header) = region.lines().find(|(_, line)| key(&line.text()).contains("samplename"))?;
-    let first = region.slices.iter().find(|slice| slice.page.number == page.number)?;
+    let (page, header) = region
+        .lines()
+        .find(|(_, line)| key(&line.text()).contains("samplename"))?;
+    let first = region
+        .slices
+        .iter()
+        .find(|slice| slice.page.number == page.number)?;
     let band = header_band(first, header);
     let (mut spans, mut quality) = (ruled_columns(first, &band), 1.0);
     if spans.len() < 2 {
@@ -96,13 +101,30 @@ pub(super) fn find<'a>(region: &Region<'a>) -> Option<Table<'a>> {
         .flat_map(|line| line.words.iter().cloned())
         .collect();
     for span in &mut spans {
-        let own: Vec<Word> = words.iter().filter(|word| span.holds(word)).cloned().collect();
+        let own: Vec<Word> = words
+            .iter()
+            .filter(|word| span.holds(word))
+            .cloned()
+            .collect();
         span.header = crate::pdf::join(&own);
         span.column = Column::of_header(&span.header);
     }
-    let mut table = Table { spans, rows: Vec::new(), quality, stray: Vec::new() };
-    for slice in region.slices.iter().filter(|slice| slice.page.number >= page.number) {
-        let top = if slice.page.number == page.number { band.bottom() - 0.5 } else { f64::MIN };
+    let mut table = Table {
+        spans,
+        rows: Vec::new(),
+        quality,
+        stray: Vec::new(),
+    };
+    for slice in region
+        .slices
+        .iter()
+        .filter(|slice| slice.page.number >= page.number)
+    {
+        let top = if slice.page.number == page.number {
+            band.bottom() - 0.5
+        } else {
+            f64::MIN
+        };
         table.read_slice(slice, top);
     }
     Some(table)
@@ -112,18 +134,33 @@ pub(super) fn find<'a>(region: &Region<'a>) -> Option<Table<'a>> {
 fn header_band(slice: &Slice<'_>, header: &Line) -> Rect {
     let middle = header.rect.middle_y();
     let heights = heights(slice);
-    let above = heights.iter().copied().filter(|y| *y < middle).fold(f64::MIN, f64::max);
-    let below = heights.iter().copied().filter(|y| *y > middle).fold(f64::MAX, f64::min);
+    let above = heights
+        .iter()
+        .copied()
+        .filter(|y| *y < middle)
+        .fold(f64::MIN, f64::max);
+    let below = heights
+        .iter()
+        .copied()
+        .filter(|y| *y > middle)
+        .fold(f64::MAX, f64::min);
     let near = |y: f64| (y - middle).abs() < 4.0 * header.size;
     let top = if near(above) { above } else { header.rect.y };
-    let bottom = if near(below) { below } else { header.rect.bottom() };
+    let bottom = if near(below) {
+        below
+    } else {
+        header.rect.bottom()
+    };
     Rect::between((header.rect.x, top), (header.rect.right(), bottom))
 }
 
 /// The heights of horizontal rules, from top to bottom, each once.
 fn heights(slice: &Slice<'_>) -> Vec<f64> {
-    let mut heights: Vec<f64> =
-        slice.rules().filter(|rule| rule.is_horizontal()).map(|rule| rule.rect.middle_y()).collect();
+    let mut heights: Vec<f64> = slice
+        .rules()
+        .filter(|rule| rule.is_horizontal())
+        .map(|rule| rule.rect.middle_y())
+        .collect();
     heights.sort_by(f64::total_cmp);
     heights.dedup_by(|b, a| *b - *a < SAME_RULE);
     heights
@@ -158,7 +195,12 @@ fn spans(edges: &[f64]) -> Vec<Span> {
     edges
         .iter()
         .zip(edges.iter().skip(1))
-        .map(|(&left, &right)| Span { column: None, header: String::new(), left, right })
+        .map(|(&left, &right)| Span {
+            column: None,
+            header: String::new(),
+            left,
+            right,
+        })
         .collect()
 }
 
@@ -181,11 +223,15 @@ impl<'a> Table<'a> {
             let above = heights.iter().filter(|y| **y < middle).count();
             let same = band == Some(above) && !heights.is_empty();
             if !same || self.rows.is_empty() {
+                let visible = slice.page.visible;
                 let upper = above.checked_sub(1).and_then(|index| heights.get(index));
+                let lower = heights.get(above);
+                let ruled = !heights.is_empty();
                 self.rows.push(Row {
                     page: slice.page,
                     cells: vec![Vec::new(); self.spans.len()],
-                    at_page_top: top == f64::MIN && upper.is_none_or(|y| *y < PAGE_EDGE),
+                    begins_before: ruled && top == f64::MIN && upper.is_none_or(|y| *y < visible.y),
+                    ends_after: ruled && lower.is_none_or(|y| *y > visible.bottom()),
                 });
             }
             band = Some(above);
@@ -202,7 +248,10 @@ impl<'a> Table<'a> {
         let headers: Vec<&str> = self.spans.iter().map(|span| span.header.as_str()).collect();
         // A header that is printed again on the next page is no row.
         self.rows.retain(|row| {
-            !row.cells.iter().zip(&headers).all(|(cell, header)| crate::pdf::join(cell) == **header)
+            !row.cells
+                .iter()
+                .zip(&headers)
+                .all(|(cell, header)| crate::pdf::join(cell) == **header)
         });
     }
 }

@@ -11,10 +11,25 @@ const SHORT_VALUE_CHARS: usize = 60;
 
 /// One value, its lines joined with a space.
 pub(super) fn value(region: &Region<'_>, findings: &mut Findings) -> String {
-    let Some(passage) = whole(region, |_, _| " ") else { return String::new() };
-    let short = if passage.text.chars().count() <= SHORT_VALUE_CHARS { 1.0 } else { 0.6 };
-    let digits = if passage.text.contains(|it: char| it.is_ascii_digit()) { 1.0 } else { 0.8 };
-    findings.found(region.section.field(), &passage.text, region.quality * short * digits, &passage);
+    let Some(passage) = whole(region, |_, _| " ") else {
+        return String::new();
+    };
+    let short = if passage.text.chars().count() <= SHORT_VALUE_CHARS {
+        1.0
+    } else {
+        0.6
+    };
+    let digits = if passage.text.contains(|it: char| it.is_ascii_digit()) {
+        1.0
+    } else {
+        0.8
+    };
+    findings.found(
+        region.section.field(),
+        &passage.text,
+        region.quality * short * digits,
+        &passage,
+    );
     passage.text
 }
 
@@ -40,19 +55,35 @@ pub(super) fn flow_cell_count(region: &Region<'_>, findings: &mut Findings) -> S
 /// Comments. A line that was full goes on with a space, a shorter one ended with a line break.
 pub(super) fn comments(region: &Region<'_>, findings: &mut Findings) -> String {
     let passage = whole(region, |(page, line), next| {
-        let right = page
-            .lines
-            .iter()
-            .map(|line| line.rect.right())
-            .chain(page.rules.iter().map(|rule| rule.rect.right()))
-            .fold(0.0, f64::max);
         let word = next.words.first().map_or(0.0, |word| word.rect.w);
-        let full = line.rect.right() + 0.3 * line.size + word > right;
+        let full = line.rect.right() + 0.3 * line.size + word > right_edge(page);
         if full { " " } else { "\n" }
     });
-    let Some(passage) = passage else { return String::new() };
-    findings.found(region.section.field(), &passage.text, region.quality * 0.97, &passage);
+    let Some(passage) = passage else {
+        return String::new();
+    };
+    findings.found(
+        region.section.field(),
+        &passage.text,
+        region.quality * 0.97,
+        &passage,
+    );
     passage.text
+}
+
+/// Where text has to wrap: as far from the right as all text keeps from the left, or where the
+/// text that goes farthest ends.
+fn right_edge(page: &Page) -> f64 {
+    let left = page
+        .lines
+        .iter()
+        .map(|line| line.rect.x)
+        .fold(f64::MAX, f64::min);
+    let mirrored = page.visible.right() - (left - page.visible.x).max(0.0);
+    page.lines
+        .iter()
+        .map(|line| line.rect.right())
+        .fold(mirrored, f64::max)
 }
 
 /// E-mail addresses, separated by commas, semicolons, spaces or lines.
@@ -92,7 +123,9 @@ fn whole(
     for (page, line) in region.lines() {
         match &mut passage {
             Some(passage) => {
-                passage.text.push_str(last.map_or(" ", |last| joint(last, line)));
+                passage
+                    .text
+                    .push_str(last.map_or(" ", |last| joint(last, line)));
                 passage.text.push_str(&line.text());
                 // The box is that of the first page when a text goes on over the page's end.
                 if passage.page == page.number {
@@ -107,15 +140,23 @@ fn whole(
 }
 
 fn passage_of(page: &Page, line: &Line) -> Passage {
-    Passage { page: page.number, rect: line.rect, text: line.text() }
+    Passage {
+        page: page.number,
+        rect: line.rect,
+        text: line.text(),
+    }
 }
 
 fn is_email(text: &str) -> bool {
-    let Some((name, domain)) = text.split_once('@') else { return false };
+    let Some((name, domain)) = text.split_once('@') else {
+        return false;
+    };
     let label = |it: &str| !it.is_empty() && it.chars().all(|it| it.is_alphanumeric() || it == '-');
     text.len() <= 254
         && !name.is_empty()
-        && name.chars().all(|it| it.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(it))
+        && name
+            .chars()
+            .all(|it| it.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(it))
         && domain.contains('.')
         && domain.split('.').all(label)
 }
@@ -126,10 +167,22 @@ mod tests {
 
     #[test]
     fn an_address_needs_a_name_and_a_domain_with_a_dot() {
-        for text in ["a@b.org", "first.last+x@lab.example.edu", "jürgen@uni-köln.de"] {
+        for text in [
+            "a@b.org",
+            "first.last+x@lab.example.edu",
+            "jürgen@uni-köln.de",
+        ] {
             assert!(is_email(text), "{text}");
         }
-        for text in ["a@b", "@b.org", "a@b..org", "a b@c.org", "a@b@c.org", "phone", "a@.org"] {
+        for text in [
+            "a@b",
+            "@b.org",
+            "a@b..org",
+            "a b@c.org",
+            "a@b@c.org",
+            "phone",
+            "a@.org",
+        ] {
             assert!(!is_email(text), "{text}");
         }
     }

@@ -44,6 +44,7 @@ pub(super) struct Painted {
     pub(super) number: u32,
     pub(super) width: f64,
     pub(super) height: f64,
+    pub(super) visible: Rect,
     pub(super) glyphs: Vec<Glyph>,
     pub(super) shapes: Vec<Shape>,
 }
@@ -55,6 +56,8 @@ pub(super) struct Collector {
     left: f64,
     top: f64,
     items: usize,
+    /// The clip of the next page as `[left, bottom, right, top]`.
+    pub(super) clip: Option<[f64; 4]>,
     /// Set when the document has more items than are read.
     pub(super) overflow: bool,
 }
@@ -69,7 +72,9 @@ impl Collector {
         self.items += items;
         if self.items > ITEMS_MAX {
             self.overflow = true;
-            return Err(OutputError::IoError(std::io::Error::other("too many drawing operations")));
+            return Err(OutputError::IoError(std::io::Error::other(
+                "too many drawing operations",
+            )));
         }
         Ok(())
     }
@@ -89,10 +94,20 @@ impl Collector {
         path: &Path,
     ) -> Result<(), OutputError> {
         self.count(path.ops.len())?;
-        let Some(luminance) = color else { return Ok(()) };
+        let Some(luminance) = color else {
+            return Ok(());
+        };
         let (pieces, curved) = self.flatten(ctm, path);
-        let Some(rect) = bounds(pieces.iter().flatten()) else { return Ok(()) };
-        let whole = Shape { paint, luminance, curved, pieces, rect };
+        let Some(rect) = bounds(pieces.iter().flatten()) else {
+            return Ok(());
+        };
+        let whole = Shape {
+            paint,
+            luminance,
+            curved,
+            pieces,
+            rect,
+        };
         // One path may draw many things far apart; only small ones belong together.
         if whole.rect.w.max(whole.rect.h) <= super::marks::MARK_POINTS_MAX {
             self.page.shapes.push(whole);
@@ -101,7 +116,13 @@ impl Collector {
         for piece in whole.pieces {
             if let Some(rect) = bounds(piece.iter()) {
                 let pieces = vec![piece];
-                self.page.shapes.push(Shape { paint, luminance, curved, pieces, rect });
+                self.page.shapes.push(Shape {
+                    paint,
+                    luminance,
+                    curved,
+                    pieces,
+                    rect,
+                });
             }
         }
         Ok(())
@@ -187,10 +208,27 @@ impl OutputDev for Collector {
     ) -> Result<(), OutputError> {
         self.left = media.llx.min(media.urx);
         self.top = media.lly.max(media.ury);
+        let (width, height) = ((media.urx - media.llx).abs(), (media.ury - media.lly).abs());
+        let visible = match self.clip.take() {
+            Some([left, bottom, right, top]) => Rect::between(
+                ((left - self.left).max(0.0), (self.top - top).max(0.0)),
+                (
+                    (right - self.left).min(width),
+                    (self.top - bottom).min(height),
+                ),
+            ),
+            None => Rect {
+                x: 0.0,
+                y: 0.0,
+                w: width,
+                h: height,
+            },
+        };
         self.page = Painted {
             number,
-            width: (media.urx - media.llx).abs(),
-            height: (media.ury - media.lly).abs(),
+            width,
+            height,
+            visible,
             ..Painted::default()
         };
         Ok(())
@@ -215,7 +253,13 @@ impl OutputDev for Collector {
         // Text that runs up or down the page is no part of a form.
         let upright = trm.m12.abs() <= 0.1 * trm.m11.abs();
         if upright && size > 0.0 && [x, baseline, size, width].iter().all(|it| it.is_finite()) {
-            self.page.glyphs.push(Glyph { text: text.to_owned(), x, baseline, width, size });
+            self.page.glyphs.push(Glyph {
+                text: text.to_owned(),
+                x,
+                baseline,
+                width,
+                size,
+            });
         }
         Ok(())
     }

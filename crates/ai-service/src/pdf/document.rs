@@ -20,7 +20,12 @@ impl Rect {
     /// The rectangle between two corners given as `(left, top)` and `(right, bottom)`.
     #[must_use]
     pub fn between(from: (f64, f64), to: (f64, f64)) -> Self {
-        Self { x: from.0, y: from.1, w: to.0 - from.0, h: to.1 - from.1 }
+        Self {
+            x: from.0,
+            y: from.1,
+            w: to.0 - from.0,
+            h: to.1 - from.1,
+        }
     }
 
     /// Right edge.
@@ -52,7 +57,10 @@ impl Rect {
     pub fn union(&self, other: &Self) -> Self {
         Self::between(
             (self.x.min(other.x), self.y.min(other.y)),
-            (self.right().max(other.right()), self.bottom().max(other.bottom())),
+            (
+                self.right().max(other.right()),
+                self.bottom().max(other.bottom()),
+            ),
         )
     }
 }
@@ -149,6 +157,8 @@ pub struct Page {
     pub width: f64,
     /// Height in points.
     pub height: f64,
+    /// The part that is painted; a row of a table may go on beyond it, on the next page.
+    pub visible: Rect,
     /// Text, from top to bottom.
     pub lines: Vec<Line>,
     /// Tick boxes and radio buttons, from top to bottom.

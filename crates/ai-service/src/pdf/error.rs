@@ -99,7 +99,10 @@ impl PdfError {
     /// An error of this kind with these words.
     #[must_use]
     pub fn new(kind: PdfErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 
     /// Whether the same file may be read at another time.

@@ -22,16 +22,20 @@ struct Row {
 
 impl Row {
     fn extent(&self) -> (f64, f64) {
-        self.glyphs.iter().fold((f64::MAX, f64::MIN), |(left, right), glyph| {
-            (left.min(glyph.x), right.max(glyph.x + glyph.width))
-        })
+        self.glyphs
+            .iter()
+            .fold((f64::MAX, f64::MIN), |(left, right), glyph| {
+                (left.min(glyph.x), right.max(glyph.x + glyph.width))
+            })
     }
 }
 
 /// The lines of a page from top to bottom.
 pub(super) fn lines(glyphs: Vec<Glyph>) -> Vec<Line> {
-    let mut lines: Vec<Line> =
-        join_scripts(rows(glyphs)).into_iter().filter_map(|row| line(row.glyphs)).collect();
+    let mut lines: Vec<Line> = join_scripts(rows(glyphs))
+        .into_iter()
+        .filter_map(|row| line(row.glyphs))
+        .collect();
     lines.sort_by(|a, b| a.rect.bottom().total_cmp(&b.rect.bottom()));
     lines
 }
@@ -114,9 +118,10 @@ fn line(mut glyphs: Vec<Glyph>) -> Option<Line> {
         }
         size = size.max(glyph.size);
         word = match word.take() {
-            Some(open) if rect.x - open.rect.right() <= WORD_GAP * glyph.size => {
-                Some(Word { rect: open.rect.union(&rect), text: open.text + &text })
-            }
+            Some(open) if rect.x - open.rect.right() <= WORD_GAP * glyph.size => Some(Word {
+                rect: open.rect.union(&rect),
+                text: open.text + &text,
+            }),
             open => {
                 words.extend(open);
                 Some(Word { text, rect })
@@ -128,7 +133,10 @@ fn line(mut glyphs: Vec<Glyph>) -> Option<Line> {
     for word in &mut words {
         word.text = word.text.nfc().collect();
     }
-    let rect = words.iter().map(|word| word.rect).reduce(|a, b| a.union(&b))?;
+    let rect = words
+        .iter()
+        .map(|word| word.rect)
+        .reduce(|a, b| a.union(&b))?;
     Some(Line { words, rect, size })
 }
 

@@ -19,8 +19,9 @@ const PAPER_LUMINANCE: f64 = 0.97;
 
 /// The marks and rules of a page, each from top to bottom.
 pub(super) fn marks_and_rules(shapes: &[Shape]) -> (Vec<Mark>, Vec<Rule>) {
-    let (small, large): (Vec<&Shape>, Vec<&Shape>) =
-        shapes.iter().partition(|shape| shape.rect.w.max(shape.rect.h) <= MARK_POINTS_MAX);
+    let (small, large): (Vec<&Shape>, Vec<&Shape>) = shapes
+        .iter()
+        .partition(|shape| shape.rect.w.max(shape.rect.h) <= MARK_POINTS_MAX);
     let mut marks = Vec::new();
     let mut rules: Vec<Rule> = large.iter().flat_map(|shape| rules_of(shape)).collect();
     for group in groups(&small) {
@@ -29,8 +30,18 @@ pub(super) fn marks_and_rules(shapes: &[Shape]) -> (Vec<Mark>, Vec<Rule>) {
             None => rules.extend(group.iter().flat_map(|shape| rules_of(shape))),
         }
     }
-    marks.sort_by(|a, b| a.rect.y.total_cmp(&b.rect.y).then(a.rect.x.total_cmp(&b.rect.x)));
-    rules.sort_by(|a, b| a.rect.y.total_cmp(&b.rect.y).then(a.rect.x.total_cmp(&b.rect.x)));
+    marks.sort_by(|a, b| {
+        a.rect
+            .y
+            .total_cmp(&b.rect.y)
+            .then(a.rect.x.total_cmp(&b.rect.x))
+    });
+    rules.sort_by(|a, b| {
+        a.rect
+            .y
+            .total_cmp(&b.rect.y)
+            .then(a.rect.x.total_cmp(&b.rect.x))
+    });
     rules.dedup();
     (marks, rules)
 }
@@ -42,10 +53,12 @@ fn groups<'a>(shapes: &[&'a Shape]) -> Vec<Vec<&'a Shape>> {
     let mut open: Vec<(Rect, Vec<(usize, &'a Shape)>)> = Vec::new();
     let mut done: Vec<Vec<(usize, &'a Shape)>> = Vec::new();
     for (index, shape) in order {
-        let (near, far): (Vec<_>, Vec<_>) =
-            open.into_iter().partition(|(rect, _)| touches(rect, &shape.rect));
-        let (ended, still): (Vec<_>, Vec<_>) =
-            far.into_iter().partition(|(rect, _)| rect.bottom() + MARK_GAP < shape.rect.y);
+        let (near, far): (Vec<_>, Vec<_>) = open
+            .into_iter()
+            .partition(|(rect, _)| touches(rect, &shape.rect));
+        let (ended, still): (Vec<_>, Vec<_>) = far
+            .into_iter()
+            .partition(|(rect, _)| rect.bottom() + MARK_GAP < shape.rect.y);
         done.extend(ended.into_iter().map(|(_, group)| group));
         open = still;
         let mut merged = (shape.rect, vec![(index, shape)]);
@@ -59,7 +72,9 @@ fn groups<'a>(shapes: &[&'a Shape]) -> Vec<Vec<&'a Shape>> {
     for group in &mut done {
         group.sort_by_key(|(index, _)| *index);
     }
-    done.into_iter().map(|group| group.into_iter().map(|(_, shape)| shape).collect()).collect()
+    done.into_iter()
+        .map(|group| group.into_iter().map(|(_, shape)| shape).collect())
+        .collect()
 }
 
 fn touches(a: &Rect, b: &Rect) -> bool {
@@ -70,7 +85,10 @@ fn touches(a: &Rect, b: &Rect) -> bool {
 }
 
 fn mark(group: &[&Shape]) -> Option<Mark> {
-    let rect = group.iter().map(|shape| shape.rect).reduce(|a, b| a.union(&b))?;
+    let rect = group
+        .iter()
+        .map(|shape| shape.rect)
+        .reduce(|a, b| a.union(&b))?;
     let (short, long) = (rect.w.min(rect.h), rect.w.max(rect.h));
     if short < MARK_POINTS_MIN || long > MARK_POINTS_MAX || short < 0.75 * long {
         return None;
@@ -79,8 +97,16 @@ fn mark(group: &[&Shape]) -> Option<Mark> {
         return None;
     }
     let round = group.iter().any(|shape| shape.curved);
-    let shape = if round { MarkShape::Radio } else { MarkShape::Box };
-    Some(Mark { rect, shape, ink: middle_ink(&rect, group) })
+    let shape = if round {
+        MarkShape::Radio
+    } else {
+        MarkShape::Box
+    };
+    Some(Mark {
+        rect,
+        shape,
+        ink: middle_ink(&rect, group),
+    })
 }
 
 /// The rules that a shape draws: itself when it is thin, its sides when it is a stroked outline.

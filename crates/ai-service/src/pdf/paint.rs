@@ -6,19 +6,33 @@
 use pdf_extract::content::{Content, Operation};
 use pdf_extract::{Document, ObjectId};
 
-/// Splits each combined painting operator of a page into a fill and a stroke.
+/// Decodes the operations of a page.
 ///
 /// # Errors
 /// The page has no content that can be decoded.
-pub(crate) fn separate_paint(
+pub(super) fn operations(
+    document: &Document,
+    page: ObjectId,
+) -> Result<Vec<Operation>, pdf_extract::Error> {
+    Ok(Content::decode(&document.get_page_content(page)?)?.operations)
+}
+
+/// Splits each combined painting operator of a page into a fill and a stroke.
+///
+/// # Errors
+/// The page has no content that can be changed.
+pub(super) fn separate_paint(
     document: &mut Document,
     page: ObjectId,
+    operations: Vec<Operation>,
 ) -> Result<(), pdf_extract::Error> {
-    let content = Content::decode(&document.get_page_content(page)?)?;
-    if !content.operations.iter().any(|operation| is_combined(&operation.operator)) {
+    if !operations
+        .iter()
+        .any(|operation| is_combined(&operation.operator))
+    {
         return Ok(());
     }
-    let operations = separated(content.operations);
+    let operations = separated(operations);
     document.change_page_content(page, Content { operations }.encode()?)
 }
 
@@ -73,8 +87,10 @@ mod tests {
 
     fn check(input: &str, expected: &str) {
         let content = Content::decode(input.as_bytes()).unwrap();
-        let operators: Vec<String> =
-            separated(content.operations).into_iter().map(|it| it.operator).collect();
+        let operators: Vec<String> = separated(content.operations)
+            .into_iter()
+            .map(|it| it.operator)
+            .collect();
         assert_eq!(operators.join(" "), expected);
     }
 

@@ -1,11 +1,12 @@
 //! From the bytes of a PDF to a document; runs in the child process only.
 
+use super::clip::page_clip;
 use super::collect::{Collector, Painted};
 use super::document::{Document, Page};
 use super::error::{PdfError, PdfErrorKind};
 use super::lines::lines;
 use super::marks::marks_and_rules;
-use super::paint::separate_paint;
+use super::paint::{operations, separate_paint};
 use super::protocol::{Progress, Stage};
 use super::{FILE_BYTES_MAX, PAGES_MAX};
 
@@ -18,7 +19,10 @@ const HEADER_WITHIN: usize = 1024;
 /// The file is empty, no PDF, or larger than is read.
 pub(super) fn check_bytes(bytes: &[u8]) -> Result<(), PdfError> {
     if bytes.is_empty() {
-        return Err(PdfError::new(PdfErrorKind::FileInvalid, "the file is empty"));
+        return Err(PdfError::new(
+            PdfErrorKind::FileInvalid,
+            "the file is empty",
+        ));
     }
     if bytes.len() > FILE_BYTES_MAX {
         return Err(too_large(bytes.len()));
@@ -56,14 +60,20 @@ pub(super) fn parse(
         return Err(corrupted("it has no pages"));
     }
     if pages.len() > PAGES_MAX {
-        let message = format!("it has {} pages, more than the {PAGES_MAX} that are read", pages.len());
+        let message = format!(
+            "it has {} pages, more than the {PAGES_MAX} that are read",
+            pages.len()
+        );
         return Err(PdfError::new(PdfErrorKind::FileTooLarge, message));
     }
     let mut collector = Collector::default();
     let mut document = Document::default();
     for (&number, &id) in &pages {
         progress(Progress::page(number, pages.len()));
-        separate_paint(&mut source, id).map_err(|error| corrupted(&error.to_string()))?;
+        let operations = operations(&source, id).map_err(|error| corrupted(&error.to_string()))?;
+        collector.clip = page_clip(&operations);
+        separate_paint(&mut source, id, operations)
+            .map_err(|error| corrupted(&error.to_string()))?;
         pdf_extract::output_doc_page(&source, &mut collector, number).map_err(|error| {
             if collector.overflow {
                 let message = "it draws more than 1,500,000 glyphs and lines";
@@ -92,7 +102,11 @@ fn load(bytes: &[u8]) -> Result<pdf_extract::Document, PdfError> {
         other => corrupted(&other.to_string()),
     })?;
     // What opens with the empty password has been decrypted by now.
-    if source.is_encrypted() { Err(password_protected()) } else { Ok(source) }
+    if source.is_encrypted() {
+        Err(password_protected())
+    } else {
+        Ok(source)
+    }
 }
 
 fn password_protected() -> PdfError {
@@ -102,15 +116,25 @@ fn password_protected() -> PdfError {
 
 fn corrupted(reason: &str) -> PdfError {
     let reason: String = reason.chars().take(120).collect();
-    PdfError::new(PdfErrorKind::FileCorrupted, format!("the PDF is damaged or cut off: {reason}"))
+    PdfError::new(
+        PdfErrorKind::FileCorrupted,
+        format!("the PDF is damaged or cut off: {reason}"),
+    )
 }
 
-fn page(painted: Painted) -> Page {
+fn page(mut painted: Painted) -> Page {
+    let visible = painted.visible;
+    // Half of a line may stick out of the visible part; it is read where its middle is.
+    painted.glyphs.retain(|glyph| {
+        let middle = glyph.baseline - 0.3 * glyph.size;
+        visible.y <= middle && middle < visible.bottom()
+    });
     let (marks, rules) = marks_and_rules(&painted.shapes);
     Page {
         number: painted.number,
         width: painted.width,
         height: painted.height,
+        visible,
         lines: lines(painted.glyphs),
         marks,
         rules,

@@ -49,9 +49,14 @@ impl Progress {
 
     /// Before page `number` of `count`.
     pub(super) fn page(number: u32, count: usize) -> Self {
-        let done = usize::try_from(number.saturating_sub(1)).unwrap_or(count).min(count);
+        let done = usize::try_from(number.saturating_sub(1))
+            .unwrap_or(count)
+            .min(count);
         let percent = 30 + 65 * done / count.max(1);
-        Self { stage: Stage::Pages, percent: u8::try_from(percent).unwrap_or(95) }
+        Self {
+            stage: Stage::Pages,
+            percent: u8::try_from(percent).unwrap_or(95),
+        }
     }
 }
 

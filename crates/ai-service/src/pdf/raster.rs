@@ -24,7 +24,14 @@ pub(super) fn middle_ink(rect: &Rect, shapes: &[&Shape]) -> f64 {
 
 fn covers(shape: &Shape, point: (f64, f64)) -> bool {
     match shape.paint {
-        Paint::Fill => shape.pieces.iter().map(|piece| winding(piece, point)).sum::<i32>() != 0,
+        Paint::Fill => {
+            shape
+                .pieces
+                .iter()
+                .map(|piece| winding(piece, point))
+                .sum::<i32>()
+                != 0
+        }
         Paint::Stroke => shape.pieces.iter().any(|piece| {
             segments(piece).any(|(from, to)| distance(point, from, to) <= STROKE_HALF)
         }),

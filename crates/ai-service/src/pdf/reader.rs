@@ -60,7 +60,13 @@ impl PdfReader {
     #[must_use]
     pub fn with_settings(program: PathBuf, args: Vec<String>, settings: ReaderSettings) -> Self {
         let children = Semaphore::new(settings.children_max.max(1));
-        Self { program, args, settings, children, confinement: std::sync::Mutex::new(None) }
+        Self {
+            program,
+            args,
+            settings,
+            children,
+            confinement: std::sync::Mutex::new(None),
+        }
     }
 
     /// How far the last child could lock itself in; nothing before the first file.
@@ -83,7 +89,11 @@ impl PdfReader {
         progress: impl Fn(Progress),
     ) -> Result<Document, PdfError> {
         check_bytes(&bytes)?;
-        let _turn = self.children.acquire().await.map_err(|_| worker_failed("reader is closed"))?;
+        let _turn = self
+            .children
+            .acquire()
+            .await
+            .map_err(|_| worker_failed("reader is closed"))?;
         let mut child = self.start()?;
         let talk = self.talk(&mut child, bytes, progress);
         let outcome = tokio::time::timeout(self.settings.wall_time_max, talk).await;
@@ -119,12 +129,18 @@ impl PdfReader {
         else {
             return Err(worker_failed("its pipes are missing"));
         };
-        let (_sent, answer, complaints) =
-            tokio::join!(send(stdin, &bytes), self.receive(stdout, progress), complaints(stderr));
+        let (_sent, answer, complaints) = tokio::join!(
+            send(stdin, &bytes),
+            self.receive(stdout, progress),
+            complaints(stderr)
+        );
         if let Some(answer) = answer? {
             return answer;
         }
-        let status = child.wait().await.map_err(|error| worker_failed(&error.to_string()))?;
+        let status = child
+            .wait()
+            .await
+            .map_err(|error| worker_failed(&error.to_string()))?;
         Err(cause_of_death(status, &complaints))
     }
 
@@ -198,7 +214,8 @@ fn cause_of_death(status: ExitStatus, complaints: &str) -> PdfError {
     }
     match status.signal() {
         Some(signal) if signal == cpu => {
-            let message = format!("reading the PDF took more than {CPU_SECONDS_MAX} s of processor time");
+            let message =
+                format!("reading the PDF took more than {CPU_SECONDS_MAX} s of processor time");
             PdfError::new(PdfErrorKind::TimeoutError, message)
         }
         _ => worker_failed(&format!("it ended without an answer ({status})")),
@@ -206,5 +223,8 @@ fn cause_of_death(status: ExitStatus, complaints: &str) -> PdfError {
 }
 
 fn worker_failed(reason: &str) -> PdfError {
-    PdfError::new(PdfErrorKind::WorkerFailed, format!("the process that reads PDFs failed: {reason}"))
+    PdfError::new(
+        PdfErrorKind::WorkerFailed,
+        format!("the process that reads PDFs failed: {reason}"),
+    )
 }

@@ -40,7 +40,13 @@ fn limit() -> rustix::io::Result<()> {
         (Resource::Core, 0, 0),
     ];
     for (resource, soft, hard) in limits {
-        setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })?;
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(soft),
+                maximum: Some(hard),
+            },
+        )?;
     }
     Ok(())
 }
@@ -57,9 +63,7 @@ fn no_new_privileges() -> bool {
 
 #[cfg(target_os = "linux")]
 fn landlock() -> bool {
-    use landlock::{
-        ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope,
-    };
+    use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope};
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(ABI::V6))
         .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(ABI::V6)))
@@ -72,4 +76,22 @@ fn landlock() -> bool {
 #[cfg(not(target_os = "linux"))]
 fn landlock() -> bool {
     false
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #[test]
+    fn a_locked_in_thread_opens_no_file_no_connection_and_starts_nothing() {
+        // The rights go for the thread alone, so that the test can look from outside.
+        let probe = std::thread::spawn(|| {
+            let locked_in = super::landlock();
+            let file = std::fs::read("/etc/passwd").is_err();
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).is_err();
+            let program = std::process::Command::new("/bin/true").status().is_err();
+            (locked_in, [file, listener, program])
+        });
+        let (locked_in, denied) = probe.join().unwrap();
+        assert_eq!(denied, [locked_in; 3]);
+        assert!(std::fs::read("/etc/passwd").is_ok());
+    }
 }

@@ -21,19 +21,21 @@ const STACK_BYTES: usize = 32 * 1024 * 1024;
 #[must_use]
 pub fn worker_main() -> ExitCode {
     let confinement = confine();
-    let parsing = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
-        say(Body::Confinement(confinement))?;
-        say(Body::Progress(Progress::at(Stage::Initialising)))?;
-        let answer = match catch_unwind(AssertUnwindSafe(read_and_parse)) {
-            Ok(Ok(document)) => Body::Document(document),
-            Ok(Err(error)) => Body::Error(error),
-            Err(_panic) => Body::Error(PdfError::new(
-                PdfErrorKind::ParserError,
-                "the PDF has a construct that the parser cannot read",
-            )),
-        };
-        say(answer)
-    });
+    let parsing = std::thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            say(Body::Confinement(confinement))?;
+            say(Body::Progress(Progress::at(Stage::Initialising)))?;
+            let answer = match catch_unwind(AssertUnwindSafe(read_and_parse)) {
+                Ok(Ok(document)) => Body::Document(document),
+                Ok(Err(error)) => Body::Error(error),
+                Err(_panic) => Body::Error(PdfError::new(
+                    PdfErrorKind::ParserError,
+                    "the PDF has a construct that the parser cannot read",
+                )),
+            };
+            say(answer)
+        });
     match parsing.map(std::thread::JoinHandle::join) {
         Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
@@ -42,10 +44,19 @@ pub fn worker_main() -> ExitCode {
 
 fn read_and_parse() -> Result<super::Document, PdfError> {
     let mut bytes = Vec::new();
-    let most = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(|error| {
-        PdfError::new(PdfErrorKind::WorkerFailed, format!("the file did not arrive: {error}"))
-    })?;
+    let most = u64::try_from(FILE_BYTES_MAX)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    std::io::stdin()
+        .lock()
+        .take(most)
+        .read_to_end(&mut bytes)
+        .map_err(|error| {
+            PdfError::new(
+                PdfErrorKind::WorkerFailed,
+                format!("the file did not arrive: {error}"),
+            )
+        })?;
     if bytes.len() > FILE_BYTES_MAX {
         return Err(too_large(bytes.len()));
     }

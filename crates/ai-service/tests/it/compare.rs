@@ -20,16 +20,28 @@ pub(crate) async fn check(pdf: &Path) {
     let extraction = extract_file(pdf).await;
     let (got, want) = (flat(&extraction.form), flat(&truth));
     let report = report(&got, &want);
-    assert!(got == want, "{}\n{report}\nissues: {:#?}", pdf.display(), extraction.issues);
+    assert!(
+        got == want,
+        "{}\n{report}\nissues: {:#?}",
+        pdf.display(),
+        extraction.issues
+    );
     every_value_has_its_evidence(&extraction);
 }
 
 fn every_value_has_its_evidence(extraction: &Extraction) {
     let values: usize = flat(&extraction.form).values().map(BTreeSet::len).sum();
-    assert_eq!(extraction.fields.len(), values, "one evidence for each value");
+    assert_eq!(
+        extraction.fields.len(),
+        values,
+        "one evidence for each value"
+    );
     for field in &extraction.fields {
         assert!((0.0..1.0).contains(&field.confidence), "{field:?}");
-        assert!(field.evidence.page >= 1 && field.evidence.bbox.w > 0.0, "{field:?}");
+        assert!(
+            field.evidence.page >= 1 && field.evidence.bbox.w > 0.0,
+            "{field:?}"
+        );
     }
 }
 
@@ -58,7 +70,9 @@ fn collect(path: &str, value: &serde_json::Value, out: &mut BTreeMap<String, BTr
         Value::Null => {}
         Value::String(text) if text.is_empty() => {}
         other => {
-            out.entry(path.to_owned()).or_default().insert(other.to_string());
+            out.entry(path.to_owned())
+                .or_default()
+                .insert(other.to_string());
         }
     }
 }
@@ -72,7 +86,10 @@ fn report(got: &Values, want: &Values) -> String {
     let mut differences = String::new();
     let empty = BTreeSet::new();
     for path in got.keys().chain(want.keys()).collect::<BTreeSet<_>>() {
-        let (own, truth) = (got.get(path).unwrap_or(&empty), want.get(path).unwrap_or(&empty));
+        let (own, truth) = (
+            got.get(path).unwrap_or(&empty),
+            want.get(path).unwrap_or(&empty),
+        );
         let count = counts.entry(name(path)).or_default();
         count[0] += own.intersection(truth).count();
         count[1] += own.len();
@@ -83,7 +100,11 @@ fn report(got: &Values, want: &Values) -> String {
     }
     let mut out = String::new();
     for (field, [right, read, truth]) in counts {
-        writeln!(out, "{field}: precision {right}/{read}, recall {right}/{truth}").unwrap();
+        writeln!(
+            out,
+            "{field}: precision {right}/{read}, recall {right}/{truth}"
+        )
+        .unwrap();
     }
     out + &differences
 }

@@ -30,8 +30,18 @@ async fn the_filled_forms_are_read_exactly() {
 async fn the_blank_form_has_no_value_but_its_printed_head() {
     let Some(folder) = folder() else { return };
     let extraction = extract_file(&folder.join("htsf-nanopore-dna-blank.pdf")).await;
-    let fields: Vec<&str> = extraction.fields.iter().map(|field| field.field.as_str()).collect();
+    let fields: Vec<&str> = extraction
+        .fields
+        .iter()
+        .map(|field| field.field.as_str())
+        .collect();
     assert_eq!(fields, ["service_project", "owner", "lab"]);
     assert_eq!(extraction.issues, []);
-    assert!(extraction.check().unwrap_err().to_string().contains("no sample rows"));
+    assert!(
+        extraction
+            .check()
+            .unwrap_err()
+            .to_string()
+            .contains("no sample rows")
+    );
 }

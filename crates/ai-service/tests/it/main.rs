@@ -1,5 +1,11 @@
 //! The ai service from outside: real PDFs through a real child process.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what a test's own helpers need is there, or the test fails"
+)]
+
 mod compare;
 mod fixtures;
 mod hostile;

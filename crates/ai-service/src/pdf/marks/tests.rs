@@ -8,11 +8,23 @@ fn shape(paint: Paint, luminance: f64, points: &[(f64, f64)]) -> Shape {
         .map(|&point| Rect::between(point, point))
         .reduce(|a, b| a.union(&b))
         .unwrap();
-    Shape { paint, luminance, curved: false, pieces: vec![points.to_vec()], rect }
+    Shape {
+        paint,
+        luminance,
+        curved: false,
+        pieces: vec![points.to_vec()],
+        rect,
+    }
 }
 
 fn square(paint: Paint, luminance: f64, (x, y): (f64, f64), side: f64) -> Shape {
-    let points = [(x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y)];
+    let points = [
+        (x, y),
+        (x + side, y),
+        (x + side, y + side),
+        (x, y + side),
+        (x, y),
+    ];
     shape(paint, luminance, &points)
 }
 
@@ -57,17 +69,28 @@ fn boxes_below_each_other_stay_two_marks() {
         square(Paint::Stroke, 0.0, (10.0, 30.0), 8.0),
         square(Paint::Stroke, 0.0, (10.0, 10.0), 8.0),
     ]);
-    assert_eq!(marks.iter().map(|mark| mark.rect.y).collect::<Vec<_>>(), [10.0, 30.0]);
+    assert_eq!(
+        marks.iter().map(|mark| mark.rect.y).collect::<Vec<_>>(),
+        [10.0, 30.0]
+    );
     assert!(rules.is_empty());
 }
 
 #[test]
 fn thin_bars_and_stroked_outlines_are_rules() {
     let (marks, rules) = marks_and_rules(&[
-        shape(Paint::Fill, 0.6, &[(0.0, 0.0), (100.0, 0.0), (100.0, 0.6), (0.0, 0.6)]),
+        shape(
+            Paint::Fill,
+            0.6,
+            &[(0.0, 0.0), (100.0, 0.0), (100.0, 0.6), (0.0, 0.6)],
+        ),
         square(Paint::Stroke, 0.0, (200.0, 10.0), 50.0),
         square(Paint::Fill, 0.9, (200.0, 10.0), 50.0),
-        shape(Paint::Fill, 1.0, &[(0.0, 50.0), (100.0, 50.0), (100.0, 50.6), (0.0, 50.6)]),
+        shape(
+            Paint::Fill,
+            1.0,
+            &[(0.0, 50.0), (100.0, 50.0), (100.0, 50.6), (0.0, 50.6)],
+        ),
     ]);
     assert!(marks.is_empty());
     assert_eq!(rules.len(), 5);
