@@ -29,4 +29,4 @@ pub use worker::worker_main;
 /// The largest PDF that is read, in bytes.
 pub const FILE_BYTES_MAX: usize = 50 * 1024 * 1024;
 /// The most pages a document may have. A submission form has two to four.
-pub const PAGES_MAX: usize = 100;
+pub const PAGES_MAX: usize = 50;

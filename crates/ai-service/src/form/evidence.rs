@@ -140,6 +140,13 @@ impl Findings {
         confidence: f64,
         passage: &Passage,
     ) -> &mut FieldEvidence {
+        // A glyph that the font gives no letter for makes the whole value doubtful.
+        let readable = !passage.text.contains(is_no_letter);
+        let confidence = if readable {
+            confidence
+        } else {
+            0.4 * confidence
+        };
         let confidence = (confidence.clamp(0.0, 0.99) * 1000.0).round() / 1000.0;
         let evidence = Evidence {
             page: passage.page,
@@ -169,4 +176,9 @@ impl Findings {
             message: message.into(),
         });
     }
+}
+
+/// The replacement character, and the range that fonts use for signs of their own.
+fn is_no_letter(symbol: char) -> bool {
+    matches!(symbol, '\u{fffd}' | '\u{e000}'..='\u{f8ff}')
 }

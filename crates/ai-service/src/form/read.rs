@@ -11,6 +11,15 @@ use crate::pdf::{Document, PdfError, PdfErrorKind};
 /// Headings that must be there for a document to be this form.
 const HEADINGS_MIN: usize = 9;
 
+/// The questions with a star on the form: it is not complete without an answer to each.
+const REQUIRED: [Section; 5] = [
+    Section::Kit,
+    Section::SampleTypes,
+    Section::HumanDna,
+    Section::Samples,
+    Section::FlowCells,
+];
+
 /// Reads the HTSF nanopore submission form.
 ///
 /// # Errors
@@ -39,7 +48,7 @@ pub fn extract(document: &Document) -> Result<Extraction, PdfError> {
             findings.issue(IssueCode::MissingSection, section.field(), message);
         }
     }
-    let confidence = overall(&findings, regions.len(), all);
+    let confidence = overall(&findings, regions.len());
     Ok(Extraction {
         form,
         fields: findings.fields,
@@ -87,19 +96,27 @@ fn human_dna(region: &Region<'_>, inks: Inks, findings: &mut Findings) -> Option
     answer
 }
 
-/// The mean over all values, lowered by missing headings and by each issue; 0 without any value.
-fn overall(findings: &Findings, headings: usize, all: usize) -> f64 {
+/// The mean over all values, lowered by missing headings, by starred questions without an answer
+/// and by each issue; 0 without any value.
+fn overall(findings: &Findings, headings: usize) -> f64 {
     let count = |items: usize| f64::from(u32::try_from(items).unwrap_or(u32::MAX));
     if findings.fields.is_empty() {
         return 0.0;
     }
+    let answered = |section: &&Section| {
+        let field = section.field();
+        findings.fields.iter().any(|it| it.field.starts_with(field))
+    };
+    let share = |part: usize, whole: usize| 0.5 + 0.5 * count(part) / count(whole);
     let sum: f64 = findings.fields.iter().map(|field| field.confidence).sum();
-    let known = 0.5 + 0.5 * count(headings) / count(all);
+    let known = share(headings, Section::ALL.len());
+    let complete = share(REQUIRED.iter().filter(answered).count(), REQUIRED.len());
     let trouble: f64 = findings
         .issues
         .iter()
         .map(|issue| if issue.code.is_error() { 0.1 } else { 0.02 })
         .sum();
-    let confidence = (sum / count(findings.fields.len()) * known - trouble).clamp(0.0, 1.0);
+    let mean = sum / count(findings.fields.len());
+    let confidence = (mean * known * complete - trouble).clamp(0.0, 1.0);
     (confidence * 1000.0).round() / 1000.0
 }

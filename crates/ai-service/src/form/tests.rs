@@ -125,6 +125,10 @@ impl Sheet {
             .line("Estimated number of Flow Cells")
             .line("Additional Comments / Special Needs");
         for comment in comments {
+            if comment.is_empty() {
+                sheet.at += 20.0;
+                continue;
+            }
             sheet = sheet.pieces(&[(26.0, comment)]);
         }
         sheet
@@ -229,6 +233,68 @@ fn a_row_that_a_page_break_cuts_is_one_row_and_two_rows_stay_two() {
 }
 
 #[test]
+fn the_number_of_a_row_before_its_name_is_no_value() {
+    let numbered = |cells: [&'static str; 6]| {
+        move |sheet: Sheet, number: &str| {
+            let mut pieces = vec![(2.0, number)];
+            let at = (0..6).map(|index| 20.0 + COLUMN * f64::from(index));
+            pieces.extend(at.zip(cells).filter(|(_, cell)| !cell.is_empty()));
+            sheet.pieces(&pieces)
+        }
+    };
+    let mut sheet = beginning().row(HEADER);
+    for x in [0.0, 16.0]
+        .into_iter()
+        .chain((1..7).map(|index| 16.0 + COLUMN * f64::from(index)))
+    {
+        let rect = Rect {
+            x,
+            y: sheet.at - 25.0,
+            w: 0.5,
+            h: 60.0,
+        };
+        sheet.page.rules.push(Rule { rect });
+    }
+    let sheet = numbered(["a", "5", "", "", "", ""])(sheet, "1");
+    let sheet = numbered(["b", "6", "", "", "", ""])(sheet, "9");
+    let extraction = extract(&sheet.rest(&[])).unwrap();
+    assert_eq!(names(&extraction), ["a", "b"]);
+    assert_eq!(codes(&extraction), [IssueCode::UnexpectedText]);
+    assert!(
+        extraction
+            .issues
+            .iter()
+            .any(|it| it.message.starts_with("row 2: `9`"))
+    );
+}
+
+#[test]
+fn a_value_with_an_unreadable_glyph_is_doubtful() {
+    let document = beginning()
+        .row(HEADER)
+        .row(["a\u{fffd}b", "5", "", "", "", ""])
+        .rest(&[]);
+    let extraction = extract(&document).unwrap();
+    let of = |path: &str| {
+        let field = extraction
+            .fields
+            .iter()
+            .find(|it| it.field == path)
+            .unwrap();
+        field.confidence
+    };
+    assert!(of("samples[0].sample_name") < 0.5);
+    assert!(of("samples[0].volume_ul") > 0.8);
+}
+
+#[test]
+fn a_form_without_answers_to_its_starred_questions_is_not_trusted() {
+    let document = beginning().row(HEADER).rest(&[]);
+    let extraction = extract(&document).unwrap();
+    assert!(extraction.confidence < 0.5, "{}", extraction.confidence);
+}
+
+#[test]
 fn a_column_in_another_unit_is_an_error() {
     let mut header = HEADER;
     header[1] = "Volume (mL)";
@@ -246,11 +312,18 @@ fn a_column_in_another_unit_is_an_error() {
 #[test]
 fn comments_keep_the_writers_line_breaks_and_lose_those_of_the_printer() {
     let full = "word ".repeat(32);
-    let document = beginning()
-        .row(HEADER)
-        .rest(&[full.trim(), "wrapped here.", "A new line."]);
+    let document = beginning().row(HEADER).rest(&[
+        full.trim(),
+        "wrapped here.",
+        "A new line.",
+        "",
+        "A new paragraph.",
+    ]);
     let comments = extract(&document).unwrap().form.comments;
-    assert_eq!(comments, format!("{full}wrapped here.\nA new line."));
+    assert_eq!(
+        comments,
+        format!("{full}wrapped here.\nA new line.\n\nA new paragraph.")
+    );
 }
 
 #[test]

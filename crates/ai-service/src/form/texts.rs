@@ -9,6 +9,9 @@ const FLOW_CELLS: std::ops::RangeInclusive<u32> = 1..=10;
 /// A value that is meant to be short and is longer than this is for a person to look at.
 const SHORT_VALUE_CHARS: usize = 60;
 
+/// A gap wider than this part of the font size is a line left blank.
+const BLANK_LINE_GAP: f64 = 1.1;
+
 /// One value, its lines joined with a space.
 pub(super) fn value(region: &Region<'_>, findings: &mut Findings) -> String {
     let Some(passage) = whole(region, |_, _| " ") else {
@@ -57,7 +60,12 @@ pub(super) fn comments(region: &Region<'_>, findings: &mut Findings) -> String {
     let passage = whole(region, |(page, line), next| {
         let word = next.words.first().map_or(0.0, |word| word.rect.w);
         let full = line.rect.right() + 0.3 * line.size + word > right_edge(page);
-        if full { " " } else { "\n" }
+        let blank_line = next.rect.y - line.rect.bottom() > BLANK_LINE_GAP * line.size;
+        match (blank_line, full) {
+            (true, _) => "\n\n",
+            (false, true) => " ",
+            (false, false) => "\n",
+        }
     });
     let Some(passage) = passage else {
         return String::new();

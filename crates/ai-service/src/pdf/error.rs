@@ -111,3 +111,35 @@ impl PdfError {
         self.kind.retryable()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_name_everywhere() {
+        for kind in PdfErrorKind::ALL {
+            let json = serde_json::to_string(&kind).unwrap();
+            assert_eq!(json, format!("\"{}\"", kind.as_str()));
+            assert_eq!(kind.to_string(), kind.as_str());
+        }
+    }
+
+    #[test]
+    fn only_what_another_try_may_mend_is_retryable() {
+        let names: Vec<&str> = PdfErrorKind::ALL
+            .into_iter()
+            .filter(|it| it.retryable())
+            .map(PdfErrorKind::as_str)
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "WORKER_FAILED",
+                "NETWORK_ERROR",
+                "PARSER_ERROR",
+                "TIMEOUT_ERROR"
+            ]
+        );
+    }
+}

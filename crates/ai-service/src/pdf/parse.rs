@@ -13,6 +13,15 @@ use super::{FILE_BYTES_MAX, PAGES_MAX};
 /// A reader may find the header this far into the file, as other programs allow.
 const HEADER_WITHIN: usize = 1024;
 
+/// The most text lines, words, marks and rules of one page. A full page of a form has 90 lines, 600
+/// words, 25 marks and 1,500 rules; what reads them later may compare each line with each rule.
+const PAGE_MAX: [(&str, usize); 4] = [
+    ("text lines", 1_000),
+    ("words", 20_000),
+    ("tick marks", 500),
+    ("table rules", 10_000),
+];
+
 /// The checks that cost nothing: size and header.
 ///
 /// # Errors
@@ -82,7 +91,7 @@ pub(super) fn parse(
                 corrupted(&error.to_string())
             }
         })?;
-        document.pages.push(page(collector.take_page()));
+        document.pages.push(bounded(page(collector.take_page()))?);
     }
     if document.pages.iter().all(|page| page.lines.is_empty()) {
         let message = "the PDF has no text layer: it is a scan, a picture or empty; \
@@ -120,6 +129,22 @@ fn corrupted(reason: &str) -> PdfError {
         PdfErrorKind::FileCorrupted,
         format!("the PDF is damaged or cut off: {reason}"),
     )
+}
+
+/// Refuses a page that holds more than any form does.
+fn bounded(page: Page) -> Result<Page, PdfError> {
+    let words = page.lines.iter().map(|line| line.words.len()).sum();
+    let counts = [page.lines.len(), words, page.marks.len(), page.rules.len()];
+    let over = PAGE_MAX
+        .iter()
+        .zip(counts)
+        .find(|((_, most), count)| count > most);
+    let Some(((what, most), count)) = over else {
+        return Ok(page);
+    };
+    let number = page.number;
+    let message = format!("page {number} has {count} {what}, more than the {most} that are read");
+    Err(PdfError::new(PdfErrorKind::FileTooLarge, message))
 }
 
 fn page(mut painted: Painted) -> Page {

@@ -77,6 +77,9 @@ impl PdfReader {
 
     /// Reads one PDF and calls `progress` on the way.
     ///
+    /// A file waits for its turn when as many children run as may; the time limit begins with
+    /// the child.
+    ///
     /// # Errors
     /// [`PdfError`] with the kind that fits: the file is invalid, corrupted, encrypted, too large or
     /// without text; the child failed, or needed more time or memory than it may have.

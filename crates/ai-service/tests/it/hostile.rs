@@ -206,15 +206,24 @@ async fn a_construct_that_makes_the_parser_panic_is_an_error() {
 
 #[tokio::test]
 async fn more_pages_than_a_form_has_are_refused() {
-    let kids: String = (0..101)
-        .map(|index| format!("{} 0 R ", index + 3))
-        .collect();
+    let kids: String = (0..51).map(|index| format!("{} 0 R ", index + 3)).collect();
     let mut objects = vec![text("<</Type/Catalog/Pages 2 0 R>>")];
-    objects.push(text(&format!("<</Type/Pages/Kids[{kids}]/Count 101>>")));
-    objects.extend((0..101).map(|_| text("<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>")));
+    objects.push(text(&format!("<</Type/Pages/Kids[{kids}]/Count 51>>")));
+    objects.extend((0..51).map(|_| text("<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>")));
     let error = refused(pdf(&objects)).await;
     assert_eq!(error.kind, PdfErrorKind::FileTooLarge);
-    assert!(error.message.contains("101 pages"), "{error}");
+    assert!(error.message.contains("51 pages"), "{error}");
+}
+
+#[tokio::test]
+async fn a_page_of_more_rules_than_a_table_has_is_refused_and_the_limit_named() {
+    let content: String = (0..10_001)
+        .map(|index| format!("{} {} 20 1 re f ", index % 25 * 24, index / 25 * 2))
+        .collect();
+    let error = refused(one_page(stream("", content.as_bytes()))).await;
+    assert_eq!(error.kind, PdfErrorKind::FileTooLarge);
+    assert!(error.message.contains("10001 table rules"), "{error}");
+    assert!(error.message.contains("10000"), "{error}");
 }
 
 #[tokio::test]
