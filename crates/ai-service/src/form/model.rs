@@ -1,0 +1,59 @@
+//! What the submission form asks for, with the names that its data has outside.
+
+use serde::{Deserialize, Serialize};
+
+/// The filled-in form. Blank text is empty, a blank choice or number is absent, a blank list empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Form {
+    /// The service project printed in the head, such as `HTSF--AB-123`.
+    pub service_project: String,
+    /// The project's owner, printed in the head.
+    pub owner: String,
+    /// The owner's lab, printed in the head.
+    pub lab: String,
+    /// The sequencing kit: one choice.
+    pub kit: Option<String>,
+    /// The ticked types of sample, in the order of the form.
+    pub sample_types: Vec<String>,
+    /// Whether the samples contain human DNA.
+    pub human_dna: Option<bool>,
+    /// The ticked buffers.
+    pub buffer: Vec<String>,
+    /// The rows of the sample table.
+    pub samples: Vec<Sample>,
+    /// The ticked flow cells.
+    pub flow_cells: Vec<String>,
+    /// Approximate size of the genome or transcriptome, as written.
+    pub genome_size: String,
+    /// Approximate coverage, as written.
+    pub coverage: String,
+    /// Estimated number of flow cells, as written.
+    pub flow_cell_count: String,
+    /// Comments, with the line breaks that the writer made.
+    pub comments: String,
+    /// The ticked ways of basecalling.
+    pub basecalling: Vec<String>,
+    /// The ticked file formats.
+    pub formats: Vec<String>,
+    /// Addresses to notify.
+    pub emails: Vec<String>,
+    /// How the data is to be delivered: one choice.
+    pub delivery: Option<String>,
+}
+
+/// One row of the sample table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The name that the submitter gave it.
+    pub sample_name: String,
+    /// Volume in µL.
+    pub volume_ul: Option<f64>,
+    /// Concentration by Qubit in ng/µL.
+    pub qubit_ng_ul: Option<f64>,
+    /// Concentration by NanoDrop in ng/µL.
+    pub nanodrop_ng_ul: Option<f64>,
+    /// Absorbance ratio 260/280 nm.
+    pub a260_280: Option<f64>,
+    /// Absorbance ratio 260/230 nm.
+    pub a260_230: Option<f64>,
+}

@@ -1,0 +1,122 @@
+//! Puts the sections together: one document in, one extraction out.
+
+use super::choices::{Inks, many, one};
+use super::evidence::{Extraction, Findings, IssueCode};
+use super::labels::{Section, key};
+use super::layout::{Region, regions};
+use super::model::Form;
+use super::{head, rows, texts};
+use crate::pdf::{Document, PdfError, PdfErrorKind};
+
+/// Headings that must be there for a document to be this form.
+const HEADINGS_MIN: usize = 9;
+
+/// The questions with a star on the form: it is not complete without an answer to each.
+const REQUIRED: [Section; 5] = [
+    Section::Kit,
+    Section::SampleTypes,
+    Section::HumanDna,
+    Section::Samples,
+    Section::FlowCells,
+];
+
+/// Reads the HTSF nanopore submission form.
+///
+/// # Errors
+/// `EXTRACTION_FAILED` when the document is another one.
+pub fn extract(document: &Document) -> Result<Extraction, PdfError> {
+    let regions = regions(document);
+    let all = Section::ALL.len();
+    if regions.len() < HEADINGS_MIN {
+        let found = regions.len();
+        let message = format!(
+            "the PDF is not the HTSF Nanopore submission form: {found} of its {all} headings were \
+             found, at least {HEADINGS_MIN} are needed"
+        );
+        return Err(PdfError::new(PdfErrorKind::ExtractionFailed, message));
+    }
+    let mut form = Form::default();
+    let mut findings = Findings::default();
+    let inks = Inks::of(document);
+    for region in &regions {
+        read_section(region, inks, &mut form, &mut findings);
+    }
+    for section in Section::ALL {
+        let missing = !regions.iter().any(|region| region.section == section);
+        if missing && !section.field().is_empty() {
+            let message = format!("{}: its heading was not found", section.field());
+            findings.issue(IssueCode::MissingSection, section.field(), message);
+        }
+    }
+    let confidence = overall(&findings, regions.len());
+    Ok(Extraction {
+        form,
+        fields: findings.fields,
+        confidence,
+        issues: findings.issues,
+    })
+}
+
+fn read_section(region: &Region<'_>, inks: Inks, form: &mut Form, findings: &mut Findings) {
+    match region.section {
+        Section::Head => head::read(region, form, findings),
+        Section::Kit => form.kit = one(region, inks, findings),
+        Section::SampleTypes => form.sample_types = many(region, inks, findings),
+        Section::HumanDna => form.human_dna = human_dna(region, inks, findings),
+        Section::Buffer => form.buffer = many(region, inks, findings),
+        Section::Samples => form.samples = rows::samples(region, findings),
+        Section::FlowCells => form.flow_cells = many(region, inks, findings),
+        Section::GenomeSize => form.genome_size = texts::value(region, findings),
+        Section::Coverage => form.coverage = texts::value(region, findings),
+        Section::FlowCellCount => form.flow_cell_count = texts::flow_cell_count(region, findings),
+        Section::Comments => form.comments = texts::comments(region, findings),
+        Section::Basecalling => form.basecalling = many(region, inks, findings),
+        Section::Formats => form.formats = many(region, inks, findings),
+        Section::Emails => form.emails = texts::emails(region, findings),
+        Section::Delivery => form.delivery = one(region, inks, findings),
+        Section::Title | Section::Bioinformatics | Section::Note => {}
+    }
+}
+
+fn human_dna(region: &Region<'_>, inks: Inks, findings: &mut Findings) -> Option<bool> {
+    let label = one(region, inks, findings)?;
+    let answer = match key(&label).as_str() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    };
+    match (answer, findings.fields.last_mut()) {
+        (Some(answer), Some(field)) => field.value = answer.to_string(),
+        _ => {
+            findings.fields.pop();
+            let message = format!("human_dna: `{label}` is neither yes nor no");
+            findings.issue(IssueCode::UnexpectedText, "human_dna", message);
+        }
+    }
+    answer
+}
+
+/// The mean over all values, lowered by missing headings, by starred questions without an answer
+/// and by each issue; 0 without any value.
+fn overall(findings: &Findings, headings: usize) -> f64 {
+    let count = |items: usize| f64::from(u32::try_from(items).unwrap_or(u32::MAX));
+    if findings.fields.is_empty() {
+        return 0.0;
+    }
+    let answered = |section: &&Section| {
+        let field = section.field();
+        findings.fields.iter().any(|it| it.field.starts_with(field))
+    };
+    let share = |part: usize, whole: usize| 0.5 + 0.5 * count(part) / count(whole);
+    let sum: f64 = findings.fields.iter().map(|field| field.confidence).sum();
+    let known = share(headings, Section::ALL.len());
+    let complete = share(REQUIRED.iter().filter(answered).count(), REQUIRED.len());
+    let trouble: f64 = findings
+        .issues
+        .iter()
+        .map(|issue| if issue.code.is_error() { 0.1 } else { 0.02 })
+        .sum();
+    let mean = sum / count(findings.fields.len());
+    let confidence = (mean * known * complete - trouble).clamp(0.0, 1.0);
+    (confidence * 1000.0).round() / 1000.0
+}
