@@ -59,7 +59,8 @@ pub(super) fn flow_cell_count(region: &Region<'_>, findings: &mut Findings) -> S
 pub(super) fn comments(region: &Region<'_>, findings: &mut Findings) -> String {
     let passage = whole(region, |(page, line), next| {
         let word = next.words.first().map_or(0.0, |word| word.rect.w);
-        let full = line.rect.right() + 0.3 * line.size + word > right_edge(page);
+        // A space is a third of the font size; a tenth less makes up for rounded positions.
+        let full = line.rect.right() + 0.3 * line.size + word > right_edge(page) - 0.1 * line.size;
         let blank_line = next.rect.y - line.rect.bottom() > BLANK_LINE_GAP * line.size;
         match (blank_line, full) {
             (true, _) => "\n\n",
