@@ -1,0 +1,222 @@
+//! Puts the system together: engine, bus, sagas, the three services, and who listens to whom.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ai_service::AiService;
+use ai_service::pdf::PdfReader;
+use async_trait::async_trait;
+use audit_service::AuditService;
+use sagabus::engines::embedded::{Embedded, Settings};
+use sagabus::saga::Definition;
+use sagabus::sqlite::{Outbox, Publish};
+use sagabus::transport::Transport;
+use sagabus::{Bus, Clock, Error, Event, HandlerError, Payload, Sagas, Start, SystemClock, saga};
+use sample_service::SampleService;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::steps;
+
+/// What to put together.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Where everything is kept.
+    pub(crate) data_dir: PathBuf,
+    pub(crate) config: Config,
+    /// A saga step that is to fail, to show what then happens.
+    pub(crate) fail_at: Option<String>,
+}
+
+/// The running system.
+#[derive(Debug)]
+pub(crate) struct System {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) bus: Bus,
+    pub(crate) sagas: Sagas,
+    pub(crate) samples: SampleService,
+    pub(crate) ai: AiService,
+    pub(crate) audit: AuditService,
+    /// What becomes of a submitted form.
+    pub(crate) processing: Definition,
+    relays: TaskTracker,
+    stop_relays: CancellationToken,
+}
+
+/// An outbox's way to the bus.
+#[derive(Debug)]
+struct ToBus(Bus);
+
+#[async_trait]
+impl Publish for ToBus {
+    async fn publish(&self, events: Vec<Event>) -> Result<(), Error> {
+        self.0.publish_batch(events).await.map(drop)
+    }
+}
+
+impl System {
+    /// Opens everything in the plan's directory and goes on with what was unfinished.
+    pub(crate) async fn open(plan: Plan) -> Result<Self, Error> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let dir = &plan.data_dir;
+        let engine = Arc::new(Embedded::open(dir, &Settings::default(), Arc::clone(&clock))?);
+        let bus = bus(Arc::clone(&engine) as _, &plan.config, &clock)?;
+        let samples = SampleService::open(dir.join("samples.sqlite"), Arc::clone(&clock)).await?;
+        let audit = AuditService::open(dir.join("audit.sqlite"), Arc::clone(&clock)).await?;
+        let ai = AiService::open(dir.join("ai.sqlite"), dir.join("uploads"), reader()?, Arc::clone(&clock)).await?;
+        subscribe(&bus, &samples, &audit).await?;
+        let processing = Definition::from_yaml(nanopore::sagas::SAMPLE_PROCESSING)
+            .map_err(|error| Error::invalid("the processing saga is not defined well").with_source(error))?;
+        if let Some(step) = &plan.fail_at {
+            check_step(&processing, step)?;
+        }
+        let handlers = steps::handlers(&samples, &ai, &audit, plan.fail_at);
+        let sagas = Sagas::builder(engine, Arc::clone(&clock))
+            .settings(plan.config.saga)
+            .handlers(handlers)
+            .open()
+            .await?;
+        let system = Self {
+            clock,
+            bus,
+            sagas,
+            samples,
+            ai,
+            audit,
+            processing,
+            relays: TaskTracker::new(),
+            stop_relays: CancellationToken::new(),
+        };
+        for outbox in system.outboxes() {
+            let publisher = Arc::new(ToBus(system.bus.clone()));
+            let relay = outbox.clone().relay(publisher, Arc::clone(&system.clock), system.stop_relays.clone());
+            system.relays.spawn(relay);
+        }
+        crate::intake::resume(&system).await?;
+        Ok(system)
+    }
+
+    /// The outboxes of the services.
+    pub(crate) fn outboxes(&self) -> [&Outbox; 3] {
+        [self.samples.outbox(), self.ai.outbox(), self.audit.outbox()]
+    }
+
+    /// Waits, at most `limit`, until no event is on its way: outboxes are empty and subscriptions have nothing to do.
+    pub(crate) async fn quiet(&self, limit: Duration) -> bool {
+        let all_quiet = async {
+            loop {
+                let mut pending = 0;
+                for outbox in self.outboxes() {
+                    pending += outbox.counts().await.map_or(1, |counts| counts.pending);
+                }
+                // In this order: what leaves an outbox is in the queue before it is out of the box.
+                if pending == 0 && self.bus.stats().queue == 0 {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(limit, all_quiet).await.is_ok()
+    }
+
+    /// Stops in order: sagas start nothing more, services finish, outboxes empty themselves, the log closes.
+    pub(crate) async fn shutdown(&self, deadline: Duration) -> Stopped {
+        let unfinished = self.sagas.shutdown(deadline).await;
+        self.ai.shutdown(deadline).await;
+        let drained = async {
+            for outbox in self.outboxes() {
+                if outbox.drain().await.is_err() {
+                    return;
+                }
+            }
+        };
+        // What is left in an outbox goes out at the next start.
+        let _in_time = tokio::time::timeout(deadline, drained).await;
+        self.stop_relays.cancel();
+        self.relays.close();
+        self.relays.wait().await;
+        let report = self.bus.shutdown(deadline).await;
+        for outbox in self.outboxes() {
+            if let Err(error) = outbox.database().close().await {
+                tracing::warn!(error = error.chain(), "a service's database did not close well");
+            }
+        }
+        Stopped {
+            unfinished_sagas: unfinished,
+            cut_handlers: report.cut,
+        }
+    }
+}
+
+/// What was not finished when the system stopped; it goes on at the next start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopped {
+    pub(crate) unfinished_sagas: usize,
+    pub(crate) cut_handlers: usize,
+}
+
+/// The reader of uploaded PDFs: this program, started as a worker.
+pub(crate) fn reader() -> Result<PdfReader, Error> {
+    let program = std::env::current_exe().map_err(|error| {
+        Error::invalid("cannot find this program's own file, which reads PDFs").with_source(error)
+    })?;
+    Ok(PdfReader::new(program, vec!["pdf-worker".to_owned()]))
+}
+
+fn bus(engine: Arc<dyn Transport>, config: &Config, clock: &Arc<dyn Clock>) -> Result<Bus, Error> {
+    let mut builder = Bus::builder(engine, Arc::clone(clock)).settings(config.bus.clone());
+    for event_type in nanopore::events::TYPES {
+        builder = builder.schema(event_type.name, event_type.check);
+    }
+    saga::events::TYPES
+        .iter()
+        .fold(builder, |builder, (name, check)| builder.schema(name, *check))
+        .build()
+}
+
+async fn subscribe(bus: &Bus, samples: &SampleService, audit: &AuditService) -> Result<(), Error> {
+    let service = audit.clone();
+    bus.subscription("audit-service")
+        .pattern("*")
+        .start(Start::Earliest)
+        .filter(audit_service::consumer::wants)
+        // One at a time: the chain then has the order of the log.
+        .concurrency(1)
+        .handler(move |delivery| {
+            let service = service.clone();
+            async move { service.consume(&delivery.event).await.map_err(HandlerError::from) }
+        })
+        .await?;
+    let service = samples.clone();
+    let mut subscription = bus
+        .subscription(sample_service::consumer::CONSUMER)
+        .start(Start::Earliest);
+    for pattern in sample_service::consumer::PATTERNS {
+        subscription = subscription.pattern(pattern);
+    }
+    subscription
+        .handler(move |delivery| {
+            let service = service.clone();
+            async move { service.consume(&delivery.event).await.map_err(HandlerError::from) }
+        })
+        .await?;
+    Ok(())
+}
+
+fn check_step(definition: &Definition, step: &str) -> Result<(), Error> {
+    let known: Vec<&str> = definition.steps().iter().map(|it| it.id.as_str()).collect();
+    if known.contains(&step) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "there is no step `{step}`; the steps are {}",
+        known.join(", ")
+    )))
+}
+
+/// A directory for data, as a person gave it.
+pub(crate) fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

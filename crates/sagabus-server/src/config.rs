@@ -1,0 +1,151 @@
+//! Configuration from the environment: the only place that reads it.
+
+use std::fmt;
+use std::time::Duration;
+
+use sagabus::{Error, saga};
+
+/// Prefixes of variables that are ours: an unknown one under them is a mistake, not somebody else's.
+const PREFIXES: [&str; 2] = ["EVENT_BUS_", "SAGA_"];
+
+/// Settings of the bus and of sagas.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Config {
+    pub(crate) bus: sagabus::Settings,
+    pub(crate) saga: saga::Settings,
+}
+
+/// One variable: its name, its default, what it means, and where its value goes.
+pub(crate) struct Variable {
+    pub(crate) name: &'static str,
+    pub(crate) default: &'static str,
+    pub(crate) meaning: &'static str,
+    set: fn(&mut Config, u64),
+    min: u64,
+    max: u64,
+}
+
+/// Every variable that is read.
+pub(crate) const VARIABLES: &[Variable] = &[
+    Variable {
+        name: "EVENT_BUS_MAX_LISTENERS",
+        default: "100",
+        meaning: "most subscriptions at one time; one more is refused",
+        set: |config, value| config.bus.subscriptions_max = count(value),
+        min: 1,
+        max: 10_000,
+    },
+    Variable {
+        name: "EVENT_BUS_RETRY_DELAY",
+        default: "1000",
+        meaning: "milliseconds before the first re-try of a delivery; each further one waits twice as long, at most 5 min",
+        set: |config, value| config.bus.retry_delay = Duration::from_millis(value),
+        min: 1,
+        max: 3_600_000,
+    },
+    Variable {
+        name: "EVENT_BUS_MAX_RETRIES",
+        default: "3",
+        meaning: "re-tries before a delivery becomes a dead letter; attempts are one more",
+        set: |config, value| config.bus.retries_max = u32::try_from(value).unwrap_or(u32::MAX),
+        min: 0,
+        max: 1_000,
+    },
+    Variable {
+        name: "EVENT_BUS_DEAD_LETTER_THRESHOLD",
+        default: "100",
+        meaning: "dead letters above which the bus reports itself unhealthy",
+        set: |config, value| config.bus.dead_letter_threshold = count(value),
+        min: 0,
+        max: 1_000_000_000,
+    },
+    Variable {
+        name: "SAGA_STEP_TIMEOUT",
+        default: "30000",
+        meaning: "milliseconds that an attempt of a saga step may take where the step does not say",
+        set: |config, value| config.saga.step_timeout = Duration::from_millis(value),
+        min: 1,
+        max: 86_400_000,
+    },
+    Variable {
+        name: "SAGA_MAX_ACTIVE_SAGAS",
+        default: "100",
+        meaning: "sagas that run at one time; further ones are stored and wait for their turn",
+        set: |config, value| config.saga.active_max = count(value),
+        min: 1,
+        max: 1_000_000,
+    },
+    Variable {
+        name: "SAGA_CLEANUP_INTERVAL",
+        default: "300000",
+        meaning: "milliseconds after which finished sagas leave the memory, and between two such looks",
+        set: |config, value| config.saga.cleanup_interval = Duration::from_millis(value),
+        min: 1,
+        max: 86_400_000,
+    },
+];
+
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Config {
+    /// The environment of this process.
+    pub(crate) fn from_environment() -> Result<Self, Error> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            // A name that is not Unicode is none of ours.
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        });
+        Self::read(variables)
+    }
+
+    /// Reads variables; those without one of our prefixes are passed over.
+    pub(crate) fn read(variables: impl Iterator<Item = (String, String)>) -> Result<Self, Error> {
+        let mut config = Self::default();
+        for (name, value) in variables {
+            if !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+                continue;
+            }
+            let Some(variable) = VARIABLES.iter().find(|it| it.name == name) else {
+                return Err(unknown(&name));
+            };
+            let number = value.trim().parse().ok().filter(|number| {
+                (variable.min..=variable.max).contains(number)
+            });
+            let Some(number) = number else {
+                return Err(Error::invalid(format!(
+                    "environment variable `{name}` is `{}`, and must be a whole number from {} to {}: {}",
+                    value.escape_debug(),
+                    variable.min,
+                    variable.max,
+                    variable.meaning
+                )));
+            };
+            (variable.set)(&mut config, number);
+        }
+        config.bus.validate()?;
+        Ok(config)
+    }
+}
+
+fn count(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+fn unknown(name: &str) -> Error {
+    let nearest = VARIABLES
+        .iter()
+        .max_by(|a, b| {
+            let likeness = |it: &Variable| strsim::jaro_winkler(it.name, name);
+            likeness(a).total_cmp(&likeness(b))
+        })
+        .map_or("", |it| it.name);
+    Error::invalid(format!(
+        "environment variable `{name}` is not known; did you mean `{nearest}`?"
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! Each variable is read with its meaning; mistakes stop the start.
+
+use super::*;
+
+fn read(variables: &[(&str, &str)]) -> Result<Config, Error> {
+    Config::read(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+#[test]
+fn every_variable_changes_its_setting() {
+    for variable in VARIABLES {
+        let config = read(&[(variable.name, "7")]).unwrap();
+        let default = read(&[(variable.name, variable.default)]).unwrap();
+        assert_ne!(format!("{config:?}"), format!("{:?}", Config::default()), "{}", variable.name);
+        assert_eq!(format!("{default:?}"), format!("{:?}", Config::default()), "{}", variable.name);
+    }
+}
+
+#[test]
+fn an_unknown_variable_stops_the_start_with_a_suggestion() {
+    for (wrong, meant) in [
+        ("EVENT_BUS_MAX_LISTNERS", "EVENT_BUS_MAX_LISTENERS"),
+        ("EVENT_BUS_RETRIES", "EVENT_BUS_MAX_RETRIES"),
+        ("SAGA_TIMEOUT", "SAGA_STEP_TIMEOUT"),
+    ] {
+        let error = read(&[(wrong, "1")]).unwrap_err().to_string();
+        assert!(error.contains(wrong) && error.contains("did you mean"), "{error}");
+        assert!(error.contains(meant), "{error}");
+    }
+    assert!(read(&[("PATH", "x"), ("SAGABUS_X", "y")]).is_ok());
+}
+
+#[test]
+fn a_wrong_value_names_the_variable_and_its_limits() {
+    for value in ["", "abc", "-1", "1.5", "0", "99999999"] {
+        let error = read(&[("EVENT_BUS_RETRY_DELAY", value)]).unwrap_err().to_string();
+        assert!(error.contains("EVENT_BUS_RETRY_DELAY") && error.contains("1 to 3600000"), "{error}");
+    }
+}
