@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
+use crate::bus::Bus;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, envelope};
@@ -34,6 +35,13 @@ pub trait Publish: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     /// The outcome of a dropped call is unknown; the relay publishes the same ids again.
     async fn publish(&self, events: Vec<Event>) -> Result<()>;
+}
+
+#[async_trait]
+impl Publish for Bus {
+    async fn publish(&self, events: Vec<Event>) -> Result<()> {
+        self.publish_batch(events).await.map(drop)
+    }
 }
 
 /// How full an outbox is.

@@ -1,4 +1,4 @@
-//! Submissions.
+//! Submissions as rows of their table.
 
 use sagabus::sqlite::rusqlite::{self, OptionalExtension, Row, Transaction};
 use sagabus::{Error, Result, Timestamp};

@@ -1,0 +1,13 @@
+//! What the trail holds: entries, how an event is judged, which entries a list has, and the result of a check.
+
+mod act;
+mod entry;
+mod filter;
+mod judge;
+mod report;
+
+pub use act::Act;
+pub use entry::Entry;
+pub use filter::{Filter, Page};
+pub use judge::{Judgement, judge};
+pub use report::{Statistics, Verification};

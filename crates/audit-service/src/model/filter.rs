@@ -1,0 +1,130 @@
+//! Which entries a list holds, read from the words of a query.
+
+use nanopore::events::audit::{Category, Outcome, Severity};
+use nanopore::sample::FieldErrors;
+use sagabus::Timestamp;
+use serde::de::DeserializeOwned;
+
+/// Longest text to compare with, in characters.
+const TEXT_CHARACTERS_MAX: usize = 255;
+/// Entries on a page that does not say how many.
+const LIMIT_DEFAULT: u32 = 20;
+/// Most entries on a page.
+const LIMIT_MAX: u32 = 100;
+
+/// Which entries a list holds; what is absent lets all through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Exactly this value, by column.
+    pub equal: Vec<(&'static str, String)>,
+    /// Done at this time or later.
+    pub from: Option<Timestamp>,
+    /// Done at this time or earlier.
+    pub to: Option<Timestamp>,
+}
+
+/// Which part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// From 1.
+    pub page: u32,
+    /// Most entries.
+    pub limit: u32,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            page: 1,
+            limit: LIMIT_DEFAULT,
+        }
+    }
+}
+
+impl Filter {
+    /// Reads a filter and a page from the pairs of a query.
+    ///
+    /// # Errors
+    /// Each word that is not known and each value that is not allowed.
+    pub fn read(pairs: &[(String, String)]) -> Result<(Self, Page), FieldErrors> {
+        let mut filter = Self::default();
+        let mut page = Page::default();
+        let mut errors = FieldErrors::default();
+        for (name, value) in pairs {
+            let outcome = match name.as_str() {
+                "dateFrom" => time(value, "00:00:00Z").map(|time| filter.from = Some(time)),
+                "dateTo" => time(value, "23:59:59.999Z").map(|time| filter.to = Some(time)),
+                "page" => number(value, u32::MAX).map(|number| page.page = number),
+                "limit" => number(value, LIMIT_MAX).map(|number| page.limit = number),
+                "severity" => word::<Severity>(value).map(|()| filter.push("severity", value)),
+                "category" => word::<Category>(value).map(|()| filter.push("category", value)),
+                "outcome" => word::<Outcome>(value).map(|()| filter.push("outcome", value)),
+                _ => match column(name) {
+                    Some(column) => text(value).map(|()| filter.push(column, value)),
+                    None => Err("is not a filter".to_owned()),
+                },
+            };
+            if let Err(message) = outcome {
+                errors.add(name.as_str(), message);
+            }
+        }
+        if let (Some(from), Some(to)) = (filter.from, filter.to)
+            && from > to
+        {
+            errors.add("dateFrom", "is after `dateTo`");
+        }
+        if errors.0.is_empty() {
+            Ok((filter, page))
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn push(&mut self, column: &'static str, value: &str) {
+        self.equal.push((column, value.to_owned()));
+    }
+}
+
+fn column(name: &str) -> Option<&'static str> {
+    match name {
+        "service" => Some("service"),
+        "action" => Some("action"),
+        "resource" => Some("resource"),
+        "resourceId" => Some("resource_id"),
+        "correlationId" => Some("correlation_id"),
+        "eventId" => Some("event_id"),
+        "userId" => Some("actor_id"),
+        "userEmail" => Some("actor_email"),
+        _ => None,
+    }
+}
+
+fn word<T: DeserializeOwned>(value: &str) -> Result<(), String> {
+    serde_json::from_value::<T>(value.into())
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+fn text(value: &str) -> Result<(), String> {
+    if (1..=TEXT_CHARACTERS_MAX).contains(&value.chars().count()) {
+        Ok(())
+    } else {
+        Err(format!("must have 1 to {TEXT_CHARACTERS_MAX} characters"))
+    }
+}
+
+/// A time, or a day of which `clock` is meant.
+fn time(value: &str, clock: &str) -> Result<Timestamp, String> {
+    value
+        .parse()
+        .or_else(|_| format!("{value}T{clock}").parse())
+        .map_err(|_| "must be a date or an RFC 3339 time".to_owned())
+}
+
+fn number(value: &str, max: u32) -> Result<u32, String> {
+    value
+        .parse()
+        .ok()
+        .filter(|number| (1..=max).contains(number))
+        .ok_or_else(|| format!("must be a whole number, 1 to {max}"))
+}

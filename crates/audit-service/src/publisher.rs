@@ -1,0 +1,62 @@
+//! Makes the events of the audit service; the outbox keeps them in the transaction of the entry.
+
+use nanopore::events::audit::{Actor, EntryRecorded, IntegrityFailed, IntegrityVerified};
+use sagabus::{Clock, Event, EventId, Payload, Result};
+
+use crate::chain::{Hash, hex};
+use crate::model::{Act, Verification};
+
+/// Tells of an entry; caused by the event that the entry is about.
+pub(crate) fn entry_recorded(id: &str, act: &Act, hash: &Hash, clock: &dyn Clock) -> Result<Event> {
+    let payload = EntryRecorded {
+        audit_id: id.to_owned(),
+        category: act.category,
+        severity: act.severity,
+        actor: Actor {
+            id: act.actor_id.clone(),
+            email: act.actor_email.clone(),
+            service: act.service.clone(),
+        },
+        action: act.action.clone(),
+        resource: act.resource.clone(),
+        resource_id: act.resource_id.clone(),
+        outcome: act.outcome,
+        caused_by: act.event_id.clone(),
+        entry_hash: hex(hash),
+    };
+    let mut event = event(&payload, clock)?;
+    event.correlation_id.clone_from(&act.correlation_id);
+    event.causation_id = act.event_id.as_deref().map(EventId::new).transpose()?;
+    event.check()?;
+    Ok(event)
+}
+
+/// Tells of a check of the chain.
+pub(crate) fn checked(verification: &Verification, clock: &dyn Clock) -> Result<Event> {
+    let from_sequence = 1.min(verification.count);
+    match verification.first_bad_sequence {
+        None => event(
+            &IntegrityVerified {
+                from_sequence,
+                to_sequence: verification.count,
+                digest: verification.head.clone(),
+            },
+            clock,
+        ),
+        Some(bad) => event(
+            &IntegrityFailed {
+                from_sequence,
+                to_sequence: bad,
+                digest: verification.head.clone(),
+                first_bad_sequence: Some(bad),
+            },
+            clock,
+        ),
+    }
+}
+
+fn event<P: Payload>(payload: &P, clock: &dyn Clock) -> Result<Event> {
+    let event = Event::new(payload, clock)?;
+    tracing::debug!(event_id = %event.id, event_type = %event.event_type, "event written to the outbox");
+    Ok(event)
+}

@@ -1,0 +1,91 @@
+//! The trail over HTTP.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use nanopore::sample::FieldErrors;
+use serde::Serialize;
+
+use super::reply::Reply;
+use super::request::{Body, Pairs, Work};
+use crate::model::{Entry, Filter, Statistics, Verification};
+use crate::service::AuditService;
+
+/// Days of a count that does not say how many; and the most.
+const DAYS: (u32, u32) = (30, 365);
+
+/// One page of a list.
+#[derive(Debug, Serialize)]
+pub(super) struct Entries {
+    events: Vec<Entry>,
+    total: u64,
+    page: u32,
+    limit: u32,
+}
+
+type Service = State<AuditService>;
+
+pub(super) async fn list(State(service): Service, Pairs(pairs): Pairs) -> Reply<Json<Entries>> {
+    let (filter, page) = Filter::read(&pairs)?;
+    let (events, total) = service.entries(filter, page).await?;
+    Ok(Json(Entries {
+        events,
+        total,
+        page: page.page,
+        limit: page.limit,
+    }))
+}
+
+pub(super) async fn report(
+    State(service): Service,
+    work: Work,
+    Body(fields): Body,
+) -> Reply<(StatusCode, Json<Entry>)> {
+    let entry = service.report(&fields, work.cause(&*service.clock)).await?;
+    Ok((StatusCode::CREATED, Json(entry)))
+}
+
+pub(super) async fn read(
+    State(service): Service,
+    Path(sequence): Path<String>,
+) -> Reply<Json<Entry>> {
+    let sequence = sequence
+        .parse()
+        .map_err(|_| FieldErrors::one("sequence", "must be a whole number"))?;
+    Ok(Json(service.entry(sequence).await?))
+}
+
+pub(super) async fn verify(State(service): Service) -> Reply<Json<Verification>> {
+    Ok(Json(service.verify().await?))
+}
+
+pub(super) async fn verify_and_tell(
+    State(service): Service,
+    work: Work,
+) -> Reply<Json<Verification>> {
+    let cause = work.cause(&*service.clock);
+    Ok(Json(service.verify_and_tell(cause).await?))
+}
+
+pub(super) async fn statistics(
+    State(service): Service,
+    Pairs(pairs): Pairs,
+) -> Reply<Json<Statistics>> {
+    let mut days = DAYS.0;
+    for (name, value) in &pairs {
+        if name != "daysBack" {
+            return Err(FieldErrors::one(name.as_str(), "is not a filter").into());
+        }
+        days = value
+            .parse()
+            .ok()
+            .filter(|days| (1..=DAYS.1).contains(days))
+            .ok_or_else(|| {
+                FieldErrors::one(
+                    "daysBack",
+                    format!("must be a whole number, 1 to {}", DAYS.1),
+                )
+            })?;
+    }
+    Ok(Json(service.statistics(days).await?))
+}

@@ -1,0 +1,77 @@
+//! The saga steps of the audit service.
+
+use std::sync::Arc;
+
+use nanopore::events::audit::{Category, Outcome, Severity};
+use nanopore::steps::{StepCall, read};
+use sagabus::Result;
+use sagabus::sqlite::barrier::{self, Forward};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::model::Act;
+use crate::repository as rows;
+use crate::service::{AuditService, record};
+
+/// The service that runs sagas, as the source of its events.
+const ORCHESTRATOR: &str = "saga-orchestrator";
+/// What the entry says was done.
+const ACTION: &str = "submission.processed";
+
+/// What the processing saga is started with.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SagaInput {
+    submission_id: String,
+    user_id: Option<String>,
+}
+
+impl AuditService {
+    /// Step `create_audit_log`: one entry that says what the saga did, with the outputs of its steps as details.
+    ///
+    /// An entry is never taken back, so the step has no compensation.
+    ///
+    /// # Errors
+    /// `Invalid` for an input that does not fit.
+    ///
+    /// # Cancel safety
+    /// The step has its whole effect or none.
+    pub async fn create_audit_log(&self, call: StepCall, results: Value) -> Result<Value> {
+        let input: SagaInput = read("input", &call.input)?;
+        let clock = Arc::clone(&self.clock);
+        self.outbox
+            .write(move |tx| {
+                if let Forward::Repeat(output) = barrier::forward(tx, &call.key)? {
+                    return Ok((output, vec![]));
+                }
+                let details = json!({"step": call.key, "input": call.input, "results": results});
+                let now = clock.now();
+                let act = Act {
+                    event_id: None,
+                    time: now,
+                    service: ORCHESTRATOR.to_owned(),
+                    action: ACTION.to_owned(),
+                    actor_id: input.user_id,
+                    actor_email: None,
+                    resource: "submission".to_owned(),
+                    resource_id: Some(input.submission_id),
+                    outcome: Outcome::Success,
+                    severity: Severity::Info,
+                    category: Category::DataModification,
+                    correlation_id: Some(call.cause.correlation_id),
+                    causation_id: call.cause.causation_id.map(|id| id.to_string()),
+                    details: details.to_string().into_bytes(),
+                };
+                let event = record(tx, &act, &*clock)?;
+                let entry = rows::last(tx)?;
+                let output = json!({
+                    "auditId": entry.id,
+                    "sequence": entry.sequence,
+                    "entryHash": entry.hash,
+                });
+                barrier::done(tx, &call.key, &output, now)?;
+                Ok((output, vec![event]))
+            })
+            .await
+    }
+}

@@ -1,0 +1,10 @@
+//! Promises of the audit service to events, sagas and people, over its public face and real files.
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod tampering;
+#[cfg(test)]
+mod trail;

@@ -1,0 +1,180 @@
+//! Whoever changes the file behind the service's back is found out.
+
+use audit_service::model::Verification;
+use sagabus::event::Cause;
+use sagabus::sqlite::rusqlite::Connection;
+use sagabus::sqlite::rusqlite::types::Value;
+
+use super::fixture::{Fixture, event};
+
+const COLUMNS: [&str; 19] = [
+    "seq",
+    "id",
+    "event_id",
+    "time_ms",
+    "recorded_ms",
+    "service",
+    "action",
+    "actor_id",
+    "actor_email",
+    "resource",
+    "resource_id",
+    "outcome",
+    "severity",
+    "category",
+    "correlation_id",
+    "causation_id",
+    "details",
+    "prev_hash",
+    "hash",
+];
+
+async fn trail(entries: usize) -> (Fixture, Connection) {
+    let fixture = Fixture::new().await;
+    for _ in 0..entries {
+        let mut event = event(
+            "auth.login",
+            r#"{"userId":"ada","actor":{"id":"x","email":"ada@lab.example.edu"}}"#,
+        );
+        event.causation_id = Some(event.id.clone());
+        fixture.service.consume(&event).await.unwrap();
+    }
+    fixture.events().await;
+    let file = Connection::open(fixture.path()).unwrap();
+    file.execute_batch(
+        "DROP TRIGGER audit_entries_never_change; DROP TRIGGER audit_entries_never_go;",
+    )
+    .unwrap();
+    (fixture, file)
+}
+
+/// One bit of the last byte is turned over.
+fn turned(value: &Value) -> Value {
+    let turn = |mut bytes: Vec<u8>| {
+        *bytes.last_mut().unwrap() ^= 1;
+        bytes
+    };
+    match value {
+        Value::Integer(number) => Value::Integer(number ^ 1 << 20),
+        Value::Text(text) => {
+            Value::Text(String::from_utf8(turn(text.clone().into_bytes())).unwrap())
+        }
+        Value::Blob(bytes) => Value::Blob(turn(bytes.clone())),
+        Value::Null | Value::Real(_) => panic!("every column of the test has a value"),
+    }
+}
+
+async fn first_bad(fixture: &Fixture) -> Option<u64> {
+    let verification = fixture.service.verify().await.unwrap();
+    assert_eq!(verification.ok, verification.first_bad_sequence.is_none());
+    verification.first_bad_sequence
+}
+
+#[tokio::test]
+async fn one_changed_byte_in_any_column_is_found() {
+    let (fixture, file) = trail(4).await;
+    let named: Vec<String> = file
+        .prepare("SELECT * FROM audit_entries")
+        .unwrap()
+        .column_names()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(named, COLUMNS, "every column is tried");
+    for column in COLUMNS {
+        let rowid = "SELECT rowid FROM audit_entries ORDER BY rowid LIMIT 1 OFFSET 2";
+        let rowid: i64 = file.query_row(rowid, [], |row| row.get(0)).unwrap();
+        let read = format!("SELECT {column} FROM audit_entries WHERE rowid = ?1");
+        let before: Value = file.query_row(&read, [rowid], |row| row.get(0)).unwrap();
+        let after = turned(&before);
+        let write = format!("UPDATE audit_entries SET {column} = ?1 WHERE rowid = ?2");
+        assert_eq!(file.execute(&write, (&after, rowid)).unwrap(), 1);
+        assert_eq!(first_bad(&fixture).await, Some(3), "{column}");
+
+        let now = if let (true, Value::Integer(seq)) = (column == "seq", after) {
+            seq
+        } else {
+            rowid
+        };
+        assert_eq!(file.execute(&write, (&before, now)).unwrap(), 1);
+        assert_eq!(first_bad(&fixture).await, None, "{column} as it was");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_removed_is_found() {
+    let (fixture, file) = trail(2).await;
+    file.execute("UPDATE audit_entries SET actor_id = NULL WHERE seq = 1", [])
+        .unwrap();
+    assert_eq!(first_bad(&fixture).await, Some(1));
+}
+
+#[tokio::test]
+async fn entries_that_are_missing_at_any_place_are_found() {
+    for (condition, expected) in [("seq = 1", 1), ("seq = 3", 3), ("seq > 3", 4), ("1", 1)] {
+        let (fixture, file) = trail(5).await;
+        file.execute(&format!("DELETE FROM audit_entries WHERE {condition}"), [])
+            .unwrap();
+        assert_eq!(first_bad(&fixture).await, Some(expected), "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_added_behind_the_services_back_is_found() {
+    let (fixture, file) = trail(2).await;
+    file.execute(
+        "INSERT INTO audit_entries SELECT seq + 1, id || 'x', event_id || 'x', time_ms, recorded_ms, service, action, \
+         actor_id, actor_email, resource, resource_id, outcome, severity, category, correlation_id, causation_id, \
+         details, hash, hash FROM audit_entries WHERE seq = 2",
+        [],
+    )
+    .unwrap();
+    assert_eq!(first_bad(&fixture).await, Some(3));
+}
+
+#[tokio::test]
+async fn a_whole_trail_is_told_by_its_length_and_head() {
+    let (fixture, _file) = trail(1_001).await;
+    let last = fixture.service.entry(1_001).await.unwrap();
+    let expected = Verification {
+        ok: true,
+        count: 1_001,
+        head: last.hash,
+        first_bad_sequence: None,
+    };
+    assert_eq!(fixture.service.verify().await.unwrap(), expected);
+    let empty = Fixture::new().await;
+    assert_eq!(empty.service.verify().await.unwrap().count, 0);
+    assert_eq!(first_bad(&empty).await, None);
+}
+
+#[tokio::test]
+async fn a_check_can_be_told_to_everybody() {
+    let (fixture, file) = trail(2).await;
+    let cause = Cause {
+        correlation_id: "check-1".to_owned(),
+        causation_id: None,
+    };
+    fixture
+        .service
+        .verify_and_tell(cause.clone())
+        .await
+        .unwrap();
+    file.execute(
+        "UPDATE audit_entries SET action = 'auth.logout' WHERE seq = 2",
+        [],
+    )
+    .unwrap();
+    fixture.service.verify_and_tell(cause).await.unwrap();
+    let events = fixture.events().await;
+    let told: Vec<_> = events[2..]
+        .iter()
+        .map(|event| event.event_type.as_str())
+        .collect();
+    assert_eq!(told, ["audit.integrity_verified", "audit.integrity_failed"]);
+    assert!(
+        std::str::from_utf8(&events[3].data)
+            .unwrap()
+            .contains(r#""firstBadSequence":2"#)
+    );
+    assert_eq!(events[3].correlation_id.as_deref(), Some("check-1"));
+}
