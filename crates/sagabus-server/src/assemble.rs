@@ -103,6 +103,12 @@ impl System {
         [self.samples.outbox(), self.ai.outbox(), self.audit.outbox()]
     }
 
+    /// The outboxes with their services' names.
+    pub(crate) fn named_outboxes(&self) -> [(&'static str, &Outbox); 3] {
+        let [samples, ai, audit] = self.outboxes();
+        [("sample-service", samples), ("ai-service", ai), ("audit-service", audit)]
+    }
+
     /// Waits, at most `limit`, until no event is on its way: outboxes are empty and subscriptions have nothing to do.
     pub(crate) async fn quiet(&self, limit: Duration) -> bool {
         let all_quiet = async {

@@ -1,23 +1,42 @@
 //! The commands, one file each.
 
 mod bench;
+mod demo;
+mod extract;
+mod pdf_worker;
+mod reference;
+mod serve;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Durable event bus, sagas and nanopore sample tracking in one process.
+/// Durable event bus, sagas and nanopore sample tracking in one process, without a server to install
 #[derive(Debug, Parser)]
 #[command(name = "sagabus", version, about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// What to log on standard error: `error`, `warn`, `info`, `debug`, or a filter such as `info,sagabus=debug`
+    #[arg(long, global = true, default_value = "warn")]
+    log: String,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Carry a submission form through the whole system, show every event and step, then serve
+    Demo(demo::Demo),
+    /// Serve the bus, the sagas and the services over HTTP
+    Serve(serve::Serve),
+    /// Read a submission form and print what is in it; stores nothing
+    Extract(extract::Extract),
     /// Measure this machine: each figure beside what the disk or the code below allows, in one run
     Bench(bench::Bench),
+    /// Print a page of the reference, generated from the code
+    Reference(reference::Reference),
+    /// Read one PDF from standard input in a locked-in process (started by the program itself)
+    #[command(hide = true)]
+    PdfWorker,
 }
 
 /// What went wrong, for the user, and the exit code.
@@ -27,12 +46,19 @@ pub(crate) struct Failure {
     pub(crate) code: u8,
 }
 
-impl From<sagabus::Error> for Failure {
-    fn from(error: sagabus::Error) -> Self {
+impl Failure {
+    /// A failure with exit code 1.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self {
-            text: error.chain(),
+            text: text.into(),
             code: 1,
         }
+    }
+}
+
+impl From<sagabus::Error> for Failure {
+    fn from(error: sagabus::Error) -> Self {
+        Self::new(error.chain())
     }
 }
 
@@ -48,9 +74,21 @@ pub(crate) enum Output {
 
 /// Runs the command line.
 pub(crate) fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Bench(bench) => bench.run(),
-    };
+    let cli = Cli::parse();
+    if matches!(cli.command, Command::PdfWorker) {
+        // Before any thread is started: the worker locks itself in first.
+        return pdf_worker::run();
+    }
+    let result = crate::logging::start(&cli.log)
+        .map_err(Failure::new)
+        .and_then(|()| match cli.command {
+            Command::Demo(demo) => demo.run(),
+            Command::Serve(serve) => serve.run(),
+            Command::Extract(extract) => extract.run(),
+            Command::Bench(bench) => bench.run(),
+            Command::Reference(reference) => reference.run(),
+            Command::PdfWorker => Ok(()),
+        });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -66,8 +104,5 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Failure {
-            text: format!("cannot start: {error}"),
-            code: 1,
-        })
+        .map_err(|error| Failure::new(format!("cannot start: {error}")))
 }

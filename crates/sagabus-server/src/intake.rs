@@ -2,11 +2,15 @@
 
 use bytes::Bytes;
 use sagabus::saga::{self, SagaId};
-use sagabus::{Clock, Error, EventId, Result};
-use sample_service::model::{NewSubmission, Submission};
+use sagabus::{EventId, Result};
+use sample_service::model::{NewSubmission, Page, Submission, SubmissionStatus};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::assemble::System;
+
+/// Most submissions that a start goes on with; there are never more than were being entered at one moment.
+const RESUMED_MAX: u32 = 1000;
 
 /// A form as it arrives.
 #[derive(Debug)]
@@ -32,4 +36,69 @@ pub(crate) struct Taken {
 /// Keeps a file; the same bytes have the same id.
 pub(crate) async fn keep(system: &System, bytes: Bytes) -> Result<String> {
     system.ai.store_upload(bytes).await
+}
+
+/// Enters a submission and starts its saga. Both have happened when this returns; if the process ends between the two,
+/// the next start of the program makes up for the second.
+pub(crate) async fn submit(system: &System, form: Form) -> Result<Taken> {
+    let id = match &form.idempotency_key {
+        Some(key) => id_of_key(key),
+        None => EventId::generate(system.clock.as_ref()).to_string(),
+    };
+    let submission = system
+        .samples
+        .create_submission(NewSubmission {
+            id: Some(id),
+            file_name: form.file_name,
+            file_id: form.file_id,
+            submitter_name: form.submitter_name,
+            submitter_email: form.submitter_email,
+        })
+        .await?;
+    let saga = start(system, &submission, form.user_id.as_deref()).await?;
+    Ok(Taken {
+        correlation_id: submission.id.clone(),
+        submission,
+        saga,
+    })
+}
+
+/// Starts the sagas of submissions that were entered just before the process ended.
+pub(crate) async fn resume(system: &System) -> Result<()> {
+    let page = Page {
+        page: 1,
+        limit: RESUMED_MAX,
+    };
+    let (waiting, _) = system
+        .samples
+        .submissions(Some(SubmissionStatus::Received), page)
+        .await?;
+    for submission in waiting {
+        let saga = start(system, &submission, None).await?;
+        tracing::info!(submission = submission.id, saga_id = %saga, "went on with a submission");
+    }
+    Ok(())
+}
+
+/// Starts the submission's saga, or finds the one that was started.
+async fn start(system: &System, submission: &Submission, user_id: Option<&str>) -> Result<SagaId> {
+    let mut input = json!({
+        "submissionId": submission.id,
+        "fileId": submission.file_id,
+        "fileName": submission.file_name,
+    });
+    if let (Some(user_id), Some(input)) = (user_id, input.as_object_mut()) {
+        input.insert("userId".to_owned(), user_id.into());
+    }
+    let start = saga::Start::new(input.to_string())
+        .correlated(&submission.id)
+        .keyed(format!("submission/{}", submission.id));
+    system.sagas.start(&system.processing, start).await
+}
+
+/// The id of the submission with this idempotency key: always the same one.
+fn id_of_key(key: &str) -> String {
+    let hash = Sha256::digest(key.as_bytes());
+    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("key-{hex}")
 }

@@ -8,6 +8,14 @@
 
 mod cli;
 
+mod assemble;
+mod config;
+mod http;
+mod intake;
+mod logging;
+mod steps;
+mod wire;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -240,6 +240,14 @@ impl Bus {
         self.inner.transport.capabilities()
     }
 
+    /// Whether events are taken now.
+    ///
+    /// # Errors
+    /// `Full` while there is no room; `Closed` when the engine has stopped for good.
+    pub fn condition(&self) -> Result<()> {
+        self.inner.transport.condition()
+    }
+
     /// The clock that events of this bus take their time and ids from.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {

@@ -3,6 +3,7 @@ CREATE TABLE submissions (
     id TEXT NOT NULL UNIQUE,
     number TEXT NOT NULL UNIQUE,
     file_name TEXT NOT NULL,
+    file_id TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('received', 'processing', 'accepted', 'rejected')),
     submitter_name TEXT,
     submitter_email TEXT,

@@ -21,8 +21,8 @@ mod window;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -347,6 +347,7 @@ impl Transport for Embedded {
             cell,
             epoch,
             filter: spec.filter,
+            backlog: Mutex::default(),
         };
         pending.done().await?;
         Ok(Arc::new(member))

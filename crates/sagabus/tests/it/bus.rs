@@ -685,3 +685,39 @@ async fn shutdown_lets_handlers_finish_cuts_the_rest_at_the_deadline_and_loses_n
     all.sort();
     assert_eq!(all, ["later 1", "quick 1", "slow 2"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_is_far_behind_gets_everything_in_order() {
+    let bus = memory_bus();
+    let filler = "x".repeat(30_000);
+    let publish = |from: usize, upto: usize| {
+        let (bus, filler) = (bus.clone(), filler.clone());
+        async move {
+            for number in from..upto {
+                bus.publish(event(&bus, "a", &format!("[{number},\"{filler}\"]")))
+                    .await
+                    .unwrap();
+            }
+        }
+    };
+    // More than what is kept in memory, twice as many events as are read from the log at once.
+    publish(0, 1200).await;
+    let numbers = Notes::default();
+    let to = numbers.clone();
+    bus.subscription("s")
+        .pattern("*")
+        .start(Start::Earliest)
+        .concurrency(1)
+        .handler(move |delivery| {
+            let (number, _): (usize, String) =
+                serde_json::from_slice(&delivery.event.data).unwrap();
+            to.add(number.to_string());
+            async { Ok(()) }
+        })
+        .await
+        .unwrap();
+    publish(1200, 1300).await;
+    idle(&bus).await;
+    let expected: Vec<String> = (0..1300).map(|it| it.to_string()).collect();
+    assert_eq!(numbers.all(), expected);
+}

@@ -51,6 +51,8 @@ pub struct NewSubmission {
     pub id: Option<String>,
     /// Name of the document.
     pub file_name: String,
+    /// Under what the document is kept.
+    pub file_id: String,
     /// Who submits, where it was said beside the document.
     pub submitter_name: Option<String>,
     /// Where to reach the submitter, where it was said beside the document.
@@ -67,6 +69,8 @@ pub struct Submission {
     pub number: String,
     /// Name of the document.
     pub file_name: String,
+    /// Under what the document is kept.
+    pub file_id: String,
     /// Where it stands.
     pub status: SubmissionStatus,
     /// Who submits, where it was said beside the document.

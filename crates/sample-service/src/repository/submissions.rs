@@ -23,12 +23,13 @@ pub(crate) fn insert_submission(
         .optional()?
         .unwrap_or(1);
     tx.execute(
-        "INSERT INTO submissions (id, number, file_name, status, submitter_name, submitter_email, created_ms, updated_ms) \
-         VALUES (?1, ?2, ?3, 'received', ?4, ?5, ?6, ?6)",
+        "INSERT INTO submissions (id, number, file_name, file_id, status, submitter_name, submitter_email, created_ms, updated_ms) \
+         VALUES (?1, ?2, ?3, ?4, 'received', ?5, ?6, ?7, ?7)",
         (
             id,
             format!("SUBM-{next:06}"),
             &submission.file_name,
+            &submission.file_id,
             &submission.submitter_name,
             &submission.submitter_email,
             now.milliseconds(),
@@ -107,6 +108,7 @@ fn read_submission(row: &Row<'_>) -> rusqlite::Result<Submission> {
         id: row.get("id")?,
         number: row.get("number")?,
         file_name: row.get("file_name")?,
+        file_id: row.get("file_id")?,
         status: word(row, "status", SubmissionStatus::from_word)?,
         submitter_name: row.get("submitter_name")?,
         submitter_email: row.get("submitter_email")?,

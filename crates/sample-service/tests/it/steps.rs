@@ -50,6 +50,7 @@ async fn submitted(fixture: &Fixture) -> Submission {
     let submission = NewSubmission {
         id: Some("sub-1".to_owned()),
         file_name: "form.pdf".to_owned(),
+        file_id: "0".repeat(64),
         submitter_name: None,
         submitter_email: None,
     };
@@ -234,6 +235,7 @@ async fn the_given_submitter_wins_over_the_form() {
     let submission = NewSubmission {
         id: Some("sub-1".to_owned()),
         file_name: "form.pdf".to_owned(),
+        file_id: "0".repeat(64),
         submitter_name: Some("Ada Okafor".to_owned()),
         submitter_email: Some("ada@lab.example.edu".to_owned()),
     };
@@ -360,6 +362,7 @@ async fn a_form_read_with_doubt_is_marked_for_a_person_to_look_at() {
         sample_id: None,
         submission_id: Some("sub-1".to_owned()),
         file_name: "form.pdf".to_owned(),
+        file_id: "0".repeat(64),
         confidence_score: 0.4,
         threshold: 0.7,
         extraction_method: Method::Pattern,

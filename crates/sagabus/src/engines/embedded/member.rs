@@ -1,8 +1,9 @@
 //! Hands a subscription's events out and settles them.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +16,8 @@ use crate::event::Event;
 use crate::ledger::{Change, DeliveryState, Settled};
 use crate::transport::{Filter, LeaseToken, Leased, Member, Settle, Verdict};
 
+/// Events read from the disk at once by a subscription that has fallen behind what is in memory.
+const BACKLOG_EVENTS: usize = 512;
 /// Longest wait for a due time before the clock is asked again: a wall clock may jump.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
@@ -24,6 +27,15 @@ pub(crate) struct EmbeddedMember {
     pub(crate) cell: Arc<Cell>,
     pub(crate) epoch: u64,
     pub(crate) filter: Option<Filter>,
+    pub(crate) backlog: Mutex<Backlog>,
+}
+
+/// Events read from the disk that were not looked at yet: all from `from` to `next`.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    from: u64,
+    events: VecDeque<(u64, Arc<Event>)>,
+    next: u64,
 }
 
 impl std::fmt::Debug for EmbeddedMember {
@@ -173,14 +185,32 @@ impl EmbeddedMember {
             fresh.cursor = fresh.cursor.max(state.tail.head());
             Some(())
         });
-        if in_memory.is_none() {
-            let page = self.shared.read(cursor, max).await?;
-            for (position, event) in &page.events {
-                self.look_at(&mut fresh, *position, event);
-            }
-            fresh.cursor = page.next;
+        if in_memory.is_some() {
+            return Ok(fresh);
         }
+        let mut backlog = self.take_backlog();
+        if backlog.from != cursor || backlog.events.is_empty() {
+            let page = self.shared.read(cursor, BACKLOG_EVENTS).await?;
+            backlog = Backlog {
+                from: cursor,
+                events: page.events.into(),
+                next: page.next,
+            };
+        }
+        while fresh.wanted.len() < max {
+            let Some((position, event)) = backlog.events.pop_front() else {
+                fresh.cursor = backlog.next;
+                break;
+            };
+            self.look_at(&mut fresh, position, &event);
+        }
+        backlog.from = fresh.cursor;
+        *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = backlog;
         Ok(fresh)
+    }
+
+    fn take_backlog(&self) -> Backlog {
+        std::mem::take(&mut *self.backlog.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn look_at(&self, fresh: &mut Fresh, position: u64, event: &Arc<Event>) {

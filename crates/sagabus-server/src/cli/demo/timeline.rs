@@ -1,0 +1,138 @@
+//! The demonstration's report: events, steps, samples, audit trail.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sagabus::saga::{SagaStatus, Status};
+use sagabus::{Event, Result};
+
+use crate::assemble::System;
+use crate::cli::Failure;
+use crate::intake::Taken;
+
+/// Characters of a subject that are shown.
+const SUBJECT_CHARACTERS: usize = 13;
+
+/// Prints everything about one submission.
+pub(super) async fn print(system: &System, taken: &Taken, saga: &SagaStatus) -> Result<(), Failure> {
+    let events = events(system, &taken.correlation_id).await?;
+    print_events(&events);
+    print_steps(saga);
+    print_samples(system, taken).await?;
+    print_audit(system).await
+}
+
+/// All events of one piece of work, in order.
+async fn events(system: &System, correlation_id: &str) -> Result<Vec<(u64, Arc<Event>)>> {
+    let mut found = Vec::new();
+    let mut position = 1;
+    loop {
+        let page = system.bus.read(position, 1000).await?;
+        found.extend(
+            page.events
+                .into_iter()
+                .filter(|(_, event)| event.correlation_id.as_deref() == Some(correlation_id)),
+        );
+        if page.is_last {
+            return Ok(found);
+        }
+        position = page.next;
+    }
+}
+
+fn print_events(events: &[(u64, Arc<Event>)]) {
+    let positions: BTreeMap<&str, u64> = events
+        .iter()
+        .map(|(position, event)| (event.id.as_str(), *position))
+        .collect();
+    println!();
+    println!("events ({})", events.len());
+    println!("  {:>4}  {:<24}  {:<31}  {:<13}  caused by", "pos", "time", "type", "subject");
+    for (position, event) in events {
+        let subject = event.subject.as_deref().unwrap_or("-");
+        // The end of an id tells more than its beginning, which is the time.
+        let skipped = subject.chars().count().saturating_sub(SUBJECT_CHARACTERS);
+        let subject: String = subject.chars().skip(skipped).collect();
+        let cause = match &event.causation_id {
+            None => "-".to_owned(),
+            Some(id) => positions
+                .get(id.as_str())
+                .map_or_else(|| id.to_string(), ToString::to_string),
+        };
+        println!(
+            "  {position:>4}  {:<24}  {:<31}  {subject:<13}  {cause}",
+            event.time.to_string(),
+            event.event_type.as_str()
+        );
+    }
+}
+
+fn print_steps(saga: &SagaStatus) {
+    println!();
+    println!("saga {} {}: {}", saga.name, saga.id, saga.status);
+    for step in &saga.steps {
+        let duration = step.duration.map_or_else(
+            || "-".to_owned(),
+            |duration| format!("{:.1} ms", duration.as_secs_f64() * 1000.0),
+        );
+        println!(
+            "  {:<22} {:<16} {duration:>10}  attempts {}{}",
+            step.id,
+            step.phase.as_str(),
+            step.attempts,
+            step.error.as_deref().map(|error| format!("  {error}")).unwrap_or_default()
+        );
+    }
+    if saga.status != Status::Completed
+        && let Some(error) = &saga.error
+    {
+        println!("  why: {error}");
+    }
+}
+
+async fn print_samples(system: &System, taken: &Taken) -> Result<(), Failure> {
+    let submission = system.samples.submission(taken.submission.id.clone()).await?;
+    println!();
+    println!("submission {}: {}", submission.number, submission.status.as_str());
+    if let Some(reason) = &submission.reason {
+        println!("  why: {reason}");
+    }
+    let Some(result) = system.ai.result_of_submission(&taken.submission.id).await? else {
+        println!("  no samples");
+        return Ok(());
+    };
+    println!("  read with confidence {:.2}; samples ({})", result.confidence, submission.sample_count);
+    println!("  {:<20} {:>10} {:>14} {:>14} {:>8} {:>8}  confidence", "sample", "volume µL", "Qubit ng/µL", "NanoDrop ng/µL", "260/280", "260/230");
+    let extraction = &result.extraction;
+    for (row, sample) in extraction.form.samples.iter().enumerate() {
+        let prefix = format!("samples[{row}].");
+        let confidences: Vec<f64> = extraction
+            .fields
+            .iter()
+            .filter(|field| field.field.starts_with(&prefix))
+            .map(|field| field.confidence)
+            .collect();
+        let least = confidences.iter().copied().fold(1.0, f64::min);
+        println!(
+            "  {:<20} {:>10} {:>14} {:>14} {:>8} {:>8}  {least:.2}",
+            sample.sample_name,
+            number(sample.volume_ul),
+            number(sample.qubit_ng_ul),
+            number(sample.nanodrop_ng_ul),
+            number(sample.a260_280),
+            number(sample.a260_230)
+        );
+    }
+    Ok(())
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+async fn print_audit(system: &System) -> Result<(), Failure> {
+    let verification = system.audit.verify().await?;
+    println!();
+    println!("audit trail: {verification}");
+    Ok(())
+}

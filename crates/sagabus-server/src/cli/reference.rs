@@ -1,0 +1,41 @@
+//! `sagabus reference`: pages of the reference, generated from the code so that they cannot be wrong.
+
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use crate::config::VARIABLES;
+
+/// Print a page of the reference.
+#[derive(Debug, Args)]
+pub(crate) struct Reference {
+    /// Which page
+    page: Page,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Page {
+    /// The environment variables
+    Settings,
+}
+
+impl Reference {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self.page {
+            Page::Settings => print!("{}", settings()),
+        }
+        Ok(())
+    }
+}
+
+fn settings() -> String {
+    let mut page = String::from(
+        "<!-- generated: cargo run -p sagabus-server -- reference settings -->\n# Settings\n\n\
+         Read from the environment at the start. A variable under `EVENT_BUS_` or `SAGA_` that is not listed here stops the\n\
+         start, with a suggestion; so does a value outside its limits.\n\n\
+         | variable | default | meaning |\n|---|---|---|\n",
+    );
+    for variable in VARIABLES {
+        page += &format!("| `{}` | {} | {} |\n", variable.name, variable.default, variable.meaning);
+    }
+    page
+}

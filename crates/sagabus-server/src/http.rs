@@ -1,0 +1,103 @@
+//! The HTTP interface: one port for the bus, the sagas and the services.
+
+mod dead_letters;
+mod events;
+mod health;
+mod metrics;
+mod reply;
+mod sagas;
+mod stats;
+mod submissions;
+mod traffic;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+use sagabus::Error;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::traffic::Traffic;
+use crate::assemble::System;
+
+/// Largest body of a request that is not an upload (1 MiB).
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Largest body of an upload: the file and what multipart puts around it.
+const UPLOAD_BYTES_MAX: usize = ai_service::pdf::FILE_BYTES_MAX + 64 * 1024;
+
+/// What every route can reach.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    pub(crate) system: Arc<System>,
+    traffic: Arc<Traffic>,
+}
+
+/// All routes.
+pub(crate) fn router(system: Arc<System>) -> Router {
+    let services = Router::new()
+        .nest("/api", sample_service::routes::router(system.samples.clone()))
+        .nest("/api", ai_service::routes::router(system.ai.clone()))
+        .nest("/api/audit", audit_service::routes::router(system.audit.clone()));
+    let app = App {
+        system,
+        traffic: Arc::default(),
+    };
+    let traffic = Arc::clone(&app.traffic);
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(metrics::show))
+        .route("/api/stats", get(stats::show))
+        .route("/api/events", get(events::list).post(events::publish))
+        .route("/api/dead-letters", get(dead_letters::list))
+        .route("/api/dead-letters/redrive", post(dead_letters::redrive))
+        .route("/api/dead-letters/discard", post(dead_letters::discard))
+        .route("/api/sagas", get(sagas::list).post(sagas::start))
+        .route("/api/sagas/{id}", get(sagas::show))
+        .route("/api/sagas/{id}/cancel", post(sagas::cancel))
+        .route("/api/sagas/{id}/retry", post(sagas::retry))
+        .route("/api/sagas/{id}/abandon", post(sagas::abandon))
+        .route(
+            "/api/submissions",
+            post(submissions::submit).layer(DefaultBodyLimit::max(UPLOAD_BYTES_MAX)),
+        )
+        .with_state(app)
+        .merge(services)
+        .fallback(reply::no_such_route)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(reply::local_host_only))
+        .layer(middleware::from_fn_with_state(traffic, traffic::count))
+}
+
+/// Takes the address. Only this machine is served: there is no login yet.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    if !address.ip().is_loopback() {
+        return Err(Error::invalid(format!(
+            "`--listen {address}` is reachable from other machines, and there is no login yet; use 127.0.0.1:{}",
+            address.port()
+        )));
+    }
+    TcpListener::bind(address).await.map_err(|error| {
+        Error::invalid(format!(
+            "cannot listen on {address}; give another address with --listen"
+        ))
+        .with_source(error)
+    })
+}
+
+/// Serves until `stop` fires and the open requests are answered.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    system: Arc<System>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    axum::serve(listener, router(system))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .map_err(|error| Error::closed("serving HTTP ended").with_source(error))
+}

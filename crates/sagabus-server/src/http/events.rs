@@ -1,0 +1,111 @@
+//! Publishes events and reads them back.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sagabus::event::envelope;
+use sagabus::{Error, Event, Pattern};
+use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::json;
+
+use super::App;
+use super::reply::{Reply, bounded};
+
+/// Media type of a CloudEvent.
+const CLOUD_EVENT: &str = "application/cloudevents+json";
+/// Most events of one answer.
+const LIMIT_MAX: usize = 1000;
+/// Most pages of the log that one request looks through; `next` goes on from there.
+const PAGES_MAX: usize = 64;
+/// Events of one page.
+const PAGE_EVENTS: usize = 1000;
+
+/// Which events.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// Type or pattern.
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    correlation_id: Option<String>,
+    subject: Option<String>,
+    /// First position.
+    from: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// `POST /api/events`: one event, as a CloudEvent (structured) or in the envelope form.
+pub(super) async fn publish(State(app): State<App>, body: Bytes) -> Reply<Response> {
+    let event = envelope::from_json(&body, app.system.clock.as_ref())?;
+    let receipt = app.system.bus.publish(event).await?;
+    let status = if receipt.duplicate {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let body = json!({
+        "id": receipt.id.as_str(),
+        "position": receipt.position,
+        "duplicate": receipt.duplicate,
+    });
+    Ok((status, Json(body)).into_response())
+}
+
+/// `GET /api/events`: stored events in order; CloudEvents when the client accepts them.
+pub(super) async fn list(
+    State(app): State<App>,
+    headers: HeaderMap,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Reply<Response> {
+    let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
+    let limit = bounded("limit", wanted.limit, 100, LIMIT_MAX)?;
+    let pattern = wanted.event_type.as_deref().map(Pattern::new).transpose()?;
+    let fits = |event: &Event| {
+        pattern.as_ref().is_none_or(|it| it.matches(&event.event_type))
+            && (wanted.correlation_id.is_none() || wanted.correlation_id == event.correlation_id)
+            && (wanted.subject.is_none() || wanted.subject == event.subject)
+    };
+    let as_cloud_events = headers
+        .get(header::ACCEPT)
+        .is_some_and(|it| it.as_bytes() == CLOUD_EVENT.as_bytes());
+    let mut next = wanted.from.unwrap_or(1);
+    let mut events = Vec::new();
+    let mut is_last = false;
+    for _ in 0..PAGES_MAX {
+        let page = app.system.bus.read(next, PAGE_EVENTS).await?;
+        for (position, event) in &page.events {
+            if fits(event) {
+                events.push(written(*position, event, as_cloud_events)?);
+            }
+            next = position + 1;
+            if events.len() == limit {
+                return Ok(answer(&events, next, false));
+            }
+        }
+        next = page.next;
+        if page.is_last {
+            is_last = true;
+            break;
+        }
+    }
+    Ok(answer(&events, next, is_last))
+}
+
+fn answer(events: &[Box<RawValue>], next: u64, is_last: bool) -> Response {
+    Json(json!({ "events": events, "next": next, "isLast": is_last })).into_response()
+}
+
+fn written(position: u64, event: &Event, as_cloud_event: bool) -> Reply<Box<RawValue>> {
+    let bytes = if as_cloud_event {
+        envelope::to_cloud_event(event)?
+    } else {
+        envelope::to_json(event)?
+    };
+    let unreadable = |error: serde_json::Error| Error::invalid("event cannot be written").with_source(error);
+    let event: Box<RawValue> = serde_json::from_slice(&bytes).map_err(unreadable)?;
+    Ok(to_raw_value(&json!({ "position": position, "event": event })).map_err(unreadable)?)
+}

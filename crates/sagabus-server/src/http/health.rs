@@ -1,0 +1,45 @@
+//! Whether the process lives, and whether it can work.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::App;
+
+/// The process answers.
+pub(super) async fn live() -> Json<Value> {
+    Json(json!({ "status": "live" }))
+}
+
+/// Ready, or 503 with the reasons.
+pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
+    let bus = app.system.bus.health();
+    let sagas = app.system.sagas.health();
+    let mut issues = bus.issues;
+    issues.extend(sagas.issues);
+    for (service, outbox) in app.system.named_outboxes() {
+        match outbox.counts().await {
+            Ok(counts) if counts.refused > 0 => issues.push(format!(
+                "{service}: {} events were refused by the bus and wait for an operator",
+                counts.refused
+            )),
+            Ok(_) => {}
+            Err(error) => issues.push(format!("{service}: its database does not answer: {error}")),
+        }
+    }
+    let (status, word) = if issues.is_empty() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    };
+    let body = json!({
+        "status": word,
+        "issues": issues,
+        "durability": app.system.bus.capabilities().durability.as_str(),
+        "activeSagas": sagas.active_sagas,
+        "completedSagas": sagas.completed_sagas,
+        "pdfWorker": app.system.ai.confinement(),
+    });
+    (status, Json(body))
+}

@@ -1,0 +1,225 @@
+//! Metrics in the OpenMetrics text format, read from their owners when they are asked for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use sagabus::{Error, bus, saga};
+
+use super::App;
+use super::reply::Reply;
+use super::traffic::Traffic;
+
+/// Everything that is shown, as it was a moment ago.
+#[derive(Debug)]
+struct Snapshot {
+    bus: bus::Stats,
+    sagas: saga::Stats,
+    samples: sample_service::model::Statistics,
+    ai: ai_service::Stats,
+    traffic: Arc<Traffic>,
+    resident_bytes: u64,
+}
+
+/// `GET /metrics`
+pub(super) async fn show(State(app): State<App>) -> Reply<Response> {
+    let snapshot = Snapshot {
+        bus: app.system.bus.stats(),
+        sagas: app.system.sagas.stats(),
+        samples: app.system.samples.statistics().await?,
+        ai: app.system.ai.stats().await?,
+        traffic: Arc::clone(&app.traffic),
+        resident_bytes: resident_bytes(),
+    };
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(snapshot));
+    let mut text = String::new();
+    encode(&mut text, &registry)
+        .map_err(|error| Error::invalid("metrics cannot be written").with_source(error))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+/// Memory that the process has in RAM; 0 where the system does not tell.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB"))
+        .and_then(|kilobytes| kilobytes.trim().parse::<u64>().ok())
+        .unwrap_or(0)
+        * 1024
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut out = Out(&mut encoder);
+        self.encode_bus(&mut out)?;
+        self.encode_sagas(&mut out)?;
+        self.encode_services(&mut out)?;
+        self.encode_traffic(&mut out)?;
+        out.gauge("memory_usage_bytes", "Memory that the process has in RAM", self.resident_bytes)
+    }
+}
+
+impl Snapshot {
+    fn encode_bus(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let bus = &self.bus;
+        out.counters(
+            "event_bus_events",
+            "Events published, by type",
+            bus.events_by_type.iter().map(|(name, count)| ([("type", name.clone())], *count)),
+        )?;
+        out.counter("event_bus_errors", "Handler calls that failed", bus.failed_attempts)?;
+        out.gauge("event_bus_dead_letter_queue_size", "Dead letters of all subscriptions", bus.dead_letters)?;
+        out.gauge("event_bus_queue_size", "Deliveries that are not settled", bus.queue)?;
+        out.gauge("event_bus_retry_queue_size", "Deliveries that wait for another attempt", bus.retry_queue)?;
+        let states = bus.subscriptions.iter().flat_map(|subscription| {
+            let counts = subscription.counts;
+            [
+                ("matched", counts.matched),
+                ("acked", counts.acked),
+                ("skipped", counts.skipped),
+                ("discarded", counts.discarded),
+                ("leased", counts.leased),
+                ("waiting", counts.waiting),
+                ("dead", counts.dead),
+            ]
+            .map(|(state, count)| {
+                let labels = [("subscription", subscription.name.clone()), ("state", state.to_owned())];
+                (labels, count)
+            })
+        });
+        out.gauges(
+            "event_bus_deliveries",
+            "Deliveries by subscription and state; matched is the sum of all others",
+            states,
+        )
+    }
+
+    fn encode_sagas(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let sagas = &self.sagas;
+        out.gauge("saga_active_transactions", "Sagas that are not over", sagas.active as u64)?;
+        out.gauge("saga_stuck_transactions", "Sagas with a compensation that cannot go on", sagas.stuck as u64)?;
+        out.counter("saga_started_transactions", "Sagas started", sagas.started)?;
+        out.counter("saga_completed_transactions", "Sagas whose steps all succeeded", sagas.completed)?;
+        out.counter(
+            "saga_failed_transactions",
+            "Sagas that ended otherwise",
+            sagas.compensated + sagas.cancelled + sagas.failed,
+        )
+    }
+
+    fn encode_services(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let word = |label, counts: &std::collections::BTreeMap<String, u64>| -> Vec<_> {
+            counts.iter().map(|(word, count)| ([(label, word.clone())], *count)).collect()
+        };
+        out.gauges(
+            "samples_by_status",
+            "Samples, by status",
+            word("status", &self.samples.samples_by_status).into_iter(),
+        )?;
+        out.gauges(
+            "samples_by_priority",
+            "Samples, by priority",
+            word("priority", &self.samples.samples_by_priority).into_iter(),
+        )?;
+        out.gauge("ai_processing_queue_size", "Jobs that wait or run", self.ai.queued + self.ai.active)?;
+        out.gauge("ai_processing_active_jobs", "Jobs that run", self.ai.active)?;
+        out.counters(
+            "ai_processing_jobs",
+            "Jobs, by status",
+            word("status", &self.ai.jobs_by_status).into_iter(),
+        )?;
+        out.counters(
+            "ai_processing_errors",
+            "Failed jobs, by kind of error",
+            word("type", &self.ai.errors_by_kind).into_iter(),
+        )
+    }
+
+    fn encode_traffic(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let counts = self.traffic.counts();
+        let labels = |(method, path, status): &super::traffic::Route| {
+            [
+                ("method", method.clone()),
+                ("path", path.clone()),
+                ("status_code", status.to_string()),
+            ]
+        };
+        out.counters(
+            "http_requests",
+            "Requests, by method, route and status",
+            counts.iter().map(|(route, (count, _))| (labels(route), *count)),
+        )?;
+        out.float_counters(
+            "http_request_duration_seconds",
+            "Time spent on requests",
+            counts.iter().map(|(route, (_, spent))| (labels(route), spent.as_secs_f64())),
+        )
+    }
+}
+
+/// Writes one metric after the other.
+struct Out<'a, 'b>(&'a mut DescriptorEncoder<'b>);
+
+impl Out<'_, '_> {
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let gauge = ConstGauge::new(value);
+        gauge.encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let counter = ConstCounter::new(value);
+        counter.encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
+    }
+
+    fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in values {
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in values {
+            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn float_counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (L, f64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in values {
+            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}

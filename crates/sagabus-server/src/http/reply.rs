@@ -1,0 +1,93 @@
+//! Answers that several routes share: problem details, and who is let in.
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use nanopore::problem::{MEDIA_TYPE, Problem};
+use sagabus::{Error, ErrorKind};
+
+/// A failed call.
+#[derive(Debug)]
+pub(crate) struct Failure(Error);
+
+pub(crate) type Reply<T> = Result<T, Failure>;
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut problem = Problem::from(&self.0);
+        match self.0.kind() {
+            // RFC 4918: the server has no room to store what the request needs.
+            ErrorKind::Full => problem.status = 507,
+            ErrorKind::Closed => {
+                problem.detail = format!("{}; the outcome is unknown, repeat with the same id", problem.detail);
+            }
+            _ => {}
+        }
+        if problem.status >= 500 {
+            tracing::error!(error = self.0.chain(), "request failed");
+        }
+        respond(&problem)
+    }
+}
+
+pub(super) fn respond(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(problem)).into_response();
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    response
+}
+
+/// A path that leads nowhere.
+pub(super) async fn no_such_route() -> Failure {
+    Failure(Error::not_found("there is no such path; README.md lists them"))
+}
+
+/// Refuses requests that name another host: a web page elsewhere that points its own name at this machine.
+pub(super) async fn local_host_only(request: Request, next: Next) -> Response {
+    if is_local(request.headers()) {
+        return next.run(request).await;
+    }
+    let mut problem = Problem::from(&Error::invalid(
+        "this server answers only to localhost; the Host or Origin header names another host",
+    ));
+    problem.status = StatusCode::FORBIDDEN.as_u16();
+    respond(&problem)
+}
+
+fn is_local(headers: &HeaderMap) -> bool {
+    let named = |value: &HeaderValue| {
+        let text = value.to_str().unwrap_or_default();
+        let host = text
+            .strip_prefix("http://")
+            .or_else(|| text.strip_prefix("https://"))
+            .unwrap_or(text);
+        let name = host
+            .rsplit_once(':')
+            .filter(|(_, port)| port.bytes().all(|it| it.is_ascii_digit()))
+            .map_or(host, |(name, _)| name);
+        matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+    };
+    headers.get(header::HOST).is_none_or(named) && headers.get(header::ORIGIN).is_none_or(named)
+}
+
+/// The number in a query, or `default`; above `max` it is refused.
+pub(crate) fn bounded(name: &str, given: Option<usize>, default: usize, max: usize) -> Reply<usize> {
+    match given {
+        None => Ok(default),
+        Some(number) if (1..=max).contains(&number) => Ok(number),
+        Some(number) => Err(Error::invalid(format!("`{name}` is {number}, and must be 1 to {max}")).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

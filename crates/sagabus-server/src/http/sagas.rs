@@ -1,0 +1,136 @@
+//! Sagas: list, look at one, start, cancel, and repair a stuck one.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use sagabus::saga::{self, Definition, SagaId, SagaStatus};
+use sagabus::{Error, Result};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::App;
+use super::reply::{Reply, bounded};
+use crate::wire;
+
+/// Which sagas.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    status: Option<String>,
+    limit: Option<usize>,
+}
+
+/// What to start.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Order {
+    name: String,
+    /// The steps, as in a definition file; none for a definition that the server knows by `name`.
+    steps: Option<Box<RawValue>>,
+    context: Box<RawValue>,
+    correlation_id: Option<String>,
+    idempotency_key: Option<String>,
+}
+
+/// Why.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Why {
+    reason: String,
+}
+
+/// `GET /api/sagas`: the active ones, then those that ended not long ago.
+pub(super) async fn list(
+    State(app): State<App>,
+    wanted: std::result::Result<Query<Wanted>, QueryRejection>,
+) -> Reply<Json<Value>> {
+    let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
+    let limit = bounded("limit", wanted.limit, 100, 1000)?;
+    let mut sagas = app.system.sagas.active();
+    sagas.extend(app.system.sagas.history().into_iter().rev());
+    let shown: Vec<Value> = sagas
+        .iter()
+        .filter(|saga| wanted.status.as_deref().is_none_or(|it| it == saga.status.as_str()))
+        .take(limit)
+        .map(wire::saga)
+        .collect();
+    Ok(Json(json!({ "sagas": shown })))
+}
+
+/// `GET /api/sagas/{id}`
+pub(super) async fn show(State(app): State<App>, Path(id): Path<String>) -> Reply<Json<Value>> {
+    let status = app.system.sagas.status(&saga_id(&id)?)?;
+    Ok(Json(wire::saga(&status)))
+}
+
+/// `POST /api/sagas`: returns as soon as the saga is stored.
+pub(super) async fn start(
+    State(app): State<App>,
+    order: std::result::Result<Json<Order>, JsonRejection>,
+) -> Reply<Response> {
+    let Json(order) = order.map_err(|error| Error::invalid(error.body_text()))?;
+    let definition = definition(&app, &order)?;
+    let mut start = saga::Start::new(order.context.get().to_owned());
+    if let Some(correlation_id) = order.correlation_id {
+        start = start.correlated(correlation_id);
+    }
+    if let Some(key) = order.idempotency_key {
+        start = start.keyed(key);
+    }
+    let id = app.system.sagas.start(&definition, start).await?;
+    let place = format!("/api/sagas/{id}");
+    let body = Json(json!({ "sagaId": id.as_str(), "status": place }));
+    Ok((StatusCode::ACCEPTED, [("location", place)], body).into_response())
+}
+
+fn definition(app: &App, order: &Order) -> Result<Definition> {
+    let Some(steps) = &order.steps else {
+        if order.name == app.system.processing.name() {
+            return Ok(app.system.processing.clone());
+        }
+        return Err(Error::not_found(format!(
+            "no definition is named `{}`; give `steps`, or use `{}`",
+            order.name,
+            app.system.processing.name()
+        )));
+    };
+    let json = json!({ "name": order.name, "steps": steps }).to_string();
+    Definition::from_json(json.as_bytes())
+        .map_err(|error| Error::invalid("`steps` is not a definition").with_source(error))
+}
+
+/// `POST /api/sagas/{id}/cancel`
+pub(super) async fn cancel(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    why: std::result::Result<Json<Why>, JsonRejection>,
+) -> Reply<Json<Value>> {
+    let Json(why) = why.map_err(|error| Error::invalid(error.body_text()))?;
+    told(app.system.sagas.cancel(&saga_id(&id)?, why.reason).await)
+}
+
+/// `POST /api/sagas/{id}/retry`: tries a stuck compensation again.
+pub(super) async fn retry(State(app): State<App>, Path(id): Path<String>) -> Reply<Json<Value>> {
+    told(app.system.sagas.retry_compensation(&saga_id(&id)?).await)
+}
+
+/// `POST /api/sagas/{id}/abandon`: gives up a stuck compensation.
+pub(super) async fn abandon(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    why: std::result::Result<Json<Why>, JsonRejection>,
+) -> Reply<Json<Value>> {
+    let Json(why) = why.map_err(|error| Error::invalid(error.body_text()))?;
+    told(app.system.sagas.abandon(&saga_id(&id)?, why.reason).await)
+}
+
+fn told(status: Result<SagaStatus>) -> Reply<Json<Value>> {
+    Ok(Json(wire::saga(&status?)))
+}
+
+fn saga_id(id: &str) -> Result<SagaId> {
+    id.parse()
+}

@@ -1,0 +1,111 @@
+//! Takes a submission form.
+
+use axum::Json;
+use axum::extract::multipart::{Field, MultipartRejection};
+use axum::extract::{Multipart, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use nanopore::problem::Problem;
+use sagabus::Error;
+use serde_json::json;
+
+use super::App;
+use super::reply::Reply;
+use crate::intake::{self, Form};
+
+/// Longest text field, in bytes.
+const TEXT_BYTES_MAX: usize = 4096;
+
+/// `POST /api/submissions`: multipart with `file`, and `submitterName`, `submitterEmail` where the form lacks them.
+/// Answers when the submission and its saga are stored; what becomes of it is seen at `GET /api/submissions/{id}`.
+pub(super) async fn submit(
+    State(app): State<App>,
+    headers: HeaderMap,
+    multipart: Result<Multipart, MultipartRejection>,
+) -> Reply<Response> {
+    let mut multipart = multipart.map_err(|error| Error::invalid(error.body_text()))?;
+    let header = |name: &str| {
+        let value = headers.get(name)?.to_str().ok()?;
+        Some(value.to_owned())
+    };
+    let mut form = Form {
+        file_name: String::new(),
+        file_id: String::new(),
+        submitter_name: None,
+        submitter_email: None,
+        user_id: header("x-user-id"),
+        idempotency_key: header("idempotency-key"),
+    };
+    let mut file = None;
+    while let Some(field) = multipart.next_field().await.map_err(broken)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        match name.as_str() {
+            "file" => {
+                form.file_name = field.file_name().unwrap_or("form.pdf").to_owned();
+                file = Some(match read(field, ai_service::pdf::FILE_BYTES_MAX).await? {
+                    Some(bytes) => bytes,
+                    None => return Ok(too_large()),
+                });
+            }
+            "submitterName" => form.submitter_name = Some(text(&name, field).await?),
+            "submitterEmail" => form.submitter_email = Some(text(&name, field).await?),
+            other => {
+                return Err(Error::invalid(format!(
+                    "field `{}` is not known; there are `file`, `submitterName`, `submitterEmail`",
+                    other.escape_debug()
+                ))
+                .into());
+            }
+        }
+    }
+    let Some(file) = file.filter(|it| !it.is_empty()) else {
+        return Err(Error::invalid("field `file` is missing or empty").into());
+    };
+    form.file_id = intake::keep(&app.system, file).await?;
+    let taken = intake::submit(&app.system, form).await?;
+    let place = format!("/api/submissions/{}", taken.submission.id);
+    let body = json!({
+        "submissionId": taken.submission.id,
+        "submissionNumber": taken.submission.number,
+        "sagaId": taken.saga.as_str(),
+        "correlationId": taken.correlation_id,
+        "status": place,
+        "saga": format!("/api/sagas/{}", taken.saga),
+    });
+    Ok((StatusCode::ACCEPTED, [("location", place)], Json(body)).into_response())
+}
+
+/// A field's bytes; `None` when there are more than `bytes_max`, which are then not read.
+async fn read(mut field: Field<'_>, bytes_max: usize) -> Result<Option<Bytes>, Error> {
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = field.chunk().await.map_err(broken)? {
+        if bytes.len() + chunk.len() > bytes_max {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(bytes.freeze()))
+}
+
+async fn text(name: &str, field: Field<'_>) -> Result<String, Error> {
+    let bytes = read(field, TEXT_BYTES_MAX)
+        .await?
+        .ok_or_else(|| Error::invalid(format!("`{name}` has more than {TEXT_BYTES_MAX} bytes")))?;
+    String::from_utf8(bytes.to_vec())
+        .map_err(|error| Error::invalid(format!("`{name}` is not UTF-8")).with_source(error))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a function for `map_err`")]
+fn broken(error: axum::extract::multipart::MultipartError) -> Error {
+    Error::invalid(format!("the upload broke off or is no multipart form: {}", error.body_text()))
+}
+
+fn too_large() -> Response {
+    let mut problem = Problem::from(&Error::invalid(format!(
+        "FILE_TOO_LARGE: the file has more than {} MiB, the most that is taken",
+        ai_service::pdf::FILE_BYTES_MAX / (1024 * 1024)
+    )));
+    problem.status = StatusCode::PAYLOAD_TOO_LARGE.as_u16();
+    super::reply::respond(&problem)
+}
