@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::book::{Progress, Saga};
-use super::inbox::Message;
+use super::inbox::{Arrival, Message};
 use super::runner::{self, Job};
 use super::{Shared, closed};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,15 +33,10 @@ pub(super) struct Worker {
     /// When which step is due, by the monotone clock.
     timers: Vec<(Duration, usize)>,
     is_compensating: bool,
+    /// Whether handlers may be called.
     dispatch: bool,
-}
-
-/// What a worker waits for.
-enum Event {
-    Message(Message),
-    Due(usize),
-    Closing,
-    Killed,
+    /// Drops the handlers in flight when the worker ends before them.
+    killed: DropGuard,
 }
 
 impl Worker {
@@ -55,6 +50,7 @@ impl Worker {
             stops: HashMap::new(),
             timers: Vec::new(),
             is_compensating: false,
+            killed: CancellationToken::new().drop_guard(),
         }
     }
 
@@ -99,19 +95,15 @@ impl Worker {
 
     async fn run(mut self) {
         while !self.is_done() {
-            let input = match self.next().await {
-                Event::Killed => break,
-                Event::Closing => {
+            let message = match self.next().await {
+                Arrival::Killed => break,
+                Arrival::Closing => {
                     self.dispatch = false;
                     continue;
                 }
-                Event::Due(step) => Message {
-                    input: Input::Due { step },
-                    reply: None,
-                },
-                Event::Message(message) => message,
+                Arrival::Message(message) => message,
             };
-            if self.take(input).await.is_err() {
+            if self.take(message).await.is_err() {
                 break;
             }
         }
@@ -124,22 +116,23 @@ impl Worker {
         is_idle && (!self.dispatch || matches!(self.saga.state().stage, Stage::Ended(_)))
     }
 
-    async fn next(&mut self) -> Event {
-        let next_due = self.timers.iter().min().copied();
-        let wait = next_due.map(|(at, _)| at.saturating_sub(self.shared.clock.elapsed()));
-        let event = tokio::select! {
-            biased;
-            () = self.shared.killed.cancelled() => Event::Killed,
-            () = self.shared.closing.cancelled(), if self.dispatch => Event::Closing,
-            message = self.saga.inbox.next() => Event::Message(message),
-            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {
-                Event::Due(next_due.map_or(0, |(_, step)| step))
-            }
+    async fn next(&mut self) -> Arrival {
+        let Some(due) = self.timers.iter().min().copied() else {
+            return self.saga.inbox.next().await;
         };
-        if let (Event::Due(_), Some(due)) = (&event, next_due) {
-            self.timers.retain(|timer| *timer != due);
+        let (at, step) = due;
+        let delay = at.saturating_sub(self.shared.clock.elapsed());
+        tokio::select! {
+            biased;
+            arrival = self.saga.inbox.next() => arrival,
+            () = tokio::time::sleep(delay) => {
+                self.timers.retain(|timer| *timer != due);
+                Arrival::Message(Message {
+                    input: Input::Due { step },
+                    reply: None,
+                })
+            }
         }
-        event
     }
 
     async fn take(&mut self, message: Message) -> Result<()> {
@@ -267,7 +260,8 @@ impl Worker {
         let saga = &self.saga;
         match stage {
             Stage::Ended(outcome) => {
-                self.shared.book().end(saga, outcome);
+                let settings = &self.shared.settings;
+                self.shared.book().end(saga, outcome, settings);
                 saga.advance_to(Progress::Ended);
                 let status = saga.status();
                 tracing::info!(
@@ -341,7 +335,7 @@ impl Worker {
             attempt,
             timeout: timeout.unwrap_or(self.shared.settings.step_timeout),
             cancelled: CancellationToken::new(),
-            killed: self.shared.killed.clone(),
+            killed: self.killed.token().clone(),
         }
     }
 
