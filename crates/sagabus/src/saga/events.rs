@@ -335,7 +335,9 @@ impl Teller<'_> {
         if !self.publish_results || output.len() > RESULT_BYTES_MAX {
             return None;
         }
-        serde_json::from_slice(output).ok()
+        // Written again, it may be longer: `1e5` becomes `100000.0`.
+        let result: serde_json::Value = serde_json::from_slice(output).ok()?;
+        (result.to_string().len() <= RESULT_BYTES_MAX).then_some(result)
     }
 }
 

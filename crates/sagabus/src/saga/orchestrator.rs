@@ -378,7 +378,8 @@ impl Sagas {
     }
 
     /// Stops: starts no further step, waits for the handlers in flight until `deadline` is over, then drops them. Returns how
-    /// many sagas are unfinished; they are in the store and go on at the next open. Fine twice.
+    /// many sagas are unfinished; they are in the store and go on at the next open. Appends in flight are awaited beyond the
+    /// deadline, so shut the store down after this. Fine twice.
     ///
     /// # Cancel safety
     /// Stopping has begun when the future is dropped; call again to wait for its end.

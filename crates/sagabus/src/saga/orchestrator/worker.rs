@@ -187,7 +187,7 @@ impl Worker {
         })
     }
 
-    /// Makes a decision durable. Waits for room when the store is full; gives up when it has stopped.
+    /// Makes a decision durable. Waits while the store does not take it; gives up when it has stopped.
     async fn store(&self, decision: &Decision) -> Result<()> {
         let (mut delay, delay_max) = ROOM_DELAY;
         while !decision.records.is_empty() {
@@ -208,17 +208,15 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether `error` means that the store has stopped.
+    /// Whether `error` means that the store has stopped; other errors are about one batch or the moment.
     fn check_store(&self, error: &Error) -> bool {
         let has_stopped = match error.kind() {
-            ErrorKind::Full | ErrorKind::Transient => false,
-            ErrorKind::Invalid
+            ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::Closed => true,
+            ErrorKind::Full
+            | ErrorKind::Transient
+            | ErrorKind::Invalid
             | ErrorKind::NotFound
-            | ErrorKind::Conflict
-            | ErrorKind::Fenced
-            | ErrorKind::Corrupt
-            | ErrorKind::Closed => true,
-            // Kinds that are added later: stop rather than go on with what is not known.
+            | ErrorKind::Conflict => false,
         };
         if has_stopped {
             self.shared.fail(error);

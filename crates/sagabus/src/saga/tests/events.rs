@@ -8,6 +8,7 @@ use crate::event::{Event, EventId, Payload};
 use crate::saga::events::{
     CompensationFailed, SagaFailed, SagaStarted, StepCompleted, StepFailed, StepStarted,
 };
+use crate::saga::{Sagas, Status, Step};
 
 fn of<P: Payload>(bed: &Bed) -> Vec<(Event, P)> {
     let events = bed.disk.events().into_iter();
@@ -204,4 +205,26 @@ async fn a_waiting_saga_says_that_it_is_queued() {
     let words = ["queued", "started"].map(str::to_owned);
     assert_eq!(started, BTreeSet::from(words));
     assert_eq!(of::<StepStarted>(&bed).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_that_would_not_fit_an_event_stays_in_the_log() {
+    let bed = Bed::new();
+    let handlers = bed.handlers().handle("lab", "a", |_| async {
+        let numbers = vec!["1e5"; 30_000].join(",");
+        Ok(bytes::Bytes::from(format!("[{numbers}]")))
+    });
+    let store = super::store::TestStore::new(&bed.disk, None);
+    let settings = crate::saga::Settings {
+        publish_results: true,
+        ..bed.settings.clone()
+    };
+    let builder = Sagas::builder(store, bed.clock.clone());
+    let builder = builder.settings(settings).handlers(handlers);
+    let sagas = builder.open().await.unwrap();
+    let definition = define(vec![Step::new("a").service("lab")]);
+    let id = sagas.start(&definition, input()).await.unwrap();
+    assert_eq!(sagas.wait(&id).await.unwrap().status, Status::Completed);
+    let (_, completed) = of::<StepCompleted>(&bed).remove(0);
+    assert_eq!(completed.result, None);
 }
