@@ -25,7 +25,27 @@ use super::monitor::Status;
 use super::record::{Cause, Fact, Outcome, Record};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::event::{Event, EventId, EventType, Payload};
+use crate::event::{Event, EventId, EventType, Payload, check_payload};
+
+/// Checks the payload of one type of event; see [`check_payload`].
+pub type Check = fn(&[u8]) -> Result<()>;
+
+/// The nine types, each with the check of its payload.
+pub const TYPES: [(&str, Check); 9] = [
+    of::<SagaStarted>(),
+    of::<StepStarted>(),
+    of::<StepCompleted>(),
+    of::<StepFailed>(),
+    of::<SagaCompleted>(),
+    of::<SagaFailed>(),
+    of::<CompensationStarted>(),
+    of::<CompensationCompleted>(),
+    of::<CompensationFailed>(),
+];
+
+const fn of<P: Payload>() -> (&'static str, Check) {
+    (P::TYPE, check_payload::<P>)
+}
 
 /// Largest output that an event carries, in bytes: an event has room for 256 KiB in all.
 const RESULT_BYTES_MAX: usize = 128 * 1024;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::bed::{Act, Bed, chain, define, input, settled, step, told};
 use crate::event::{Event, EventId, Payload};
 use crate::saga::events::{
-    CompensationFailed, SagaFailed, SagaStarted, StepCompleted, StepFailed, StepStarted,
+    CompensationCompleted, CompensationFailed, CompensationStarted, SagaCompleted, SagaFailed,
+    SagaStarted, StepCompleted, StepFailed, StepStarted, TYPES,
 };
 use crate::saga::{Sagas, Status, Step};
 
@@ -227,4 +228,48 @@ async fn an_output_that_would_not_fit_an_event_stays_in_the_log() {
     assert_eq!(sagas.wait(&id).await.unwrap().status, Status::Completed);
     let (_, completed) = of::<StepCompleted>(&bed).remove(0);
     assert_eq!(completed.result, None);
+}
+
+/// The golden form of every type: what is on the wire for good.
+const GOLDEN: [&str; 9] = [
+    r#"{"sagaId":"i","sagaName":"n","status":"started"}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"executing","stepId":"s","attempt":1}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"executing","stepId":"s","attempt":1,"durationMs":5,"result":{"a":1}}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"executing","stepId":"s","attempt":1,"error":"e","durationMs":5}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"completed","durationMs":5}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"compensated","error":"e","durationMs":5}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"compensating","stepId":"s","error":"e"}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"compensated"}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"compensation_stuck","stepId":"s","attempt":1,"error":"e"}"#,
+];
+
+fn written_again<P: Payload>(golden: &str) -> String {
+    let payload: P = serde_json::from_str(golden).unwrap();
+    assert_eq!(payload.subject().as_deref(), Some("i"));
+    serde_json::to_string(&payload).unwrap()
+}
+
+#[test]
+fn every_event_has_a_fixed_form_that_its_check_takes() {
+    let again: [fn(&str) -> String; 9] = [
+        written_again::<SagaStarted>,
+        written_again::<StepStarted>,
+        written_again::<StepCompleted>,
+        written_again::<StepFailed>,
+        written_again::<SagaCompleted>,
+        written_again::<SagaFailed>,
+        written_again::<CompensationStarted>,
+        written_again::<CompensationCompleted>,
+        written_again::<CompensationFailed>,
+    ];
+    for ((golden, again), (name, check)) in GOLDEN.iter().zip(again).zip(TYPES) {
+        assert_eq!(again(golden), *golden, "{name}");
+        check(golden.as_bytes()).unwrap();
+        let error = check(br#"{"sagaId":"i"}"#).unwrap_err();
+        assert!(
+            error.chain().contains("sagaName"),
+            "{name}: {}",
+            error.chain()
+        );
+    }
 }
