@@ -25,7 +25,27 @@ use super::monitor::Status;
 use super::record::{Cause, Fact, Outcome, Record};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::event::{Event, EventId, EventType, Payload};
+use crate::event::{Event, EventId, EventType, Payload, check_payload};
+
+/// Checks the payload of one type of event; see [`check_payload`].
+pub type Check = fn(&[u8]) -> Result<()>;
+
+/// The nine types, each with the check of its payload.
+pub const TYPES: [(&str, Check); 9] = [
+    of::<SagaStarted>(),
+    of::<StepStarted>(),
+    of::<StepCompleted>(),
+    of::<StepFailed>(),
+    of::<SagaCompleted>(),
+    of::<SagaFailed>(),
+    of::<CompensationStarted>(),
+    of::<CompensationCompleted>(),
+    of::<CompensationFailed>(),
+];
+
+const fn of<P: Payload>() -> (&'static str, Check) {
+    (P::TYPE, check_payload::<P>)
+}
 
 /// The event types, each with the check of its payload.
 pub const TYPES: [(&str, fn(&[u8]) -> Result<()>); 9] = [
@@ -352,7 +372,9 @@ impl Teller<'_> {
         if !self.publish_results || output.len() > RESULT_BYTES_MAX {
             return None;
         }
-        serde_json::from_slice(output).ok()
+        // Written again, it may be longer: `1e5` becomes `100000.0`.
+        let result: serde_json::Value = serde_json::from_slice(output).ok()?;
+        (result.to_string().len() <= RESULT_BYTES_MAX).then_some(result)
     }
 }
 

@@ -119,7 +119,6 @@ impl Builder {
             handlers: self.handlers,
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
-            killed: CancellationToken::new(),
             closed: CancellationToken::new(),
             fault: OnceLock::new(),
             book: Mutex::new(Book::default()),
@@ -379,22 +378,19 @@ impl Sagas {
     }
 
     /// Stops: starts no further step, waits for the handlers in flight until `deadline` is over, then drops them. Returns how
-    /// many sagas are unfinished; they are in the store and go on at the next open. Fine twice.
+    /// many sagas are unfinished; they are in the store and go on at the next open. Appends in flight are awaited beyond the
+    /// deadline, so shut the store down after this. Fine twice.
     ///
     /// # Cancel safety
     /// Stopping has begun when the future is dropped; call again to wait for its end.
     pub async fn shutdown(&self, deadline: Duration) -> usize {
-        {
-            // With the book locked, so that no start comes in between.
-            let _book = self.0.book();
-            self.0.closing.cancel();
-        }
+        self.0.close();
         self.0.tracker.close();
         if tokio::time::timeout(deadline, self.0.tracker.wait())
             .await
             .is_err()
         {
-            self.0.killed.cancel();
+            self.0.book().kill();
             self.0.tracker.wait().await;
         }
         self.0.closed.cancel();
@@ -419,8 +415,6 @@ struct Shared {
     tracker: TaskTracker,
     /// Nothing new is started.
     closing: CancellationToken,
-    /// Handlers are dropped.
-    killed: CancellationToken,
     /// No task is left.
     closed: CancellationToken,
     /// Why the store has stopped.
@@ -443,7 +437,15 @@ impl Shared {
         if self.fault.set(error.chain()).is_ok() {
             tracing::error!(error = %error.chain(), "saga store has stopped");
         }
+        self.close();
+    }
+
+    /// Starts nothing any more.
+    fn close(&self) {
+        // With the book locked, so that no start comes in between.
+        let book = self.book();
         self.closing.cancel();
+        book.close();
     }
 
     async fn clean_up(&self) {

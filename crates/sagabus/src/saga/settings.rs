@@ -18,6 +18,8 @@ pub struct Settings {
     pub queued_max: usize,
     /// `SAGA_CLEANUP_INTERVAL`, milliseconds: finished sagas older than this leave the memory, looked for at each interval.
     pub cleanup_interval: Duration,
+    /// Finished sagas that stay in memory at most; beyond that the oldest leave before their time.
+    pub finished_max: usize,
     /// Idempotency keys that are remembered after their saga has left the memory; the oldest go first.
     pub keys_max: usize,
     /// An active saga older than this makes health complain.
@@ -43,6 +45,7 @@ impl Default for Settings {
             active_max: 100,
             queued_max: 10_000,
             cleanup_interval: Duration::from_secs(300),
+            finished_max: 10_000,
             keys_max: 100_000,
             stuck_after: Duration::from_secs(300),
             step_retry: Backoff {

@@ -197,7 +197,7 @@ pub struct StepContext {
 }
 
 /// What a compensation handler is given.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CompensationContext {
     call: CallContext,
     output: Option<Bytes>,
@@ -278,6 +278,14 @@ impl fmt::Debug for CallContext {
             .field("saga", &self.saga)
             .field("step", &self.step_id())
             .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CompensationContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompensationContext")
+            .field("call", &self.call)
             .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use super::{Shared, closed};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::saga::id::SagaId;
-use crate::saga::machine::{Input, Stage, State};
+use crate::saga::machine::{Input, State};
 use crate::saga::monitor::{SagaStatus, Stats};
 use crate::saga::record::Outcome;
 use crate::saga::settings::Settings;
@@ -118,6 +118,8 @@ pub(super) struct Book {
     queue: VecDeque<Arc<Saga>>,
     /// Sagas without a slot that are being stored, and will be in the queue.
     queueing: usize,
+    /// Sagas that are over, in the order in which they ended.
+    finished: VecDeque<(Timestamp, SagaId)>,
     active: usize,
     ended: Stats,
 }
@@ -179,6 +181,16 @@ impl Book {
         }
         self.insert(Arc::clone(saga), key);
         Ok(Admission::New { has_slot })
+    }
+
+    /// Tells every saga that the orchestrator closes.
+    pub(super) fn close(&self) {
+        self.sagas.values().for_each(|saga| saga.inbox.close_soon());
+    }
+
+    /// Tells every saga to drop its handlers.
+    pub(super) fn kill(&self) {
+        self.sagas.values().for_each(|saga| saga.inbox.kill());
     }
 
     /// Adds a saga as it is.
@@ -252,7 +264,7 @@ impl Book {
     }
 
     /// A saga is over.
-    pub(super) fn end(&mut self, saga: &Saga, outcome: Outcome) {
+    pub(super) fn end(&mut self, saga: &Saga, outcome: Outcome, settings: &Settings) {
         if !self.release(saga) {
             self.queue.retain(|waiting| waiting.id != saga.id);
         }
@@ -262,23 +274,31 @@ impl Book {
             Outcome::Cancelled => self.ended.cancelled += 1,
             Outcome::Failed => self.ended.failed += 1,
         }
+        self.finish(saga, settings);
+    }
+
+    /// Notes that a saga is over, and lets the oldest such leave the memory if there are too many.
+    pub(super) fn finish(&mut self, saga: &Saga, settings: &Settings) {
+        let ended_at = saga.state().ended_at.unwrap_or_default();
+        self.finished.push_back((ended_at, saga.id.clone()));
+        while self.finished.len() > settings.finished_max {
+            self.drop_oldest(settings);
+        }
     }
 
     /// Lets finished sagas that are old enough leave the memory; their keys stay.
     pub(super) fn clean_up(&mut self, now: Timestamp, settings: &Settings) {
-        let is_old = |saga: &Saga| {
-            let state = saga.state();
-            matches!(state.stage, Stage::Ended(_))
-                && state
-                    .ended_at
-                    .is_some_and(|ended| now.since(ended) >= settings.cleanup_interval)
-        };
-        let old: Vec<Arc<Saga>> = self
-            .sagas
-            .extract_if(.., |_, saga| is_old(saga))
-            .map(|(_, saga)| saga)
-            .collect();
-        for saga in old {
+        while let Some((ended_at, _)) = self.finished.front()
+            && now.since(*ended_at) >= settings.cleanup_interval
+        {
+            self.drop_oldest(settings);
+        }
+    }
+
+    fn drop_oldest(&mut self, settings: &Settings) {
+        let oldest = self.finished.pop_front();
+        let saga = oldest.and_then(|(_, id)| self.sagas.remove(&id));
+        if let Some(saga) = saga {
             let key = saga.state().idempotency_key().cloned();
             if let Some(key) = key {
                 self.remember_key(key, saga.id.clone(), settings.keys_max);

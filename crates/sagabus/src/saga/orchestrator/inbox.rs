@@ -20,6 +20,15 @@ pub(super) struct Message {
     pub(super) reply: Option<Reply>,
 }
 
+/// What the reader of an inbox sees.
+pub(super) enum Arrival {
+    Message(Message),
+    /// The orchestrator closes: start nothing more. Seen once, after all messages that came before.
+    Closing,
+    /// Drop everything.
+    Killed,
+}
+
 /// A queue with one reader. Smaller than a channel, since most sagas have nothing waiting.
 #[derive(Default)]
 pub(super) struct Inbox {
@@ -31,6 +40,8 @@ pub(super) struct Inbox {
 struct Queue {
     messages: VecDeque<Message>,
     requests: usize,
+    closing: bool,
+    killed: bool,
     closed: bool,
 }
 
@@ -67,23 +78,40 @@ impl Inbox {
         Ok(())
     }
 
-    /// The next message. Nothing is lost when the future is dropped.
-    pub(super) async fn next(&self) -> Message {
+    /// Says that the orchestrator closes.
+    pub(super) fn close_soon(&self) {
+        self.queue().closing = true;
+        self.arrived.notify_one();
+    }
+
+    /// Says that handlers are dropped.
+    pub(super) fn kill(&self) {
+        self.queue().killed = true;
+        self.arrived.notify_one();
+    }
+
+    /// What comes next. Nothing is lost when the future is dropped.
+    pub(super) async fn next(&self) -> Arrival {
         loop {
-            if let Some(message) = self.take() {
-                return message;
+            if let Some(arrival) = self.take() {
+                return arrival;
             }
             self.arrived.notified().await;
         }
     }
 
-    fn take(&self) -> Option<Message> {
+    fn take(&self) -> Option<Arrival> {
         let mut queue = self.queue();
-        let message = queue.messages.pop_front()?;
-        if message.reply.is_some() {
-            queue.requests -= 1;
+        if queue.killed {
+            return Some(Arrival::Killed);
         }
-        Some(message)
+        match queue.messages.pop_front() {
+            Some(message) => {
+                queue.requests -= usize::from(message.reply.is_some());
+                Some(Arrival::Message(message))
+            }
+            None => std::mem::take(&mut queue.closing).then_some(Arrival::Closing),
+        }
     }
 
     /// Takes nothing more; whoever waits for an answer sees that none comes.

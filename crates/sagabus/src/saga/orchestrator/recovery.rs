@@ -29,7 +29,11 @@ pub(super) fn recover(shared: &Arc<Shared>, stored: Vec<StoredSaga>) -> Result<(
         })?;
         states.push(state);
     }
-    for state in states {
+    let (ended, open): (Vec<State>, Vec<State>) = states
+        .into_iter()
+        .partition(|state| state.ended_at.is_some());
+    remember(shared, ended);
+    for state in open {
         resume(shared, state);
     }
     shared.book().fill_slots(shared.settings.active_max);
@@ -59,25 +63,23 @@ pub(super) fn fold(saga: &StoredSaga, definitions: &mut Definitions) -> Result<S
     Ok(state)
 }
 
+/// Keeps the sagas that are over for as long as if this process had run them.
+fn remember(shared: &Shared, mut ended: Vec<State>) {
+    ended.sort_by_key(|state| state.ended_at);
+    let mut book = shared.book();
+    for state in ended {
+        let key = state.idempotency_key().cloned();
+        let saga = Arc::new(Saga::new(state, Progress::Ended));
+        saga.inbox.close();
+        book.insert(Arc::clone(&saga), key);
+        book.finish(&saga, &shared.settings);
+    }
+    book.clean_up(shared.clock.now(), &shared.settings);
+}
+
 fn resume(shared: &Arc<Shared>, state: State) {
     let key = state.idempotency_key().cloned();
     let stage = state.stage;
-    if let Stage::Ended(_) = stage {
-        let age = state.ended_at.map(|ended| shared.clock.now().since(ended));
-        if age.is_some_and(|age| age >= shared.settings.cleanup_interval) {
-            if let Some(key) = key {
-                let id = state.id().clone();
-                shared
-                    .book()
-                    .remember_key(key, id, shared.settings.keys_max);
-            }
-            return;
-        }
-        let saga = Saga::new(state, Progress::Ended);
-        saga.inbox.close();
-        shared.book().insert(Arc::new(saga), key);
-        return;
-    }
     let bound = match shared.handlers.bind(state.definition()) {
         Ok(bound) => bound,
         Err(error) => {

@@ -39,11 +39,11 @@ pub(super) async fn run_step(
 ) {
     let result = tokio::select! {
         biased;
+        result = attempt(&job, stop, guarded(handler)) => result,
         () = job.killed.cancelled() => {
             job.cancelled.cancel();
             return;
         }
-        result = attempt(&job, stop, guarded(handler)) => result,
     };
     job.saga.inbox.push(Input::Ended {
         step: job.step,
@@ -130,11 +130,11 @@ pub(super) async fn compensate(
     };
     let result = tokio::select! {
         biased;
+        result = timed => result,
         () = job.killed.cancelled() => {
             job.cancelled.cancel();
             return;
         }
-        result = timed => result,
     };
     job.saga.inbox.push(Input::CompensationEnded {
         step: job.step,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::book::{Progress, Saga};
-use super::inbox::Message;
+use super::inbox::{Arrival, Message};
 use super::runner::{self, Job};
 use super::{Shared, closed};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,15 +33,10 @@ pub(super) struct Worker {
     /// When which step is due, by the monotone clock.
     timers: Vec<(Duration, usize)>,
     is_compensating: bool,
+    /// Whether handlers may be called.
     dispatch: bool,
-}
-
-/// What a worker waits for.
-enum Event {
-    Message(Message),
-    Due(usize),
-    Closing,
-    Killed,
+    /// Drops the handlers in flight when the worker ends before them.
+    killed: DropGuard,
 }
 
 impl Worker {
@@ -55,6 +50,7 @@ impl Worker {
             stops: HashMap::new(),
             timers: Vec::new(),
             is_compensating: false,
+            killed: CancellationToken::new().drop_guard(),
         }
     }
 
@@ -99,19 +95,15 @@ impl Worker {
 
     async fn run(mut self) {
         while !self.is_done() {
-            let input = match self.next().await {
-                Event::Killed => break,
-                Event::Closing => {
+            let message = match self.next().await {
+                Arrival::Killed => break,
+                Arrival::Closing => {
                     self.dispatch = false;
                     continue;
                 }
-                Event::Due(step) => Message {
-                    input: Input::Due { step },
-                    reply: None,
-                },
-                Event::Message(message) => message,
+                Arrival::Message(message) => message,
             };
-            if self.take(input).await.is_err() {
+            if self.take(message).await.is_err() {
                 break;
             }
         }
@@ -124,22 +116,23 @@ impl Worker {
         is_idle && (!self.dispatch || matches!(self.saga.state().stage, Stage::Ended(_)))
     }
 
-    async fn next(&mut self) -> Event {
-        let next_due = self.timers.iter().min().copied();
-        let wait = next_due.map(|(at, _)| at.saturating_sub(self.shared.clock.elapsed()));
-        let event = tokio::select! {
-            biased;
-            () = self.shared.killed.cancelled() => Event::Killed,
-            () = self.shared.closing.cancelled(), if self.dispatch => Event::Closing,
-            message = self.saga.inbox.next() => Event::Message(message),
-            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {
-                Event::Due(next_due.map_or(0, |(_, step)| step))
-            }
+    async fn next(&mut self) -> Arrival {
+        let Some(due) = self.timers.iter().min().copied() else {
+            return self.saga.inbox.next().await;
         };
-        if let (Event::Due(_), Some(due)) = (&event, next_due) {
-            self.timers.retain(|timer| *timer != due);
+        let (at, step) = due;
+        let delay = at.saturating_sub(self.shared.clock.elapsed());
+        tokio::select! {
+            biased;
+            arrival = self.saga.inbox.next() => arrival,
+            () = tokio::time::sleep(delay) => {
+                self.timers.retain(|timer| *timer != due);
+                Arrival::Message(Message {
+                    input: Input::Due { step },
+                    reply: None,
+                })
+            }
         }
-        event
     }
 
     async fn take(&mut self, message: Message) -> Result<()> {
@@ -194,7 +187,7 @@ impl Worker {
         })
     }
 
-    /// Makes a decision durable. Waits for room when the store is full; gives up when it has stopped.
+    /// Makes a decision durable. Waits while the store does not take it; gives up when it has stopped.
     async fn store(&self, decision: &Decision) -> Result<()> {
         let (mut delay, delay_max) = ROOM_DELAY;
         while !decision.records.is_empty() {
@@ -215,17 +208,15 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether `error` means that the store has stopped.
+    /// Whether `error` means that the store has stopped; other errors are about one batch or the moment.
     fn check_store(&self, error: &Error) -> bool {
         let has_stopped = match error.kind() {
-            ErrorKind::Full | ErrorKind::Transient => false,
-            ErrorKind::Invalid
+            ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::Closed => true,
+            ErrorKind::Full
+            | ErrorKind::Transient
+            | ErrorKind::Invalid
             | ErrorKind::NotFound
-            | ErrorKind::Conflict
-            | ErrorKind::Fenced
-            | ErrorKind::Corrupt
-            | ErrorKind::Closed => true,
-            // Kinds that are added later: stop rather than go on with what is not known.
+            | ErrorKind::Conflict => false,
         };
         if has_stopped {
             self.shared.fail(error);
@@ -267,7 +258,8 @@ impl Worker {
         let saga = &self.saga;
         match stage {
             Stage::Ended(outcome) => {
-                self.shared.book().end(saga, outcome);
+                let settings = &self.shared.settings;
+                self.shared.book().end(saga, outcome, settings);
                 saga.advance_to(Progress::Ended);
                 let status = saga.status();
                 tracing::info!(
@@ -341,7 +333,7 @@ impl Worker {
             attempt,
             timeout: timeout.unwrap_or(self.shared.settings.step_timeout),
             cancelled: CancellationToken::new(),
-            killed: self.shared.killed.clone(),
+            killed: self.killed.token().clone(),
         }
     }
 

@@ -105,7 +105,8 @@ async fn a_panicking_compensation_is_a_failed_attempt() {
 async fn an_operator_can_have_a_stuck_compensation_tried_again() {
     let bed = Bed::new();
     bed.world.script("c", &[Act::Reject]);
-    bed.world.script("undo_b", &[Act::Retry; 3]);
+    // The second series has all its attempts again.
+    bed.world.script("undo_b", &[Act::Retry; 5]);
     let sagas = bed.open().await;
     let id = sagas
         .start(&chain(&["a", "b", "c"]), input())
@@ -171,4 +172,24 @@ async fn a_stuck_saga_stays_stuck_after_a_restart_until_an_operator_acts() {
         Status::Compensated
     );
     assert_eq!(bed.world.count("undo_a"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resumed_compensation_counts_as_active_beyond_the_limit() {
+    let mut bed = Bed::new();
+    bed.settings.active_max = 1;
+    bed.world.script("b", &[Act::Reject]);
+    bed.world
+        .script("undo_a", &[Act::Reject, Act::DoAfter(100)]);
+    let sagas = bed.open().await;
+    let stuck = sagas.start(&chain(&["a", "b"]), input()).await.unwrap();
+    settled(&sagas, &stuck).await;
+    bed.world.script("c", &[Act::DoAfter(200)]);
+    let running = sagas.start(&chain(&["c"]), input()).await.unwrap();
+    sagas.retry_compensation(&stuck).await.unwrap();
+    assert_eq!((sagas.stats().active, sagas.stats().stuck), (2, 0));
+    sagas.wait(&stuck).await.unwrap();
+    assert_eq!(sagas.stats().active, 1);
+    sagas.wait(&running).await.unwrap();
+    assert_eq!(sagas.stats().active, 0);
 }

@@ -173,7 +173,6 @@ async fn a_crash_after_turning_back_never_goes_forward_again() {
     for at in 0..8 {
         let bed = Bed::new();
         bed.world.script("b", &[Act::DoAfterDeaf(1_000)]);
-        bed.world.script("c", &[Act::DoAfter(1), Act::DoAfter(1)]);
         bed.world.script("c", &[Act::Reject, Act::Reject]);
         let status = bed
             .run_through(&definition(), &[(at, Fault::After)], None)

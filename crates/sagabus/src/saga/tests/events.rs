@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::bed::{Act, Bed, chain, define, input, settled, step, told};
 use crate::event::{Event, EventId, Payload};
 use crate::saga::events::{
-    CompensationFailed, SagaFailed, SagaStarted, StepCompleted, StepFailed, StepStarted,
+    CompensationCompleted, CompensationFailed, CompensationStarted, SagaCompleted, SagaFailed,
+    SagaStarted, StepCompleted, StepFailed, StepStarted, TYPES,
 };
+use crate::saga::{Sagas, Status, Step};
 
 fn of<P: Payload>(bed: &Bed) -> Vec<(Event, P)> {
     let events = bed.disk.events().into_iter();
@@ -204,4 +206,70 @@ async fn a_waiting_saga_says_that_it_is_queued() {
     let words = ["queued", "started"].map(str::to_owned);
     assert_eq!(started, BTreeSet::from(words));
     assert_eq!(of::<StepStarted>(&bed).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_that_would_not_fit_an_event_stays_in_the_log() {
+    let bed = Bed::new();
+    let handlers = bed.handlers().handle("lab", "a", |_| async {
+        let numbers = vec!["1e5"; 30_000].join(",");
+        Ok(bytes::Bytes::from(format!("[{numbers}]")))
+    });
+    let store = super::store::TestStore::new(&bed.disk, None);
+    let settings = crate::saga::Settings {
+        publish_results: true,
+        ..bed.settings.clone()
+    };
+    let builder = Sagas::builder(store, bed.clock.clone());
+    let builder = builder.settings(settings).handlers(handlers);
+    let sagas = builder.open().await.unwrap();
+    let definition = define(vec![Step::new("a").service("lab")]);
+    let id = sagas.start(&definition, input()).await.unwrap();
+    assert_eq!(sagas.wait(&id).await.unwrap().status, Status::Completed);
+    let (_, completed) = of::<StepCompleted>(&bed).remove(0);
+    assert_eq!(completed.result, None);
+}
+
+/// The golden form of every type: what is on the wire for good.
+const GOLDEN: [&str; 9] = [
+    r#"{"sagaId":"i","sagaName":"n","status":"started"}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"executing","stepId":"s","attempt":1}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"executing","stepId":"s","attempt":1,"durationMs":5,"result":{"a":1}}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"executing","stepId":"s","attempt":1,"error":"e","durationMs":5}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"completed","durationMs":5}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"compensated","error":"e","durationMs":5}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"compensating","stepId":"s","error":"e"}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"compensated"}"#,
+    r#"{"sagaId":"i","sagaName":"n","status":"compensation_stuck","stepId":"s","attempt":1,"error":"e"}"#,
+];
+
+fn written_again<P: Payload>(golden: &str) -> String {
+    let payload: P = serde_json::from_str(golden).unwrap();
+    assert_eq!(payload.subject().as_deref(), Some("i"));
+    serde_json::to_string(&payload).unwrap()
+}
+
+#[test]
+fn every_event_has_a_fixed_form_that_its_check_takes() {
+    let again: [fn(&str) -> String; 9] = [
+        written_again::<SagaStarted>,
+        written_again::<StepStarted>,
+        written_again::<StepCompleted>,
+        written_again::<StepFailed>,
+        written_again::<SagaCompleted>,
+        written_again::<SagaFailed>,
+        written_again::<CompensationStarted>,
+        written_again::<CompensationCompleted>,
+        written_again::<CompensationFailed>,
+    ];
+    for ((golden, again), (name, check)) in GOLDEN.iter().zip(again).zip(TYPES) {
+        assert_eq!(again(golden), *golden, "{name}");
+        check(golden.as_bytes()).unwrap();
+        let error = check(br#"{"sagaId":"i"}"#).unwrap_err();
+        assert!(
+            error.chain().contains("sagaName"),
+            "{name}: {}",
+            error.chain()
+        );
+    }
 }

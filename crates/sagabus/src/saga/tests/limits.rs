@@ -134,6 +134,34 @@ async fn finished_sagas_leave_the_memory_but_their_keys_stay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn finished_sagas_in_memory_have_a_bound_and_the_oldest_go_first() {
+    let mut bed = Bed::new();
+    bed.settings.finished_max = 2;
+    let sagas = bed.open().await;
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        let start = input().keyed(format!("k{number}"));
+        let id = sagas.start(&chain(&["a"]), start).await.unwrap();
+        sagas.wait(&id).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        ids.push(id);
+    }
+    let kept = |sagas: &Sagas| -> Vec<SagaId> {
+        sagas.history().into_iter().map(|saga| saga.id).collect()
+    };
+    assert_eq!(kept(&sagas), ids[2..]);
+    assert_eq!(sagas.stats().completed, 4);
+    sagas.shutdown(Duration::ZERO).await;
+    let sagas = bed.open().await;
+    assert_eq!(kept(&sagas), ids[2..]);
+    let again = sagas
+        .start(&chain(&["a"]), input().keyed("k0"))
+        .await
+        .unwrap();
+    assert_eq!(again, ids[0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn remembered_keys_have_a_bound_and_the_oldest_go_first() {
     let mut bed = Bed::new();
     bed.settings.cleanup_interval = Duration::from_secs(10);

@@ -146,3 +146,17 @@ async fn the_shown_state_is_the_fold_of_the_log() {
     let folded = crate::saga::SagaStatus::of(&state, None);
     assert_eq!(format!("{folded:?}"), format!("{status:?}"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_the_store_refuses_does_not_stop_the_others() {
+    let bed = Bed::new();
+    let sagas = bed
+        .open_on(TestStore::new(&bed.disk, Some((0, Fault::Invalid))))
+        .await;
+    let definition = chain(&["a"]);
+    let error = sagas.start(&definition, input()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let id = sagas.start(&definition, input()).await.unwrap();
+    assert_eq!(sagas.wait(&id).await.unwrap().status, Status::Completed);
+    assert!(sagas.health().healthy);
+}

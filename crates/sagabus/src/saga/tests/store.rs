@@ -70,6 +70,8 @@ pub(super) enum Fault {
     After,
     /// There is no room this time.
     Full,
+    /// This batch is refused.
+    Invalid,
 }
 
 /// The store of one process.
@@ -118,6 +120,7 @@ impl SagaStore for TestStore {
                 Err(Error::closed("store has stopped"))
             }
             Some((at, Fault::Full)) if at == number => Err(Error::new(ErrorKind::Full, "no room")),
+            Some((at, Fault::Invalid)) if at == number => Err(Error::invalid("too large")),
             _ => {
                 self.disk.write(batches);
                 Ok(())
