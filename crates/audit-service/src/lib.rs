@@ -5,6 +5,7 @@
 
 pub mod chain;
 pub mod consumer;
+mod handlers;
 pub mod model;
 mod publisher;
 mod repository;

@@ -1,6 +1,7 @@
 //! How a saga calls a step of a service, and how it takes the step back.
 
 use sagabus::event::Cause;
+use sagabus::saga::{CallContext, CompensationContext, StepContext, StepError};
 use sagabus::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -27,6 +28,42 @@ pub struct UndoCall {
     pub reason: String,
     /// What the saga was started with.
     pub input: Value,
+}
+
+impl StepCall {
+    /// The call that the orchestrator makes.
+    ///
+    /// # Errors
+    /// [`StepError::Reject`] when the saga's input is not JSON.
+    pub fn of(context: &StepContext) -> Result<Self, StepError> {
+        Ok(Self {
+            key: context.key(),
+            cause: cause(context),
+            input: context.input_as()?,
+        })
+    }
+}
+
+impl UndoCall {
+    /// The compensation that the orchestrator calls for.
+    ///
+    /// # Errors
+    /// [`StepError::Reject`] when the saga's input is not JSON.
+    pub fn of(context: &CompensationContext) -> Result<Self, StepError> {
+        Ok(Self {
+            forward_key: context.step_key(),
+            cause: cause(context),
+            reason: context.reason().to_owned(),
+            input: context.input_as()?,
+        })
+    }
+}
+
+fn cause(context: &CallContext) -> Cause {
+    Cause {
+        correlation_id: context.correlation_id().to_owned(),
+        causation_id: context.causation_id().cloned(),
+    }
 }
 
 /// Reads `value` as what a step expects.

@@ -4,6 +4,7 @@
 //! [`consumer`] the one it shows to events. Each change and its event are one transaction.
 
 pub mod consumer;
+mod handlers;
 pub mod model;
 mod publisher;
 mod repository;

@@ -5,6 +5,8 @@ mod fixture;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod subscription;
+#[cfg(test)]
 mod tampering;
 #[cfg(test)]
 mod trail;

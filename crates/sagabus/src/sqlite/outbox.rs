@@ -14,15 +14,19 @@ use crate::bus::Bus;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, envelope};
+use crate::retry::{Jitter, Retry};
 
 /// Most events in one publish.
 const BATCH_EVENTS_MAX: u32 = 100;
 /// Most envelope bytes in one publish (one event may be larger).
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// First wait after the bus refused.
-const BACKOFF_MIN: Duration = Duration::from_millis(50);
-/// Longest wait after the bus refused.
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// Waits after the bus refused: 50 ms, doubled with each failure up to 10 s.
+const RETRY: Retry = Retry {
+    attempts_max: u32::MAX,
+    delay: Duration::from_millis(50),
+    delay_max: Duration::from_secs(10),
+    jitter: Jitter::Equal,
+};
 
 /// Where the relay takes the events: the bus, or a recorder in tests.
 #[async_trait]
@@ -171,7 +175,7 @@ impl Outbox {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Result<()> {
-        let mut failures = 0;
+        let mut failures: u32 = 0;
         loop {
             let outcome = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -190,12 +194,12 @@ impl Outbox {
                     return Err(error);
                 }
                 Err(error) => {
-                    let wait = backoff(failures, clock.random());
+                    failures = failures.saturating_add(1);
+                    let wait = RETRY.delay_after(failures, clock.random());
                     tracing::warn!(
                         error = error.chain(), path = %self.database.path().display(), ?wait,
                         "outbox cannot be relayed, trying again"
                     );
-                    failures += 1;
                     Some(wait)
                 }
             };
@@ -314,13 +318,4 @@ fn next_batch(tx: &Transaction<'_>) -> Result<Vec<Waiting>> {
 /// Whether trying again would fail again.
 fn is_final(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Conflict)
-}
-
-/// The wait before the next try: doubles with each failure up to the longest, of which chance takes up to half away.
-fn backoff(failures: u32, random: u64) -> Duration {
-    let wait = BACKOFF_MIN
-        .saturating_mul(2_u32.saturating_pow(failures))
-        .min(BACKOFF_MAX);
-    let half_ms = u64::try_from(wait.as_millis() / 2).unwrap_or(0).max(1);
-    wait.saturating_sub(Duration::from_millis(random % half_ms))
 }

@@ -337,3 +337,32 @@ async fn a_step_runs_once_and_not_after_its_compensation() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn an_event_relayed_again_after_a_crash_is_one_event_on_the_bus() {
+    let fixture = Fixture::new().await;
+    let clock: Arc<dyn crate::clock::Clock> = Arc::new(SystemClock);
+    let engine = crate::engines::embedded::Embedded::in_memory(Arc::clone(&clock)).unwrap();
+    let bus = crate::bus::Bus::builder(Arc::new(engine), Arc::clone(&clock))
+        .build()
+        .unwrap();
+    // The bus had it, and the process died before the outbox was told.
+    bus.publish(event("a")).await.unwrap();
+    fixture.write(&["a", "b"]).await;
+    let stop = CancellationToken::new();
+    let relay = fixture
+        .outbox
+        .clone()
+        .relay(Arc::new(bus.clone()), clock, stop.clone());
+    let relay = tokio_util::task::TaskTracker::new().spawn(relay);
+    fixture.outbox.drain().await.unwrap();
+    let page = bus.read(1, 10).await.unwrap();
+    let ids: Vec<_> = page
+        .events
+        .iter()
+        .map(|(_, event)| event.id.as_str())
+        .collect();
+    assert_eq!(ids, ["a", "b"]);
+    stop.cancel();
+    relay.await.unwrap().unwrap();
+}

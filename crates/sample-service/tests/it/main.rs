@@ -7,4 +7,6 @@ mod http;
 #[cfg(test)]
 mod lives;
 #[cfg(test)]
+mod saga;
+#[cfg(test)]
 mod steps;

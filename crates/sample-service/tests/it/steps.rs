@@ -34,7 +34,7 @@ fn undo(key: &str) -> UndoCall {
     }
 }
 
-fn form() -> Value {
+pub(crate) fn form() -> Value {
     json!({"form": {
         "service_project": "HTSF--CK-637", "owner": "Siobhán O'Neill", "lab": "O'Neill, Siobhán (UNC) Lab",
         "kit": "Rapid Sequencing (SQK-RAD114)", "sample_types": ["cDNA"], "human_dna": false, "buffer": ["EB"],

@@ -1,0 +1,59 @@
+//! Binds the service to the orchestrator and to the bus.
+
+use nanopore::steps::StepCall;
+use sagabus::saga::{Handlers, StepError};
+use sagabus::{Bus, Delivery, HandlerError, Result, Start};
+use serde_json::{Map, Value};
+
+use crate::consumer::{CONSUMER, PATTERNS, wants};
+use crate::service::AuditService;
+
+/// The service of this step in a saga's definition.
+const SERVICE: &str = "audit-service";
+/// The steps whose outputs go into the entry. What was read from the document stays where it is kept.
+const STEPS: [&str; 2] = ["validate_sample", "update_sample_status"];
+
+impl AuditService {
+    /// Adds the service's step to `handlers`.
+    #[must_use]
+    pub fn bind(&self, handlers: Handlers) -> Handlers {
+        let service = self.clone();
+        handlers.handle(SERVICE, "create_audit_log", move |context| {
+            let service = service.clone();
+            async move {
+                let call = StepCall::of(&context)?;
+                let mut results = Map::new();
+                for step in STEPS {
+                    if context.output(step).is_some() {
+                        results.insert(step.to_owned(), context.output_as::<Value>(step)?);
+                    }
+                }
+                Ok::<_, StepError>(service.create_audit_log(call, results.into()).await?)
+            }
+        })
+    }
+
+    /// Subscribes the service to every event but its own, under its durable name.
+    ///
+    /// # Errors
+    /// As [`sagabus::bus::SubscriptionBuilder::handler`].
+    ///
+    /// # Cancel safety
+    /// As [`sagabus::bus::SubscriptionBuilder::handler`].
+    pub async fn subscribe(&self, bus: &Bus) -> Result<sagabus::bus::Subscription> {
+        let mut subscription = bus
+            .subscription(CONSUMER)
+            .start(Start::Earliest)
+            .filter(wants);
+        for pattern in PATTERNS {
+            subscription = subscription.pattern(pattern);
+        }
+        let service = self.clone();
+        subscription
+            .handler(move |delivery: Delivery| {
+                let service = service.clone();
+                async move { Ok::<_, HandlerError>(service.consume(&delivery.event).await?) }
+            })
+            .await
+    }
+}

@@ -1,0 +1,75 @@
+//! Binds the service to the orchestrator and to the bus.
+
+use nanopore::steps::{StepCall, UndoCall};
+use sagabus::saga::{Handlers, StepError};
+use sagabus::{Bus, Delivery, HandlerError, Result, Start};
+
+use crate::consumer::{CONSUMER, PATTERNS};
+use crate::service::SampleService;
+
+/// The service of these steps in a saga's definition.
+const SERVICE: &str = "sample-service";
+/// The step whose output has the form.
+const EXTRACTION_STEP: &str = "process_pdf";
+
+impl SampleService {
+    /// Adds the service's steps and compensations to `handlers`.
+    #[must_use]
+    pub fn bind(&self, handlers: Handlers) -> Handlers {
+        let validate = self.clone();
+        let revert_validation = self.clone();
+        let update = self.clone();
+        let revert_status = self.clone();
+        handlers
+            .handle(SERVICE, "validate_sample", move |context| {
+                let service = validate.clone();
+                async move {
+                    let call = StepCall::of(&context)?;
+                    Ok::<_, StepError>(service.validate_sample(call).await?)
+                }
+            })
+            .compensate(SERVICE, "revert_validation", move |context| {
+                let service = revert_validation.clone();
+                async move {
+                    service.revert_validation(UndoCall::of(&context)?).await?;
+                    Ok(())
+                }
+            })
+            .handle(SERVICE, "update_status", move |context| {
+                let service = update.clone();
+                async move {
+                    let call = StepCall::of(&context)?;
+                    let extraction = context.output_as(EXTRACTION_STEP)?;
+                    Ok::<_, StepError>(service.update_status(call, extraction).await?)
+                }
+            })
+            .compensate(SERVICE, "revert_status", move |context| {
+                let service = revert_status.clone();
+                async move {
+                    service.revert_status(UndoCall::of(&context)?).await?;
+                    Ok(())
+                }
+            })
+    }
+
+    /// Subscribes the service to the events of others, under its durable name.
+    ///
+    /// # Errors
+    /// As [`sagabus::bus::SubscriptionBuilder::handler`].
+    ///
+    /// # Cancel safety
+    /// As [`sagabus::bus::SubscriptionBuilder::handler`].
+    pub async fn subscribe(&self, bus: &Bus) -> Result<sagabus::bus::Subscription> {
+        let mut subscription = bus.subscription(CONSUMER).start(Start::Earliest);
+        for pattern in PATTERNS {
+            subscription = subscription.pattern(pattern);
+        }
+        let service = self.clone();
+        subscription
+            .handler(move |delivery: Delivery| {
+                let service = service.clone();
+                async move { Ok::<_, HandlerError>(service.consume(&delivery.event).await?) }
+            })
+            .await
+    }
+}
