@@ -47,23 +47,6 @@ const fn of<P: Payload>() -> (&'static str, Check) {
     (P::TYPE, check_payload::<P>)
 }
 
-/// The event types, each with the check of its payload.
-pub const TYPES: [(&str, fn(&[u8]) -> Result<()>); 9] = [
-    of::<SagaStarted>(),
-    of::<StepStarted>(),
-    of::<StepCompleted>(),
-    of::<StepFailed>(),
-    of::<SagaCompleted>(),
-    of::<SagaFailed>(),
-    of::<CompensationStarted>(),
-    of::<CompensationCompleted>(),
-    of::<CompensationFailed>(),
-];
-
-const fn of<P: Payload>() -> (&'static str, fn(&[u8]) -> Result<()>) {
-    (P::TYPE, crate::event::check_payload::<P>)
-}
-
 /// Largest output that an event carries, in bytes: an event has room for 256 KiB in all.
 const RESULT_BYTES_MAX: usize = 128 * 1024;
 
