@@ -1,5 +1,6 @@
-//! The nine events that tell about sagas. They are made from the records and stored with them in one commit, so each is
-//! published exactly when it has become true; its id comes from the saga and the record, so a repeated append cannot
+//! The nine events that tell about sagas.
+//!
+//! They are made from the records and stored with them in one commit, so each is published when it has become true, once: its id comes from the saga and the record, so a repeated append cannot
 //! double it.
 //!
 //! They hold ids, names, states and error texts. The input context and the outputs stay in the log, since both may hold
