@@ -61,14 +61,26 @@ impl System {
     pub(crate) async fn open(plan: Plan) -> Result<Self, Error> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let dir = &plan.data_dir;
-        let engine = Arc::new(Embedded::open(dir, &Settings::default(), Arc::clone(&clock))?);
+        let engine = Arc::new(Embedded::open(
+            dir,
+            &Settings::default(),
+            Arc::clone(&clock),
+        )?);
         let bus = bus(Arc::clone(&engine) as _, &plan.config, &clock)?;
         let samples = SampleService::open(dir.join("samples.sqlite"), Arc::clone(&clock)).await?;
         let audit = AuditService::open(dir.join("audit.sqlite"), Arc::clone(&clock)).await?;
-        let ai = AiService::open(dir.join("ai.sqlite"), dir.join("uploads"), reader()?, Arc::clone(&clock)).await?;
+        let ai = AiService::open(
+            dir.join("ai.sqlite"),
+            dir.join("uploads"),
+            reader()?,
+            Arc::clone(&clock),
+        )
+        .await?;
         subscribe(&bus, &samples, &audit).await?;
-        let processing = Definition::from_yaml(nanopore::sagas::SAMPLE_PROCESSING)
-            .map_err(|error| Error::invalid("the processing saga is not defined well").with_source(error))?;
+        let processing =
+            Definition::from_yaml(nanopore::sagas::SAMPLE_PROCESSING).map_err(|error| {
+                Error::invalid("the processing saga is not defined well").with_source(error)
+            })?;
         if let Some(step) = &plan.fail_at {
             check_step(&processing, step)?;
         }
@@ -91,7 +103,11 @@ impl System {
         };
         for outbox in system.outboxes() {
             let publisher = Arc::new(ToBus(system.bus.clone()));
-            let relay = outbox.clone().relay(publisher, Arc::clone(&system.clock), system.stop_relays.clone());
+            let relay = outbox.clone().relay(
+                publisher,
+                Arc::clone(&system.clock),
+                system.stop_relays.clone(),
+            );
             system.relays.spawn(relay);
         }
         crate::intake::resume(&system).await?;
@@ -106,7 +122,11 @@ impl System {
     /// The outboxes with their services' names.
     pub(crate) fn named_outboxes(&self) -> [(&'static str, &Outbox); 3] {
         let [samples, ai, audit] = self.outboxes();
-        [("sample-service", samples), ("ai-service", ai), ("audit-service", audit)]
+        [
+            ("sample-service", samples),
+            ("ai-service", ai),
+            ("audit-service", audit),
+        ]
     }
 
     /// Waits, at most `limit`, until no event is on its way: outboxes are empty and subscriptions have nothing to do.
@@ -146,7 +166,10 @@ impl System {
         let report = self.bus.shutdown(deadline).await;
         for outbox in self.outboxes() {
             if let Err(error) = outbox.database().close().await {
-                tracing::warn!(error = error.chain(), "a service's database did not close well");
+                tracing::warn!(
+                    error = error.chain(),
+                    "a service's database did not close well"
+                );
             }
         }
         Stopped {
@@ -178,7 +201,9 @@ fn bus(engine: Arc<dyn Transport>, config: &Config, clock: &Arc<dyn Clock>) -> R
     }
     saga::events::TYPES
         .iter()
-        .fold(builder, |builder, (name, check)| builder.schema(name, *check))
+        .fold(builder, |builder, (name, check)| {
+            builder.schema(name, *check)
+        })
         .build()
 }
 
@@ -192,7 +217,12 @@ async fn subscribe(bus: &Bus, samples: &SampleService, audit: &AuditService) -> 
         .concurrency(1)
         .handler(move |delivery| {
             let service = service.clone();
-            async move { service.consume(&delivery.event).await.map_err(HandlerError::from) }
+            async move {
+                service
+                    .consume(&delivery.event)
+                    .await
+                    .map_err(HandlerError::from)
+            }
         })
         .await?;
     let service = samples.clone();
@@ -205,7 +235,12 @@ async fn subscribe(bus: &Bus, samples: &SampleService, audit: &AuditService) -> 
     subscription
         .handler(move |delivery| {
             let service = service.clone();
-            async move { service.consume(&delivery.event).await.map_err(HandlerError::from) }
+            async move {
+                service
+                    .consume(&delivery.event)
+                    .await
+                    .map_err(HandlerError::from)
+            }
         })
         .await?;
     Ok(())

@@ -96,7 +96,10 @@ impl Config {
     pub(crate) fn from_environment() -> Result<Self, Error> {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             // A name that is not Unicode is none of ours.
-            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+            Some((
+                name.into_string().ok()?,
+                value.to_string_lossy().into_owned(),
+            ))
         });
         Self::read(variables)
     }
@@ -111,9 +114,11 @@ impl Config {
             let Some(variable) = VARIABLES.iter().find(|it| it.name == name) else {
                 return Err(unknown(&name));
             };
-            let number = value.trim().parse().ok().filter(|number| {
-                (variable.min..=variable.max).contains(number)
-            });
+            let number = value
+                .trim()
+                .parse()
+                .ok()
+                .filter(|number| (variable.min..=variable.max).contains(number));
             let Some(number) = number else {
                 return Err(Error::invalid(format!(
                     "environment variable `{name}` is `{}`, and must be a whole number from {} to {}: {}",

@@ -40,9 +40,15 @@ pub(crate) struct App {
 /// All routes.
 pub(crate) fn router(system: Arc<System>) -> Router {
     let services = Router::new()
-        .nest("/api", sample_service::routes::router(system.samples.clone()))
+        .nest(
+            "/api",
+            sample_service::routes::router(system.samples.clone()),
+        )
         .nest("/api", ai_service::routes::router(system.ai.clone()))
-        .nest("/api/audit", audit_service::routes::router(system.audit.clone()));
+        .nest(
+            "/api/audit",
+            audit_service::routes::router(system.audit.clone()),
+        );
     let app = App {
         system,
         traffic: Arc::default(),

@@ -99,6 +99,10 @@ async fn start(system: &System, submission: &Submission, user_id: Option<&str>) 
 /// The id of the submission with this idempotency key: always the same one.
 fn id_of_key(key: &str) -> String {
     let hash = Sha256::digest(key.as_bytes());
-    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = hash
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("key-{hex}")
 }

@@ -24,29 +24,60 @@ pub(crate) fn handlers(
 ) -> Handlers {
     let plan = Failing(fail_at);
     let handlers = Handlers::new();
-    let handlers = step(handlers, &plan, (SAMPLES, "validate_sample"), samples, |service, call, _| async move {
-        service.validate_sample(call).await
-    });
-    let handlers = step(handlers, &plan, (AI, "process_pdf"), ai, |service, call, _| async move {
-        service.process_pdf(call).await
-    });
-    let handlers = step(handlers, &plan, (SAMPLES, "update_status"), samples, |service, call, context| async move {
-        let extraction: Value = context.output_as("process_pdf").map_err(not_given)?;
-        service.update_status(call, extraction).await
-    });
-    let handlers = step(handlers, &plan, (AUDIT, "create_audit_log"), audit, |service, call, context| async move {
-        let results: Value = context.output_as("update_sample_status").map_err(not_given)?;
-        service.create_audit_log(call, results).await
-    });
-    let handlers = undo(handlers, (SAMPLES, "revert_validation"), samples, |service, call| async move {
-        service.revert_validation(call).await
-    });
-    let handlers = undo(handlers, (AI, "cleanup_processing"), ai, |service, call| async move {
-        service.cleanup_processing(call).await
-    });
-    undo(handlers, (SAMPLES, "revert_status"), samples, |service, call| async move {
-        service.revert_status(call).await
-    })
+    let handlers = step(
+        handlers,
+        &plan,
+        (SAMPLES, "validate_sample"),
+        samples,
+        |service, call, _| async move { service.validate_sample(call).await },
+    );
+    let handlers = step(
+        handlers,
+        &plan,
+        (AI, "process_pdf"),
+        ai,
+        |service, call, _| async move { service.process_pdf(call).await },
+    );
+    let handlers = step(
+        handlers,
+        &plan,
+        (SAMPLES, "update_status"),
+        samples,
+        |service, call, context| async move {
+            let extraction: Value = context.output_as("process_pdf").map_err(not_given)?;
+            service.update_status(call, extraction).await
+        },
+    );
+    let handlers = step(
+        handlers,
+        &plan,
+        (AUDIT, "create_audit_log"),
+        audit,
+        |service, call, context| async move {
+            let results: Value = context
+                .output_as("update_sample_status")
+                .map_err(not_given)?;
+            service.create_audit_log(call, results).await
+        },
+    );
+    let handlers = undo(
+        handlers,
+        (SAMPLES, "revert_validation"),
+        samples,
+        |service, call| async move { service.revert_validation(call).await },
+    );
+    let handlers = undo(
+        handlers,
+        (AI, "cleanup_processing"),
+        ai,
+        |service, call| async move { service.cleanup_processing(call).await },
+    );
+    undo(
+        handlers,
+        (SAMPLES, "revert_status"),
+        samples,
+        |service, call| async move { service.revert_status(call).await },
+    )
 }
 
 /// Which step is to fail on request.

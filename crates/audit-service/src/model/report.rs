@@ -1,6 +1,7 @@
 //! What a check of the chain finds, and the counts of the trail.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
@@ -17,6 +18,19 @@ pub struct Verification {
     /// The first entry that does not fit, or is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_bad_sequence: Option<u64>,
+}
+
+impl fmt::Display for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.first_bad_sequence {
+            None => write!(f, "{} entries verified, head {}", self.count, self.head),
+            Some(bad) => write!(
+                f,
+                "entry {bad} does not fit the chain; {} entries before it do",
+                self.count
+            ),
+        }
+    }
 }
 
 /// Counts of the entries since some day.

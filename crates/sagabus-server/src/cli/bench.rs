@@ -3,8 +3,9 @@
 mod bare;
 mod memory;
 mod publish;
+mod saga;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -40,6 +41,15 @@ enum What {
         #[arg(long, default_value_t = 200_000)]
         events: usize,
     },
+    /// Four-step sagas whose handlers do nothing, in memory and durable
+    Saga {
+        /// Directory on the disk to measure; a folder is made in it and removed
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Sagas per measurement
+        #[arg(long, default_value_t = 20_000)]
+        sagas: usize,
+    },
 }
 
 impl Bench {
@@ -52,6 +62,7 @@ impl Bench {
                 rounds,
             } => publish::run(&runtime, &dir, seconds, rounds.max(1), self.output),
             What::Memory { events } => memory::run(&runtime, events, self.output),
+            What::Saga { dir, sagas } => saga::run(&runtime, &dir, sagas, self.output),
         }
     }
 }
@@ -60,4 +71,39 @@ impl Bench {
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(0.0)
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::new(format!("cannot measure: {error}"))
+}
+
+/// A folder that is removed at the end.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn new(dir: &Path) -> Result<Self, Failure> {
+        let path = dir.join(format!("sagabus-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&path).map_err(failed)?;
+        Ok(Self(path))
+    }
+}
+
+impl Folder {
+    /// An empty folder in it.
+    pub(super) fn fresh(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.0.join(name);
+        if path.exists() {
+            std::fs::remove_dir_all(&path).map_err(failed)?;
+        }
+        std::fs::create_dir_all(&path).map_err(failed)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Left behind at worst, under a name that says what it is.
+        let _removed = std::fs::remove_dir_all(&self.0);
+    }
 }

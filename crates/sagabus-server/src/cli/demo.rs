@@ -62,7 +62,9 @@ impl Demo {
         let fresh = match &self.data_dir {
             Some(_) => None,
             None => Some(tempfile::tempdir().map_err(|error| {
-                Failure::new(format!("cannot make a folder for the data: {error}; give one with --data-dir"))
+                Failure::new(format!(
+                    "cannot make a folder for the data: {error}; give one with --data-dir"
+                ))
             })?),
         };
         let data_dir = match (&self.data_dir, &fresh) {
@@ -74,7 +76,13 @@ impl Demo {
         runtime.block_on(self.play(config, data_dir, file_name, bytes))
     }
 
-    async fn play(self, config: Config, data_dir: PathBuf, file_name: String, bytes: Vec<u8>) -> Result<(), Failure> {
+    async fn play(
+        self,
+        config: Config,
+        data_dir: PathBuf,
+        file_name: String,
+        bytes: Vec<u8>,
+    ) -> Result<(), Failure> {
         // First of all, so that a taken address is told before anything is done.
         let listener = match self.exit {
             true => None,
@@ -122,11 +130,19 @@ impl Demo {
 
 /// Waits for sagas that an earlier run left unfinished.
 async fn finish_earlier(system: &System) -> Result<(), Failure> {
-    let earlier: Vec<SagaId> = system.sagas.active().into_iter().map(|saga| saga.id).collect();
+    let earlier: Vec<SagaId> = system
+        .sagas
+        .active()
+        .into_iter()
+        .map(|saga| saga.id)
+        .collect();
     if earlier.is_empty() {
         return Ok(());
     }
-    println!("going on with {} unfinished sagas of an earlier run", earlier.len());
+    println!(
+        "going on with {} unfinished sagas of an earlier run",
+        earlier.len()
+    );
     for id in earlier {
         let saga = system.sagas.wait(&id).await?;
         println!("  {} {}: {}", saga.name, saga.id, saga.status);

@@ -27,7 +27,11 @@ impl Extract {
         let document = super::runtime()?.block_on(reader.read(bytes.into(), |_| {}));
         let extraction = document.and_then(|it| form::extract(&it)).map_err(failed)?;
         match self.output {
-            Output::Json => println!("{}", serde_json::to_string_pretty(&extraction).map_err(|it| Failure::new(it.to_string()))?),
+            Output::Json => println!(
+                "{}",
+                serde_json::to_string_pretty(&extraction)
+                    .map_err(|it| Failure::new(it.to_string()))?
+            ),
             Output::Text => print(&extraction),
         }
         Ok(())
@@ -36,7 +40,8 @@ impl Extract {
 
 /// Reads a file of at most the size that is taken.
 pub(super) fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
-    let cannot = |error: std::io::Error| Failure::new(format!("cannot read `{}`: {error}", path.display()));
+    let cannot =
+        |error: std::io::Error| Failure::new(format!("cannot read `{}`: {error}", path.display()));
     let bytes = std::fs::metadata(path).map_err(cannot)?.len();
     let bytes_max = ai_service::pdf::FILE_BYTES_MAX as u64;
     if bytes > bytes_max {
@@ -48,7 +53,10 @@ pub(super) fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(cannot)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function for `map_err`")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "used as a function for `map_err`"
+)]
 fn failed(error: PdfError) -> Failure {
     Failure::new(format!("{}: {error}", error.kind.as_str()))
 }

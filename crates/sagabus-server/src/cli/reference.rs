@@ -35,7 +35,10 @@ fn settings() -> String {
          | variable | default | meaning |\n|---|---|---|\n",
     );
     for variable in VARIABLES {
-        page += &format!("| `{}` | {} | {} |\n", variable.name, variable.default, variable.meaning);
+        page += &format!(
+            "| `{}` | {} | {} |\n",
+            variable.name, variable.default, variable.meaning
+        );
     }
     page
 }

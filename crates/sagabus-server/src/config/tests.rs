@@ -3,7 +3,11 @@
 use super::*;
 
 fn read(variables: &[(&str, &str)]) -> Result<Config, Error> {
-    Config::read(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    Config::read(
+        variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    )
 }
 
 #[test]
@@ -11,8 +15,18 @@ fn every_variable_changes_its_setting() {
     for variable in VARIABLES {
         let config = read(&[(variable.name, "7")]).unwrap();
         let default = read(&[(variable.name, variable.default)]).unwrap();
-        assert_ne!(format!("{config:?}"), format!("{:?}", Config::default()), "{}", variable.name);
-        assert_eq!(format!("{default:?}"), format!("{:?}", Config::default()), "{}", variable.name);
+        assert_ne!(
+            format!("{config:?}"),
+            format!("{:?}", Config::default()),
+            "{}",
+            variable.name
+        );
+        assert_eq!(
+            format!("{default:?}"),
+            format!("{:?}", Config::default()),
+            "{}",
+            variable.name
+        );
     }
 }
 
@@ -24,7 +38,10 @@ fn an_unknown_variable_stops_the_start_with_a_suggestion() {
         ("SAGA_TIMEOUT", "SAGA_STEP_TIMEOUT"),
     ] {
         let error = read(&[(wrong, "1")]).unwrap_err().to_string();
-        assert!(error.contains(wrong) && error.contains("did you mean"), "{error}");
+        assert!(
+            error.contains(wrong) && error.contains("did you mean"),
+            "{error}"
+        );
         assert!(error.contains(meant), "{error}");
     }
     assert!(read(&[("PATH", "x"), ("SAGABUS_X", "y")]).is_ok());
@@ -33,7 +50,12 @@ fn an_unknown_variable_stops_the_start_with_a_suggestion() {
 #[test]
 fn a_wrong_value_names_the_variable_and_its_limits() {
     for value in ["", "abc", "-1", "1.5", "0", "99999999"] {
-        let error = read(&[("EVENT_BUS_RETRY_DELAY", value)]).unwrap_err().to_string();
-        assert!(error.contains("EVENT_BUS_RETRY_DELAY") && error.contains("1 to 3600000"), "{error}");
+        let error = read(&[("EVENT_BUS_RETRY_DELAY", value)])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("EVENT_BUS_RETRY_DELAY") && error.contains("1 to 3600000"),
+            "{error}"
+        );
     }
 }

@@ -67,7 +67,11 @@ pub(super) async fn redrive(
     let (chosen, positions) = positions(&app, chosen).await?;
     let ledgers = app.system.bus.ledgers();
     let redriven = ledgers.redrive(&chosen.subscription, &positions).await?;
-    tracing::info!(subscription = chosen.subscription, redriven, "dead letters redriven");
+    tracing::info!(
+        subscription = chosen.subscription,
+        redriven,
+        "dead letters redriven"
+    );
     Ok(Json(json!({ "redriven": redriven })))
 }
 
@@ -84,7 +88,11 @@ pub(super) async fn discard(
     let discarded = ledgers
         .discard(&chosen.subscription, &positions, &reason)
         .await?;
-    tracing::info!(subscription = chosen.subscription, discarded, "dead letters discarded");
+    tracing::info!(
+        subscription = chosen.subscription,
+        discarded,
+        "dead letters discarded"
+    );
     Ok(Json(json!({ "discarded": discarded })))
 }
 

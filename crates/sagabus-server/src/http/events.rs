@@ -2,15 +2,15 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Query, State};
 use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sagabus::event::envelope;
 use sagabus::{Error, Event, Pattern};
 use serde::Deserialize;
-use serde_json::value::{RawValue, to_raw_value};
 use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::App;
 use super::reply::{Reply, bounded};
@@ -65,7 +65,9 @@ pub(super) async fn list(
     let limit = bounded("limit", wanted.limit, 100, LIMIT_MAX)?;
     let pattern = wanted.event_type.as_deref().map(Pattern::new).transpose()?;
     let fits = |event: &Event| {
-        pattern.as_ref().is_none_or(|it| it.matches(&event.event_type))
+        pattern
+            .as_ref()
+            .is_none_or(|it| it.matches(&event.event_type))
             && (wanted.correlation_id.is_none() || wanted.correlation_id == event.correlation_id)
             && (wanted.subject.is_none() || wanted.subject == event.subject)
     };
@@ -105,7 +107,8 @@ fn written(position: u64, event: &Event, as_cloud_event: bool) -> Reply<Box<RawV
     } else {
         envelope::to_json(event)?
     };
-    let unreadable = |error: serde_json::Error| Error::invalid("event cannot be written").with_source(error);
+    let unreadable =
+        |error: serde_json::Error| Error::invalid("event cannot be written").with_source(error);
     let event: Box<RawValue> = serde_json::from_slice(&bytes).map_err(unreadable)?;
     Ok(to_raw_value(&json!({ "position": position, "event": event })).map_err(unreadable)?)
 }

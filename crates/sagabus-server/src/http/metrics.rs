@@ -68,7 +68,11 @@ impl Collector for Snapshot {
         self.encode_sagas(&mut out)?;
         self.encode_services(&mut out)?;
         self.encode_traffic(&mut out)?;
-        out.gauge("memory_usage_bytes", "Memory that the process has in RAM", self.resident_bytes)
+        out.gauge(
+            "memory_usage_bytes",
+            "Memory that the process has in RAM",
+            self.resident_bytes,
+        )
     }
 }
 
@@ -78,12 +82,30 @@ impl Snapshot {
         out.counters(
             "event_bus_events",
             "Events published, by type",
-            bus.events_by_type.iter().map(|(name, count)| ([("type", name.clone())], *count)),
+            bus.events_by_type
+                .iter()
+                .map(|(name, count)| ([("type", name.clone())], *count)),
         )?;
-        out.counter("event_bus_errors", "Handler calls that failed", bus.failed_attempts)?;
-        out.gauge("event_bus_dead_letter_queue_size", "Dead letters of all subscriptions", bus.dead_letters)?;
-        out.gauge("event_bus_queue_size", "Deliveries that are not settled", bus.queue)?;
-        out.gauge("event_bus_retry_queue_size", "Deliveries that wait for another attempt", bus.retry_queue)?;
+        out.counter(
+            "event_bus_errors",
+            "Handler calls that failed",
+            bus.failed_attempts,
+        )?;
+        out.gauge(
+            "event_bus_dead_letter_queue_size",
+            "Dead letters of all subscriptions",
+            bus.dead_letters,
+        )?;
+        out.gauge(
+            "event_bus_queue_size",
+            "Deliveries that are not settled",
+            bus.queue,
+        )?;
+        out.gauge(
+            "event_bus_retry_queue_size",
+            "Deliveries that wait for another attempt",
+            bus.retry_queue,
+        )?;
         let states = bus.subscriptions.iter().flat_map(|subscription| {
             let counts = subscription.counts;
             [
@@ -96,7 +118,10 @@ impl Snapshot {
                 ("dead", counts.dead),
             ]
             .map(|(state, count)| {
-                let labels = [("subscription", subscription.name.clone()), ("state", state.to_owned())];
+                let labels = [
+                    ("subscription", subscription.name.clone()),
+                    ("state", state.to_owned()),
+                ];
                 (labels, count)
             })
         });
@@ -109,10 +134,22 @@ impl Snapshot {
 
     fn encode_sagas(&self, out: &mut Out<'_, '_>) -> fmt::Result {
         let sagas = &self.sagas;
-        out.gauge("saga_active_transactions", "Sagas that are not over", sagas.active as u64)?;
-        out.gauge("saga_stuck_transactions", "Sagas with a compensation that cannot go on", sagas.stuck as u64)?;
+        out.gauge(
+            "saga_active_transactions",
+            "Sagas that are not over",
+            sagas.active as u64,
+        )?;
+        out.gauge(
+            "saga_stuck_transactions",
+            "Sagas with a compensation that cannot go on",
+            sagas.stuck as u64,
+        )?;
         out.counter("saga_started_transactions", "Sagas started", sagas.started)?;
-        out.counter("saga_completed_transactions", "Sagas whose steps all succeeded", sagas.completed)?;
+        out.counter(
+            "saga_completed_transactions",
+            "Sagas whose steps all succeeded",
+            sagas.completed,
+        )?;
         out.counter(
             "saga_failed_transactions",
             "Sagas that ended otherwise",
@@ -122,7 +159,10 @@ impl Snapshot {
 
     fn encode_services(&self, out: &mut Out<'_, '_>) -> fmt::Result {
         let word = |label, counts: &std::collections::BTreeMap<String, u64>| -> Vec<_> {
-            counts.iter().map(|(word, count)| ([(label, word.clone())], *count)).collect()
+            counts
+                .iter()
+                .map(|(word, count)| ([(label, word.clone())], *count))
+                .collect()
         };
         out.gauges(
             "samples_by_status",
@@ -134,7 +174,11 @@ impl Snapshot {
             "Samples, by priority",
             word("priority", &self.samples.samples_by_priority).into_iter(),
         )?;
-        out.gauge("ai_processing_queue_size", "Jobs that wait or run", self.ai.queued + self.ai.active)?;
+        out.gauge(
+            "ai_processing_queue_size",
+            "Jobs that wait or run",
+            self.ai.queued + self.ai.active,
+        )?;
         out.gauge("ai_processing_active_jobs", "Jobs that run", self.ai.active)?;
         out.counters(
             "ai_processing_jobs",
@@ -160,12 +204,16 @@ impl Snapshot {
         out.counters(
             "http_requests",
             "Requests, by method, route and status",
-            counts.iter().map(|(route, (count, _))| (labels(route), *count)),
+            counts
+                .iter()
+                .map(|(route, (count, _))| (labels(route), *count)),
         )?;
         out.float_counters(
             "http_request_duration_seconds",
             "Time spent on requests",
-            counts.iter().map(|(route, (_, spent))| (labels(route), spent.as_secs_f64())),
+            counts
+                .iter()
+                .map(|(route, (_, spent))| (labels(route), spent.as_secs_f64())),
         )
     }
 }
@@ -176,12 +224,18 @@ struct Out<'a, 'b>(&'a mut DescriptorEncoder<'b>);
 impl Out<'_, '_> {
     fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let gauge = ConstGauge::new(value);
-        gauge.encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
+        gauge.encode(
+            self.0
+                .encode_descriptor(name, help, None, MetricType::Gauge)?,
+        )
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let counter = ConstCounter::new(value);
-        counter.encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
+        counter.encode(
+            self.0
+                .encode_descriptor(name, help, None, MetricType::Counter)?,
+        )
     }
 
     fn gauges<L: EncodeLabelSet>(
@@ -190,7 +244,9 @@ impl Out<'_, '_> {
         help: &str,
         values: impl Iterator<Item = (L, u64)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in values {
             ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
         }
@@ -203,7 +259,9 @@ impl Out<'_, '_> {
         help: &str,
         values: impl Iterator<Item = (L, u64)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in values {
             ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
         }
@@ -216,7 +274,9 @@ impl Out<'_, '_> {
         help: &str,
         values: impl Iterator<Item = (L, f64)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in values {
             ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
         }

@@ -27,7 +27,10 @@ impl IntoResponse for Failure {
             // RFC 4918: the server has no room to store what the request needs.
             ErrorKind::Full => problem.status = 507,
             ErrorKind::Closed => {
-                problem.detail = format!("{}; the outcome is unknown, repeat with the same id", problem.detail);
+                problem.detail = format!(
+                    "{}; the outcome is unknown, repeat with the same id",
+                    problem.detail
+                );
             }
             _ => {}
         }
@@ -49,7 +52,9 @@ pub(super) fn respond(problem: &Problem) -> Response {
 
 /// A path that leads nowhere.
 pub(super) async fn no_such_route() -> Failure {
-    Failure(Error::not_found("there is no such path; README.md lists them"))
+    Failure(Error::not_found(
+        "there is no such path; README.md lists them",
+    ))
 }
 
 /// Refuses requests that name another host: a web page elsewhere that points its own name at this machine.
@@ -81,11 +86,18 @@ fn is_local(headers: &HeaderMap) -> bool {
 }
 
 /// The number in a query, or `default`; above `max` it is refused.
-pub(crate) fn bounded(name: &str, given: Option<usize>, default: usize, max: usize) -> Reply<usize> {
+pub(crate) fn bounded(
+    name: &str,
+    given: Option<usize>,
+    default: usize,
+    max: usize,
+) -> Reply<usize> {
     match given {
         None => Ok(default),
         Some(number) if (1..=max).contains(&number) => Ok(number),
-        Some(number) => Err(Error::invalid(format!("`{name}` is {number}, and must be 1 to {max}")).into()),
+        Some(number) => {
+            Err(Error::invalid(format!("`{name}` is {number}, and must be 1 to {max}")).into())
+        }
     }
 }
 

@@ -53,7 +53,12 @@ pub(super) async fn list(
     sagas.extend(app.system.sagas.history().into_iter().rev());
     let shown: Vec<Value> = sagas
         .iter()
-        .filter(|saga| wanted.status.as_deref().is_none_or(|it| it == saga.status.as_str()))
+        .filter(|saga| {
+            wanted
+                .status
+                .as_deref()
+                .is_none_or(|it| it == saga.status.as_str())
+        })
         .take(limit)
         .map(wire::saga)
         .collect();

@@ -96,9 +96,15 @@ async fn text(name: &str, field: Field<'_>) -> Result<String, Error> {
         .map_err(|error| Error::invalid(format!("`{name}` is not UTF-8")).with_source(error))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function for `map_err`")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "used as a function for `map_err`"
+)]
 fn broken(error: axum::extract::multipart::MultipartError) -> Error {
-    Error::invalid(format!("the upload broke off or is no multipart form: {}", error.body_text()))
+    Error::invalid(format!(
+        "the upload broke off or is no multipart form: {}",
+        error.body_text()
+    ))
 }
 
 fn too_large() -> Response {

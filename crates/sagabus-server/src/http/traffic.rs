@@ -18,12 +18,19 @@ pub(super) struct Traffic(Mutex<BTreeMap<Route, (u64, Duration)>>);
 
 impl Traffic {
     pub(super) fn counts(&self) -> BTreeMap<Route, (u64, Duration)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 /// Counts one request.
-pub(super) async fn count(State(traffic): State<Arc<Traffic>>, request: Request, next: Next) -> Response {
+pub(super) async fn count(
+    State(traffic): State<Arc<Traffic>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let method = match request.method().as_str() {
         method @ ("GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD") => method.to_owned(),
         _ => "other".to_owned(),

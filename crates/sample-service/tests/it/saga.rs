@@ -65,6 +65,7 @@ impl Bed {
     async fn run(&self) -> (Status, Submission) {
         let submission = NewSubmission {
             id: None,
+            file_id: "0".repeat(64),
             file_name: "form.pdf".to_owned(),
             submitter_name: None,
             submitter_email: None,

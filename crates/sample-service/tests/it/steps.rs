@@ -362,7 +362,6 @@ async fn a_form_read_with_doubt_is_marked_for_a_person_to_look_at() {
         sample_id: None,
         submission_id: Some("sub-1".to_owned()),
         file_name: "form.pdf".to_owned(),
-        file_id: "0".repeat(64),
         confidence_score: 0.4,
         threshold: 0.7,
         extraction_method: Method::Pattern,

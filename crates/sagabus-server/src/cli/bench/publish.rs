@@ -1,6 +1,6 @@
 //! Durable publish beside the bare group-commit loop.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::bare::Bare;
-use super::median;
+use super::{Folder, failed, median};
 use crate::cli::{Failure, Output};
 
 /// Publishers at a time.
@@ -167,41 +167,4 @@ where
     while tasks.join_next().await.is_some() {}
     let done = u32::try_from(done).unwrap_or(u32::MAX);
     f64::from(done) / elapsed.as_secs_f64()
-}
-
-fn failed(error: impl std::fmt::Display) -> Failure {
-    Failure {
-        text: format!("cannot measure: {error}"),
-        code: 1,
-    }
-}
-
-/// A folder that is removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(dir: &Path) -> Result<Self, Failure> {
-        let path = dir.join(format!("sagabus-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&path).map_err(failed)?;
-        Ok(Self(path))
-    }
-}
-
-impl Folder {
-    /// An empty folder in it.
-    fn fresh(&self, name: &str) -> Result<PathBuf, Failure> {
-        let path = self.0.join(name);
-        if path.exists() {
-            std::fs::remove_dir_all(&path).map_err(failed)?;
-        }
-        std::fs::create_dir_all(&path).map_err(failed)?;
-        Ok(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Left behind at worst, under a name that says what it is.
-        let _removed = std::fs::remove_dir_all(&self.0);
-    }
 }

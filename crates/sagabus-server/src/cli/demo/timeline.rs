@@ -14,7 +14,11 @@ use crate::intake::Taken;
 const SUBJECT_CHARACTERS: usize = 13;
 
 /// Prints everything about one submission.
-pub(super) async fn print(system: &System, taken: &Taken, saga: &SagaStatus) -> Result<(), Failure> {
+pub(super) async fn print(
+    system: &System,
+    taken: &Taken,
+    saga: &SagaStatus,
+) -> Result<(), Failure> {
     let events = events(system, &taken.correlation_id).await?;
     print_events(&events);
     print_steps(saga);
@@ -47,7 +51,10 @@ fn print_events(events: &[(u64, Arc<Event>)]) {
         .collect();
     println!();
     println!("events ({})", events.len());
-    println!("  {:>4}  {:<24}  {:<31}  {:<13}  caused by", "pos", "time", "type", "subject");
+    println!(
+        "  {:>4}  {:<24}  {:<31}  {:<13}  caused by",
+        "pos", "time", "type", "subject"
+    );
     for (position, event) in events {
         let subject = event.subject.as_deref().unwrap_or("-");
         // The end of an id tells more than its beginning, which is the time.
@@ -80,7 +87,10 @@ fn print_steps(saga: &SagaStatus) {
             step.id,
             step.phase.as_str(),
             step.attempts,
-            step.error.as_deref().map(|error| format!("  {error}")).unwrap_or_default()
+            step.error
+                .as_deref()
+                .map(|error| format!("  {error}"))
+                .unwrap_or_default()
         );
     }
     if saga.status != Status::Completed
@@ -91,9 +101,16 @@ fn print_steps(saga: &SagaStatus) {
 }
 
 async fn print_samples(system: &System, taken: &Taken) -> Result<(), Failure> {
-    let submission = system.samples.submission(taken.submission.id.clone()).await?;
+    let submission = system
+        .samples
+        .submission(taken.submission.id.clone())
+        .await?;
     println!();
-    println!("submission {}: {}", submission.number, submission.status.as_str());
+    println!(
+        "submission {}: {}",
+        submission.number,
+        submission.status.as_str()
+    );
     if let Some(reason) = &submission.reason {
         println!("  why: {reason}");
     }
@@ -101,8 +118,14 @@ async fn print_samples(system: &System, taken: &Taken) -> Result<(), Failure> {
         println!("  no samples");
         return Ok(());
     };
-    println!("  read with confidence {:.2}; samples ({})", result.confidence, submission.sample_count);
-    println!("  {:<20} {:>10} {:>14} {:>14} {:>8} {:>8}  confidence", "sample", "volume µL", "Qubit ng/µL", "NanoDrop ng/µL", "260/280", "260/230");
+    println!(
+        "  read with confidence {:.2}; samples ({})",
+        result.confidence, submission.sample_count
+    );
+    println!(
+        "  {:<20} {:>10} {:>14} {:>14} {:>8} {:>8}  confidence",
+        "sample", "volume µL", "Qubit ng/µL", "NanoDrop ng/µL", "260/280", "260/230"
+    );
     let extraction = &result.extraction;
     for (row, sample) in extraction.form.samples.iter().enumerate() {
         let prefix = format!("samples[{row}].");
