@@ -66,6 +66,7 @@ impl Bed {
         let submission = NewSubmission {
             id: None,
             file_name: "form.pdf".to_owned(),
+            file_id: "0".repeat(64),
             submitter_name: None,
             submitter_email: None,
         };

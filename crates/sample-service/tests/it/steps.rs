@@ -194,6 +194,11 @@ async fn a_form_that_cannot_be_taken_makes_nothing_and_says_why() {
         ("/form/emails", json!([]), "`submitterEmail`"),
         ("/form/owner", json!(null), "`submitterName`"),
         (
+            "/form/lab",
+            json!("Lab <1>"),
+            "form cannot be taken: `labName` has `<`",
+        ),
+        (
             "/form/samples/1/a260_280",
             json!(298.9),
             "`samples[1].a260280Ratio` is 298.9",
@@ -354,6 +359,28 @@ async fn a_submission_sent_twice_under_one_id_is_one_submission() {
 }
 
 #[tokio::test]
+async fn a_submission_with_a_wrong_submitter_is_refused_at_the_door() {
+    let fixture = Fixture::new().await;
+    let submission = NewSubmission {
+        id: None,
+        file_name: "form.pdf".to_owned(),
+        file_id: "0".repeat(64),
+        submitter_name: None,
+        submitter_email: Some("nobody".to_owned()),
+    };
+    let error = fixture
+        .service
+        .create_submission(submission)
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .chain()
+            .contains("`submitterEmail` is not an e-mail address")
+    );
+}
+
+#[tokio::test]
 async fn a_form_read_with_doubt_is_marked_for_a_person_to_look_at() {
     let fixture = Fixture::new().await;
     submitted(&fixture).await;
@@ -362,7 +389,6 @@ async fn a_form_read_with_doubt_is_marked_for_a_person_to_look_at() {
         sample_id: None,
         submission_id: Some("sub-1".to_owned()),
         file_name: "form.pdf".to_owned(),
-        file_id: "0".repeat(64),
         confidence_score: 0.4,
         threshold: 0.7,
         extraction_method: Method::Pattern,
