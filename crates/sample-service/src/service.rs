@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nanopore::sample::{ChartField, FieldErrors, NewSample, Origin, Status};
+use nanopore::sample::{ChartField, FieldErrors, NewSample, Origin, Status, check_submitter};
 use sagabus::event::Cause;
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::sqlite::{Outbox, TABLES};
@@ -295,8 +295,10 @@ impl SampleService {
             return Err(FieldErrors::one("fileName", "is empty").into());
         }
         bounded("fileName", Some(&submission.file_name))?;
-        bounded("submitterName", submission.submitter_name.as_deref())?;
-        bounded("submitterEmail", submission.submitter_email.as_deref())?;
+        check_submitter(
+            submission.submitter_name.as_deref(),
+            submission.submitter_email.as_deref(),
+        )?;
         let id = match &submission.id {
             Some(id) => EventId::new(id.as_str())?,
             None => EventId::generate(&*self.clock),

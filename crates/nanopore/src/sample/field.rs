@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+/// Most errors in one line of text; the list itself has them all.
+const SHOWN_MAX: usize = 20;
+
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
@@ -46,12 +49,15 @@ impl FieldErrors {
 
 impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
+        for (index, error) in self.0.iter().take(SHOWN_MAX).enumerate() {
             if index > 0 {
                 f.write_str("; ")?;
             }
             write!(f, "`{}` {}", error.field, error.message)?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(SHOWN_MAX) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The rules of single values: texts that hold names, e-mail addresses, numbers in a range.
 
+use super::field::FieldErrors;
+
 /// Longest name, in characters.
 pub(super) const NAME_CHARACTERS_MAX: usize = 255;
 
@@ -119,5 +121,26 @@ pub(super) fn range(number: f64, (min, max): (f64, f64), unit: &str) -> Result<(
         Err(format!(
             "is {number}{unit}, not within {min} to {max}{unit}"
         ))
+    }
+}
+
+/// Checks who submits and where to reach them, where it is said.
+///
+/// # Errors
+/// `submitterName` or `submitterEmail`, as they would be refused for a sample.
+pub fn check_submitter(name: Option<&str>, email: Option<&str>) -> Result<(), FieldErrors> {
+    let mut errors = FieldErrors::default();
+    for (field, outcome) in [
+        ("submitterName", name.map(|name| PERSON.check(name))),
+        ("submitterEmail", email.map(|it| self::email(it.trim()))),
+    ] {
+        if let Some(Err(message)) = outcome {
+            errors.add(field, message);
+        }
+    }
+    if errors.0.is_empty() {
+        Ok(())
+    } else {
+        Err(errors)
     }
 }

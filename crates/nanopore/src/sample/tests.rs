@@ -228,3 +228,28 @@ fn the_accounts_known_from_the_start_fit_the_rule() {
     let error = serde_json::from_value::<ChartField>(json!("HTSF-0001")).unwrap_err();
     assert!(error.to_string().contains("chartField"), "{error}");
 }
+
+#[test]
+fn a_submitter_is_checked_before_there_is_a_sample() {
+    assert_eq!(check_submitter(None, None), Ok(()));
+    assert_eq!(
+        check_submitter(Some("Lars Bjørnson"), Some(" lars@lab.example.edu ")),
+        Ok(())
+    );
+    let errors = check_submitter(Some("Lars 2"), Some("lars")).unwrap_err();
+    let fields: Vec<_> = errors.0.iter().map(|error| error.field.as_str()).collect();
+    assert_eq!(fields, ["submitterName", "submitterEmail"]);
+}
+
+#[test]
+fn a_line_of_many_errors_stays_readable() {
+    let mut errors = FieldErrors::default();
+    for row in 0..25 {
+        errors.add(format!("samples[{row}].volume"), "is required");
+    }
+    let line = errors.to_string();
+    assert!(
+        line.ends_with("`samples[19].volume` is required; and 5 more"),
+        "{line}"
+    );
+}

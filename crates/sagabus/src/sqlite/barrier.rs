@@ -1,6 +1,7 @@
 //! A saga step has its effect once: a repeated call gets the first output, a call after its compensation is refused.
 //!
-//! All functions work in the transaction of the effect.
+//! All functions work in the transaction of the effect. Keys are kept for good, one small row per step of a saga: a saga
+//! that waits for an operator may be taken back at any later time, and a key that was forgotten would leave its effect.
 
 use rusqlite::{OptionalExtension, Transaction};
 use serde_json::Value;
@@ -71,17 +72,6 @@ pub fn backward(tx: &Transaction<'_>, key: &str, now: Timestamp) -> Result<Backw
         Some((state, output)) if state == "done" => Ok(Backward::Run(read(output.as_deref())?)),
         Some(_) => Ok(Backward::Repeat),
     }
-}
-
-/// Forgets keys older than `before`; returns how many. Keep longer than any saga lives.
-///
-/// # Errors
-/// As the database says.
-pub fn prune(tx: &Transaction<'_>, before: Timestamp) -> Result<usize> {
-    Ok(tx.execute(
-        "DELETE FROM step_keys WHERE at_ms < ?1",
-        [before.milliseconds()],
-    )?)
 }
 
 fn find(tx: &Transaction<'_>, key: &str) -> Result<Option<(String, Option<String>)>> {

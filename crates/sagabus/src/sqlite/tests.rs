@@ -271,26 +271,32 @@ async fn a_file_that_is_no_database_is_refused_as_damaged() {
 }
 
 #[tokio::test]
-async fn the_inbox_lets_an_event_through_once_per_consumer_until_it_is_pruned() {
+async fn the_inbox_lets_an_event_through_once_per_consumer_until_it_is_forgotten() {
     let fixture = Fixture::new().await;
-    let at = |ms| Timestamp::from_milliseconds(ms);
-    let seen = fixture
+    let start = Timestamp::from_milliseconds(1_000);
+    let (seen, kept) = fixture
         .outbox
         .database()
         .call(move |tx| {
-            let id = EventId::new("e")?;
+            let first_time =
+                |consumer, id: &str, now| inbox::first_time(tx, consumer, &EventId::new(id)?, now);
             let mut seen = vec![
-                inbox::first_time(tx, "audit", &id, at(10))?,
-                inbox::first_time(tx, "audit", &id, at(20))?,
-                inbox::first_time(tx, "other", &id, at(20))?,
+                first_time("audit", "e", start)?,
+                first_time("audit", "e", start)?,
+                first_time("other", "e", start)?,
             ];
-            assert_eq!(inbox::prune(tx, at(15))?, 1);
-            seen.push(inbox::first_time(tx, "audit", &id, at(30))?);
-            Ok::<_, Error>(seen)
+            let later = start.after(inbox::REMEMBERED);
+            seen.push(first_time("audit", "e", later)?);
+            let much_later = later.after(Duration::from_millis(1));
+            first_time("audit", "f", much_later)?;
+            seen.push(first_time("audit", "e", much_later)?);
+            let kept: i64 = tx.query_row("SELECT count(*) FROM inbox", [], |row| row.get(0))?;
+            Ok::<_, Error>((seen, kept))
         })
         .await
         .unwrap();
-    assert_eq!(seen, [true, false, true, true]);
+    assert_eq!(seen, [true, false, true, false, true]);
+    assert_eq!(kept, 2);
 }
 
 #[tokio::test]

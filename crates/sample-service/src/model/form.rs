@@ -70,6 +70,10 @@ impl Form {
                 format!("has {} rows, more than {SAMPLES_MAX}", self.samples.len()),
             ));
         }
+        // What is wrong with all rows alike is said once.
+        let mut any_row = common.clone();
+        any_row.insert("sampleName".to_owned(), "any".into());
+        NewSample::read(&any_row, Origin::Form)?;
         let mut samples = Vec::with_capacity(self.samples.len());
         let mut errors = FieldErrors::default();
         for (index, row) in self.samples.iter().enumerate() {

@@ -194,6 +194,11 @@ async fn a_form_that_cannot_be_taken_makes_nothing_and_says_why() {
         ("/form/emails", json!([]), "`submitterEmail`"),
         ("/form/owner", json!(null), "`submitterName`"),
         (
+            "/form/lab",
+            json!("Lab <1>"),
+            "form cannot be taken: `labName` has `<`",
+        ),
+        (
             "/form/samples/1/a260_280",
             json!(298.9),
             "`samples[1].a260280Ratio` is 298.9",
@@ -351,6 +356,28 @@ async fn a_submission_sent_twice_under_one_id_is_one_submission() {
     assert_eq!(submitted(&fixture).await, first);
     let page = Page { page: 1, limit: 10 };
     assert_eq!(fixture.service.submissions(None, page).await.unwrap().1, 1);
+}
+
+#[tokio::test]
+async fn a_submission_with_a_wrong_submitter_is_refused_at_the_door() {
+    let fixture = Fixture::new().await;
+    let submission = NewSubmission {
+        id: None,
+        file_name: "form.pdf".to_owned(),
+        file_id: "0".repeat(64),
+        submitter_name: None,
+        submitter_email: Some("nobody".to_owned()),
+    };
+    let error = fixture
+        .service
+        .create_submission(submission)
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .chain()
+            .contains("`submitterEmail` is not an e-mail address")
+    );
 }
 
 #[tokio::test]
