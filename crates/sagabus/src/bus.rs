@@ -134,7 +134,7 @@ impl Bus {
     /// # Cancel safety
     /// Dropping the future does not undo the publish.
     pub async fn publish(&self, event: Event) -> Result<Receipt> {
-        let receipts = self.publish_batch(vec![event]).await?;
+        let receipts = self.publish_all(&[Arc::new(event)]).await?;
         receipts
             .into_iter()
             .next()
@@ -149,6 +149,11 @@ impl Bus {
     /// # Cancel safety
     /// Dropping the future does not undo the publish.
     pub async fn publish_batch(&self, events: Vec<Event>) -> Result<Vec<Receipt>> {
+        let events: Vec<Arc<Event>> = events.into_iter().map(Arc::new).collect();
+        self.publish_all(&events).await
+    }
+
+    async fn publish_all(&self, events: &[Arc<Event>]) -> Result<Vec<Receipt>> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
@@ -158,14 +163,13 @@ impl Bus {
                 events.len()
             )));
         }
-        for event in &events {
+        for event in events {
             self.check(event)?;
         }
         if self.state().is_closed {
             return Err(Error::closed("the bus was shut down"));
         }
-        let events: Vec<Arc<Event>> = events.into_iter().map(Arc::new).collect();
-        let receipts = self.inner.transport.append(events.clone()).await?;
+        let receipts = self.inner.transport.append(events).await?;
         self.inner.counters.published(
             events
                 .iter()

@@ -4,6 +4,7 @@ mod cause;
 pub mod envelope;
 mod name;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -36,13 +37,13 @@ pub struct Event {
     /// What happened: dot-separated words, such as `sample.created`.
     pub event_type: EventType,
     /// Which service says so.
-    pub source: String,
+    pub source: Cow<'static, str>,
     /// What it is about, such as a sample's id; also the ordering key.
     pub subject: Option<String>,
     /// When it happened, by the producer's clock.
     pub time: Timestamp,
     /// Version of the payload's schema, `1.0` unless said otherwise.
-    pub version: String,
+    pub version: Cow<'static, str>,
     /// Ties all events of one piece of work together.
     pub correlation_id: Option<String>,
     /// The event that led to this one.
@@ -91,7 +92,7 @@ impl Event {
             .with_source(error)
         })?;
         let mut event = Self::raw(EventType::new(P::TYPE)?, P::SOURCE, data.into(), clock);
-        P::VERSION.clone_into(&mut event.version);
+        event.version = P::VERSION.into();
         event.subject = payload.subject();
         event.check()?;
         Ok(event)
@@ -101,7 +102,7 @@ impl Event {
     #[must_use]
     pub fn raw(
         event_type: EventType,
-        source: impl Into<String>,
+        source: impl Into<Cow<'static, str>>,
         data: Bytes,
         clock: &dyn Clock,
     ) -> Self {
@@ -111,7 +112,7 @@ impl Event {
             source: source.into(),
             subject: None,
             time: clock.now(),
-            version: "1.0".to_owned(),
+            version: "1.0".into(),
             correlation_id: None,
             causation_id: None,
             metadata: BTreeMap::new(),

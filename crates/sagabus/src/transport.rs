@@ -25,7 +25,7 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// Dropping the future does not undo the append.
-    async fn append(&self, events: Vec<Arc<Event>>) -> Result<Vec<Receipt>>;
+    async fn append(&self, events: &[Arc<Event>]) -> Result<Vec<Receipt>>;
 
     /// Makes or takes up the subscription and joins it as its only member; what earlier members had leased is handed
     /// out again, with its attempt counted.

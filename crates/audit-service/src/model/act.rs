@@ -61,7 +61,7 @@ impl Act {
         Self {
             event_id: Some(event.id.to_string()),
             time: event.time,
-            service: event.source.clone(),
+            service: event.source.to_string(),
             action: action.to_owned(),
             actor_id: text("userId").or_else(|| actor("id")),
             actor_email: actor("email"),

@@ -292,20 +292,17 @@ impl Transport for Embedded {
         }
     }
 
-    async fn append(&self, events: Vec<Arc<Event>>) -> Result<Vec<Receipt>> {
+    async fn append(&self, events: &[Arc<Event>]) -> Result<Vec<Receipt>> {
         let permits = u32::try_from(events.len().min(APPENDS_MAX)).unwrap_or(1);
         let _permit = self
             .appends
             .acquire_many(permits)
             .await
             .map_err(|_| Error::closed("the log is closed"))?;
-        let mut ids = Vec::with_capacity(events.len());
-        let mut entries = Vec::with_capacity(events.len());
-        for event in events {
-            ids.push(event.id.clone());
-            let bytes = record::encode_event(&event);
-            entries.push(Entry::Event(event, bytes));
-        }
+        let entries = events
+            .iter()
+            .map(|event| Entry::Event(Arc::clone(event), record::encode_event(event)))
+            .collect();
         let placed = self
             .shared
             .log
@@ -316,12 +313,11 @@ impl Transport for Embedded {
             })
             .done()
             .await?;
-        let positions = placed.positions(ids.len());
-        Ok(ids
-            .into_iter()
-            .zip(positions)
-            .map(|(id, (position, duplicate))| Receipt {
-                id,
+        Ok(events
+            .iter()
+            .zip(placed.positions())
+            .map(|(event, (position, duplicate))| Receipt {
+                id: event.id.clone(),
                 position,
                 duplicate,
             })

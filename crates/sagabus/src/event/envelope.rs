@@ -96,8 +96,8 @@ pub fn to_json(event: &Event) -> Result<Vec<u8>> {
         id: Some(event.id.as_str().into()),
         event_type: event.event_type.as_str().into(),
         timestamp: Some(event.time),
-        version: Some(event.version.as_str().into()),
-        source: event.source.as_str().into(),
+        version: Some(event.version.as_ref().into()),
+        source: event.source.as_ref().into(),
         subject: event.subject.as_deref().map(Cow::from),
         correlation_id: event.correlation_id.as_deref().map(Cow::from),
         causation_id: event.causation_id.as_ref().map(|id| id.as_str().into()),
@@ -116,12 +116,12 @@ pub fn to_cloud_event(event: &Event) -> Result<Vec<u8>> {
     let cloud_event = CloudEvent {
         specversion: "1.0".into(),
         id: event.id.as_str().into(),
-        source: event.source.as_str().into(),
+        source: event.source.as_ref().into(),
         event_type: event.event_type.as_str().into(),
         time: Some(event.time),
         subject: event.subject.as_deref().map(Cow::from),
         datacontenttype: Some("application/json".into()),
-        schemaversion: Some(event.version.as_str().into()),
+        schemaversion: Some(event.version.as_ref().into()),
         correlationid: event.correlation_id.as_deref().map(Cow::from),
         causationid: event.causation_id.as_ref().map(|id| id.as_str().into()),
         data: Some(raw(&event.data)?),
@@ -142,12 +142,10 @@ fn from_envelope(envelope: Envelope<'_>, clock: &dyn Clock) -> Result<Event> {
             None => EventId::generate(clock),
         },
         event_type: EventType::new(envelope.event_type)?,
-        source: envelope.source.into_owned(),
+        source: owned(envelope.source),
         subject: envelope.subject.map(Cow::into_owned),
         time: envelope.timestamp.unwrap_or_else(|| clock.now()),
-        version: envelope
-            .version
-            .map_or_else(|| "1.0".to_owned(), Cow::into_owned),
+        version: envelope.version.map_or(Cow::Borrowed("1.0"), owned),
         correlation_id: envelope.correlation_id.map(Cow::into_owned),
         causation_id: envelope.causation_id.map(EventId::new).transpose()?,
         metadata: envelope.metadata,
@@ -190,17 +188,19 @@ fn from_cloud_event(event: CloudEvent<'_>, clock: &dyn Clock) -> Result<Event> {
     Ok(Event {
         id: EventId::new(event.id)?,
         event_type: EventType::new(event.event_type)?,
-        source: event.source.into_owned(),
+        source: owned(event.source),
         subject: event.subject.map(Cow::into_owned),
         time: event.time.unwrap_or_else(|| clock.now()),
-        version: event
-            .schemaversion
-            .map_or_else(|| "1.0".to_owned(), Cow::into_owned),
+        version: event.schemaversion.map_or(Cow::Borrowed("1.0"), owned),
         correlation_id: event.correlationid.map(Cow::into_owned),
         causation_id: event.causationid.map(EventId::new).transpose()?,
         metadata,
         data: Bytes::copy_from_slice(data.get().as_bytes()),
     })
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
 }
 
 fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {

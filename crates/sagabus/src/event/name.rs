@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -16,13 +17,13 @@ pub(crate) const TOKENS_MAX: usize = 16;
 
 /// Names one event for ever. Generated ids are UUIDv7 (RFC 9562); ids of other producers are kept as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EventId(Box<str>);
+pub struct EventId(Arc<str>);
 
 impl EventId {
     /// A new UUIDv7 from `clock`'s time and chance.
     #[must_use]
     pub fn generate(clock: &dyn Clock) -> Self {
-        Self(uuid_v7(clock).into_boxed_str())
+        Self(uuid_v7(clock).into())
     }
 
     /// An id as a producer gave it.
@@ -36,7 +37,7 @@ impl EventId {
                 "event `id` must have 1 to {ID_BYTES_MAX} bytes and no control characters"
             )));
         }
-        Ok(Self(id.into_boxed_str()))
+        Ok(Self(id.into()))
     }
 
     /// The id as text.
@@ -79,7 +80,7 @@ impl FromStr for EventId {
 
 /// What happened, as dot-separated words of ASCII letters, digits, `_` and `-`, such as `sample.created`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EventType(Box<str>);
+pub struct EventType(Arc<str>);
 
 impl EventType {
     /// A type as text.
@@ -106,7 +107,7 @@ impl EventType {
                 name.escape_debug()
             )));
         }
-        Ok(Self(name.into_boxed_str()))
+        Ok(Self(name.into()))
     }
 
     /// The type as text.

@@ -277,10 +277,10 @@ impl Teller<'_> {
         let event = Event {
             id: id(self.state, position)?,
             event_type: EventType::new(P::TYPE)?,
-            source: P::SOURCE.to_owned(),
+            source: P::SOURCE.into(),
             subject: payload.subject(),
             time: at,
-            version: P::VERSION.to_owned(),
+            version: P::VERSION.into(),
             correlation_id: Some(self.state.correlation_id().to_string()),
             causation_id: cause.map(|cause| id(self.state, cause)).transpose()?,
             metadata: Default::default(),

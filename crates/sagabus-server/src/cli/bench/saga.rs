@@ -17,7 +17,12 @@ use crate::cli::{Failure, Output};
 /// Rounds; the median counts.
 const ROUNDS: usize = 3;
 
-pub(super) fn run(runtime: &Runtime, dir: &Path, sagas: usize, output: Output) -> Result<(), Failure> {
+pub(super) fn run(
+    runtime: &Runtime,
+    dir: &Path,
+    sagas: usize,
+    output: Output,
+) -> Result<(), Failure> {
     let folder = Folder::new(dir)?;
     let mut figures = Vec::new();
     // One at a time takes a sync of the disk per step: a few are enough.
@@ -47,7 +52,9 @@ pub(super) fn run(runtime: &Runtime, dir: &Path, sagas: usize, output: Output) -
             println!("{}", serde_json::Value::Object(object));
         }
         Output::Text => {
-            println!("four-step sagas, handlers that do nothing, {sagas} sagas; durable is fsync before each step goes on");
+            println!(
+                "four-step sagas, handlers that do nothing, {sagas} sagas; durable is fsync before each step goes on"
+            );
             for (name, rate) in figures {
                 println!("{name:<12} {rate:>8.0} sagas/s");
             }
@@ -77,11 +84,14 @@ async fn rate(engine: Arc<Embedded>, count: usize, in_flight: usize) -> Result<f
         active_max: in_flight,
         ..saga::Settings::default()
     };
-    let sagas = Sagas::builder(Arc::clone(&engine) as Arc<dyn SagaStore>, Arc::new(SystemClock))
-        .settings(settings)
-        .handlers(handlers)
-        .open()
-        .await?;
+    let sagas = Sagas::builder(
+        Arc::clone(&engine) as Arc<dyn SagaStore>,
+        Arc::new(SystemClock),
+    )
+    .settings(settings)
+    .handlers(handlers)
+    .open()
+    .await?;
     let started = SystemClock.elapsed();
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..in_flight {

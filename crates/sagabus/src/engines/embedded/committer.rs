@@ -171,7 +171,7 @@ impl Committer {
         };
         self.body.clear();
         let mut records = 0_u32;
-        let mut fresh = Vec::new();
+        let before = self.events.len();
         for (number, entry) in append.entries.iter().enumerate() {
             match entry {
                 Entry::Event(event, bytes) => {
@@ -181,7 +181,7 @@ impl Committer {
                     }
                     let position = self.next + u64::from(records);
                     self.window.insert(event.id.as_str(), position);
-                    fresh.push((position, Arc::clone(event)));
+                    self.events.push((position, Arc::clone(event)));
                     push_record(&mut self.body, record::EVENT, bytes);
                 }
                 Entry::Record(kind, bytes) => push_record(&mut self.body, *kind, bytes),
@@ -189,15 +189,19 @@ impl Committer {
             records += 1;
         }
         if records > 0 {
-            let room = self.make_room(batch_bytes(self.body.len()), append.refusable);
-            if let Err(error) = room {
-                for (_, event) in &fresh {
-                    self.window.forget(&event.id);
+            let bytes = batch_bytes(self.body.len());
+            if self.offset + (self.buffer.len() + bytes) as u64 > self.roomy_upto() {
+                // Moving on to another segment makes what came before durable; these are not part of it yet.
+                let mut fresh = self.events.split_off(before);
+                if let Err(error) = self.make_room(bytes, append.refusable) {
+                    for (_, event) in &fresh {
+                        self.window.forget(&event.id);
+                    }
+                    return answer(reply, Err(error));
                 }
-                return answer(reply, Err(error));
+                self.events.append(&mut fresh);
             }
             self.push_batch(records);
-            self.events.append(&mut fresh);
         }
         match append.durability {
             Durability::Synced => self.synced.push((reply, placed)),
@@ -219,6 +223,11 @@ impl Committer {
         self.marked = false;
     }
 
+    /// Up to here in the segment there is nothing to think about before writing.
+    fn roomy_upto(&self) -> u64 {
+        self.segment_bytes - self.segment_bytes / RESERVE_PARTS
+    }
+
     /// Makes sure that a batch of `bytes` fits behind the buffer, moving on to the next segment if it must.
     fn make_room(&mut self, bytes: usize, refusable: bool) -> Result<()> {
         let bytes_max =
@@ -229,8 +238,7 @@ impl Committer {
             )));
         }
         let end = self.offset + (self.buffer.len() + bytes) as u64;
-        let reserve = self.segment_bytes / RESERVE_PARTS;
-        if refusable && end + reserve > self.segment_bytes && self.spare.has_failed() {
+        if refusable && end > self.roomy_upto() && self.spare.has_failed() {
             self.spare.prepare();
             self.shared.full.store(true, Ordering::Relaxed);
             return Err(no_room());
@@ -293,7 +301,6 @@ impl Committer {
         self.shared.durable.store(self.next, Ordering::Release);
         if !self.events.is_empty() {
             self.observer.durable(&mut self.events);
-            self.events.clear();
         }
         if !self.synced.is_empty() && !self.spare.has_failed() {
             self.shared.full.store(false, Ordering::Relaxed);
@@ -301,6 +308,7 @@ impl Committer {
         for (reply, placed) in self.synced.drain(..) {
             answer(reply, Ok(placed));
         }
+        self.events.clear();
         Ok(())
     }
 

@@ -173,9 +173,7 @@ impl Observer for Hub {
                     cell.wake.notify_one();
                 }
             }
-            for (position, event) in events.drain(..) {
-                state.tail.push(position, event);
-            }
+            state.tail.push_all(events);
         });
     }
 }

@@ -58,23 +58,23 @@ pub(crate) struct Placed {
 }
 
 impl Placed {
-    /// Position of each of the append's `count` entries, and whether it was stored before.
-    pub(crate) fn positions(&self, count: usize) -> Vec<(u64, bool)> {
+    /// Position of each of the append's entries, without end, and whether it was stored before.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = (u64, bool)> {
         let mut next = self.first;
-        (0..count)
-            .map(|entry| {
-                if let Some((_, position)) = self.duplicates.iter().find(|(it, _)| *it == entry) {
-                    return (*position, true);
-                }
-                next += 1;
-                (next - 1, false)
-            })
-            .collect()
+        (0..).map(move |entry| {
+            if let Some((_, position)) = self.duplicates.iter().find(|(it, _)| *it == entry) {
+                return (*position, true);
+            }
+            next += 1;
+            (next - 1, false)
+        })
     }
 }
 
 /// Is told about events once they are durable, in order.
 pub(crate) trait Observer: std::fmt::Debug + Send + Sync {
+    /// Takes the events, and leaves in their place what it no longer needs: that is freed after the publishers were
+    /// answered.
     fn durable(&self, events: &mut Vec<(u64, Arc<Event>)>);
 }
 

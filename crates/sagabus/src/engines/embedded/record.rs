@@ -75,10 +75,10 @@ pub(crate) fn decode_event(bytes: &[u8]) -> Result<Event> {
     Ok(Event {
         id: EventId::new(stored.id)?,
         event_type: EventType::new(stored.event_type)?,
-        source: stored.source.to_owned(),
+        source: stored.source.to_owned().into(),
         subject: stored.subject.map(str::to_owned),
         time: stored.time,
-        version: stored.version.to_owned(),
+        version: stored.version.to_owned().into(),
         correlation_id: stored.correlation_id.map(str::to_owned),
         causation_id: stored.causation_id.map(EventId::new).transpose()?,
         metadata: stored

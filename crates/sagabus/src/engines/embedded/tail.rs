@@ -31,15 +31,19 @@ impl Tail {
         }
     }
 
-    pub(crate) fn push(&mut self, position: u64, event: Arc<Event>) {
-        self.bytes += EVENT_BYTES + event.data.len();
-        self.events.push_back((position, event));
-        self.head = position + 1;
+    /// Takes the events and leaves those that had to go in their place.
+    pub(crate) fn push_all(&mut self, events: &mut Vec<(u64, Arc<Event>)>) {
+        for (position, event) in events.drain(..) {
+            self.bytes += EVENT_BYTES + event.data.len();
+            self.head = position + 1;
+            self.events.push_back((position, event));
+        }
         while self.bytes > TAIL_BYTES_MAX
             && let Some((oldest, event)) = self.events.pop_front()
         {
             self.bytes -= EVENT_BYTES + event.data.len();
             self.start = oldest + 1;
+            events.push((oldest, event));
         }
     }
 

@@ -8,10 +8,14 @@ use crate::event::EventId;
 /// How many of the latest event ids are remembered. A repeat of an older id is stored as a new event.
 pub const DEDUPLICATION_EVENTS: usize = 262_144;
 
-/// The ids of the latest events and their positions. An id is kept as 128 bits of keyed hash.
+/// Bytes of a UUID as text, in the form with hyphens.
+const UUID_BYTES: usize = 36;
+
+/// The ids of the latest events and their positions. An id is kept as 128 bits.
 #[derive(Debug)]
 pub(crate) struct Window {
     keys: (RandomState, RandomState),
+    secret: u128,
     positions: HashMap<u128, u64, BuildHasherDefault<Hashed>>,
     order: VecDeque<u128>,
     capacity: usize,
@@ -19,8 +23,11 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn new(capacity: usize) -> Self {
+        let keys = (RandomState::new(), RandomState::new());
+        let half = |key: &RandomState| u128::from(key.hash_one("secret"));
         Self {
-            keys: (RandomState::new(), RandomState::new()),
+            secret: half(&keys.0) << 64 | half(&keys.1),
+            keys,
             positions: HashMap::default(),
             order: VecDeque::new(),
             capacity,
@@ -53,12 +60,18 @@ impl Window {
         }
     }
 
+    /// A UUID is its own key; other ids are hashed, under a secret that nobody can aim at.
     fn hash(&self, id: &str) -> u128 {
-        u128::from(self.keys.0.hash_one(id)) << 64 | u128::from(self.keys.1.hash_one(id))
+        // Ids that differ only in case are different ids, which a parsed UUID would not show.
+        let is_plain = id.len() == UUID_BYTES && !id.bytes().any(|it| it.is_ascii_uppercase());
+        match uuid::Uuid::try_parse_ascii(id.as_bytes()) {
+            Ok(uuid) if is_plain => uuid.as_u128() ^ self.secret,
+            _ => u128::from(self.keys.0.hash_one(id)) << 64 | u128::from(self.keys.1.hash_one(id)),
+        }
     }
 }
 
-/// The keys are hashes already.
+/// The keys are secret to whoever chooses ids: mixing them is enough.
 #[derive(Debug, Default)]
 struct Hashed(u64);
 
@@ -74,7 +87,8 @@ impl Hasher for Hashed {
     }
 
     fn write_u128(&mut self, hash: u128) {
-        let [a, b, c, d, e, f, g, h, ..] = hash.to_le_bytes();
-        self.0 = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let [a, b, c, d, e, f, g, h, high @ ..] = hash.to_le_bytes();
+        let low = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        self.0 = crate::clock::mix(low ^ crate::clock::mix(u64::from_le_bytes(high)));
     }
 }
