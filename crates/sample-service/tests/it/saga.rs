@@ -67,7 +67,6 @@ impl Bed {
             id: None,
             file_id: "0".repeat(64),
             file_name: "form.pdf".to_owned(),
-            file_id: "0".repeat(64),
             submitter_name: None,
             submitter_email: None,
         };
