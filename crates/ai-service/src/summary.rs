@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::form::{Form, Issue, IssueCode};
 
 /// Longest text, in characters.
-const TEXT_CHARACTERS_MAX: usize = 200;
+const TEXT_CHARACTERS_MAX: usize = 300;
 /// Most entries of a list.
 const ENTRIES_MAX: usize = 20;
 
@@ -59,9 +59,13 @@ fn issue(issue: &Issue) -> String {
     }
 }
 
-/// The beginning of a text, on one line.
+/// The text on one line, cut where it is too long for an event.
 pub(crate) fn short(text: &str) -> String {
-    let kept = text.chars().take(TEXT_CHARACTERS_MAX);
-    kept.map(|it| if it.is_control() { ' ' } else { it })
-        .collect()
+    let line = |it: char| if it.is_control() { ' ' } else { it };
+    let mut characters = text.chars().map(line);
+    let mut kept: String = characters.by_ref().take(TEXT_CHARACTERS_MAX).collect();
+    if characters.next().is_some() {
+        kept.push('…');
+    }
+    kept
 }

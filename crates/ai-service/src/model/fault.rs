@@ -6,6 +6,7 @@ use sagabus::{Error, ErrorKind};
 use serde::{Serialize, Serializer};
 
 use crate::pdf::{PdfError, PdfErrorKind};
+use crate::summary;
 
 /// What kind of failure ended a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,7 +76,8 @@ impl From<PdfError> for Fault {
     fn from(error: PdfError) -> Self {
         Self {
             kind: FaultKind::Pdf(error.kind),
-            message: error.message,
+            // It may quote what stands on the form, of any length.
+            message: summary::short(&error.message),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Jobs.
+//! Jobs and the counts of their failures, as rows.
 
 use sagabus::sqlite::rusqlite::{self, OptionalExtension, Row, Transaction, named_params};
 use sagabus::{Error, EventId, Result, Timestamp};
