@@ -104,7 +104,7 @@ impl AiService {
     /// # Errors
     /// `Invalid` when the document cannot be read or its form breaks a rule, `Transient` when it may be read at another
     /// time: the text names the [`PdfErrorKind`] and what is wrong. `NotFound` without such an upload; `Full` when too
-    /// many jobs are open; `Closed`.
+    /// many jobs are open; `Transient` after [`AiService::shutdown`]; `Closed` when the database is.
     ///
     /// # Cancel safety
     /// The job goes on without its caller.
@@ -119,7 +119,8 @@ impl AiService {
     /// Puts a document into the queue and returns its job, which runs by itself. Events as for [`AiService::process`].
     ///
     /// # Errors
-    /// `Invalid`, naming the field; `NotFound` without such an upload; `Full` when too many jobs are open; `Closed`.
+    /// `Invalid`, naming the field; `NotFound` without such an upload; `Full` when too many jobs are open; `Transient`
+    /// after [`AiService::shutdown`]; `Closed` when the database is.
     ///
     /// # Cancel safety
     /// The job is in the queue or not; one that is not run ends as interrupted at the next start.

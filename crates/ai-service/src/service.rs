@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::sqlite::{Database, Outbox, TABLES};
-use sagabus::{Clock, Error, Result};
+use sagabus::{Clock, Error, ErrorKind, Result};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -95,7 +95,7 @@ impl AiService {
     /// Begins an upload that arrives in chunks.
     ///
     /// # Errors
-    /// `Closed` after [`AiService::shutdown`].
+    /// `Transient` after [`AiService::shutdown`].
     pub fn begin_upload(&self) -> Result<UploadWriter> {
         self.check_open()?;
         let Shared {
@@ -110,7 +110,8 @@ impl AiService {
     /// Keeps a document; the same bytes are kept once. Whether it is a PDF shows when it is processed.
     ///
     /// # Errors
-    /// `Invalid` with [`crate::UploadTooLarge`] as its source; `Full`, `Transient` as the disk says; `Closed`.
+    /// `Invalid` with [`crate::UploadTooLarge`] as its source; `Full`, `Transient` as the disk says; `Transient`
+    /// after [`AiService::shutdown`]; `Closed` when that cuts the upload short.
     ///
     /// # Cancel safety
     /// The document is kept or not; repeat the call.
@@ -204,7 +205,11 @@ impl AiService {
 
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.shared.closing.is_cancelled() {
-            return Err(Error::closed("AI service is shutting down"));
+            // Nothing was done: a saga may call again after the next start.
+            return Err(Error::new(
+                ErrorKind::Transient,
+                "AI service is shutting down",
+            ));
         }
         Ok(())
     }
