@@ -1,5 +1,23 @@
-//! The ai service: reads submission forms and says what they hold, with evidence.
+//! The AI service: reads submission forms and says what they hold, with evidence.
+//!
+//! [`pdf`] makes geometry of a PDF in a child process, [`form`] makes fields of the geometry, [`extract`] does both.
+//! [`AiService`] keeps uploads, jobs and results; [`routes`] is its HTTP face, [`steps`] the face it shows to sagas.
+//! Each change and its events are one transaction. Results have personal data; events have none (see [`summary`]).
 
 pub mod pdf;
 
 pub mod form;
+
+pub mod model;
+mod processing;
+mod publisher;
+mod repository;
+pub mod routes;
+mod service;
+pub mod steps;
+pub mod summary;
+mod uploads;
+
+pub use processing::{OnProgress, ProcessRequest, Processed, extract};
+pub use service::{AiService, CONFIDENCE_MIN};
+pub use uploads::{FileId, Upload, UploadTooLarge, UploadWriter};

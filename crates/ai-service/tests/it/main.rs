@@ -3,14 +3,20 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "what a test's own helpers need is there, or the test fails"
 )]
 
 mod compare;
 mod fixtures;
 mod hostile;
+mod http;
 mod issued_forms;
+mod processing;
 mod reader;
+mod service;
+mod steps;
+mod uploads;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,81 @@
+//! Which jobs a list shows.
+
+use nanopore::events::ai::JobType;
+use nanopore::sample::FieldErrors;
+
+use super::job::JobStatus;
+use super::job_type_from_word;
+
+/// Jobs in a list that does not say how many.
+const LIMIT_DEFAULT: u32 = 50;
+/// Most jobs in a list.
+const LIMIT_MAX: u32 = 100;
+
+/// Which part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Most entries.
+    pub limit: u32,
+    /// Entries to leave out before.
+    pub offset: u32,
+}
+
+/// What a job must have to be listed; what is absent lets every job through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobFilter {
+    /// Its status.
+    pub status: Option<JobStatus>,
+    /// Its type.
+    pub job_type: Option<JobType>,
+    /// Its submission.
+    pub submission_id: Option<String>,
+    /// Its sample.
+    pub sample_id: Option<String>,
+}
+
+impl JobFilter {
+    /// Reads a filter and a part from the pairs of a query.
+    ///
+    /// # Errors
+    /// Each word that is not known and each value that is not allowed.
+    pub fn read(pairs: &[(String, String)]) -> Result<(Self, Part), FieldErrors> {
+        let mut filter = Self::default();
+        let mut part = Part {
+            limit: LIMIT_DEFAULT,
+            offset: 0,
+        };
+        let mut errors = FieldErrors::default();
+        for (name, value) in pairs {
+            let outcome = match name.as_str() {
+                "status" => word(value, JobStatus::from_word).map(|it| filter.status = Some(it)),
+                "type" => word(value, job_type_from_word).map(|it| filter.job_type = Some(it)),
+                "submissionId" => {
+                    filter.submission_id = Some(value.clone());
+                    Ok(())
+                }
+                "limit" => number(value, 1, LIMIT_MAX).map(|it| part.limit = it),
+                "offset" => number(value, 0, u32::MAX).map(|it| part.offset = it),
+                _ => Err("is not a filter".to_owned()),
+            };
+            if let Err(message) = outcome {
+                errors.add(name, message);
+            }
+        }
+        if errors.0.is_empty() {
+            Ok((filter, part))
+        } else {
+            Err(errors)
+        }
+    }
+}
+
+fn word<T>(value: &str, from_word: fn(&str) -> Option<T>) -> Result<T, String> {
+    from_word(value).ok_or_else(|| format!("has no value `{}`", value.escape_debug()))
+}
+
+fn number(value: &str, min: u32, max: u32) -> Result<u32, String> {
+    let number = value.parse().ok();
+    number
+        .filter(|number| (min..=max).contains(number))
+        .ok_or_else(|| format!("must be a whole number, {min} to {max}"))
+}

@@ -1,0 +1,62 @@
+//! Counts of jobs and results, for people and for metrics.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::job::JobStatus;
+
+/// How many jobs of one type have one status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobCount {
+    /// The status.
+    pub status: JobStatus,
+    /// The type, such as `pdf_extraction`.
+    pub job_type: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// Counts of jobs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStats {
+    /// All jobs.
+    pub total: u64,
+    /// By present status and type: the metric `ai_processing_jobs_total`.
+    pub by_status: Vec<JobCount>,
+    /// Being read now: the metric `ai_processing_active_jobs`.
+    pub active: u64,
+    /// Waiting for a turn: the metric `ai_processing_queue_size`.
+    pub queued: u64,
+    /// Failures ever, by kind: the metric `ai_processing_errors_total`. Never falls.
+    pub errors: BTreeMap<String, u64>,
+}
+
+/// Counts of results that still count.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResultStats {
+    /// How many.
+    pub total: u64,
+    /// How many a person should look at.
+    pub low_confidence: u64,
+    /// Mean confidence, 0 to 1; absent without results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average_confidence: Option<f64>,
+    /// Mean time of reading in milliseconds; absent without results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average_processing_time_ms: Option<f64>,
+    /// How many were taken back, beside those.
+    pub withdrawn: u64,
+}
+
+/// Counts of all that the service keeps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Stats {
+    /// Of jobs.
+    pub jobs: JobStats,
+    /// Of results.
+    pub results: ResultStats,
+}

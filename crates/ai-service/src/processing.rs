@@ -1,0 +1,451 @@
+//! How a document becomes a result: into the queue, a turn, reading, and one transaction that ends the job.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nanopore::events::ai::{JobType, Method};
+use nanopore::sample::FieldErrors;
+use sagabus::event::{ATTRIBUTE_BYTES_MAX, Cause, DATA_BYTES_MAX};
+use sagabus::sqlite::barrier::{self, Forward};
+use sagabus::sqlite::rusqlite::Transaction;
+use sagabus::{Error, ErrorKind, EventId, Result};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use crate::form::{self, Extraction, Form};
+use crate::model::{ExtractionResult, Fault, Job, JobStatus, ResultStatus};
+use crate::pdf::{PdfError, PdfErrorKind, PdfReader, Progress};
+use crate::publisher::Publisher;
+use crate::repository as rows;
+use crate::service::{AiService, CONFIDENCE_MIN, end_failed};
+use crate::uploads::FileId;
+
+/// Jobs that may be open at a time; each is a row, and two of them hold their document.
+const JOBS_OPEN_MAX: u64 = 1_000;
+/// Longest name of a document, in characters.
+const FILE_NAME_CHARACTERS_MAX: usize = 255;
+
+/// Told how far the reading of a document is.
+pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// A document to process.
+#[derive(Clone, Debug)]
+pub struct ProcessRequest {
+    /// The upload.
+    pub file_id: FileId,
+    /// What the document is called, for people; at most 255 characters.
+    pub file_name: String,
+    /// The submission that it came with.
+    pub submission_id: Option<String>,
+    /// The sample that it belongs to.
+    pub sample_id: Option<String>,
+    /// Who asks for it.
+    pub user_id: Option<String>,
+    /// Why; every event of the processing carries the correlation id, and the first one the cause.
+    pub cause: Cause,
+}
+
+/// What came out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Processed {
+    /// The stored result.
+    pub extraction_result_id: String,
+    /// The job that made it.
+    pub job_id: String,
+    /// How sure it is, 0 to 1.
+    pub confidence: f64,
+    /// Rows of the sample table.
+    pub sample_count: usize,
+    /// The form as it was read.
+    pub form: Form,
+}
+
+/// What a call finds.
+enum Entry {
+    /// A job that must be run.
+    Run(Job),
+    /// The step has its effect already.
+    Done(Processed),
+}
+
+/// Reads a PDF and its form, and stores nothing.
+///
+/// The form may break rules: [`Extraction::check`] says whether samples can be made of it.
+///
+/// # Errors
+/// As [`PdfReader::read`] and [`form::extract`].
+///
+/// # Cancel safety
+/// Dropping the future kills the child process; a layout that is being looked at then is finished in vain.
+pub async fn extract(
+    reader: &PdfReader,
+    bytes: Bytes,
+    progress: impl Fn(Progress),
+) -> std::result::Result<Extraction, PdfError> {
+    let document = reader.read(bytes, progress).await?;
+    // Pure and quick for a form; a hostile document can have many thousand words.
+    tokio::task::spawn_blocking(move || form::extract(&document))
+        .await
+        .unwrap_or_else(|_| {
+            let message = "the layout of the document could not be understood";
+            Err(PdfError::new(PdfErrorKind::UnknownError, message))
+        })
+}
+
+impl AiService {
+    /// Processes a document and waits for the result.
+    ///
+    /// Publishes `ai.processing_job_created`, `ai.processing_job_started`, `ai.pdf_processing_started`, then
+    /// `ai.extraction_result_created`, with it `ai.extraction_confidence_low` below [`CONFIDENCE_MIN`],
+    /// `ai.pdf_processing_completed` and `ai.processing_job_completed`; or `ai.pdf_processing_failed` and
+    /// `ai.processing_job_failed`. Each is caused by the one before.
+    ///
+    /// # Errors
+    /// `Invalid` when the document cannot be read or its form breaks a rule, `Transient` when it may be read at another
+    /// time: the text names the [`PdfErrorKind`] and what is wrong. `NotFound` without such an upload; `Full` when too
+    /// many jobs are open; `Transient` after [`AiService::shutdown`]; `Closed` when the database is.
+    ///
+    /// # Cancel safety
+    /// The job goes on without its caller.
+    pub async fn process(
+        &self,
+        request: ProcessRequest,
+        on_progress: OnProgress,
+    ) -> Result<Processed> {
+        self.process_once(request, None, on_progress).await
+    }
+
+    /// Puts a document into the queue and returns its job, which runs by itself. Events as for [`AiService::process`].
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field; `NotFound` without such an upload; `Full` when too many jobs are open; `Transient`
+    /// after [`AiService::shutdown`]; `Closed` when the database is.
+    ///
+    /// # Cancel safety
+    /// The job is in the queue or not; one that is not run ends as interrupted at the next start.
+    pub async fn submit(&self, request: ProcessRequest) -> Result<Job> {
+        let job = match self.enter(request, None).await? {
+            Entry::Run(job) => job,
+            Entry::Done(processed) => return self.job(processed.job_id).await,
+        };
+        drop(self.spawn(job.clone(), Arc::new(|_| {})));
+        Ok(job)
+    }
+
+    /// As [`AiService::process`]; with a key, the whole has its effect once.
+    pub(crate) async fn process_once(
+        &self,
+        request: ProcessRequest,
+        step_key: Option<String>,
+        on_progress: OnProgress,
+    ) -> Result<Processed> {
+        match self.enter(request, step_key).await? {
+            Entry::Done(processed) => Ok(processed),
+            Entry::Run(job) => self
+                .spawn(job, on_progress)
+                .await
+                .map_err(|_| Error::closed("processing ended without an outcome"))?,
+        }
+    }
+
+    /// Makes the job, or finds what an earlier call with the same key has made.
+    async fn enter(&self, request: ProcessRequest, step_key: Option<String>) -> Result<Entry> {
+        self.check_open()?;
+        check(&request)?;
+        let file_id = request.file_id.clone();
+        let size = self.on_disk(move |uploads| uploads.size(&file_id)).await;
+        self.change(move |tx, publisher| {
+            if let Some(key) = &step_key
+                && let Some(entry) = enter_again(tx, publisher, key)?
+            {
+                return Ok(entry);
+            }
+            let open = rows::open_job_count(tx)?;
+            if open >= JOBS_OPEN_MAX {
+                let text = format!("{open} documents wait to be processed");
+                return Err(Error::new(ErrorKind::Full, text));
+            }
+            let mut job = new_job(request, step_key, size?, publisher);
+            publisher.job_created(&mut job)?;
+            rows::insert_job(tx, &job)?;
+            Ok(Entry::Run(job))
+        })
+        .await
+    }
+
+    /// Runs a job in a task of its own, so that it ends whether or not somebody waits for it.
+    fn spawn(&self, job: Job, on_progress: OnProgress) -> JoinHandle<Result<Processed>> {
+        let service = self.clone();
+        let stop = self.shared.stop.clone();
+        self.shared.tasks.spawn(async move {
+            let running = service.run(job, on_progress);
+            let outcome = stop.run_until_cancelled(running).await;
+            let outcome = outcome.unwrap_or_else(|| Err(interrupted()));
+            if let Err(error) = &outcome {
+                tracing::warn!(error = error.chain(), "document was not processed");
+            }
+            outcome
+        })
+    }
+
+    async fn run(&self, job: Job, on_progress: OnProgress) -> Result<Processed> {
+        let turn = self.shared.turns.acquire().await;
+        let _turn = turn.map_err(|_| interrupted())?;
+        let job = match self.start(job).await? {
+            Entry::Done(processed) => return Ok(processed),
+            Entry::Run(job) => job,
+        };
+        let began = self.clock.elapsed();
+        let outcome = self.read_form(&job, on_progress).await;
+        let took = self.clock.elapsed().saturating_sub(began);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.end(job, outcome, took_ms).await
+    }
+
+    /// Its turn has come.
+    async fn start(&self, job: Job) -> Result<Entry> {
+        self.change(move |tx, publisher| {
+            let mut job = rows::get_job(tx, &job.id)?;
+            match job.status {
+                JobStatus::Pending => {
+                    job.begin(publisher.now());
+                    publisher.job_started(&mut job)?;
+                    publisher.pdf_started(&mut job)?;
+                    rows::update_job(tx, &job)?;
+                    Ok(Entry::Run(job))
+                }
+                // An earlier attempt that nobody waits for goes on: the first one to end counts.
+                JobStatus::Processing => Ok(Entry::Run(job)),
+                JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => {
+                    ended(tx, &job).map(Entry::Done)
+                }
+            }
+        })
+        .await
+    }
+
+    async fn read_form(
+        &self,
+        job: &Job,
+        on_progress: OnProgress,
+    ) -> std::result::Result<Extraction, PdfError> {
+        let unreadable = |error: Error| PdfError::new(PdfErrorKind::UnknownError, error.chain());
+        let file_id = FileId::new(&job.file_id).map_err(unreadable)?;
+        let bytes = self.upload(file_id).await.map_err(unreadable)?;
+        let progress = |step: Progress| {
+            self.note_progress(&job.id, step.percent);
+            on_progress(step);
+        };
+        let extraction = extract(&self.shared.reader, bytes, progress).await?;
+        extraction.check()?;
+        Ok(extraction)
+    }
+
+    /// Ends the job with its result, or with its failure.
+    async fn end(
+        &self,
+        begun: Job,
+        outcome: std::result::Result<Extraction, PdfError>,
+        took_ms: u64,
+    ) -> Result<Processed> {
+        let progress = self.take_progress(&begun.id);
+        let outcome = self
+            .change(move |tx, publisher| {
+                let mut job = rows::get_job(tx, &begun.id)?;
+                if let Some(key) = &job.step_key
+                    && let Forward::Repeat(output) = barrier::forward(tx, key)?
+                {
+                    return stored(output).map(Ok);
+                }
+                let outcome = outcome.map_err(Fault::from);
+                match outcome.and_then(|it| result_of(&job, it, took_ms, publisher)) {
+                    Ok((result, processed)) => {
+                        complete(tx, publisher, &mut job, &result, &processed)?;
+                        Ok(Ok(processed))
+                    }
+                    Err(fault) => {
+                        // Unless a later attempt is on its way, or somebody has ended the job.
+                        if job.status.is_open() && job.retry_count == begun.retry_count {
+                            job.progress = progress;
+                            end_failed(tx, publisher, &mut job, JobStatus::Failed, &fault)?;
+                        }
+                        Ok(Err(fault))
+                    }
+                }
+            })
+            .await?;
+        outcome.map_err(|fault| Error::from(&fault))
+    }
+}
+
+fn check(request: &ProcessRequest) -> Result<(), FieldErrors> {
+    let mut errors = FieldErrors::default();
+    let characters = request.file_name.chars().count();
+    if request.file_name.trim().is_empty() {
+        errors.add("fileName", "is empty");
+    } else if characters > FILE_NAME_CHARACTERS_MAX {
+        let message = format!("has {characters} characters, more than {FILE_NAME_CHARACTERS_MAX}");
+        errors.add("fileName", message);
+    }
+    for (field, id) in [
+        ("submissionId", &request.submission_id),
+        ("sampleId", &request.sample_id),
+        ("userId", &request.user_id),
+    ] {
+        if let Some(id) = id
+            && (id.is_empty() || id.len() > ATTRIBUTE_BYTES_MAX)
+        {
+            errors.add(field, format!("must have 1 to {ATTRIBUTE_BYTES_MAX} bytes"));
+        }
+    }
+    if errors.0.is_empty() {
+        Ok(())
+    } else {
+        Err(errors)
+    }
+}
+
+/// What a call finds whose key was used before; nothing for the first call.
+fn enter_again(
+    tx: &Transaction<'_>,
+    publisher: &Publisher<'_>,
+    key: &str,
+) -> Result<Option<Entry>> {
+    if let Forward::Repeat(output) = barrier::forward(tx, key)? {
+        return stored(output).map(Entry::Done).map(Some);
+    }
+    let Some(mut job) = rows::job_of_step(tx, key)? else {
+        return Ok(None);
+    };
+    if job.status.is_open() {
+        return Ok(Some(Entry::Run(job)));
+    }
+    if job.error.as_ref().is_some_and(|it| it.kind.retryable()) {
+        job.retry_count += 1;
+        job.wait(publisher.now());
+        rows::update_job(tx, &job)?;
+        return Ok(Some(Entry::Run(job)));
+    }
+    ended(tx, &job).map(Entry::Done).map(Some)
+}
+
+/// How a job ended that has ended: its output, or its failure again.
+fn ended(tx: &Transaction<'_>, job: &Job) -> Result<Processed> {
+    if let Some(key) = &job.step_key
+        && let Forward::Repeat(output) = barrier::forward(tx, key)?
+    {
+        return stored(output);
+    }
+    Err(job.error.as_ref().map_or_else(
+        || {
+            let text = format!("job `{}` is `{}`", job.id, job.status.as_str());
+            Error::new(ErrorKind::Conflict, text)
+        },
+        Error::from,
+    ))
+}
+
+fn stored(output: serde_json::Value) -> Result<Processed> {
+    serde_json::from_value(output).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "stored output does not fit the step").with_source(error)
+    })
+}
+
+fn new_job(
+    request: ProcessRequest,
+    step_key: Option<String>,
+    file_size: u64,
+    publisher: &Publisher<'_>,
+) -> Job {
+    let now = publisher.now();
+    Job {
+        id: EventId::generate(publisher.clock()).to_string(),
+        job_type: JobType::PdfExtraction,
+        status: JobStatus::Pending,
+        progress: 0,
+        submission_id: request.submission_id,
+        sample_id: request.sample_id,
+        file_name: request.file_name,
+        file_id: request.file_id.as_str().to_owned(),
+        file_size,
+        user_id: request.user_id,
+        result_id: None,
+        error: None,
+        retry_count: 0,
+        created_at: now,
+        started_at: None,
+        ended_at: None,
+        updated_at: now,
+        step_key,
+        correlation_id: request.cause.correlation_id,
+        last_event_id: request.cause.causation_id,
+    }
+}
+
+/// What to store and what to return. A form that is too large for the output of a step is refused.
+fn result_of(
+    job: &Job,
+    extraction: Extraction,
+    processing_time_ms: u64,
+    publisher: &Publisher<'_>,
+) -> std::result::Result<(ExtractionResult, Processed), Fault> {
+    let now = publisher.now();
+    let processed = Processed {
+        extraction_result_id: EventId::generate(publisher.clock()).to_string(),
+        job_id: job.id.clone(),
+        confidence: extraction.confidence,
+        sample_count: extraction.form.samples.len(),
+        form: extraction.form.clone(),
+    };
+    let bytes = serde_json::to_vec(&processed).map_or(usize::MAX, |json| json.len());
+    if bytes > DATA_BYTES_MAX {
+        let message = format!("what the form holds has more than {DATA_BYTES_MAX} bytes");
+        return Err(PdfError::new(PdfErrorKind::FileTooLarge, message).into());
+    }
+    let result = ExtractionResult {
+        id: processed.extraction_result_id.clone(),
+        job_id: job.id.clone(),
+        status: ResultStatus::Current,
+        submission_id: job.submission_id.clone(),
+        sample_id: job.sample_id.clone(),
+        file_name: job.file_name.clone(),
+        file_id: job.file_id.clone(),
+        extraction_method: Method::Pattern,
+        extracted_data: extraction.form,
+        fields: extraction.fields,
+        issues: extraction.issues,
+        confidence_score: extraction.confidence,
+        processing_time_ms,
+        created_at: now,
+        updated_at: now,
+    };
+    Ok((result, processed))
+}
+
+/// Stores the result and ends the job and its step with it.
+fn complete(
+    tx: &Transaction<'_>,
+    publisher: &mut Publisher<'_>,
+    job: &mut Job,
+    result: &ExtractionResult,
+    processed: &Processed,
+) -> Result<()> {
+    rows::insert_result(tx, result)?;
+    job.complete(result.id.clone(), publisher.now());
+    publisher.result_created(job, result)?;
+    if result.confidence_score < CONFIDENCE_MIN {
+        publisher.confidence_low(job, result, CONFIDENCE_MIN)?;
+    }
+    publisher.pdf_completed(job, result)?;
+    publisher.job_completed(job, result)?;
+    rows::update_job(tx, job)?;
+    if let Some(key) = &job.step_key {
+        barrier::done(tx, key, &serde_json::json!(processed), publisher.now())?;
+    }
+    Ok(())
+}
+
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Transient, "service ends before the job does")
+}

@@ -1,0 +1,118 @@
+//! A document over HTTP: streamed into the folder of uploads, then put into the queue.
+
+use axum::Json;
+use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
+use axum::extract::{Multipart, State};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use nanopore::sample::FieldErrors;
+use sagabus::{Error, ErrorKind};
+use serde_json::json;
+
+use super::body::Caller;
+use super::reply::Reply;
+use crate::processing::ProcessRequest;
+use crate::service::AiService;
+use crate::uploads::{Upload, UploadTooLarge};
+
+/// Longest text field, in bytes.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// What the body says.
+#[derive(Debug, Default)]
+struct Said {
+    file: Option<(Upload, String)>,
+    submission_id: Option<String>,
+    sample_id: Option<String>,
+}
+
+pub(super) async fn pdf(
+    State(service): State<AiService>,
+    caller: Caller,
+    body: Result<Multipart, MultipartRejection>,
+) -> Reply<impl IntoResponse> {
+    let body = body.map_err(|rejection| {
+        Error::invalid("body is not `multipart/form-data`").with_source(rejection)
+    })?;
+    let said = read(&service, body).await?;
+    let (upload, file_name) = said
+        .file
+        .ok_or_else(|| FieldErrors::one("file", "is required"))?;
+    let cause = caller.cause(&*service.clock);
+    let request = ProcessRequest {
+        file_id: upload.file_id,
+        file_name,
+        submission_id: said.submission_id,
+        sample_id: said.sample_id,
+        user_id: caller.user_id,
+        cause,
+    };
+    let job = service.submit(request).await?;
+    let url = format!("/api/jobs/{}", job.id);
+    let answer = json!({
+        "jobId": job.id,
+        "status": job.status,
+        "statusUrl": url,
+        "fileId": job.file_id,
+        "fileName": job.file_name,
+        "fileSize": job.file_size,
+        "correlationId": job.correlation_id,
+    });
+    Ok((
+        StatusCode::ACCEPTED,
+        [(header::LOCATION, url)],
+        Json(answer),
+    ))
+}
+
+async fn read(service: &AiService, mut body: Multipart) -> Result<Said, Error> {
+    let mut said = Said::default();
+    while let Some(field) = body.next_field().await.map_err(unreadable)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        let twice = match name.as_str() {
+            "file" => {
+                let file_name = field.file_name().unwrap_or("document.pdf").to_owned();
+                let upload = keep(service, field).await?;
+                said.file.replace((upload, file_name)).is_some()
+            }
+            "submissionId" => said.submission_id.replace(text(field).await?).is_some(),
+            "sampleId" => said.sample_id.replace(text(field).await?).is_some(),
+            _ => {
+                let name = name.escape_debug().take(100).collect::<String>();
+                return Err(FieldErrors::one(name, "is not a field here").into());
+            }
+        };
+        if twice {
+            return Err(FieldErrors::one(name, "is given twice").into());
+        }
+    }
+    Ok(said)
+}
+
+async fn keep(service: &AiService, mut field: Field<'_>) -> Result<Upload, Error> {
+    let mut upload = service.begin_upload()?;
+    while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
+        upload.write(chunk).await?;
+    }
+    upload.finish().await
+}
+
+async fn text(mut field: Field<'_>) -> Result<String, Error> {
+    let name = field.name().unwrap_or_default().to_owned();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > TEXT_BYTES_MAX {
+            let message = format!("has more than {TEXT_BYTES_MAX} bytes");
+            return Err(FieldErrors::one(name, message).into());
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| FieldErrors::one(name, "is not UTF-8").into())
+}
+
+fn unreadable(error: MultipartError) -> Error {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return UploadTooLarge.into();
+    }
+    Error::new(ErrorKind::Invalid, "body cannot be read").with_source(error)
+}

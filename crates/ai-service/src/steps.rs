@@ -1,0 +1,92 @@
+//! The saga steps of the AI service. Each has its effect once per key; none has one after its compensation.
+//!
+//! All attempts of a step are one job. An attempt that fails for good is not repeated: the next call gets the same
+//! refusal and publishes nothing. An attempt that failed for a time, or was interrupted by the end of the process,
+//! begins the same job again.
+
+use nanopore::steps::{StepCall, UndoCall, read};
+use sagabus::sqlite::barrier::{self, Backward};
+use sagabus::{Error, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::model::{Fault, FaultKind, JobStatus};
+use crate::processing::{OnProgress, ProcessRequest, Processed};
+use crate::repository as rows;
+use crate::service::{AiService, end_failed};
+use crate::uploads::FileId;
+
+/// What the processing saga is started with.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SagaInput {
+    submission_id: String,
+    file_id: String,
+    file_name: String,
+    user_id: Option<String>,
+}
+
+impl AiService {
+    /// Step `process_pdf`: reads the form of the submission. Events as for [`AiService::process`].
+    ///
+    /// Returns `extractionResultId`, `jobId`, `confidence`, `sampleCount` and `form`.
+    ///
+    /// # Errors
+    /// `Invalid` when the document can never be read or its form breaks a rule, `Transient` when it may be read at
+    /// another time: the text begins with the kind, such as `VALIDATION_ERROR`. `NotFound` without such an upload.
+    /// `Conflict` when the step was compensated. `Full`, `Closed` as for [`AiService::process`].
+    ///
+    /// # Cancel safety
+    /// The attempt goes on without its caller; the next call waits for the same job.
+    pub async fn process_pdf(&self, call: StepCall, on_progress: OnProgress) -> Result<Value> {
+        let input: SagaInput = read("input", &call.input)?;
+        let request = ProcessRequest {
+            file_id: FileId::new(&input.file_id)?,
+            file_name: input.file_name,
+            submission_id: Some(input.submission_id),
+            sample_id: None,
+            user_id: input.user_id,
+            cause: call.cause,
+        };
+        let processed = self
+            .process_once(request, Some(call.key), on_progress)
+            .await?;
+        serde_json::to_value(processed)
+            .map_err(|error| Error::invalid("output cannot be written as JSON").with_source(error))
+    }
+
+    /// Compensation `cleanup_processing`: the result of the step is withdrawn, and a job that goes on is cancelled.
+    ///
+    /// Cancelling publishes the failure of the job; withdrawing publishes nothing, as no type of event tells of it.
+    ///
+    /// # Errors
+    /// As the database says.
+    ///
+    /// # Cancel safety
+    /// The compensation has its whole effect or none.
+    pub async fn cleanup_processing(&self, undo: UndoCall) -> Result<Value> {
+        self.change(move |tx, publisher| {
+            let now = publisher.now();
+            match barrier::backward(tx, &undo.forward_key, now)? {
+                Backward::Run(output) => {
+                    let made: Processed = read("output", &output)?;
+                    rows::withdraw_result(tx, &made.extraction_result_id, now)?;
+                }
+                Backward::NothingDone => {
+                    if let Some(mut job) = rows::job_of_step(tx, &undo.forward_key)?
+                        && job.status.is_open()
+                    {
+                        let fault = Fault {
+                            kind: FaultKind::Cancelled,
+                            message: "the work that the job belongs to was taken back".to_owned(),
+                        };
+                        end_failed(tx, publisher, &mut job, JobStatus::Cancelled, &fault)?;
+                    }
+                }
+                Backward::Repeat => {}
+            }
+            Ok(json!({"cleaned": true}))
+        })
+        .await
+    }
+}
