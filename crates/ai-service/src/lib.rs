@@ -8,6 +8,7 @@ pub mod pdf;
 
 pub mod form;
 
+mod handlers;
 pub mod model;
 mod processing;
 mod publisher;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::model::{ExtractionResult, Fault, FaultKind, Job, JobFilter, JobStatus, Part, Stats};
-use crate::pdf::PdfReader;
+use crate::pdf::{Confinement, PdfReader};
 use crate::publisher::Publisher;
 use crate::repository as rows;
 use crate::uploads::{FileId, Upload, UploadWriter, Uploads};
@@ -84,6 +84,12 @@ impl AiService {
         };
         service.end_interrupted().await?;
         Ok(service)
+    }
+
+    /// How far the last child that read a PDF could lock itself in; nothing before the first.
+    #[must_use]
+    pub fn confinement(&self) -> Option<Confinement> {
+        self.shared.reader.confinement()
     }
 
     /// The outbox: its relay must run for events to reach the bus.

@@ -44,6 +44,8 @@ impl AuditService {
         let mut subscription = bus
             .subscription(CONSUMER)
             .start(Start::Earliest)
+            // One at a time: the chain has the order of the log, but for what had to be tried again.
+            .concurrency(1)
             .filter(wants);
         for pattern in PATTERNS {
             subscription = subscription.pattern(pattern);

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use ai_service::AiService;
 use ai_service::pdf::PdfReader;
-use async_trait::async_trait;
 use audit_service::AuditService;
 use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::saga::Definition;
-use sagabus::sqlite::{Outbox, Publish};
+use sagabus::sqlite::Outbox;
 use sagabus::transport::Transport;
-use sagabus::{Bus, Clock, Error, Event, HandlerError, Payload, Sagas, Start, SystemClock, saga};
+use sagabus::{Bus, Clock, Error, Sagas, SystemClock, saga};
 use sample_service::SampleService;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,17 +44,6 @@ pub(crate) struct System {
     stop_relays: CancellationToken,
 }
 
-/// An outbox's way to the bus.
-#[derive(Debug)]
-struct ToBus(Bus);
-
-#[async_trait]
-impl Publish for ToBus {
-    async fn publish(&self, events: Vec<Event>) -> Result<(), Error> {
-        self.0.publish_batch(events).await.map(drop)
-    }
-}
-
 impl System {
     /// Opens everything in the plan's directory and goes on with what was unfinished.
     pub(crate) async fn open(plan: Plan) -> Result<Self, Error> {
@@ -76,15 +64,10 @@ impl System {
             Arc::clone(&clock),
         )
         .await?;
-        subscribe(&bus, &samples, &audit).await?;
-        let processing =
-            Definition::from_yaml(nanopore::sagas::SAMPLE_PROCESSING).map_err(|error| {
-                Error::invalid("the processing saga is not defined well").with_source(error)
-            })?;
-        if let Some(step) = &plan.fail_at {
-            check_step(&processing, step)?;
-        }
-        let handlers = steps::handlers(&samples, &ai, &audit, plan.fail_at);
+        samples.subscribe(&bus).await?;
+        audit.subscribe(&bus).await?;
+        let processing = steps::processing(plan.fail_at.as_deref())?;
+        let handlers = steps::handlers(&samples, &ai, &audit);
         let sagas = Sagas::builder(engine, Arc::clone(&clock))
             .settings(plan.config.saga)
             .handlers(handlers)
@@ -102,7 +85,7 @@ impl System {
             stop_relays: CancellationToken::new(),
         };
         for outbox in system.outboxes() {
-            let publisher = Arc::new(ToBus(system.bus.clone()));
+            let publisher = Arc::new(system.bus.clone());
             let relay = outbox.clone().relay(
                 publisher,
                 Arc::clone(&system.clock),
@@ -205,56 +188,6 @@ fn bus(engine: Arc<dyn Transport>, config: &Config, clock: &Arc<dyn Clock>) -> R
             builder.schema(name, *check)
         })
         .build()
-}
-
-async fn subscribe(bus: &Bus, samples: &SampleService, audit: &AuditService) -> Result<(), Error> {
-    let service = audit.clone();
-    bus.subscription("audit-service")
-        .pattern("*")
-        .start(Start::Earliest)
-        .filter(audit_service::consumer::wants)
-        // One at a time: the chain then has the order of the log.
-        .concurrency(1)
-        .handler(move |delivery| {
-            let service = service.clone();
-            async move {
-                service
-                    .consume(&delivery.event)
-                    .await
-                    .map_err(HandlerError::from)
-            }
-        })
-        .await?;
-    let service = samples.clone();
-    let mut subscription = bus
-        .subscription(sample_service::consumer::CONSUMER)
-        .start(Start::Earliest);
-    for pattern in sample_service::consumer::PATTERNS {
-        subscription = subscription.pattern(pattern);
-    }
-    subscription
-        .handler(move |delivery| {
-            let service = service.clone();
-            async move {
-                service
-                    .consume(&delivery.event)
-                    .await
-                    .map_err(HandlerError::from)
-            }
-        })
-        .await?;
-    Ok(())
-}
-
-fn check_step(definition: &Definition, step: &str) -> Result<(), Error> {
-    let known: Vec<&str> = definition.steps().iter().map(|it| it.id.as_str()).collect();
-    if known.contains(&step) {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "there is no step `{step}`; the steps are {}",
-        known.join(", ")
-    )))
 }
 
 /// A directory for data, as a person gave it.

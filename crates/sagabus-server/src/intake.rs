@@ -35,7 +35,13 @@ pub(crate) struct Taken {
 
 /// Keeps a file; the same bytes have the same id.
 pub(crate) async fn keep(system: &System, bytes: Bytes) -> Result<String> {
-    system.ai.store_upload(bytes).await
+    Ok(system
+        .ai
+        .store_upload(bytes)
+        .await?
+        .file_id
+        .as_str()
+        .to_owned())
 }
 
 /// Enters a submission and starts its saga. Both have happened when this returns; if the process ends between the two,

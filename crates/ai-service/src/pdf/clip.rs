@@ -1,4 +1,4 @@
-//! The part of a page that can be seen: printers of web pages paint a row that lies on a page's
+//! The clip that a page puts around what it paints: what lies outside of it is not seen.
 //! edge on both pages, and hide what is outside with one clip for the whole page.
 
 use pdf_extract::Object;

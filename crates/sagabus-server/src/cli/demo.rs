@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ai_service::AiService;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use sagabus::saga::{SagaId, SagaStatus};
@@ -164,7 +165,7 @@ async fn watch(system: &System, taken: &Taken) -> Result<SagaStatus, Failure> {
         tokio::select! {
             saga = &mut ended => break saga?,
             () = tokio::time::sleep(PROGRESS_CHECK) => {
-                let percent = system.ai.progress(&taken.submission.id).await?;
+                let percent = progress(&system.ai, taken).await?;
                 bar.set_position(u64::from(percent));
                 // Without a terminal there is no bar: a line now and then instead.
                 if bar.is_hidden() && percent >= told + 25 {
@@ -176,6 +177,12 @@ async fn watch(system: &System, taken: &Taken) -> Result<SagaStatus, Failure> {
     };
     bar.finish_and_clear();
     Ok(saga)
+}
+
+/// How far the reading of the form is, in percent.
+async fn progress(ai: &AiService, taken: &Taken) -> Result<u8, Failure> {
+    let job = timeline::job(ai, &taken.submission.id).await?;
+    Ok(job.map_or(0, |job| job.progress))
 }
 
 fn print_hints(address: SocketAddr, taken: &Taken) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ai_service::form::{self, Extraction};
+use ai_service::form::Extraction;
 use ai_service::pdf::PdfError;
 use clap::Args;
 use serde_json::{Value, json};
@@ -24,8 +24,9 @@ impl Extract {
     pub(super) fn run(self) -> Result<(), Failure> {
         let bytes = read(&self.file)?;
         let reader = assemble::reader()?;
-        let document = super::runtime()?.block_on(reader.read(bytes.into(), |_| {}));
-        let extraction = document.and_then(|it| form::extract(&it)).map_err(failed)?;
+        let extraction = super::runtime()?
+            .block_on(ai_service::extract(&reader, bytes.into(), |_| {}))
+            .map_err(failed)?;
         match self.output {
             Output::Json => println!(
                 "{}",

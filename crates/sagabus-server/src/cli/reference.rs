@@ -34,11 +34,11 @@ fn settings() -> String {
          start, with a suggestion; so does a value outside its limits.\n\n\
          | variable | default | meaning |\n|---|---|---|\n",
     );
-    for variable in VARIABLES {
-        page += &format!(
+    page.extend(VARIABLES.iter().map(|variable| {
+        format!(
             "| `{}` | {} | {} |\n",
             variable.name, variable.default, variable.meaning
-        );
-    }
+        )
+    }));
     page
 }

@@ -25,7 +25,7 @@ struct Snapshot {
     bus: bus::Stats,
     sagas: saga::Stats,
     samples: sample_service::model::Statistics,
-    ai: ai_service::Stats,
+    ai: ai_service::model::Stats,
     traffic: Arc<Traffic>,
     resident_bytes: u64,
 }
@@ -174,21 +174,29 @@ impl Snapshot {
             "Samples, by priority",
             word("priority", &self.samples.samples_by_priority).into_iter(),
         )?;
+        let jobs = &self.ai.jobs;
         out.gauge(
             "ai_processing_queue_size",
-            "Jobs that wait or run",
-            self.ai.queued + self.ai.active,
+            "Jobs that wait for their turn",
+            jobs.queued,
         )?;
-        out.gauge("ai_processing_active_jobs", "Jobs that run", self.ai.active)?;
-        out.counters(
-            "ai_processing_jobs",
-            "Jobs, by status",
-            word("status", &self.ai.jobs_by_status).into_iter(),
+        out.gauge("ai_processing_active_jobs", "Jobs that run", jobs.active)?;
+        // A gauge, since a job moves from one status to the next; the name is older than that insight.
+        out.gauges(
+            "ai_processing_jobs_total",
+            "Jobs, by present status and type",
+            jobs.by_status.iter().map(|it| {
+                let labels = [
+                    ("status", it.status.as_str().to_owned()),
+                    ("type", it.job_type.to_owned()),
+                ];
+                (labels, it.count)
+            }),
         )?;
         out.counters(
             "ai_processing_errors",
             "Failed jobs, by kind of error",
-            word("type", &self.ai.errors_by_kind).into_iter(),
+            word("type", &jobs.errors).into_iter(),
         )
     }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ai_service::AiService;
+use ai_service::model::{Job, JobFilter, Part};
 use sagabus::saga::{SagaStatus, Status};
 use sagabus::{Event, Result};
 
@@ -24,6 +26,20 @@ pub(super) async fn print(
     print_steps(saga);
     print_samples(system, taken).await?;
     print_audit(system).await
+}
+
+/// The job that reads a submission's form.
+pub(super) async fn job(ai: &AiService, submission_id: &str) -> Result<Option<Job>> {
+    let filter = JobFilter {
+        submission_id: Some(submission_id.to_owned()),
+        ..JobFilter::default()
+    };
+    let latest = Part {
+        limit: 1,
+        offset: 0,
+    };
+    let (jobs, _) = ai.jobs(filter, latest).await?;
+    Ok(jobs.into_iter().next())
 }
 
 /// All events of one piece of work, in order.
@@ -114,22 +130,25 @@ async fn print_samples(system: &System, taken: &Taken) -> Result<(), Failure> {
     if let Some(reason) = &submission.reason {
         println!("  why: {reason}");
     }
-    let Some(result) = system.ai.result_of_submission(&taken.submission.id).await? else {
+    let job = job(&system.ai, &taken.submission.id).await?;
+    let Some(result_id) = job.and_then(|job| job.result_id) else {
         println!("  no samples");
         return Ok(());
     };
+    let result = system.ai.result(result_id).await?;
     println!(
-        "  read with confidence {:.2}; samples ({})",
-        result.confidence, submission.sample_count
+        "  form read with confidence {:.2} ({}); {} samples tracked",
+        result.confidence_score,
+        result.status.as_str(),
+        submission.sample_count
     );
     println!(
         "  {:<20} {:>10} {:>14} {:>14} {:>8} {:>8}  confidence",
         "sample", "volume µL", "Qubit ng/µL", "NanoDrop ng/µL", "260/280", "260/230"
     );
-    let extraction = &result.extraction;
-    for (row, sample) in extraction.form.samples.iter().enumerate() {
+    for (row, sample) in result.extracted_data.samples.iter().enumerate() {
         let prefix = format!("samples[{row}].");
-        let confidences: Vec<f64> = extraction
+        let confidences: Vec<f64> = result
             .fields
             .iter()
             .filter(|field| field.field.starts_with(&prefix))
