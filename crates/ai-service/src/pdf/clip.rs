@@ -1,5 +1,6 @@
-//! The clip that a page puts around what it paints: what lies outside of it is not seen.
-//! edge on both pages, and hide what is outside with one clip for the whole page.
+//! The part of a page that can be seen, given by one clip for the whole page.
+//!
+//! Printers of web pages paint a row that lies on a page's edge on both pages and hide what is outside by that clip.
 
 use pdf_extract::Object;
 use pdf_extract::content::Operation;
