@@ -18,8 +18,9 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// What to log on standard error: `error`, `warn`, `info`, `debug`, or a filter such as `info,sagabus=debug`
-    #[arg(long, global = true, default_value = "warn")]
-    log: String,
+    /// [default: `warn` for serve, otherwise `error`]
+    #[arg(long, global = true)]
+    log: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -79,7 +80,11 @@ pub(crate) fn main() -> ExitCode {
         // Before any thread is started: the worker locks itself in first.
         return pdf_worker::run();
     }
-    let result = crate::logging::start(&cli.log)
+    let usual = match cli.command {
+        Command::Serve(_) => "warn",
+        _ => "error",
+    };
+    let result = crate::logging::start(cli.log.as_deref().unwrap_or(usual))
         .map_err(Failure::new)
         .and_then(|()| match cli.command {
             Command::Demo(demo) => demo.run(),

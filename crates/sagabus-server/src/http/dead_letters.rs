@@ -3,13 +3,15 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
+use sagabus::event::envelope;
 use sagabus::transport::{DeadLetter, DeadLetterQuery};
-use sagabus::{Error, event::envelope};
-use serde::Deserialize;
+use sagabus::{Error, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::App;
+use super::events::raw;
 use super::reply::{Reply, bounded};
 
 /// Most dead letters of one answer or one order.
@@ -37,11 +39,19 @@ pub(super) struct Chosen {
     reason: Option<String>,
 }
 
+/// Some of all dead letters.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Part {
+    total: u64,
+    dead_letters: Vec<Shown>,
+}
+
 /// `GET /api/dead-letters`
 pub(super) async fn list(
     State(app): State<App>,
     wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Reply<Json<Value>> {
+) -> Reply<Json<Part>> {
     let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
     if wanted.after.is_some() && wanted.subscription.is_none() {
         return Err(Error::invalid("`after` needs a `subscription`").into());
@@ -52,11 +62,11 @@ pub(super) async fn list(
         max: bounded("limit", wanted.limit, 100, LIMIT_MAX)?,
     };
     let letters = app.system.bus.dead_letters(query).await?;
-    let letters: Result<Vec<Value>, Error> = letters.iter().map(shown).collect();
-    Ok(Json(json!({
-        "total": app.system.bus.stats().dead_letters,
-        "deadLetters": letters?,
-    })))
+    let dead_letters: Result<Vec<Shown>, Error> = letters.into_iter().map(shown).collect();
+    Ok(Json(Part {
+        total: app.system.bus.stats().dead_letters,
+        dead_letters: dead_letters?,
+    }))
 }
 
 /// `POST /api/dead-letters/redrive`: hands them out again, to their own subscription only.
@@ -122,31 +132,51 @@ async fn positions(
     Ok((chosen, positions))
 }
 
-fn shown(letter: &DeadLetter) -> Result<Value, Error> {
-    let event = envelope::to_json(&letter.event)?;
-    let event: Box<RawValue> = serde_json::from_slice(&event)
-        .map_err(|error| Error::invalid("event cannot be written").with_source(error))?;
-    let faults: Vec<Value> = letter
+/// A dead letter as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    subscription: String,
+    position: u64,
+    attempts: u32,
+    redrives: u32,
+    first_failed_at: Option<Timestamp>,
+    dead_at: Timestamp,
+    faults: Vec<ShownFault>,
+    /// Its payload as received, byte for byte.
+    event: Box<RawValue>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownFault {
+    attempt: u32,
+    at: Timestamp,
+    duration_ms: u64,
+    kind: String,
+    error: String,
+}
+
+fn shown(letter: DeadLetter) -> Result<Shown, Error> {
+    let faults: Vec<ShownFault> = letter
         .faults
-        .iter()
-        .map(|fault| {
-            json!({
-                "attempt": fault.attempt,
-                "at": fault.at,
-                "durationMs": fault.duration_ms,
-                "kind": fault.kind,
-                "error": fault.error,
-            })
+        .into_iter()
+        .map(|fault| ShownFault {
+            attempt: fault.attempt,
+            at: fault.at,
+            duration_ms: fault.duration_ms,
+            kind: fault.kind,
+            error: fault.error,
         })
         .collect();
-    Ok(json!({
-        "subscription": letter.subscription,
-        "position": letter.position,
-        "attempts": letter.attempts,
-        "redrives": letter.redrives,
-        "firstFailedAt": letter.faults.first().map(|fault| fault.at),
-        "deadAt": letter.dead_at,
-        "faults": faults,
-        "event": event,
-    }))
+    Ok(Shown {
+        subscription: letter.subscription,
+        position: letter.position,
+        attempts: letter.attempts,
+        redrives: letter.redrives,
+        first_failed_at: faults.first().map(|fault| fault.at),
+        dead_at: letter.dead_at,
+        faults,
+        event: raw(envelope::to_json(&letter.event)?)?,
+    })
 }

@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sagabus::event::envelope;
 use sagabus::{Error, Event, Pattern};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use super::App;
 use super::reply::{Reply, bounded};
@@ -81,11 +81,16 @@ pub(super) async fn list(
         let page = app.system.bus.read(next, PAGE_EVENTS).await?;
         for (position, event) in &page.events {
             if fits(event) {
-                events.push(written(*position, event, as_cloud_events)?);
+                events.push(Stored::new(*position, event, as_cloud_events)?);
             }
             next = position + 1;
             if events.len() == limit {
-                return Ok(answer(&events, next, false));
+                return Ok(Json(Part {
+                    events,
+                    next,
+                    is_last: false,
+                })
+                .into_response());
             }
         }
         next = page.next;
@@ -94,21 +99,52 @@ pub(super) async fn list(
             break;
         }
     }
-    Ok(answer(&events, next, is_last))
+    Ok(Json(Part {
+        events,
+        next,
+        is_last,
+    })
+    .into_response())
 }
 
-fn answer(events: &[Box<RawValue>], next: u64, is_last: bool) -> Response {
-    Json(json!({ "events": events, "next": next, "isLast": is_last })).into_response()
+/// A part of the log.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Part {
+    events: Vec<Stored>,
+    /// Where to read on.
+    next: u64,
+    is_last: bool,
 }
 
-fn written(position: u64, event: &Event, as_cloud_event: bool) -> Reply<Box<RawValue>> {
-    let bytes = if as_cloud_event {
-        envelope::to_cloud_event(event)?
-    } else {
-        envelope::to_json(event)?
-    };
-    let unreadable =
-        |error: serde_json::Error| Error::invalid("event cannot be written").with_source(error);
-    let event: Box<RawValue> = serde_json::from_slice(&bytes).map_err(unreadable)?;
-    Ok(to_raw_value(&json!({ "position": position, "event": event })).map_err(unreadable)?)
+/// An event and its place.
+#[derive(Debug, Serialize)]
+struct Stored {
+    position: u64,
+    /// Its payload as received, byte for byte.
+    event: Box<RawValue>,
+}
+
+impl Stored {
+    fn new(position: u64, event: &Event, as_cloud_event: bool) -> Result<Self, Error> {
+        let bytes = if as_cloud_event {
+            envelope::to_cloud_event(event)?
+        } else {
+            envelope::to_json(event)?
+        };
+        Ok(Self {
+            position,
+            event: raw(bytes)?,
+        })
+    }
+}
+
+/// JSON that was just written, to be part of other JSON.
+pub(super) fn raw(json: Vec<u8>) -> Result<Box<RawValue>, Error> {
+    String::from_utf8(json)
+        .map_err(|error| Error::invalid("event is not UTF-8").with_source(error))
+        .and_then(|json| {
+            RawValue::from_string(json)
+                .map_err(|error| Error::invalid("event is not JSON").with_source(error))
+        })
 }

@@ -87,7 +87,7 @@ pub(super) async fn start(
     }
     let id = app.system.sagas.start(&definition, start).await?;
     let place = format!("/api/sagas/{id}");
-    let body = Json(json!({ "sagaId": id.as_str(), "status": place }));
+    let body = Json(json!({ "sagaId": id.as_str(), "saga": place }));
     Ok((StatusCode::ACCEPTED, [("location", place)], body).into_response())
 }
 

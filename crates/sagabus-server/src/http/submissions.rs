@@ -70,7 +70,7 @@ pub(super) async fn submit(
         "submissionNumber": taken.submission.number,
         "sagaId": taken.saga.as_str(),
         "correlationId": taken.correlation_id,
-        "status": place,
+        "submission": place,
         "saga": format!("/api/sagas/{}", taken.saga),
     });
     Ok((StatusCode::ACCEPTED, [("location", place)], Json(body)).into_response())

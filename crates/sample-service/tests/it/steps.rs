@@ -4,6 +4,7 @@ use nanopore::events::ai::{ExtractionConfidenceLow, Method};
 use nanopore::steps::{StepCall, UndoCall};
 use sagabus::clock::SystemClock;
 use sagabus::event::Cause;
+use sagabus::saga::events::SagaFailed;
 use sagabus::{ErrorKind, Event};
 use sample_service::model::{Filter, NewSubmission, Page, Sample, Submission, SubmissionStatus};
 use serde_json::{Value, json};
@@ -400,4 +401,34 @@ async fn a_form_read_with_doubt_is_marked_for_a_person_to_look_at() {
     fixture.service.consume(&event).await.unwrap();
     let review = submission(&fixture).await.review.unwrap();
     assert_eq!(review, "confidence 0.4 is below 0.7: two kits are ticked");
+}
+
+#[tokio::test]
+async fn a_submission_whose_saga_failed_before_its_first_step_is_rejected_and_others_are_not()
+ {
+    let fixture = Fixture::new().await;
+    submitted(&fixture).await;
+    let failed = SagaFailed {
+        saga_id: "saga-1".to_owned(),
+        saga_name: "sample_processing_workflow".to_owned(),
+        status: "compensated".to_owned(),
+        error: "the database was locked".to_owned(),
+        duration_ms: 3,
+    };
+    let event = Event::new(&failed, &SystemClock).unwrap();
+    fixture
+        .service
+        .consume(&event.clone().correlated("somebody-else"))
+        .await
+        .unwrap();
+    assert_eq!(
+        submission(&fixture).await.status,
+        SubmissionStatus::Received
+    );
+    let event = event.correlated("sub-1");
+    fixture.service.consume(&event).await.unwrap();
+    fixture.service.consume(&event).await.unwrap();
+    let rejected = submission(&fixture).await;
+    assert_eq!(rejected.status, SubmissionStatus::Rejected);
+    assert_eq!(rejected.reason.as_deref(), Some("the database was locked"));
 }
