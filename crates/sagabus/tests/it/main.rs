@@ -8,4 +8,5 @@
 
 mod bus;
 mod durability;
+mod saga;
 mod support;
