@@ -4,6 +4,7 @@ use nanopore::events::ai::{ExtractionConfidenceLow, Method};
 use nanopore::steps::{StepCall, UndoCall};
 use sagabus::clock::SystemClock;
 use sagabus::event::Cause;
+use sagabus::saga::events::SagaFailed;
 use sagabus::{ErrorKind, Event};
 use sample_service::model::{Filter, NewSubmission, Page, Sample, Submission, SubmissionStatus};
 use serde_json::{Value, json};
@@ -400,4 +401,39 @@ async fn a_form_read_with_doubt_is_marked_for_a_person_to_look_at() {
     fixture.service.consume(&event).await.unwrap();
     let review = submission(&fixture).await.review.unwrap();
     assert_eq!(review, "confidence 0.4 is below 0.7: two kits are ticked");
+}
+
+#[tokio::test]
+async fn a_submission_whose_saga_failed_before_its_first_step_is_rejected_once_with_the_reason() {
+    let fixture = Fixture::new().await;
+    let entered = submitted(&fixture).await;
+    let failed = |saga_name: &str, correlation_id: &str| {
+        let failed = SagaFailed {
+            saga_id: "g-1".to_owned(),
+            saga_name: saga_name.to_owned(),
+            status: "compensated".to_owned(),
+            error: "step `validate_sample` failed: no room".to_owned(),
+            duration_ms: 3,
+        };
+        let mut event = Event::new(&failed, &SystemClock).unwrap();
+        event.correlation_id = Some(correlation_id.to_owned());
+        event
+    };
+    for stranger in [
+        failed("another_saga", "sub-1"),
+        failed("sample_processing_workflow", "sub-2"),
+    ] {
+        fixture.service.consume(&stranger).await.unwrap();
+        assert_eq!(submission(&fixture).await, entered);
+    }
+    let event = failed("sample_processing_workflow", "sub-1");
+    fixture.service.consume(&event).await.unwrap();
+    let rejected = submission(&fixture).await;
+    assert_eq!(rejected.status, SubmissionStatus::Rejected);
+    assert_eq!(
+        rejected.reason.as_deref(),
+        Some("step `validate_sample` failed: no room")
+    );
+    fixture.service.consume(&event).await.unwrap();
+    assert_eq!(submission(&fixture).await, rejected);
 }
