@@ -37,7 +37,10 @@ impl Extract {
         }
         if let Err(error) = extraction.check() {
             // The form can be read, and that was asked for; a submission of it would not be taken.
-            eprintln!("warning: would be rejected: {}: {error}", error.kind.as_str());
+            eprintln!(
+                "warning: would be rejected: {}: {error}",
+                error.kind.as_str()
+            );
         }
         Ok(())
     }

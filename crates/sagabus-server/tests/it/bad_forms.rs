@@ -128,7 +128,10 @@ fn a_bad_form_is_rejected_with_its_reason_and_the_next_good_one_is_taken() {
         ] {
             assert!(types.iter().any(|it| it == wanted), "{wanted}: {types:?}");
         }
-        assert!(!types.iter().any(|it| it.starts_with("sample.")), "{types:?}");
+        assert!(
+            !types.iter().any(|it| it.starts_with("sample.")),
+            "{types:?}"
+        );
     }
     server
         .request("POST", "/api/submissions")
@@ -151,7 +154,13 @@ fn a_bad_form_is_rejected_with_its_reason_and_the_next_good_one_is_taken() {
     assert_eq!((checked.accepted, checked.rejected), (1, bad_files().len()));
     let strangers = std::fs::read_dir(data.join("uploads"))
         .unwrap()
-        .filter(|it| it.as_ref().unwrap().path().extension().is_none_or(|it| it != "pdf"))
+        .filter(|it| {
+            it.as_ref()
+                .unwrap()
+                .path()
+                .extension()
+                .is_none_or(|it| it != "pdf")
+        })
         .count();
     assert_eq!(strangers, 0, "half an upload is left");
     assert_eq!(server.terminate().code, Some(0));
@@ -176,9 +185,17 @@ fn extract_says_what_is_wrong_with_a_file_and_stores_nothing() {
         // Without rows, or with a wrong value, a form can be read: it is shown, and what is wrong with it.
         if file.kinds == ["VALIDATION_ERROR"] {
             assert_eq!(ran.code, Some(0), "{}: {}", file.name, ran.err);
-            assert!(ran.err.starts_with("warning: would be rejected: "), "{}", ran.err);
+            assert!(
+                ran.err.starts_with("warning: would be rejected: "),
+                "{}",
+                ran.err
+            );
             check_text(&file, &ran.err);
-            let rows = if file.name == "out-of-range.pdf" { 3 } else { 0 };
+            let rows = if file.name == "out-of-range.pdf" {
+                3
+            } else {
+                0
+            };
             assert!(ran.out.contains(&format!("samples: {rows}")), "{}", ran.out);
             continue;
         }
@@ -190,9 +207,15 @@ fn extract_says_what_is_wrong_with_a_file_and_stores_nothing() {
     let path = place.file("large.pdf");
     std::fs::write(&path, too_large()).unwrap();
     let ran = run(&["extract", path.to_str().unwrap()]);
-    assert!(ran.code == Some(1) && ran.err.contains("FILE_TOO_LARGE"), "{ran:?}");
+    assert!(
+        ran.code == Some(1) && ran.err.contains("FILE_TOO_LARGE"),
+        "{ran:?}"
+    );
     let ran = run(&["extract", "/no/such/file.pdf"]);
-    assert!(ran.code == Some(1) && ran.err.contains("/no/such/file.pdf"), "{ran:?}");
+    assert!(
+        ran.code == Some(1) && ran.err.contains("/no/such/file.pdf"),
+        "{ran:?}"
+    );
     assert!(!place.data().exists());
 }
 
@@ -214,5 +237,9 @@ fn extract_prints_the_form_with_confidence_and_evidence() {
         .unwrap();
     assert_eq!(volume["evidence"]["page"], 1, "{volume}");
     let ran = run(&["extract", form("small.pdf").to_str().unwrap()]);
-    assert!(ran.out.contains("samples: 3") && ran.out.contains("moss-A1"), "{}", ran.out);
+    assert!(
+        ran.out.contains("samples: 3") && ran.out.contains("moss-A1"),
+        "{}",
+        ran.out
+    );
 }

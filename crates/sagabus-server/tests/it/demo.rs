@@ -69,7 +69,10 @@ fn the_demonstration_shows_events_with_causes_steps_samples_and_the_checked_trai
             roots.push(line.event_type.as_str());
         } else {
             let cause: u64 = line.cause.parse().unwrap_or_else(|_| panic!("{line:?}"));
-            assert!(before.contains(&cause), "an effect before its cause: {line:?}");
+            assert!(
+                before.contains(&cause),
+                "an effect before its cause: {line:?}"
+            );
         }
         assert!(before.insert(line.position), "{line:?}");
         assert!(!line.subject.is_empty());
@@ -90,12 +93,17 @@ fn the_demonstration_shows_events_with_causes_steps_samples_and_the_checked_trai
         assert!(line.contains("completed") && line.contains(" ms"), "{line}");
     }
     for (name, volume) in [("moss-A1", "48"), ("moss-A2", "45.5"), ("lichen 7B", "50")] {
-        let line = ran.out.lines().find(|it| it.trim().starts_with(name)).unwrap();
+        let line = ran
+            .out
+            .lines()
+            .find(|it| it.trim().starts_with(name))
+            .unwrap();
         let confidence: f64 = line.split_whitespace().last().unwrap().parse().unwrap();
         assert!(line.contains(volume) && confidence > 0.9, "{line}");
     }
     assert!(
-        ran.out.contains(&format!("audit trail: {audited} entries verified, head ")),
+        ran.out
+            .contains(&format!("audit trail: {audited} entries verified, head ")),
         "{}",
         ran.out
     );
@@ -121,16 +129,27 @@ fn a_step_that_fails_on_request_takes_back_those_before_it_in_reverse() {
             ran.out
         );
         for done in &STEPS[..index] {
-            assert!(step_line(&ran.out, done).contains("compensated"), "{}", ran.out);
+            assert!(
+                step_line(&ran.out, done).contains("compensated"),
+                "{}",
+                ran.out
+            );
         }
         for never in &STEPS[index + 1..] {
-            assert!(step_line(&ran.out, never).contains("attempts 0"), "{}", ran.out);
+            assert!(
+                step_line(&ran.out, never).contains("attempts 0"),
+                "{}",
+                ran.out
+            );
         }
         let server = Server::start(&place);
         let checked = world::check(&server, &place.data(), 3);
         assert_eq!((checked.rejected, checked.samples), (1, 0));
         let submission = &world::submissions(&place.data())[0];
-        assert!(submission.reason.as_ref().unwrap().contains(step), "{submission:?}");
+        assert!(
+            submission.reason.as_ref().unwrap().contains(step),
+            "{submission:?}"
+        );
         let undone: Vec<String> = undone(&place);
         let expected: Vec<&str> = STEPS[..index].iter().rev().copied().collect();
         assert_eq!(undone, expected, "steps taken back");
@@ -166,12 +185,22 @@ fn a_form_of_ones_own_is_taken_and_a_directory_is_gone_on_with() {
     let place = Place::new();
     let data = place.data_text();
     let large = form("large.pdf");
-    let ran = run(&["demo", large.to_str().unwrap(), "--exit", "--data-dir", &data]);
+    let ran = run(&[
+        "demo",
+        large.to_str().unwrap(),
+        "--exit",
+        "--data-dir",
+        &data,
+    ]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.out.contains("submitting large.pdf"), "{}", ran.out);
     assert!(ran.out.contains("submission SUBM-000001: accepted"));
     let ran = run(&["demo", "--exit", "--data-dir", &data]);
-    assert!(ran.out.contains("submission SUBM-000002: accepted"), "{}", ran.out);
+    assert!(
+        ran.out.contains("submission SUBM-000002: accepted"),
+        "{}",
+        ran.out
+    );
 }
 
 #[test]
@@ -185,13 +214,20 @@ fn what_cannot_be_done_is_refused_with_a_clear_text() {
         for word in words {
             assert!(ran.err.contains(word), "{arguments:?}: {word}: {}", ran.err);
         }
-        assert!(!ran.out.contains("submitting"), "{arguments:?}: {}", ran.out);
+        assert!(
+            !ran.out.contains("submitting"),
+            "{arguments:?}: {}",
+            ran.out
+        );
     };
     check(
         &["demo", "--exit", "--fail-at", "process_pfd"],
         &["process_pfd", "process_pdf", "create_audit_log"],
     );
-    check(&["demo", "--exit", "/no/such/form.pdf"], &["/no/such/form.pdf"]);
+    check(
+        &["demo", "--exit", "/no/such/form.pdf"],
+        &["/no/such/form.pdf"],
+    );
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for command in ["demo", "serve"] {
@@ -209,9 +245,16 @@ fn a_variable_that_is_not_known_or_not_possible_stops_the_start() {
         (
             "EVENT_BUS_MAX_RETRYS",
             "3",
-            ["EVENT_BUS_MAX_RETRYS", "did you mean `EVENT_BUS_MAX_RETRIES`"],
+            [
+                "EVENT_BUS_MAX_RETRYS",
+                "did you mean `EVENT_BUS_MAX_RETRIES`",
+            ],
         ),
-        ("SAGA_STEP_TIMEOUT", "soon", ["SAGA_STEP_TIMEOUT", "whole number"]),
+        (
+            "SAGA_STEP_TIMEOUT",
+            "soon",
+            ["SAGA_STEP_TIMEOUT", "whole number"],
+        ),
     ] {
         let ran = finish(sagabus(&["demo", "--exit"]).env(name, value));
         assert_eq!(ran.code, Some(1));
@@ -232,14 +275,21 @@ fn what_the_demonstration_says_to_try_next_works() {
     let paths: Vec<&str> = hints
         .lines()
         .filter_map(|line| line.trim().strip_prefix("curl -s 'http://"))
-        .map(|rest| rest.strip_prefix(&server.address).unwrap().trim_end_matches('\''))
+        .map(|rest| {
+            rest.strip_prefix(&server.address)
+                .unwrap()
+                .trim_end_matches('\'')
+        })
         .collect();
     assert_eq!(paths.len(), 8, "{hints}");
     for path in paths {
         let answer = server.get(path);
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
     }
-    assert!(hints.contains(&format!("curl -s -F file=@FORM.pdf http://{}/api/submissions", server.address)));
+    assert!(hints.contains(&format!(
+        "curl -s -F file=@FORM.pdf http://{}/api/submissions",
+        server.address
+    )));
     assert_eq!(server.terminate().code, Some(0));
 }
 

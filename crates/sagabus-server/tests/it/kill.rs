@@ -25,7 +25,8 @@ struct Chance(u64);
 impl Chance {
     /// From `SAGABUS_SEED`, or new each time.
     fn new() -> Self {
-        let given = std::env::var_os("SAGABUS_SEED").map(|it| it.to_str().unwrap().parse().unwrap());
+        let given =
+            std::env::var_os("SAGABUS_SEED").map(|it| it.to_str().unwrap().parse().unwrap());
         Self(given.unwrap_or_else(|| SystemClock.random()))
     }
 
@@ -50,7 +51,12 @@ impl Chance {
 fn whole_run() -> Duration {
     let place = Place::new();
     let began = SystemClock.elapsed();
-    let ran = finish(&mut sagabus(&["demo", "--exit", "--data-dir", &place.data_text()]));
+    let ran = finish(&mut sagabus(&[
+        "demo",
+        "--exit",
+        "--data-dir",
+        &place.data_text(),
+    ]));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     SystemClock.elapsed().saturating_sub(began)
 }
@@ -111,15 +117,19 @@ fn demo_kills(chance: &mut Chance, whole: Duration, checked: &mut Checked) -> us
         let first = chance.within(whole, index % DEMO_KILLS, DEMO_KILLS);
         kills += usize::from(demo_killed_after(&place, first));
         if index % 3 == 2 {
-            let second = Duration::from_micros(
-                chance.below(u64::try_from(whole.as_micros()).unwrap()),
-            );
+            let second =
+                Duration::from_micros(chance.below(u64::try_from(whole.as_micros()).unwrap()));
             kills += usize::from(demo_killed_after(&place, second));
         }
         checked.add(examined(place, |place| {
             // One is let through to its end, the other only goes on with what there is.
             if index % 2 == 0 {
-                let ran = finish(&mut sagabus(&["demo", "--exit", "--data-dir", &place.data_text()]));
+                let ran = finish(&mut sagabus(&[
+                    "demo",
+                    "--exit",
+                    "--data-dir",
+                    &place.data_text(),
+                ]));
                 assert_eq!(ran.code, Some(0), "{}", ran.err);
             }
             let server = Server::start(place);
@@ -134,11 +144,7 @@ fn demo_kills(chance: &mut Chance, whole: Duration, checked: &mut Checked) -> us
 }
 
 /// Servers one after the other, killed while they work on forms; what was acknowledged is there later.
-fn server_kills(
-    chance: &mut Chance,
-    whole: Duration,
-    checked: &mut Checked,
-) -> (usize, usize) {
+fn server_kills(chance: &mut Chance, whole: Duration, checked: &mut Checked) -> (usize, usize) {
     let mut acknowledged = 0;
     for round in 0..SERVER_KILLS / KILLS_IN_A_ROW {
         checked.add(examined(Place::new(), |place| {
@@ -152,7 +158,10 @@ fn server_kills(
                 std::thread::sleep(chance.within(whole / 2, index, SERVER_KILLS));
                 server.kill();
                 if let Some(answer) = sending.join().unwrap() {
-                    let id = answer.expect(202)["submissionId"].as_str().unwrap().to_owned();
+                    let id = answer.expect(202)["submissionId"]
+                        .as_str()
+                        .unwrap()
+                        .to_owned();
                     known.insert(key, id);
                 }
             }
@@ -192,7 +201,16 @@ fn a_kill_at_each_of_the_first_syncs_of_the_log_and_the_databases_harms_nothing(
             let place = Place::new();
             let inject = format!("inject={call}:signal=KILL:when={count}");
             let status = std::process::Command::new("strace")
-                .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", &inject])
+                .args([
+                    "-f",
+                    "-qq",
+                    "-o",
+                    "/dev/null",
+                    "-e",
+                    "trace=fdatasync,fsync",
+                    "-e",
+                    &inject,
+                ])
                 .arg(env!("CARGO_BIN_EXE_sagabus"))
                 .args(["demo", "--exit", "--data-dir", &place.data_text()])
                 .stdout(Stdio::null())

@@ -13,11 +13,8 @@ pub(crate) fn bomb() -> Vec<u8> {
         encoder.write_all(&block).unwrap();
     }
     let content = encoder.finish().unwrap();
-    let mut stream = format!(
-        "<</Filter/FlateDecode/Length {}>>\nstream\n",
-        content.len()
-    )
-    .into_bytes();
+    let mut stream =
+        format!("<</Filter/FlateDecode/Length {}>>\nstream\n", content.len()).into_bytes();
     stream.extend_from_slice(&content);
     stream.extend_from_slice(b"\nendstream");
     document(&[

@@ -130,7 +130,11 @@ impl Server {
     /// As [`Server::spawn`]; what it wrote on standard error if it ended instead.
     pub(crate) fn try_spawn(place: &Place, command: &mut Command) -> Result<Self, String> {
         let err = place.file("stderr");
-        let log = File::options().create(true).append(true).open(&err).unwrap();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&err)
+            .unwrap();
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -31,10 +31,17 @@ fn a_server_told_to_end_under_work_ends_with_zero_and_its_work_goes_on() {
         let spent = SystemClock.elapsed().saturating_sub(began);
         assert_eq!(ran.code, Some(0), "{}", ran.err);
         assert!(spent < END_MAX, "{spent:?}");
-        println!("SIG{name}: ended in {} ms; {}", spent.as_millis(), ran.out.trim());
+        println!(
+            "SIG{name}: ended in {} ms; {}",
+            spent.as_millis(),
+            ran.out.trim()
+        );
     }
     let server = Server::start(&place);
     let checked = world::check(&server, &place.data(), 3);
-    assert_eq!((checked.submissions, checked.accepted), (2 * FORMS, 2 * FORMS));
+    assert_eq!(
+        (checked.submissions, checked.accepted),
+        (2 * FORMS, 2 * FORMS)
+    );
     assert_eq!(server.terminate().code, Some(0));
 }
