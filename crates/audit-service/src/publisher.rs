@@ -26,7 +26,9 @@ pub(crate) fn entry_recorded(id: &str, act: &Act, hash: &Hash, clock: &dyn Clock
     };
     let mut event = event(&payload, clock)?;
     event.correlation_id.clone_from(&act.correlation_id);
-    event.causation_id = act.event_id.as_deref().map(EventId::new).transpose()?;
+    // An entry about an event is caused by it; any other by what led to the act.
+    let cause = act.event_id.as_deref().or(act.causation_id.as_deref());
+    event.causation_id = cause.map(EventId::new).transpose()?;
     event.check()?;
     Ok(event)
 }

@@ -11,7 +11,7 @@ use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::saga::Definition;
 use sagabus::sqlite::Outbox;
 use sagabus::transport::Transport;
-use sagabus::{Bus, Clock, Error, Sagas, SystemClock, saga};
+use sagabus::{Bus, Clock, Error, ErrorKind, Sagas, SystemClock, saga};
 use sample_service::SampleService;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -141,8 +141,14 @@ impl System {
                 }
             }
         };
-        // What is left in an outbox goes out at the next start.
-        let _in_time = tokio::time::timeout(deadline, drained).await;
+        // What is left in an outbox goes out at the next start; a log that has stopped itself takes nothing before it.
+        let log_has_stopped = self
+            .bus
+            .condition()
+            .is_err_and(|error| error.kind() == ErrorKind::Closed);
+        if !log_has_stopped {
+            let _in_time = tokio::time::timeout(deadline, drained).await;
+        }
         self.stop_relays.cancel();
         self.relays.close();
         self.relays.wait().await;

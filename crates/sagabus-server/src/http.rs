@@ -96,6 +96,13 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
+/// The address that was taken: with port 0 asked for, the one that the system chose.
+pub(crate) fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(|error| {
+        Error::closed("the address that is listened on cannot be told").with_source(error)
+    })
+}
+
 /// Serves until `stop` fires and the open requests are answered.
 pub(crate) async fn serve(
     listener: TcpListener,

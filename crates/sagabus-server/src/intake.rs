@@ -81,7 +81,7 @@ pub(crate) async fn resume(system: &System) -> Result<()> {
         .await?;
     for submission in waiting {
         let saga = start(system, &submission, None).await?;
-        tracing::info!(submission = submission.id, saga_id = %saga, "went on with a submission");
+        tracing::info!(submission_id = submission.id, saga_id = %saga, "went on with a submission");
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use sagabus::saga::events::SagaFailed;
 use sagabus::sqlite::inbox;
 use sagabus::{Event, Payload, Result};
 
+use crate::model::SubmissionStatus;
 use crate::repository as rows;
 use crate::service::SampleService;
 
@@ -13,10 +14,14 @@ pub const CONSUMER: &str = "sample-service";
 /// Event types to subscribe to.
 pub const PATTERNS: &[&str] = &[ExtractionConfidenceLow::TYPE, SagaFailed::TYPE];
 
+/// The saga that a submission goes through; the submission's id is its correlation id.
+const PROCESSING: &str = "sample_processing_workflow";
+
 impl SampleService {
-    /// Takes one event: a submission whose form was read with doubt is marked for a person to look at; one whose saga
-    /// failed without its own steps having a part in it becomes `rejected`. The saga of a submission has the
-    /// submission's id as its correlation id.
+    /// Takes one event.
+    ///
+    /// A submission whose form was read with doubt is marked for a person to look at. One whose saga ended without it
+    /// having been accepted or rejected is rejected: its first step failed, or its compensation was given up.
     ///
     /// # Errors
     /// `Invalid` when the payload does not fit; otherwise as the database says.
@@ -26,7 +31,7 @@ impl SampleService {
     pub async fn consume(&self, event: &Event) -> Result<()> {
         match event.event_type.as_str() {
             ExtractionConfidenceLow::TYPE => self.mark_for_review(event).await,
-            SagaFailed::TYPE => self.reject_what_is_open(event).await,
+            SagaFailed::TYPE => self.reject_unfinished(event).await,
             _ => Ok(()),
         }
     }
@@ -55,17 +60,31 @@ impl SampleService {
             .await
     }
 
-    /// By its nature done once: what is rejected is not open any more.
-    async fn reject_what_is_open(&self, event: &Event) -> Result<()> {
+    async fn reject_unfinished(&self, event: &Event) -> Result<()> {
         let failed: SagaFailed = event.payload()?;
         let Some(submission_id) = event.correlation_id.clone() else {
             return Ok(());
         };
+        if failed.saga_name != PROCESSING {
+            return Ok(());
+        }
+        let id = event.id.clone();
         let now = self.clock.now();
         self.outbox
             .database()
             .call(move |tx| {
-                rows::reject_open_submission(tx, &submission_id, &failed.error, now)?;
+                if inbox::first_time(tx, CONSUMER, &id, now)?
+                    && let Some(mut submission) = rows::find_submission(tx, &submission_id)?
+                    && matches!(
+                        submission.status,
+                        SubmissionStatus::Received | SubmissionStatus::Processing
+                    )
+                {
+                    submission.status = SubmissionStatus::Rejected;
+                    submission.reason = Some(failed.error);
+                    submission.updated_at = now;
+                    rows::update_submission(tx, &submission)?;
+                }
                 Ok(())
             })
             .await

@@ -13,7 +13,7 @@ pub(crate) use samples::{
 };
 pub(crate) use submissions::{
     find_submission, get_submission, insert_submission, list_submissions, mark_for_review,
-    reject_open_submission, update_submission,
+    update_submission,
 };
 
 fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {

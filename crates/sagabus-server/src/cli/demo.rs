@@ -122,7 +122,7 @@ impl Demo {
                 Ok(())
             }
             Some(listener) => {
-                print_hints(self.listen, &taken);
+                print_hints(http::address(&listener)?, &taken);
                 serve::run(listener, system).await
             }
         }

@@ -35,6 +35,13 @@ impl Extract {
             ),
             Output::Text => print(&extraction),
         }
+        if let Err(error) = extraction.check() {
+            // The form can be read, and that was asked for; a submission of it would not be taken.
+            eprintln!(
+                "warning: would be rejected: {}: {error}",
+                error.kind.as_str()
+            );
+        }
         Ok(())
     }
 }

@@ -47,7 +47,7 @@ impl Serve {
             let system = Arc::new(System::open(plan).await?);
             println!(
                 "serving on http://{} with data in {} ({})",
-                self.listen,
+                http::address(&listener)?,
                 crate::assemble::shown(&self.data_dir),
                 system.bus.capabilities().durability.as_str()
             );

@@ -2,18 +2,19 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sagabus::event::envelope;
+use nanopore::problem::Problem;
+use sagabus::event::{DATA_BYTES_MAX, envelope};
 use sagabus::{Error, Event, Pattern};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::App;
-use super::reply::{Reply, bounded};
+use super::reply::{Reply, bounded, respond};
 
 /// Media type of a CloudEvent.
 const CLOUD_EVENT: &str = "application/cloudevents+json";
@@ -39,7 +40,15 @@ pub(super) struct Wanted {
 }
 
 /// `POST /api/events`: one event, as a CloudEvent (structured) or in the envelope form.
-pub(super) async fn publish(State(app): State<App>, body: Bytes) -> Reply<Response> {
+pub(super) async fn publish(
+    State(app): State<App>,
+    body: Result<Bytes, BytesRejection>,
+) -> Reply<Response> {
+    let body = match body {
+        Ok(body) => body,
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => return Ok(too_large()),
+        Err(error) => return Err(Error::invalid(error.body_text()).into()),
+    };
     let event = envelope::from_json(&body, app.system.clock.as_ref())?;
     let receipt = app.system.bus.publish(event).await?;
     let status = if receipt.duplicate {
@@ -53,6 +62,16 @@ pub(super) async fn publish(State(app): State<App>, body: Bytes) -> Reply<Respon
         "duplicate": receipt.duplicate,
     });
     Ok((status, Json(body)).into_response())
+}
+
+fn too_large() -> Response {
+    let mut problem = Problem::from(&Error::invalid(format!(
+        "the body has more than {} KiB; `data` of an event may have {} KiB",
+        super::BODY_BYTES_MAX / 1024,
+        DATA_BYTES_MAX / 1024
+    )));
+    problem.status = StatusCode::PAYLOAD_TOO_LARGE.as_u16();
+    respond(&problem)
 }
 
 /// `GET /api/events`: stored events in order; CloudEvents when the client accepts them.

@@ -5,7 +5,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use sagabus::saga::{self, Definition, SagaId, SagaStatus};
+use sagabus::saga::{self, Definition, SagaId, SagaStatus, Status};
 use sagabus::{Error, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -49,6 +49,13 @@ pub(super) async fn list(
 ) -> Reply<Json<Value>> {
     let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
     let limit = bounded("limit", wanted.limit, 100, 1000)?;
+    if let Some(status) = &wanted.status
+        && !Status::ALL.iter().any(|it| it.as_str() == status)
+    {
+        let words = Status::ALL.map(Status::as_str).join(", ");
+        let status = status.escape_debug();
+        return Err(Error::invalid(format!("`status` is `{status}`, not one of {words}")).into());
+    }
     let mut sagas = app.system.sagas.active();
     sagas.extend(app.system.sagas.history().into_iter().rev());
     let shown: Vec<Value> = sagas

@@ -12,8 +12,10 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 
 /// The envelope: `id, type, timestamp, version, source, subject, correlationId, causationId, metadata, data`.
+///
+/// A field that is not known is refused: a misspelt `correlationId` would be lost without a word.
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Envelope<'a> {
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     id: Option<Cow<'a, str>>,
@@ -204,8 +206,16 @@ fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Error::invalid(format!("event is not a JSON envelope: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        // Read again only for the name of the field, so that good events do not pay for it.
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let place = serde_path_to_error::deserialize::<_, T>(&mut reader)
+            .err()
+            .map(|error| error.path().to_string())
+            .filter(|path| path != ".")
+            .map_or_else(String::new, |path| format!(" at `{path}`"));
+        Error::invalid(format!("event is not a JSON envelope{place}: {error}"))
+    })
 }
 
 fn raw(data: &[u8]) -> Result<&RawValue> {

@@ -51,7 +51,11 @@ fn bad_envelopes_are_refused_with_the_field_named() {
         ),
         (
             r#"{"type":"a.b","source":"s","timestamp":"yesterday","data":1}"#,
-            "RFC 3339",
+            "at `timestamp`: time is not RFC 3339",
+        ),
+        (
+            r#"{"type":"a.b","source":"s","correlationID":"w","data":1}"#,
+            "unknown field `correlationID`",
         ),
         (r#"{"id":"","type":"a.b","source":"s","data":1}"#, "`id`"),
         (

@@ -36,6 +36,19 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every status, in the order of a saga's life.
+    pub const ALL: [Self; 9] = [
+        Self::Queued,
+        Self::Started,
+        Self::Executing,
+        Self::Completed,
+        Self::Failed,
+        Self::Compensating,
+        Self::Compensated,
+        Self::Cancelled,
+        Self::CompensationStuck,
+    ];
+
     /// The status as it is written.
     #[must_use]
     pub fn as_str(self) -> &'static str {

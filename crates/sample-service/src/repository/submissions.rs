@@ -67,21 +67,6 @@ pub(crate) fn mark_for_review(
     Ok(changed == 1)
 }
 
-/// Rejects a submission on which nobody has decided; false when there is no such submission.
-pub(crate) fn reject_open_submission(
-    tx: &Transaction<'_>,
-    id: &str,
-    reason: &str,
-    now: Timestamp,
-) -> Result<bool> {
-    let changed = tx.execute(
-        "UPDATE submissions SET status = 'rejected', reason = ?2, updated_ms = ?3 \
-         WHERE id = ?1 AND status IN ('received', 'processing')",
-        (id, reason, now.milliseconds()),
-    )?;
-    Ok(changed == 1)
-}
-
 pub(crate) fn find_submission(tx: &Transaction<'_>, id: &str) -> Result<Option<Submission>> {
     Ok(tx
         .prepare_cached("SELECT * FROM submissions WHERE id = ?1")?

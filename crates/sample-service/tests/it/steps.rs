@@ -404,31 +404,36 @@ async fn a_form_read_with_doubt_is_marked_for_a_person_to_look_at() {
 }
 
 #[tokio::test]
-async fn a_submission_whose_saga_failed_before_its_first_step_is_rejected_and_others_are_not()
- {
+async fn a_submission_whose_saga_failed_before_its_first_step_is_rejected_once_with_the_reason() {
     let fixture = Fixture::new().await;
-    submitted(&fixture).await;
-    let failed = SagaFailed {
-        saga_id: "saga-1".to_owned(),
-        saga_name: "sample_processing_workflow".to_owned(),
-        status: "compensated".to_owned(),
-        error: "the database was locked".to_owned(),
-        duration_ms: 3,
+    let entered = submitted(&fixture).await;
+    let failed = |saga_name: &str, correlation_id: &str| {
+        let failed = SagaFailed {
+            saga_id: "g-1".to_owned(),
+            saga_name: saga_name.to_owned(),
+            status: "compensated".to_owned(),
+            error: "step `validate_sample` failed: no room".to_owned(),
+            duration_ms: 3,
+        };
+        let mut event = Event::new(&failed, &SystemClock).unwrap();
+        event.correlation_id = Some(correlation_id.to_owned());
+        event
     };
-    let event = Event::new(&failed, &SystemClock).unwrap();
-    fixture
-        .service
-        .consume(&event.clone().correlated("somebody-else"))
-        .await
-        .unwrap();
-    assert_eq!(
-        submission(&fixture).await.status,
-        SubmissionStatus::Received
-    );
-    let event = event.correlated("sub-1");
-    fixture.service.consume(&event).await.unwrap();
+    for stranger in [
+        failed("another_saga", "sub-1"),
+        failed("sample_processing_workflow", "sub-2"),
+    ] {
+        fixture.service.consume(&stranger).await.unwrap();
+        assert_eq!(submission(&fixture).await, entered);
+    }
+    let event = failed("sample_processing_workflow", "sub-1");
     fixture.service.consume(&event).await.unwrap();
     let rejected = submission(&fixture).await;
     assert_eq!(rejected.status, SubmissionStatus::Rejected);
-    assert_eq!(rejected.reason.as_deref(), Some("the database was locked"));
+    assert_eq!(
+        rejected.reason.as_deref(),
+        Some("step `validate_sample` failed: no room")
+    );
+    fixture.service.consume(&event).await.unwrap();
+    assert_eq!(submission(&fixture).await, rejected);
 }

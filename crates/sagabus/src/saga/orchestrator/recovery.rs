@@ -83,7 +83,7 @@ fn resume(shared: &Arc<Shared>, state: State) {
     let bound = match shared.handlers.bind(state.definition()) {
         Ok(bound) => bound,
         Err(error) => {
-            tracing::warn!(saga = %state.id(), %error, "saga is parked");
+            tracing::warn!(saga_id = %state.id(), %error, "saga is parked");
             let saga = Saga::parked(state, error.to_string());
             shared.book().insert(Arc::new(saga), key);
             return;
@@ -100,7 +100,7 @@ fn resume(shared: &Arc<Shared>, state: State) {
             Stage::Stuck | Stage::Ended(_) => {}
         }
     }
-    tracing::info!(saga = %saga.id, "saga goes on");
+    tracing::info!(saga_id = %saga.id, "saga goes on");
     let worker = Worker::new(Arc::clone(shared), saga, bound);
     shared.tracker.spawn(worker.resume());
 }

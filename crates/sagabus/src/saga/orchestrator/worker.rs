@@ -198,7 +198,7 @@ impl Worker {
             if self.check_store(&error) {
                 return Err(error);
             }
-            tracing::warn!(saga = %self.saga.id, error = %error.chain(), "saga waits for its store");
+            tracing::warn!(saga_id = %self.saga.id, error = %error.chain(), "saga waits for its store");
             tokio::select! {
                 biased;
                 () = self.shared.closing.cancelled() => return Err(closed()),
@@ -263,7 +263,7 @@ impl Worker {
                 saga.advance_to(Progress::Ended);
                 let status = saga.status();
                 tracing::info!(
-                    saga = %saga.id,
+                    saga_id = %saga.id,
                     name = status.name,
                     correlation_id = status.correlation_id,
                     status = status.status.as_str(),
@@ -273,14 +273,14 @@ impl Worker {
             }
             Stage::Stuck => {
                 self.shared.book().release(saga);
-                tracing::error!(saga = %saga.id, "compensation of a saga is stuck");
+                tracing::error!(saga_id = %saga.id, "compensation of a saga is stuck");
                 self.fill_slots();
             }
             Stage::Backward => {
                 // Also from `Stuck`, which has no slot; what holds effects goes on beyond the limit.
                 let mut book = self.shared.book();
                 book.take_slot(saga);
-                tracing::info!(saga = %saga.id, "saga turns back");
+                tracing::info!(saga_id = %saga.id, "saga turns back");
             }
             Stage::Queued | Stage::Running => {}
         }

@@ -1,0 +1,292 @@
+//! The machine fails: a second process, a full disk, a failed sync.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use sagabus::{Clock, SystemClock};
+use serde_json::{Value, json};
+
+use crate::client::Answer;
+use crate::program::{Place, Server, finish, form_bytes, has_tool, run, sagabus, until};
+use crate::world;
+
+/// Most events that are published until the fault must have struck.
+const EVENTS_MAX: usize = 20_000;
+
+#[test]
+fn a_second_process_on_one_directory_refuses_and_names_the_first() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let data = place.data_text();
+    for arguments in [
+        vec!["serve", "--listen", "127.0.0.1:0", "--data-dir", &data],
+        vec!["demo", "--exit", "--data-dir", &data],
+    ] {
+        let ran = run(&arguments);
+        assert!(ran.code.is_some_and(|code| code != 0), "{ran:?}");
+        let holder = format!("in use by process {}", server.id());
+        assert!(ran.err.contains(&holder), "{}", ran.err);
+    }
+    assert_eq!(server.get("/health/live").status, 200);
+    server.kill();
+    // The lock goes with the process, however that ends.
+    assert_eq!(Server::start(&place).terminate().code, Some(0));
+}
+
+/// A small disk in memory over the data of a place; gone at the end.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(place: &Place, size: &str) -> Result<Self, String> {
+        let path = place.data();
+        std::fs::create_dir_all(&path).unwrap();
+        Self::run(
+            &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"],
+            &path,
+        )?;
+        Ok(Self(path))
+    }
+
+    fn resize(&self, size: &str) {
+        Self::run(&["-o", &format!("remount,size={size}")], &self.0).unwrap();
+    }
+
+    fn run(arguments: &[&str], path: &Path) -> Result<(), String> {
+        let output = Command::new("mount").args(arguments).arg(path).output();
+        let output = output.map_err(|error| error.to_string())?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|it| it.success()) || std::thread::panicking());
+    }
+}
+
+/// Publishes events of `bytes` each until one is not taken; the ids of those that were, and the refusal.
+fn publish_until_refused(server: &Server, bytes: usize) -> (Vec<String>, Option<Answer>) {
+    let mut taken = Vec::new();
+    let padding = "x".repeat(bytes);
+    for index in 0..EVENTS_MAX {
+        let id = format!("filler-{index}");
+        let event =
+            json!({"id": id, "type": "lab.filled", "source": "test", "data": {"padding": padding}});
+        match server
+            .request("POST", "/api/events")
+            .json(&event)
+            .try_send()
+        {
+            Some(answer) if answer.status == 201 => taken.push(id),
+            answer => return (taken, answer),
+        }
+    }
+    panic!("{EVENTS_MAX} events were taken and no fault struck");
+}
+
+fn check_kept(server: &Server, taken: &[String]) {
+    let events = world::all_events(server);
+    let kept: std::collections::BTreeSet<&str> =
+        events.iter().map(|it| it["id"].as_str().unwrap()).collect();
+    for id in taken {
+        assert!(
+            kept.contains(id.as_str()),
+            "{id} was acknowledged and is lost"
+        );
+    }
+}
+
+#[test]
+fn a_full_disk_stops_acknowledgements_keeps_what_was_there_and_heals_without_a_restart() {
+    let place = Place::new();
+    let disk = match SmallDisk::mount(&place, "48m") {
+        Ok(disk) => disk,
+        Err(why) => return println!("skipped: a full disk: cannot mount a small one: {why}"),
+    };
+    let data = place.data();
+    let server = Server::start_with(&place, &["--log", "error"]);
+    let before = server
+        .request("POST", "/api/submissions")
+        .upload("small.pdf", &form_bytes("small.pdf"), &[])
+        .send()
+        .expect(202);
+    world::check(&server, &data, 3);
+
+    let (taken, refusal) = publish_until_refused(&server, 100_000);
+    let refusal = refusal
+        .expect("an answer")
+        .expect_problem(507, &["no room"]);
+    println!(
+        "{} events of 100 kB taken, then: {}",
+        taken.len(),
+        refusal["detail"]
+    );
+    assert!(taken.len() > 50, "{}", taken.len());
+    let ready = server.get("/health/ready").expect(503);
+    assert!(ready["issues"].to_string().contains("no room"), "{ready}");
+    assert_eq!(server.get("/health/live").status, 200);
+    check_kept(&server, &taken);
+    // A form is not half taken either.
+    let refused = server
+        .request("POST", "/api/submissions")
+        .header("idempotency-key", "during")
+        .upload("large.pdf", &form_bytes("large.pdf"), &[])
+        .send();
+    assert!(
+        refused.status >= 500,
+        "{}: {}",
+        refused.status,
+        refused.text()
+    );
+    println!("a form during that: {} {}", refused.status, refused.text());
+
+    disk.resize("400m");
+    let event = json!({"id": "after", "type": "lab.filled", "source": "test", "data": {}});
+    until("events are taken again", || {
+        let answer = server.post("/api/events", &event);
+        (answer.status < 300).then_some(())
+    });
+    check_kept(&server, &taken);
+    // What failed for want of room too often meanwhile is dead, and can be redriven: nothing is lost.
+    until("all deliveries are settled", || {
+        world::settle(&server, &data);
+        redrive_all(&server).then_some(())
+    });
+    let again = server
+        .request("POST", "/api/submissions")
+        .header("idempotency-key", "during")
+        .upload("small.pdf", &form_bytes("small.pdf"), &[])
+        .send()
+        .expect(202);
+    assert_ne!(again["submissionId"], before["submissionId"]);
+    until("no more failures in the figures", || {
+        let stats = server.get("/api/stats").expect(200);
+        (stats["deadLetterEvents"] == 0 && stats["sagas"]["active"] == 0).then_some(())
+    });
+    assert_eq!(server.terminate().code, Some(0));
+
+    let server = Server::start(&place);
+    check_kept(&server, &taken);
+    let checked = world::check(&server, &data, 3);
+    assert_eq!((checked.accepted, checked.rejected), (2, 0), "{checked:?}");
+    assert_eq!(server.terminate().code, Some(0));
+    drop(disk);
+}
+
+/// Hands out all dead letters again; says whether there were none.
+fn redrive_all(server: &Server) -> bool {
+    let letters = server.get("/api/dead-letters?limit=1000").expect(200);
+    let letters = letters["deadLetters"].as_array().unwrap();
+    for letter in letters {
+        let order =
+            json!({"subscription": letter["subscription"], "positions": [letter["position"]]});
+        assert_eq!(
+            server.post("/api/dead-letters/redrive", &order).expect(200)["redriven"],
+            1
+        );
+    }
+    letters.is_empty()
+}
+
+#[test]
+fn after_a_failed_sync_of_the_log_the_program_ends_with_75_and_nothing_acknowledged_is_lost() {
+    if !has_tool("strace", "a failed sync of the log") {
+        return;
+    }
+    let place = Place::new();
+    let data = place.data();
+    assert_eq!(Server::start(&place).terminate().code, Some(0));
+    let log: Vec<PathBuf> = std::fs::read_dir(data.join("log"))
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "log"))
+        .collect();
+    assert_eq!(log.len(), 1);
+    let data_text = place.data_text();
+    let mut command = Command::new("strace");
+    command
+        .args(["-f", "-qq", "-o", "/dev/null", "-P"])
+        .arg(&log[0])
+        .args([
+            "-e",
+            "trace=fdatasync,fsync",
+            "-e",
+            "inject=fdatasync,fsync:error=EIO:when=30+",
+        ])
+        .arg(env!("CARGO_BIN_EXE_sagabus"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", &data_text]);
+    let server = Server::spawn(&place, &mut command);
+    let (taken, refusal) = publish_until_refused(&server, 100);
+    if let Some(refusal) = &refusal {
+        refusal.expect_problem(503, &["outcome is unknown"]);
+    }
+    println!(
+        "{} events taken, then: {:?}",
+        taken.len(),
+        refusal.map(|it| it.text())
+    );
+    assert!(taken.len() > 3);
+    // What reached no disk is not acknowledged by the next call either.
+    let event = json!({"type": "lab.filled", "source": "test", "data": {}});
+    if let Some(answer) = server
+        .request("POST", "/api/events")
+        .json(&event)
+        .try_send()
+    {
+        answer.expect_problem(503, &[]);
+    }
+    let began = SystemClock.elapsed();
+    let ran = server.wait();
+    let spent = SystemClock.elapsed().saturating_sub(began);
+    assert_eq!(ran.code, Some(75), "{}", ran.err);
+    let last = ran.err.lines().last().unwrap();
+    assert!(
+        last.starts_with("error: the log stopped itself after a failed write"),
+        "{last}"
+    );
+    assert!(
+        spent < Duration::from_secs(5),
+        "it ends {spent:?} after it could do no more"
+    );
+
+    let server = Server::start(&place);
+    check_kept(&server, &taken);
+    world::check(&server, &data, 3);
+    assert_eq!(server.terminate().code, Some(0));
+}
+
+#[test]
+fn damage_to_what_was_acknowledged_stops_the_start_and_is_not_cut_away() {
+    let place = Place::new();
+    let data = place.data_text();
+    let ran = finish(&mut sagabus(&["demo", "--exit", "--data-dir", &data]));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let path = place.data().join("log/00000000000000000001.log");
+    let whole = std::fs::read(&path).unwrap();
+    let needle = b"saga.step_completed";
+    let at = whole
+        .windows(needle.len())
+        .position(|it| it == needle)
+        .unwrap();
+    let mut damaged = whole.clone();
+    damaged[at] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    let ran = run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data]);
+    assert!(ran.code.is_some_and(|code| code != 0), "{ran:?}");
+    assert!(ran.err.contains("00000000000000000001.log"), "{}", ran.err);
+    assert_eq!(
+        std::fs::read(&path).unwrap(),
+        damaged,
+        "the damaged file is left as it is"
+    );
+    std::fs::write(&path, &whole).unwrap();
+    let server = Server::start(&place);
+    let checked = world::check(&server, &place.data(), 3);
+    assert_eq!(checked.accepted, 1);
+    let _: Value = server.get("/api/stats").expect(200);
+}

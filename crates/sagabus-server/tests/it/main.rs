@@ -1,0 +1,22 @@
+//! The program from outside: the real binary, killed, starved, fed with bad input, and looked at over HTTP.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "what a test's own helpers need is there, or the test fails; figures are printed"
+)]
+
+mod bad_forms;
+mod client;
+mod demo;
+mod faults;
+mod http;
+mod kill;
+mod logs;
+mod pdf;
+mod program;
+mod stop;
+mod world;
