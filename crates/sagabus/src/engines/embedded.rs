@@ -4,6 +4,7 @@
 //! makes a whole step durable.
 
 mod admin;
+mod answer;
 mod committer;
 pub mod disk;
 mod frame;
@@ -133,7 +134,11 @@ impl Embedded {
         let mut window = Window::new(DEDUPLICATION_EVENTS);
         let recovered = recover(disk.as_ref(), &mut |position, kind, content| {
             match kind {
-                record::EVENT => window.insert(record::event_id(content)?, position),
+                record::EVENT => {
+                    let key = window.keys().of(record::event_id(content)?);
+                    window.insert(key, position);
+                    window.trim();
+                }
                 record::LEDGER => fold(&mut ledgers, content)?,
                 _ => {}
             }
@@ -301,7 +306,7 @@ impl Transport for Embedded {
             .map_err(|_| Error::closed("the log is closed"))?;
         let entries = events
             .iter()
-            .map(|event| Entry::Event(Arc::clone(event), record::encode_event(event)))
+            .map(|event| Entry::event(Arc::clone(event), self.shared.log.keys()))
             .collect();
         let placed = self
             .shared

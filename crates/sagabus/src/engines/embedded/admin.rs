@@ -138,7 +138,7 @@ impl LedgerAdmin for Shared {
         let now = self.clock.now();
         self.log
             .enqueue(Append {
-                entries: vec![Entry::Record(
+                entries: vec![Entry::record(
                     record::LEDGER,
                     encode(subscription, now, None),
                 )],

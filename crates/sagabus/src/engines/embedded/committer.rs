@@ -6,17 +6,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
+use super::answer::{Answer, Crowd, Reply, Waiting};
 use super::disk::Disk;
 use super::frame::{
     ALIGNMENT, BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES,
-    SegmentHeader, batch_bytes, push_batch, push_record,
+    SegmentHeader, batch_bytes, push_batch, push_record, seal,
 };
-use super::log::{Append, BATCH_BYTES_MAX, Durability, Entry, Observer, Placed, Request, Shared};
-use super::record;
+use super::log::{Append, BATCH_BYTES_MAX, Durability, Observer, Placed, Request, Shared};
 use super::recovery::Recovered;
-use super::segment::{Segment, name_of};
+use super::segment::{INDEX_STEP_BYTES, Segment, name_of};
 use super::spare::{SPARE_NAME, Spare};
 use super::window::Window;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,6 +24,8 @@ use crate::event::Event;
 const GROUP_BYTES_MAX: usize = 1024 * 1024;
 /// Written but unsynced records are synced when nothing came for this long.
 const IDLE: Duration = Duration::from_millis(200);
+/// Answers that were left to another task are given by the committer itself when they wait for this long.
+const LATE: Duration = Duration::from_millis(1);
 /// The last part of a segment is kept for records that work off what was accepted, while no spare can be made.
 const RESERVE_PARTS: u64 = 8;
 
@@ -53,6 +53,8 @@ pub(crate) struct Committer {
     segment: Arc<Segment>,
     /// Where `buffer` goes in the segment.
     offset: u64,
+    /// The next batch from here on in the segment is noted in its index.
+    index_from: u64,
     /// Position of the next record.
     next: u64,
     /// Batches not yet written.
@@ -60,10 +62,13 @@ pub(crate) struct Committer {
     body: Vec<u8>,
     /// Events not yet durable.
     events: Vec<(u64, Arc<Event>)>,
-    written: Vec<(oneshot::Sender<Result<Placed>>, Placed)>,
-    synced: Vec<(oneshot::Sender<Result<Placed>>, Placed)>,
+    written: Waiting,
+    synced: Waiting,
+    crowd: Crowd,
     /// Something was written since the last sync.
     dirty: bool,
+    /// After a failed write or sync.
+    has_stopped: bool,
     /// The last batch in the file says that everything before it is durable.
     marked: bool,
 }
@@ -111,13 +116,16 @@ impl Committer {
             spare,
             segment,
             offset,
+            index_from: 0,
             next: parts.recovered.next_position,
             buffer: Vec::new(),
             body: Vec::new(),
             events: Vec::new(),
             written: Vec::new(),
             synced: Vec::new(),
+            crowd: Crowd::default(),
             dirty: false,
+            has_stopped: false,
             marked: is_new,
         })
     }
@@ -125,8 +133,13 @@ impl Committer {
     /// Commits groups until every sender is gone.
     pub(crate) fn run(mut self, requests: &Receiver<Request>) {
         loop {
-            let first = match requests.recv_timeout(IDLE) {
+            let wait = if self.crowd.is_waiting() { LATE } else { IDLE };
+            let first = match requests.recv_timeout(wait) {
                 Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) if wait == LATE => {
+                    self.crowd.disperse();
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     self.rest();
                     // Nothing to sync or mark: sleep until there is work.
@@ -145,15 +158,20 @@ impl Committer {
                 bytes += bytes_of(&request.append);
                 group.push(request);
             }
-            self.commit(group);
+            for request in group {
+                self.take(request);
+            }
+            self.commit();
         }
     }
 
-    /// Commits a group and answers each of its requests.
-    pub(crate) fn commit(&mut self, group: Vec<Request>) {
-        for request in group {
-            self.take(request);
-        }
+    /// Commits one append and answers it.
+    pub(crate) fn commit_one(&mut self, request: Request) {
+        self.take(request);
+        self.commit();
+    }
+
+    fn commit(&mut self) {
         if let Err(error) = self.flush() {
             self.stop(error);
         }
@@ -161,10 +179,10 @@ impl Committer {
 
     /// Puts one append into the buffer, or answers it at once.
     fn take(&mut self, request: Request) {
-        if let Some(error) = self.shared.stopped_error() {
-            return answer(request.reply, Err(error));
+        if self.has_stopped {
+            return refuse(request.reply, self.stopped());
         }
-        let Request { append, reply } = request;
+        let Request { mut append, reply } = request;
         let mut placed = Placed {
             first: self.next,
             duplicates: Vec::new(),
@@ -172,20 +190,17 @@ impl Committer {
         self.body.clear();
         let mut records = 0_u32;
         let before = self.events.len();
-        for (number, entry) in append.entries.iter().enumerate() {
-            match entry {
-                Entry::Event(event, bytes) => {
-                    if let Some(position) = self.window.position(&event.id) {
-                        placed.duplicates.push((number, position));
-                        continue;
-                    }
-                    let position = self.next + u64::from(records);
-                    self.window.insert(event.id.as_str(), position);
-                    self.events.push((position, Arc::clone(event)));
-                    push_record(&mut self.body, record::EVENT, bytes);
+        for (number, entry) in append.entries.iter_mut().enumerate() {
+            let position = self.next + u64::from(records);
+            if let Some((key, event)) = entry.take_event() {
+                if let Some(earlier) = self.window.insert(key, position) {
+                    placed.duplicates.push((number, earlier));
+                    continue;
                 }
-                Entry::Record(kind, bytes) => push_record(&mut self.body, *kind, bytes),
+                self.events.push((position, event));
             }
+            let (kind, content) = entry.content();
+            push_record(&mut self.body, kind, content);
             records += 1;
         }
         if records > 0 {
@@ -197,28 +212,32 @@ impl Committer {
                     for (_, event) in &fresh {
                         self.window.forget(&event.id);
                     }
-                    return answer(reply, Err(error));
+                    return refuse(reply, error);
                 }
                 self.events.append(&mut fresh);
             }
             self.push_batch(records);
         }
+        let answer = Answer::new(placed, append.entries);
         match append.durability {
-            Durability::Synced => self.synced.push((reply, placed)),
-            Durability::Written => self.written.push((reply, placed)),
+            Durability::Synced => self.synced.push((reply, answer)),
+            Durability::Written => self.written.push((reply, answer)),
         }
     }
 
     fn push_batch(&mut self, records: u32) {
-        self.segment
-            .index(self.next, self.offset + self.buffer.len() as u64);
+        let at = self.offset + self.buffer.len() as u64;
+        if at >= self.index_from {
+            self.segment.index(self.next, at);
+            self.index_from = at + INDEX_STEP_BYTES;
+        }
         let header = BatchHeader {
             first_position: self.next,
             durable_upto: self.shared.durable.load(Ordering::Relaxed),
             records,
             bytes: 0,
         };
-        push_batch(&mut self.buffer, self.segment.salt(), &header, &self.body);
+        push_batch(&mut self.buffer, &header, &self.body);
         self.next += u64::from(records);
         self.marked = false;
     }
@@ -265,6 +284,7 @@ impl Committer {
                     .push(Arc::clone(&segment));
                 self.segment = segment;
                 self.offset = SEGMENT_HEADER_BYTES as u64;
+                self.index_from = 0;
                 self.shared.full.store(false, Ordering::Relaxed);
                 self.spare.prepare();
                 Ok(())
@@ -279,14 +299,13 @@ impl Committer {
     /// Writes the buffer; syncs when somebody waits for that; answers.
     fn flush(&mut self) -> io::Result<()> {
         if !self.buffer.is_empty() {
+            seal(&mut self.buffer, self.segment.salt());
             self.segment.file().write_at(self.offset, &self.buffer)?;
             self.offset += self.buffer.len() as u64;
             self.buffer.clear();
             self.dirty = true;
         }
-        for (reply, placed) in self.written.drain(..) {
-            answer(reply, Ok(placed));
-        }
+        self.crowd.answer(&mut self.written);
         if !self.synced.is_empty() {
             self.sync()?;
         }
@@ -305,17 +324,18 @@ impl Committer {
         if !self.synced.is_empty() && !self.spare.has_failed() {
             self.shared.full.store(false, Ordering::Relaxed);
         }
-        for (reply, placed) in self.synced.drain(..) {
-            answer(reply, Ok(placed));
+        for ((_, answer), (_, event)) in self.synced.iter_mut().zip(self.events.drain(..)) {
+            answer.take_along(event);
         }
-        self.events.clear();
+        self.crowd.answer(&mut self.synced);
+        self.window.trim();
         Ok(())
     }
 
     /// Syncs what was only written, then leaves a mark that says so: damage to acknowledged records that were the
     /// last before a stop is then told from a torn tail.
     fn rest(&mut self) {
-        if self.shared.stopped_error().is_some() {
+        if self.has_stopped {
             return;
         }
         let mark_bytes = batch_bytes(0) as u64;
@@ -337,6 +357,7 @@ impl Committer {
     /// Fail-stop: after a failed write or sync nobody knows what is on the disk, so nothing is acknowledged any more.
     fn stop(&mut self, error: io::Error) {
         tracing::error!(%error, "the log stopped itself after a failed write");
+        self.has_stopped = true;
         *self
             .shared
             .stopped
@@ -344,13 +365,14 @@ impl Committer {
             .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(error));
         self.buffer.clear();
         self.events.clear();
+        self.crowd.disperse();
         let waiting: Vec<_> = self
             .written
             .drain(..)
             .chain(self.synced.drain(..))
             .collect();
         for (reply, _) in waiting {
-            answer(reply, Err(self.stopped()));
+            refuse(reply, self.stopped());
         }
     }
 
@@ -396,9 +418,7 @@ fn bytes_of(append: &Append) -> usize {
     let content: usize = append
         .entries
         .iter()
-        .map(|entry| match entry {
-            Entry::Event(_, bytes) | Entry::Record(_, bytes) => RECORD_HEADER_BYTES + bytes.len(),
-        })
+        .map(|entry| RECORD_HEADER_BYTES + entry.content().1.len())
         .sum();
     content + BATCH_HEADER_BYTES + ALIGNMENT
 }
@@ -410,7 +430,7 @@ fn no_room() -> Error {
     )
 }
 
-fn answer(reply: oneshot::Sender<Result<Placed>>, result: Result<Placed>) {
-    // The caller may have stopped waiting; what was stored stays stored.
-    let _received = reply.send(result);
+fn refuse(reply: Reply, error: Error) {
+    // The caller may have stopped waiting.
+    let _received = reply.send(Err(error));
 }

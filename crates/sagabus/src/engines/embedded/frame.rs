@@ -89,8 +89,8 @@ pub(crate) fn batch_bytes(body_bytes: usize) -> usize {
     (BATCH_HEADER_BYTES + body_bytes).next_multiple_of(ALIGNMENT)
 }
 
-/// Appends a whole batch to `buffer`.
-pub(crate) fn push_batch(buffer: &mut Vec<u8>, salt: &Salt, header: &BatchHeader, body: &[u8]) {
+/// Appends a whole batch to `buffer`, all but its checksum: see [`seal`].
+pub(crate) fn push_batch(buffer: &mut Vec<u8>, header: &BatchHeader, body: &[u8]) {
     let start = buffer.len();
     let body_bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
     buffer.extend_from_slice(&BATCH_MAGIC);
@@ -98,11 +98,26 @@ pub(crate) fn push_batch(buffer: &mut Vec<u8>, salt: &Salt, header: &BatchHeader
     buffer.extend_from_slice(&header.first_position.to_le_bytes());
     buffer.extend_from_slice(&header.durable_upto.to_le_bytes());
     buffer.extend_from_slice(&header.records.to_le_bytes());
-    let fields = buffer.get(start..).unwrap_or_default();
-    let crc = checksum(salt, fields, body);
-    buffer.extend_from_slice(&crc.to_le_bytes());
+    buffer.extend_from_slice(&[0; 4]);
     buffer.extend_from_slice(body);
     buffer.resize(start + batch_bytes(body.len()), 0);
+}
+
+/// Writes the checksums of all the batches that `buffer` consists of. Done at once for many: the bytes of a record come
+/// from another thread, and a checksum would wait for each of them.
+pub(crate) fn seal(buffer: &mut [u8], salt: &Salt) {
+    let mut rest = buffer;
+    while let Some((fields, after)) = rest.split_at_mut_checked(BATCH_HEADER_BYTES - 4)
+        && let Some(body_bytes) =
+            array(fields, 4).and_then(|bytes| usize::try_from(u32::from_le_bytes(bytes)).ok())
+        && let Some((batch, next)) =
+            after.split_at_mut_checked(batch_bytes(body_bytes) + 4 - BATCH_HEADER_BYTES)
+        && let Some((crc, body)) = batch.split_at_mut_checked(4)
+    {
+        let sum = checksum(salt, fields, body.get(..body_bytes).unwrap_or_default());
+        crc.copy_from_slice(&sum.to_le_bytes());
+        rest = next;
+    }
 }
 
 /// Reads the batch at the start of `bytes`; `None` when there is no valid one.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::log::{Append, Durability, Entry, Log, Observer, Pending};
@@ -57,7 +56,7 @@ impl Cell {
     ) -> Pending {
         ledger.apply(at, &change);
         log.enqueue(Append {
-            entries: vec![Entry::Record(
+            entries: vec![Entry::record(
                 record::LEDGER,
                 encode(&self.name, at, Some(change)),
             )],
@@ -104,7 +103,7 @@ impl Cell {
 }
 
 /// Writes a ledger record; `None` says that the subscription is removed.
-pub(crate) fn encode(subscription: &str, at: Timestamp, change: Option<Change>) -> Bytes {
+pub(crate) fn encode(subscription: &str, at: Timestamp, change: Option<Change>) -> Vec<u8> {
     record::encode(&Record {
         subscription: subscription.to_owned(),
         at,

@@ -5,13 +5,15 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::answer::{Answer, Reply};
 use super::committer::{self, Committer};
 use super::frame::records;
+use super::record;
 use super::recovery::Recovered;
 use super::segment::Segment;
+use super::window::Keys;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 
@@ -32,11 +34,41 @@ pub(crate) enum Durability {
 
 /// One record to append.
 #[derive(Debug)]
-pub(crate) enum Entry {
-    /// An event, with its encoded form. Not stored a second time while its id is remembered.
-    Event(Arc<Event>, Bytes),
+pub(crate) struct Entry {
+    kind: u8,
+    bytes: Vec<u8>,
+    /// An event, and its key in the window: it is not stored a second time while it is remembered.
+    event: Option<(u128, Arc<Event>)>,
+}
+
+impl Entry {
+    /// An event.
+    pub(crate) fn event(event: Arc<Event>, keys: &Keys) -> Self {
+        Self {
+            kind: record::EVENT,
+            bytes: record::encode_event(&event),
+            event: Some((keys.of(event.id.as_str()), event)),
+        }
+    }
+
     /// Any other record: its kind and content.
-    Record(u8, Bytes),
+    pub(crate) fn record(kind: u8, bytes: Vec<u8>) -> Self {
+        Self {
+            kind,
+            bytes,
+            event: None,
+        }
+    }
+
+    /// Kind and content.
+    pub(crate) fn content(&self) -> (u8, &[u8]) {
+        (self.kind, &self.bytes)
+    }
+
+    /// The event with its key. It moves on; the content stays, and is freed with the append.
+    pub(crate) fn take_event(&mut self) -> Option<(u128, Arc<Event>)> {
+        self.event.take()
+    }
 }
 
 /// Records that are stored together or not at all.
@@ -82,7 +114,7 @@ pub(crate) trait Observer: std::fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) append: Append,
-    pub(crate) reply: oneshot::Sender<Result<Placed>>,
+    pub(crate) reply: Reply,
 }
 
 /// What the committer and the readers share.
@@ -112,6 +144,7 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Log {
     shared: Arc<Shared>,
+    keys: Keys,
     driver: Driver,
 }
 
@@ -120,7 +153,7 @@ enum Driver {
     /// Disks that are instant: the caller's thread commits.
     Inline(Box<Mutex<Option<Committer>>>),
     /// A thread that commits in groups.
-    Thread(Mutex<Option<(mpsc::Sender<Request>, JoinHandle<()>)>>),
+    Thread(RwLock<Option<(mpsc::Sender<Request>, JoinHandle<()>)>>),
 }
 
 impl Log {
@@ -128,6 +161,7 @@ impl Log {
     pub(crate) fn start(parts: committer::Parts) -> Result<Self> {
         let shared = Arc::clone(&parts.shared);
         let instant = parts.disk.is_instant();
+        let keys = parts.window.keys().clone();
         let committer = Committer::new(parts)?;
         let driver = if instant {
             Driver::Inline(Box::new(Mutex::new(Some(committer))))
@@ -140,9 +174,13 @@ impl Log {
                     Error::new(ErrorKind::Transient, "cannot start the log's thread")
                         .with_source(error)
                 })?;
-            Driver::Thread(Mutex::new(Some((sender, thread))))
+            Driver::Thread(RwLock::new(Some((sender, thread))))
         };
-        Ok(Self { shared, driver })
+        Ok(Self {
+            shared,
+            keys,
+            driver,
+        })
     }
 
     /// Hands an append to the committer and returns at once; appends take effect in the order of these calls.
@@ -153,12 +191,12 @@ impl Log {
             Driver::Inline(committer) => {
                 let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
                 match committer.as_mut() {
-                    Some(committer) => committer.commit(vec![request]),
+                    Some(committer) => committer.commit_one(request),
                     None => drop(request),
                 }
             }
             Driver::Thread(driver) => {
-                let driver = driver.lock().unwrap_or_else(PoisonError::into_inner);
+                let driver = driver.read().unwrap_or_else(PoisonError::into_inner);
                 if let Some((sender, _)) = driver.as_ref() {
                     // A committer that has ended drops the request, and so the reply: the caller sees `Closed`.
                     let _sent = sender.send(request);
@@ -169,6 +207,11 @@ impl Log {
             receiver,
             shared: Arc::clone(&self.shared),
         }
+    }
+
+    /// What an event's key is made with.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Why the log stopped itself, if it did.
@@ -199,7 +242,10 @@ impl Log {
                 *committer = None;
             }
             Driver::Thread(driver) => {
-                let taken = driver.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let taken = driver
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
                 if let Some((sender, thread)) = taken {
                     drop(sender);
                     let _ended = thread.join();
@@ -218,7 +264,7 @@ impl Drop for Log {
 /// The answer to an append that is on its way.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    receiver: oneshot::Receiver<Result<Placed>>,
+    receiver: oneshot::Receiver<Result<Answer>>,
     shared: Arc<Shared>,
 }
 
@@ -229,7 +275,7 @@ impl Pending {
     /// Dropping the future does not undo the append.
     pub(crate) async fn done(self) -> Result<Placed> {
         match self.receiver.await {
-            Ok(answer) => answer,
+            Ok(answer) => answer.map(Answer::open),
             Err(_) => Err(self
                 .shared
                 .stopped_error()

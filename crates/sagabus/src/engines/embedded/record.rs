@@ -46,7 +46,7 @@ struct StoredEvent<'a> {
 }
 
 /// Writes an event.
-pub(crate) fn encode_event(event: &Event) -> Bytes {
+pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
     let stored = StoredEvent {
         id: event.id.as_str(),
         event_type: event.event_type.as_str(),
@@ -121,7 +121,7 @@ pub(crate) struct StoredSagaRecord<'a> {
 }
 
 /// Writes any record.
-pub(crate) fn encode<T: Encode<()>>(record: &T) -> Bytes {
+pub(crate) fn encode<T: Encode<()>>(record: &T) -> Vec<u8> {
     encode_in(Vec::with_capacity(256), record)
 }
 
@@ -129,9 +129,9 @@ pub(crate) fn encode<T: Encode<()>>(record: &T) -> Bytes {
     clippy::expect_used,
     reason = "encoding fails only where its writer does, and a vector never does"
 )]
-fn encode_in<T: Encode<()>>(mut bytes: Vec<u8>, record: &T) -> Bytes {
+fn encode_in<T: Encode<()>>(mut bytes: Vec<u8>, record: &T) -> Vec<u8> {
     minicbor::encode(record, &mut bytes).expect("a vector takes every byte");
-    bytes.into()
+    bytes
 }
 
 /// Reads any record.

@@ -47,13 +47,15 @@ impl Embedded {
                     saga: &batch.saga,
                     record: content,
                 };
-                Entry::Record(record::SAGA, record::encode(&stored))
+                Entry::record(record::SAGA, record::encode(&stored))
             })
             .collect();
-        entries.extend(batch.events.into_iter().map(|event| {
-            let bytes = record::encode_event(&event);
-            Entry::Event(Arc::new(event), bytes)
-        }));
+        entries.extend(
+            batch
+                .events
+                .into_iter()
+                .map(|event| Entry::event(Arc::new(event), self.shared.log.keys())),
+        );
         self.shared.log.enqueue(Append {
             entries,
             durability: Durability::Synced,

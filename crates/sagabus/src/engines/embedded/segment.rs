@@ -8,7 +8,7 @@ use super::log::BATCH_BYTES_MAX;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Distance between two entries of the index, in bytes of the file.
-const INDEX_STEP_BYTES: u64 = 16 * 1024;
+pub(crate) const INDEX_STEP_BYTES: u64 = 16 * 1024;
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 

@@ -1,5 +1,6 @@
 //! Remembers the ids of the latest events, so that publishing one again stores nothing.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
@@ -14,8 +15,7 @@ const UUID_BYTES: usize = 36;
 /// The ids of the latest events and their positions. An id is kept as 128 bits.
 #[derive(Debug)]
 pub(crate) struct Window {
-    keys: (RandomState, RandomState),
-    secret: u128,
+    keys: Keys,
     positions: HashMap<u128, u64, BuildHasherDefault<Hashed>>,
     order: VecDeque<u128>,
     capacity: usize,
@@ -23,29 +23,34 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn new(capacity: usize) -> Self {
-        let keys = (RandomState::new(), RandomState::new());
-        let half = |key: &RandomState| u128::from(key.hash_one("secret"));
         Self {
-            secret: half(&keys.0) << 64 | half(&keys.1),
-            keys,
+            keys: Keys::new(),
             positions: HashMap::default(),
             order: VecDeque::new(),
             capacity,
         }
     }
 
-    /// Position of the event with this id, if it is remembered.
-    pub(crate) fn position(&self, id: &EventId) -> Option<u64> {
-        self.positions.get(&self.hash(id.as_str())).copied()
+    /// What turns ids into keys of this window.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
-    /// Remembers an event, and forgets the oldest when there are too many.
-    pub(crate) fn insert(&mut self, id: &str, position: u64) {
-        let hash = self.hash(id);
-        if self.positions.insert(hash, position).is_none() {
-            self.order.push_back(hash);
+    /// Remembers an event; if it is remembered already, returns the position that goes with it.
+    pub(crate) fn insert(&mut self, key: u128, position: u64) -> Option<u64> {
+        match self.positions.entry(key) {
+            Entry::Occupied(earlier) => Some(*earlier.get()),
+            Entry::Vacant(place) => {
+                place.insert(position);
+                self.order.push_back(key);
+                None
+            }
         }
-        if self.order.len() > self.capacity
+    }
+
+    /// Forgets the oldest events when there are too many. To be called when nobody waits for it.
+    pub(crate) fn trim(&mut self) {
+        while self.order.len() > self.capacity
             && let Some(oldest) = self.order.pop_front()
         {
             self.positions.remove(&oldest);
@@ -54,19 +59,40 @@ impl Window {
 
     /// Forgets an event whose append failed.
     pub(crate) fn forget(&mut self, id: &EventId) {
-        let hash = self.hash(id.as_str());
-        if self.positions.remove(&hash).is_some() {
-            self.order.retain(|it| *it != hash);
+        let key = self.keys.of(id.as_str());
+        if self.positions.remove(&key).is_some() {
+            self.order.retain(|it| *it != key);
+        }
+    }
+}
+
+/// Turns event ids into the keys of one window.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    halves: (RandomState, RandomState),
+    secret: u128,
+}
+
+impl Keys {
+    fn new() -> Self {
+        let halves = (RandomState::new(), RandomState::new());
+        let half = |state: &RandomState| u128::from(state.hash_one("secret"));
+        Self {
+            secret: half(&halves.0) << 64 | half(&halves.1),
+            halves,
         }
     }
 
     /// A UUID is its own key; other ids are hashed, under a secret that nobody can aim at.
-    fn hash(&self, id: &str) -> u128 {
+    pub(crate) fn of(&self, id: &str) -> u128 {
         // Ids that differ only in case are different ids, which a parsed UUID would not show.
         let is_plain = id.len() == UUID_BYTES && !id.bytes().any(|it| it.is_ascii_uppercase());
         match uuid::Uuid::try_parse_ascii(id.as_bytes()) {
             Ok(uuid) if is_plain => uuid.as_u128() ^ self.secret,
-            _ => u128::from(self.keys.0.hash_one(id)) << 64 | u128::from(self.keys.1.hash_one(id)),
+            _ => {
+                u128::from(self.halves.0.hash_one(id)) << 64
+                    | u128::from(self.halves.1.hash_one(id))
+            }
         }
     }
 }

@@ -16,7 +16,8 @@ fn batch(contents: &[&[u8]]) -> Vec<u8> {
         bytes: 0,
     };
     let mut bytes = Vec::new();
-    push_batch(&mut bytes, &SALT, &header, &body);
+    push_batch(&mut bytes, &header, &body);
+    seal(&mut bytes, &SALT);
     bytes
 }
 
@@ -32,6 +33,16 @@ fn a_batch_is_read_back_as_written() {
     assert_eq!(bytes.len() % ALIGNMENT, 0);
     let read: Vec<_> = records(body).collect();
     assert_eq!(read, [(3, &b"one"[..]), (3, b""), (3, b"three")]);
+}
+
+#[test]
+fn batches_that_are_sealed_together_are_the_same_as_each_sealed_alone() {
+    let (one, two) = (batch(&[b"one", b"two"]), batch(&[b"three"]));
+    let mut together = [one.clone(), two.clone()].concat();
+    seal(&mut together, &[9; 16]);
+    assert_ne!(together, [one.clone(), two.clone()].concat());
+    seal(&mut together, &SALT);
+    assert_eq!(together, [one, two].concat());
 }
 
 #[test]
