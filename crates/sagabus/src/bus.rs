@@ -19,7 +19,6 @@ pub use stats::{Stats, SubscriptionStats};
 pub use subscription::{Subscription, SubscriptionBuilder};
 
 use self::dispatch::Dispatch;
-use self::stats::Counters;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Payload};
@@ -46,7 +45,6 @@ struct Inner {
     clock: Arc<dyn Clock>,
     settings: Settings,
     schemas: HashMap<&'static str, Check>,
-    counters: Counters,
     state: Mutex<State>,
 }
 
@@ -105,7 +103,6 @@ impl BusBuilder {
                 clock: self.clock,
                 settings: self.settings,
                 schemas: self.schemas,
-                counters: Counters::default(),
                 state: Mutex::default(),
             }),
         })
@@ -169,15 +166,7 @@ impl Bus {
         if self.state().is_closed {
             return Err(Error::closed("the bus was shut down"));
         }
-        let receipts = self.inner.transport.append(events).await?;
-        self.inner.counters.published(
-            events
-                .iter()
-                .zip(&receipts)
-                .filter(|(_, receipt)| !receipt.duplicate)
-                .map(|(event, _)| event.as_ref()),
-        );
-        Ok(receipts)
+        self.inner.transport.append(events).await
     }
 
     /// Whether the event could be published.
@@ -271,7 +260,11 @@ impl Bus {
         let dispatches = running
             .iter()
             .map(|(name, dispatch)| (name.as_str(), dispatch.counters()));
-        stats::collect(&self.inner.counters, dispatches, self.ledgers().list())
+        stats::collect(
+            self.inner.transport.published(),
+            dispatches,
+            self.ledgers().list(),
+        )
     }
 
     /// Whether all is well, or what is not.

@@ -1,5 +1,6 @@
 //! The seam between the bus and an engine: an engine keeps events and hands them out, the bus decides what becomes of them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -45,6 +46,9 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     /// Safe: only reads.
     async fn read(&self, position: u64, max: usize) -> Result<Page>;
+
+    /// What was stored since the start of the process, events of sagas included.
+    fn published(&self) -> Published;
 
     /// The deliveries of all subscriptions.
     fn ledgers(&self) -> &dyn LedgerAdmin;
@@ -170,6 +174,17 @@ pub struct Receipt {
     pub position: u64,
     /// It had been published before, within the window, and was not stored again.
     pub duplicate: bool,
+}
+
+/// What was stored since the start of the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Events.
+    pub total: u64,
+    /// The same by type; an engine may count types beyond some number together.
+    pub by_type: BTreeMap<String, u64>,
+    /// The same by source.
+    pub by_source: BTreeMap<String, u64>,
 }
 
 /// Where a new subscription begins.

@@ -2,53 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::event::Event;
 use crate::ledger::Counts;
-use crate::transport::LedgerView;
+use crate::transport::{LedgerView, Published};
 
-/// Most types and most sources counted by name; the rest is counted together.
-const NAMES_MAX: usize = 1000;
-/// Name under which the rest is counted.
-const OTHERS: &str = "(others)";
 /// Durations are counted in powers of two of a microsecond, the last being all above 2³⁰ µs (18 min).
 const BUCKETS: usize = 32;
-
-/// Events published since the start of the process.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    names: Mutex<Names>,
-}
-
-#[derive(Debug, Default)]
-struct Names {
-    total: u64,
-    by_type: BTreeMap<String, u64>,
-    by_source: BTreeMap<String, u64>,
-}
-
-impl Counters {
-    pub(crate) fn published<'a>(&self, events: impl Iterator<Item = &'a Event>) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        for event in events {
-            names.total += 1;
-            count(&mut names.by_type, event.event_type.as_str());
-            count(&mut names.by_source, &event.source);
-        }
-    }
-}
-
-fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
-    if let Some(count) = counts.get_mut(name) {
-        *count += 1;
-    } else if counts.len() < NAMES_MAX {
-        counts.insert(name.to_owned(), 1);
-    } else {
-        *counts.entry(OTHERS.to_owned()).or_default() += 1;
-    }
-}
 
 /// What the handlers of one subscription did since the start of the process.
 #[derive(Debug, Default)]
@@ -172,22 +132,16 @@ impl Stats {
 
 /// Puts the numbers together.
 pub(crate) fn collect<'a>(
-    published: &Counters,
+    published: Published,
     running: impl Iterator<Item = (&'a str, &'a SubscriptionCounters)>,
     ledgers: Vec<LedgerView>,
 ) -> Stats {
     let running: BTreeMap<&str, &SubscriptionCounters> = running.collect();
-    let mut stats = {
-        let names = published
-            .names
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Stats {
-            total_events: names.total,
-            events_by_type: names.by_type.clone(),
-            events_by_source: names.by_source.clone(),
-            ..Stats::default()
-        }
+    let mut stats = Stats {
+        total_events: published.total,
+        events_by_type: published.by_type,
+        events_by_source: published.by_source,
+        ..Stats::default()
     };
     let mut microseconds = 0;
     let idle = SubscriptionCounters::default();

@@ -12,6 +12,7 @@ mod hub;
 mod lock;
 mod log;
 mod member;
+mod published;
 mod record;
 mod recovery;
 mod saga;
@@ -32,6 +33,7 @@ use self::disk::{Disk, MemoryDisk, RealDisk};
 use self::hub::{Cell, Hub};
 use self::log::{Append, Entry, Log};
 use self::member::EmbeddedMember;
+use self::published::Counter;
 use self::recovery::recover;
 use self::window::Window;
 use crate::clock::Clock;
@@ -39,8 +41,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ledger::{Change, Ledger, Record};
 use crate::transport::{
-    Capabilities, Durability, LedgerAdmin, Member, Page, Receipt, Start, SubscriptionSpec,
-    Transport,
+    Capabilities, Durability, LedgerAdmin, Member, Page, Published, Receipt, Start,
+    SubscriptionSpec, Transport,
 };
 
 pub use lock::DirectoryLock;
@@ -78,6 +80,7 @@ impl Default for Settings {
 pub struct Embedded {
     shared: Arc<Shared>,
     appends: Semaphore,
+    published: Counter,
     durability: Durability,
     lock: Option<DirectoryLock>,
 }
@@ -174,6 +177,7 @@ impl Embedded {
         Ok(Self {
             shared: Arc::new(shared),
             appends: Semaphore::new(APPENDS_MAX),
+            published: Counter::default(),
             durability: if is_instant {
                 Durability::Memory
             } else {
@@ -318,7 +322,7 @@ impl Transport for Embedded {
             })
             .done()
             .await?;
-        Ok(events
+        let receipts: Vec<Receipt> = events
             .iter()
             .zip(placed.positions())
             .map(|(event, (position, duplicate))| Receipt {
@@ -326,7 +330,15 @@ impl Transport for Embedded {
                 position,
                 duplicate,
             })
-            .collect())
+            .collect();
+        self.published.add(
+            events
+                .iter()
+                .zip(&receipts)
+                .filter(|(_, receipt)| !receipt.duplicate)
+                .map(|(event, _)| event.as_ref()),
+        );
+        Ok(receipts)
     }
 
     async fn join(&self, spec: SubscriptionSpec) -> Result<Arc<dyn Member>> {
@@ -356,6 +368,10 @@ impl Transport for Embedded {
 
     async fn read(&self, position: u64, max: usize) -> Result<Page> {
         self.shared.read(position, max).await
+    }
+
+    fn published(&self) -> Published {
+        self.published.get()
     }
 
     fn ledgers(&self) -> &dyn LedgerAdmin {

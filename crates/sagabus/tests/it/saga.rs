@@ -118,6 +118,11 @@ async fn stopped_in_the_second_step(fails: bool) -> (Vec<String>, Vec<String>, S
         .unwrap();
     let ended = process.sagas.wait(&id).await.unwrap();
     idle(&process.bus).await;
+    let counted = process.bus.stats().events_by_source;
+    assert!(
+        counted["saga-orchestrator"] > 0,
+        "events of sagas are counted too: {counted:?}"
+    );
     process.sagas.shutdown(Duration::from_secs(5)).await;
     process.bus.shutdown(Duration::from_secs(5)).await;
     let log: Vec<String> = notes

@@ -10,18 +10,27 @@ use super::log::{Append, Durability, Entry, Pending};
 use super::record::{self, StoredSagaRecord};
 use super::{Embedded, log};
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::saga_store::{SagaBatch, SagaStore, StoredSaga};
 
 #[async_trait]
 impl SagaStore for Embedded {
     async fn append(&self, batches: Vec<SagaBatch>) -> Result<()> {
         // All are on their way before the first is waited for: they share a sync.
-        let pending: Vec<Pending> = batches
-            .into_iter()
-            .map(|batch| self.enqueue_saga(batch))
-            .collect();
-        for pending in pending {
-            pending.done().await?;
+        let mut pending = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let events: Vec<Arc<Event>> = batch.events.into_iter().map(Arc::new).collect();
+            let placed = self.enqueue_saga(&batch.saga, &batch.records, &events);
+            pending.push((placed, batch.records.len(), events));
+        }
+        for (placed, records, events) in pending {
+            let placed = placed.done().await?;
+            let positions = placed.positions().skip(records);
+            let fresh = events
+                .iter()
+                .zip(positions)
+                .filter(|(_, (_, is_duplicate))| !is_duplicate);
+            self.published.add(fresh.map(|(event, _)| event.as_ref()));
         }
         Ok(())
     }
@@ -38,24 +47,16 @@ impl SagaStore for Embedded {
 }
 
 impl Embedded {
-    fn enqueue_saga(&self, batch: SagaBatch) -> Pending {
-        let mut entries: Vec<Entry> = batch
-            .records
+    fn enqueue_saga(&self, saga: &str, records: &[Bytes], events: &[Arc<Event>]) -> Pending {
+        let records = records.iter().map(|record| {
+            let stored = StoredSagaRecord { saga, record };
+            Entry::record(record::SAGA, record::encode(&stored))
+        });
+        let keys = self.shared.log.keys();
+        let events = events
             .iter()
-            .map(|content| {
-                let stored = StoredSagaRecord {
-                    saga: &batch.saga,
-                    record: content,
-                };
-                Entry::record(record::SAGA, record::encode(&stored))
-            })
-            .collect();
-        entries.extend(
-            batch
-                .events
-                .into_iter()
-                .map(|event| Entry::event(Arc::new(event), self.shared.log.keys())),
-        );
+            .map(|event| Entry::event(Arc::clone(event), keys));
+        let entries = records.chain(events).collect();
         self.shared.log.enqueue(Append {
             entries,
             durability: Durability::Synced,
