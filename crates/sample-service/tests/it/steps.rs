@@ -404,8 +404,7 @@ async fn a_form_read_with_doubt_is_marked_for_a_person_to_look_at() {
 }
 
 #[tokio::test]
-async fn a_submission_whose_saga_failed_before_its_first_step_is_rejected_and_others_are_not()
- {
+async fn a_submission_whose_saga_failed_before_its_first_step_is_rejected_and_others_are_not() {
     let fixture = Fixture::new().await;
     submitted(&fixture).await;
     let failed = SagaFailed {
