@@ -50,6 +50,9 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct State {
+    /// No further subscription.
+    is_stopping: bool,
+    /// No further event.
     is_closed: bool,
     running: BTreeMap<String, Arc<Dispatch>>,
 }
@@ -277,13 +280,17 @@ impl Bus {
         )
     }
 
-    /// Stops: fetches nothing more, lets running handlers finish until `deadline`, cuts the rest, then closes the
+    /// Stops: takes no new subscription, fetches nothing more, lets running handlers finish until `deadline`, cuts the rest, then closes the
     /// engine. Fine before any subscription, and fine twice. Sagas on the same engine are shut down before.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the bus half stopped; call it again.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
-        let running: Vec<Arc<Dispatch>> = self.state().running.values().cloned().collect();
+        let running: Vec<Arc<Dispatch>> = {
+            let mut state = self.state();
+            state.is_stopping = true;
+            state.running.values().cloned().collect()
+        };
         for dispatch in &running {
             dispatch.stop_fetching();
         }
@@ -308,10 +315,10 @@ impl Bus {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place among the subscriptions.
-    fn admit(&self, name: &str, dispatch: &Arc<Dispatch>) -> Result<()> {
+    /// Takes a place among the subscriptions, which is given back unless it is kept.
+    fn admit(&self, name: &str, dispatch: &Arc<Dispatch>) -> Result<Admission> {
         let mut state = self.state();
-        if state.is_closed {
+        if state.is_stopping {
             return Err(Error::closed("the bus was shut down"));
         }
         if state.running.contains_key(name) {
@@ -330,11 +337,38 @@ impl Bus {
             ));
         }
         state.running.insert(name.to_owned(), Arc::clone(dispatch));
-        Ok(())
+        Ok(Admission {
+            bus: self.clone(),
+            name: name.to_owned(),
+            is_kept: false,
+        })
     }
 
     fn dismiss(&self, name: &str) {
         self.state().running.remove(name);
+    }
+}
+
+/// A place among the subscriptions for one that is about to start.
+#[derive(Debug)]
+struct Admission {
+    bus: Bus,
+    name: String,
+    is_kept: bool,
+}
+
+impl Admission {
+    /// The subscription runs, and gives the place back itself.
+    fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.bus.dismiss(&self.name);
+        }
     }
 }
 

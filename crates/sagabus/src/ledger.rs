@@ -16,6 +16,9 @@ pub(crate) use record::{Change, Record, Settled};
 
 use crate::clock::Timestamp;
 
+/// Most faults kept of one delivery: the first one and the latest ones.
+pub(crate) const FAULTS_MAX: usize = 32;
+
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryState {
@@ -33,10 +36,19 @@ pub(crate) struct Delivery {
     pub(crate) state: DeliveryState,
     /// Attempts so far, the running one included.
     pub(crate) attempts: u32,
-    /// One per failed attempt since the last redrive.
+    /// One per failed attempt since the last redrive: the first and the latest, at most [`FAULTS_MAX`].
     pub(crate) faults: Vec<Fault>,
     /// How often it was redriven.
     pub(crate) redrives: u32,
+}
+
+impl Delivery {
+    fn note(&mut self, fault: &Fault) {
+        if self.faults.len() >= FAULTS_MAX {
+            self.faults.remove(1);
+        }
+        self.faults.push(fault.clone());
+    }
 }
 
 /// How many deliveries are where. `matched = acked + skipped + discarded + leased + waiting + dead` always holds.
@@ -159,6 +171,22 @@ impl Ledger {
         }
     }
 
+    /// Takes back events leased for the first time, and those skipped with them, whose record was not stored.
+    pub(crate) fn unlease(
+        &mut self,
+        cursor: u64,
+        positions: impl Iterator<Item = u64>,
+        skipped: u64,
+    ) {
+        for position in positions {
+            self.remove(position);
+            self.counts.matched -= 1;
+        }
+        self.counts.matched -= skipped;
+        self.counts.skipped -= skipped;
+        self.cursor = cursor;
+    }
+
     fn settle(&mut self, at: Timestamp, settle: &Settled) {
         let position = settle.position();
         let Some(delivery) = self.open.get_mut(&position) else {
@@ -177,11 +205,11 @@ impl Ledger {
                 self.counts.skipped += 1;
             }
             Settled::RetryAt { due, fault, .. } => {
-                delivery.faults.push(fault.clone());
+                delivery.note(fault);
                 self.set(position, DeliveryState::Waiting(*due));
             }
             Settled::Dead { fault, .. } => {
-                delivery.faults.push(fault.clone());
+                delivery.note(fault);
                 self.set(position, DeliveryState::Dead(at));
             }
             Settled::Released { .. } => {

@@ -319,7 +319,7 @@ pub struct DeadLetter {
     pub event: Arc<Event>,
     /// Attempts since the first delivery or the last redrive.
     pub attempts: u32,
-    /// One per failed attempt, oldest first.
+    /// One per failed attempt, oldest first; of more than 32, the first and the latest 31.
     pub faults: Vec<Fault>,
     /// How often it was redriven before.
     pub redrives: u32,

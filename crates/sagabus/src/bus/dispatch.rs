@@ -118,7 +118,7 @@ impl Dispatch {
                 }
                 Err(error) => {
                     tracing::error!(subscription = %self.plan.name, error = %error.chain(), "cannot fetch");
-                    tokio::time::sleep(READ_PAUSE).await;
+                    let _stopped = tokio::time::timeout(READ_PAUSE, self.stop.cancelled()).await;
                 }
             }
         }

@@ -136,7 +136,7 @@ impl SubscriptionBuilder {
     ///
     /// # Errors
     /// `Invalid` when the name, a pattern, the start or a limit is missing or wrong. `Conflict` when a subscription of
-    /// this name runs. `Full` when there are too many.
+    /// this name runs. `Full` when there are too many. `Closed` when the bus is shut down.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the subscription's name known but not running; start it again.
@@ -157,10 +157,10 @@ impl SubscriptionBuilder {
             concurrency: self.concurrency,
         };
         let dispatch = Arc::new(Dispatch::new(plan, Arc::clone(self.bus.clock())));
-        self.bus.admit(&self.name, &dispatch)?;
-        let joined = self.bus.inner.transport.join(spec).await;
-        let member = joined.inspect_err(|_| self.bus.dismiss(&self.name))?;
+        let admission = self.bus.admit(&self.name, &dispatch)?;
+        let member = self.bus.inner.transport.join(spec).await?;
         dispatch.start(member);
+        admission.keep();
         Ok(Subscription {
             name: self.name,
             bus: self.bus,

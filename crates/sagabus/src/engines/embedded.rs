@@ -23,7 +23,7 @@ mod window;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -82,7 +82,6 @@ pub struct Embedded {
     appends: Semaphore,
     published: Counter,
     durability: Durability,
-    lock: Option<DirectoryLock>,
 }
 
 /// What the engine and its members share.
@@ -92,6 +91,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Arc<dyn Clock>,
     is_instant: bool,
+    /// Given back when the last member is gone too, and after the log is closed: fields go in this order.
+    _lock: Option<DirectoryLock>,
 }
 
 impl Embedded {
@@ -109,9 +110,7 @@ impl Embedded {
             )
             .with_source(error)
         })?;
-        let mut engine = Self::on(Arc::new(disk), settings, clock)?;
-        engine.lock = Some(lock);
-        Ok(engine)
+        Self::start(Arc::new(disk), settings, clock, Some(lock))
     }
 
     /// An engine whose log is gone with the process.
@@ -127,6 +126,15 @@ impl Embedded {
     /// # Errors
     /// As [`Embedded::open`].
     pub fn on(disk: Arc<dyn Disk>, settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::start(disk, settings, clock, None)
+    }
+
+    fn start(
+        disk: Arc<dyn Disk>,
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        lock: Option<DirectoryLock>,
+    ) -> Result<Self> {
         if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&settings.segment_bytes) {
             return Err(Error::invalid(format!(
                 "`segment_bytes` must be {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}"
@@ -172,8 +180,9 @@ impl Embedded {
             hub,
             clock,
             is_instant,
+            _lock: lock,
         };
-        shared.count_ahead(&shared.hub.cells(), u64::MAX)?;
+        count_ahead(&shared.log.reader(), &shared.hub.cells(), u64::MAX)?;
         Ok(Self {
             shared: Arc::new(shared),
             appends: Semaphore::new(APPENDS_MAX),
@@ -183,7 +192,6 @@ impl Embedded {
             } else {
                 Durability::Synced
             },
-            lock: None,
         })
     }
 }
@@ -209,32 +217,44 @@ fn fold(ledgers: &mut BTreeMap<String, Ledger>, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
-impl Shared {
-    /// Counts, for each of these subscriptions, the events between its cursor and `head`.
-    fn count_ahead(&self, cells: &[Arc<Cell>], head: u64) -> Result<()> {
-        let cursors: Vec<u64> = cells.iter().map(|cell| cell.ledger().cursor).collect();
-        let Some(first) = cursors.iter().min() else {
-            return Ok(());
-        };
-        let mut counts = vec![0; cells.len()];
-        self.log.read(*first, &mut |position, kind, content| {
-            if position >= head {
-                return Ok(false);
-            }
-            if kind == record::EVENT {
-                let event_type = record::event_type(content)?;
-                for ((cell, cursor), count) in cells.iter().zip(&cursors).zip(&mut counts) {
-                    if position >= *cursor && cell.wants(&event_type) {
-                        *count += 1;
-                    }
+/// Counts, for each of these subscriptions, the events between its cursor and `head`.
+fn count_ahead(log: &log::Shared, cells: &[Arc<Cell>], head: u64) -> Result<()> {
+    let cursors: Vec<u64> = cells.iter().map(|cell| cell.ledger().cursor).collect();
+    let Some(first) = cursors.iter().min() else {
+        return Ok(());
+    };
+    let mut counts = vec![0; cells.len()];
+    log.read(*first, &mut |position, kind, content| {
+        if position >= head {
+            return Ok(false);
+        }
+        if kind == record::EVENT {
+            let event_type = record::event_type(content)?;
+            for ((cell, cursor), count) in cells.iter().zip(&cursors).zip(&mut counts) {
+                if position >= *cursor && cell.wants(&event_type) {
+                    *count += 1;
                 }
             }
-            Ok(true)
-        })?;
-        for (cell, count) in cells.iter().zip(counts) {
-            cell.add_ahead(count);
         }
-        Ok(())
+        Ok(true)
+    })?;
+    for (cell, count) in cells.iter().zip(counts) {
+        cell.add_ahead(count);
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// Counts the events that a subscription which nobody leases from yet has before it, off the runtime's threads.
+    async fn count_one(&self, cell: &Arc<Cell>, head: u64) -> Result<()> {
+        let log = self.log.reader();
+        let cells = [Arc::clone(cell)];
+        if self.is_instant {
+            return count_ahead(&log, &cells, head);
+        }
+        tokio::task::spawn_blocking(move || count_ahead(&log, &cells, head))
+            .await
+            .map_err(|error| Error::closed("reading the log was cut short").with_source(error))?
     }
 
     /// The event at `position`, from memory or the disk.
@@ -342,7 +362,7 @@ impl Transport for Embedded {
     }
 
     async fn join(&self, spec: SubscriptionSpec) -> Result<Arc<dyn Member>> {
-        let cell = self.take_up(&spec).await?;
+        let (cell, place) = self.take_up(&spec).await?;
         let (epoch, pending) = {
             let mut ledger = cell.ledger();
             let epoch = ledger.epoch + 1;
@@ -361,7 +381,9 @@ impl Transport for Embedded {
             epoch,
             filter: spec.filter,
             backlog: Mutex::default(),
+            has_left: AtomicBool::new(false),
         };
+        place.keep();
         pending.done().await?;
         Ok(Arc::new(member))
     }
@@ -403,7 +425,7 @@ impl Transport for Embedded {
 
 impl Embedded {
     /// Makes the subscription, or finds it and gives it its present patterns.
-    async fn take_up(&self, spec: &SubscriptionSpec) -> Result<Arc<Cell>> {
+    async fn take_up(&self, spec: &SubscriptionSpec) -> Result<(Arc<Cell>, Place)> {
         let written: Vec<String> = spec.patterns.iter().map(ToString::to_string).collect();
         let taken = |name: &str| {
             Error::new(
@@ -416,10 +438,11 @@ impl Embedded {
             if cell.is_joined.swap(true, Ordering::AcqRel) {
                 return Err(taken(&spec.name));
             }
+            let place = Place::new(&self.shared.hub, &cell, false);
             if cell.ledger().patterns != written {
                 self.repattern(&cell, spec, written).await?;
             }
-            return Ok(cell);
+            return Ok((cell, place));
         }
         let cell = Arc::new(Cell::new(&spec.name, Ledger::default()));
         cell.is_joined.store(true, Ordering::Release);
@@ -434,6 +457,7 @@ impl Embedded {
         let Some(head) = head else {
             return Err(taken(&spec.name));
         };
+        let place = Place::new(&self.shared.hub, &cell, true);
         let start = match spec.start {
             Start::Earliest => 1,
             Start::Latest => head,
@@ -453,8 +477,8 @@ impl Embedded {
             )
         };
         pending.done().await?;
-        self.shared.count_ahead(&[Arc::clone(&cell)], head)?;
-        Ok(cell)
+        self.shared.count_one(&cell, head).await?;
+        Ok((cell, place))
     }
 
     /// Other patterns hold from the cursor on; what was handed out before stays.
@@ -480,6 +504,46 @@ impl Embedded {
             )
         };
         pending.done().await?;
-        self.shared.count_ahead(&[Arc::clone(cell)], head)
+        self.shared.count_one(cell, head).await
+    }
+}
+
+/// A subscription's place for a member that is about to join. Given back if the joining is cut short; a subscription
+/// that was to be made by it is then made anew the next time.
+struct Place {
+    hub: Arc<Hub>,
+    cell: Arc<Cell>,
+    is_new: bool,
+    is_kept: bool,
+}
+
+impl Place {
+    fn new(hub: &Arc<Hub>, cell: &Arc<Cell>, is_new: bool) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+            cell: Arc::clone(cell),
+            is_new,
+            is_kept: false,
+        }
+    }
+
+    /// The member has joined, and gives the place back itself.
+    fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
+        if self.is_new {
+            self.hub.write(|state| state.cells.remove(&self.cell.name));
+        } else {
+            // Not known to have changed in full: the next member sets them again, and what they fit is counted anew.
+            self.cell.ledger().patterns.clear();
+        }
+        self.cell.is_joined.store(false, Ordering::Release);
     }
 }

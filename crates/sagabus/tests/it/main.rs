@@ -8,5 +8,8 @@
 
 mod bus;
 mod durability;
+mod members;
+mod model;
+mod recovery;
 mod saga;
 mod support;

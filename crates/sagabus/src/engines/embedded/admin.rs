@@ -29,6 +29,9 @@ impl Shared {
         let cell = self.known(subscription)?;
         let (count, pending) = {
             let mut ledger = cell.ledger();
+            if cell.is_removed.load(Ordering::Acquire) {
+                return Ok(0);
+            }
             let mut dead: Vec<u64> = positions
                 .iter()
                 .copied()
@@ -126,27 +129,30 @@ impl LedgerAdmin for Shared {
         let Some(cell) = self.hub.cell(subscription) else {
             return Ok(false);
         };
-        if cell.is_joined.load(Ordering::Acquire) {
+        // Taken for good, so that nobody joins meanwhile.
+        if cell.is_joined.swap(true, Ordering::AcqRel) {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!("subscription `{subscription}` has a member; stop it first"),
             ));
         }
-        self.hub.write(|state| state.cells.remove(subscription));
-        cell.is_removed.store(true, Ordering::Release);
-        cell.wake.notify_one();
-        let now = self.clock.now();
-        self.log
-            .enqueue(Append {
+        let pending = {
+            // All records of a ledger are enqueued under its lock: none of this one comes after its removal, and the
+            // first of a new one of the same name, made after the next line but one, does.
+            let _ledger = cell.ledger();
+            cell.is_removed.store(true, Ordering::Release);
+            self.log.enqueue(Append {
                 entries: vec![Entry::record(
                     record::LEDGER,
-                    encode(subscription, now, None),
+                    encode(subscription, self.clock.now(), None),
                 )],
                 durability: Durability::Synced,
                 refusable: false,
             })
-            .done()
-            .await?;
+        };
+        self.hub.write(|state| state.cells.remove(subscription));
+        cell.wake.notify_one();
+        pending.done().await?;
         Ok(true)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::answer::{Answer, Crowd, Reply, Waiting};
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use super::frame::{
     ALIGNMENT, BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES,
     SegmentHeader, batch_bytes, push_batch, push_record, seal,
@@ -44,6 +44,7 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub(crate) struct Committer {
     disk: Arc<dyn Disk>,
+    /// Length of the segments to come.
     segment_bytes: u64,
     salt_seed: (u64, u64),
     shared: Arc<Shared>,
@@ -89,13 +90,11 @@ impl Committer {
             Some(segment) => (Arc::clone(segment), parts.recovered.end),
             None => {
                 let salt = salt(parts.salt_seed, parts.recovered.next_position);
-                let segment = activate(
-                    parts.disk.as_ref(),
-                    &spare,
-                    parts.recovered.next_position,
-                    salt,
-                )
-                .map_err(cannot)?;
+                let position = parts.recovered.next_position;
+                let segment = spare
+                    .take()
+                    .and_then(|file| activate(parts.disk.as_ref(), file, position, salt))
+                    .map_err(cannot)?;
                 parts
                     .shared
                     .segments
@@ -244,13 +243,15 @@ impl Committer {
 
     /// Up to here in the segment there is nothing to think about before writing.
     fn roomy_upto(&self) -> u64 {
-        self.segment_bytes - self.segment_bytes / RESERVE_PARTS
+        self.segment.bytes() - self.segment.bytes() / RESERVE_PARTS
     }
 
     /// Makes sure that a batch of `bytes` fits behind the buffer, moving on to the next segment if it must.
     fn make_room(&mut self, bytes: usize, refusable: bool) -> Result<()> {
-        let bytes_max =
-            (self.segment_bytes - SEGMENT_HEADER_BYTES as u64).min(BATCH_BYTES_MAX as u64);
+        // Room for a last mark is kept, without which damage to the last batch would pass for a torn tail.
+        let mark_bytes = batch_bytes(0) as u64;
+        let bytes_max = (self.segment_bytes - SEGMENT_HEADER_BYTES as u64 - mark_bytes)
+            .min(BATCH_BYTES_MAX as u64);
         if bytes as u64 > bytes_max {
             return Err(Error::invalid(format!(
                 "what is to be stored together has {bytes} bytes, more than {bytes_max}"
@@ -262,7 +263,7 @@ impl Committer {
             self.shared.full.store(true, Ordering::Relaxed);
             return Err(no_room());
         }
-        if end <= self.segment_bytes {
+        if end + mark_bytes <= self.segment.bytes() {
             return Ok(());
         }
         // Everything in this segment is durable before the next one exists, so that recovery can rely on it.
@@ -270,12 +271,12 @@ impl Committer {
             self.stop(error);
             return Err(self.stopped());
         }
-        match activate(
-            self.disk.as_ref(),
-            &self.spare,
-            self.next,
-            salt(self.salt_seed, self.next),
-        ) {
+        let file = self.spare.take().map_err(|error| {
+            self.shared.full.store(true, Ordering::Relaxed);
+            no_room().with_source(error)
+        })?;
+        let salt = salt(self.salt_seed, self.next);
+        match activate(self.disk.as_ref(), file, self.next, salt) {
             Ok(segment) => {
                 self.shared
                     .segments
@@ -290,8 +291,9 @@ impl Committer {
                 Ok(())
             }
             Err(error) => {
-                self.shared.full.store(true, Ordering::Relaxed);
-                Err(no_room().with_source(error))
+                // Perhaps the new file has its name already: nothing may be added to the one before it any more.
+                self.stop(error);
+                Err(self.stopped())
             }
         }
     }
@@ -340,7 +342,7 @@ impl Committer {
         }
         let mark_bytes = batch_bytes(0) as u64;
         let result = self.sync().and_then(|()| {
-            if self.marked || self.offset + mark_bytes > self.segment_bytes {
+            if self.marked || self.offset + mark_bytes > self.segment.bytes() {
                 return Ok(());
             }
             self.body.clear();
@@ -392,14 +394,14 @@ impl Drop for Committer {
 /// Turns the spare into the segment that begins at `position`.
 fn activate(
     disk: &dyn Disk,
-    spare: &Spare,
+    file: Arc<dyn DiskFile>,
     position: u64,
     salt: [u8; 16],
 ) -> io::Result<Arc<Segment>> {
-    let file = spare.take()?;
     let header = SegmentHeader {
         first_position: position,
         salt,
+        bytes: file.len()?,
     };
     let name = name_of(position);
     file.write_at(0, &header.encode())?;

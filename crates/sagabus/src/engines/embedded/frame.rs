@@ -1,7 +1,7 @@
 //! The bytes of a segment: a header, then batches of records. Pure.
 //!
 //! ```text
-//! segment  magic 8 │ first position 8 │ salt 16 │ crc 4 │ zero 28                                    = 64 bytes
+//! segment  magic 8 │ first position 8 │ salt 16 │ bytes of the file 8 │ crc 4 │ zero 20              = 64 bytes
 //! batch    magic 4 │ body bytes 4 │ first position 8 │ durable_upto 8 │ records 4 │ crc 4            = 32 bytes, then
 //!          its body: records, each kind 1 │ bytes 4 │ content; the whole padded with zeros to 8 bytes
 //! ```
@@ -32,6 +32,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) first_position: u64,
     /// See [`Salt`].
     pub(crate) salt: Salt,
+    /// Length of the file, so that a file which lost its end is known.
+    pub(crate) bytes: u64,
 }
 
 impl SegmentHeader {
@@ -40,6 +42,7 @@ impl SegmentHeader {
         fields.extend_from_slice(&SEGMENT_MAGIC);
         fields.extend_from_slice(&self.first_position.to_le_bytes());
         fields.extend_from_slice(&self.salt);
+        fields.extend_from_slice(&self.bytes.to_le_bytes());
         let crc = crc32c::crc32c(&fields);
         fields.extend_from_slice(&crc.to_le_bytes());
         fields.resize(SEGMENT_HEADER_BYTES, 0);
@@ -50,7 +53,7 @@ impl SegmentHeader {
 
     /// `None` when the bytes are not a header of this format.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (fields, rest) = bytes.split_at_checked(32)?;
+        let (fields, rest) = bytes.split_at_checked(40)?;
         let crc = u32::from_le_bytes(array(rest, 0)?);
         if !fields.starts_with(&SEGMENT_MAGIC) || crc32c::crc32c(fields) != crc {
             return None;
@@ -58,6 +61,7 @@ impl SegmentHeader {
         Some(Self {
             first_position: u64::from_le_bytes(array(fields, 8)?),
             salt: array(fields, 16)?,
+            bytes: u64::from_le_bytes(array(fields, 32)?),
         })
     }
 }

@@ -229,11 +229,6 @@ impl Log {
         Arc::clone(&self.shared)
     }
 
-    /// Hands durable records from `position` on to `visit`, in order, until it returns `false`.
-    pub(crate) fn read(&self, position: u64, visit: Visit<'_>) -> Result<()> {
-        self.shared.read(position, visit)
-    }
-
     /// Commits what is enqueued, marks the end as durable, and ends. Later appends are refused. Fine twice.
     pub(crate) fn close(&self) {
         match &self.driver {
@@ -294,12 +289,15 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let after = segments.partition_point(|segment| segment.first_position() <= position);
-        for segment in segments.iter().skip(after.saturating_sub(1)) {
-            if segment.first_position() >= upto {
-                return Ok(());
-            }
+        let mut wanted = segments
+            .iter()
+            .skip(after.saturating_sub(1))
+            .take_while(|segment| segment.first_position() < upto)
+            .peekable();
+        while let Some(segment) = wanted.next() {
+            let end = wanted.peek().map_or(upto, |next| next.first_position());
             let mut go_on = true;
-            segment.read(position, upto, &mut |first, body| {
+            let reached = segment.read(position, upto, &mut |first, body| {
                 for (at, (kind, content)) in (first..).zip(records(body)) {
                     if at >= upto {
                         return Ok(false);
@@ -313,6 +311,15 @@ impl Shared {
             })?;
             if !go_on {
                 return Ok(());
+            }
+            if let Some(reached) = reached.filter(|it| *it < end) {
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    format!(
+                        "log file `{}` is damaged: record {reached} cannot be read",
+                        segment.name()
+                    ),
+                ));
             }
         }
         Ok(())

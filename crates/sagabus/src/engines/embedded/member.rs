@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,11 +13,13 @@ use super::hub::Cell;
 use super::log::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::ledger::{Change, DeliveryState, Settled};
+use crate::ledger::{Change, DeliveryState, Ledger, Settled};
 use crate::transport::{Filter, LeaseToken, Leased, Member, Settle, Verdict};
 
 /// Events read from the disk at once by a subscription that has fallen behind what is in memory.
 const BACKLOG_EVENTS: usize = 512;
+/// Events passed over by the filter after which that is written down.
+const SKIPS_MAX: u64 = 4096;
 /// Longest wait for a due time before the clock is asked again: a wall clock may jump.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
@@ -28,6 +30,7 @@ pub(crate) struct EmbeddedMember {
     pub(crate) epoch: u64,
     pub(crate) filter: Option<Filter>,
     pub(crate) backlog: Mutex<Backlog>,
+    pub(crate) has_left: AtomicBool,
 }
 
 /// Events read from the disk that were not looked at yet: all from `from` to `next`.
@@ -55,6 +58,12 @@ struct Fresh {
     cursor: u64,
 }
 
+/// Events that fit the patterns: all of them before `next`.
+struct Found {
+    events: Vec<(u64, Arc<Event>)>,
+    next: u64,
+}
+
 #[async_trait]
 impl Member for EmbeddedMember {
     async fn lease(&self, max: usize) -> Result<Vec<Leased>> {
@@ -63,22 +72,16 @@ impl Member for EmbeddedMember {
             if let Some(error) = self.shared.log.stopped() {
                 return Err(error);
             }
-            if self.cell.is_removed.load(Ordering::Acquire) {
-                return Err(Error::new(
-                    ErrorKind::Fenced,
-                    format!("subscription `{}` was removed", self.cell.name),
-                ));
-            }
             let now = self.shared.clock.now();
             let (cursor, due, next_due) = {
-                let ledger = self.cell.ledger();
+                let ledger = self.held()?;
                 (ledger.cursor, ledger.due(now, max), ledger.next_due())
             };
             let fresh = self.fresh(cursor, max - due.len()).await?;
             if due.is_empty() && fresh.wanted.is_empty() && fresh.skipped == 0 {
                 if fresh.cursor > cursor {
                     // Nothing of it is wanted, so nothing need be remembered.
-                    self.cell.ledger().cursor = fresh.cursor;
+                    self.held()?.cursor = fresh.cursor;
                     continue;
                 }
                 self.wait(next_due.map(|due| due.since(now))).await;
@@ -94,7 +97,9 @@ impl Member for EmbeddedMember {
     async fn settle(&self, settles: Vec<Settle>) -> Result<Vec<bool>> {
         let mut counted = Vec::with_capacity(settles.len());
         let pending = {
-            let mut ledger = self.cell.ledger();
+            let Ok(mut ledger) = self.held() else {
+                return Ok(vec![false; settles.len()]);
+            };
             let mut kept = Vec::with_capacity(settles.len());
             for settle in settles {
                 let token = settle.token;
@@ -127,7 +132,10 @@ impl Member for EmbeddedMember {
     }
 
     fn leave(&self) {
-        self.cell.is_joined.store(false, Ordering::Release);
+        // Once: the name may be another member's by now.
+        if !self.has_left.swap(true, Ordering::AcqRel) {
+            self.cell.is_joined.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -153,6 +161,22 @@ fn settled(settle: Settle) -> Settled {
 }
 
 impl EmbeddedMember {
+    /// The ledger, while this member is the one to change it.
+    fn held(&self) -> Result<MutexGuard<'_, Ledger>> {
+        let fenced = |why| {
+            let name = &self.cell.name;
+            Error::new(ErrorKind::Fenced, format!("subscription `{name}` {why}"))
+        };
+        let ledger = self.cell.ledger();
+        if self.cell.is_removed.load(Ordering::Acquire) {
+            return Err(fenced("was removed"));
+        }
+        if ledger.epoch != self.epoch {
+            return Err(fenced("has another member"));
+        }
+        Ok(ledger)
+    }
+
     async fn wait(&self, until_due: Option<Duration>) {
         let woken = self.cell.wake.notified();
         match until_due {
@@ -174,18 +198,23 @@ impl EmbeddedMember {
         if max == 0 {
             return Ok(fresh);
         }
-        let in_memory = self.shared.hub.read(|state| {
-            let events = state.tail.from(cursor)?;
-            for (position, event) in events {
+        while fresh.wanted.len() < max && fresh.skipped < SKIPS_MAX {
+            let Some(found) = self.in_memory(fresh.cursor, max) else {
+                break;
+            };
+            let is_last = found.events.is_empty();
+            for (position, event) in &found.events {
                 if fresh.wanted.len() == max {
-                    return Some(());
+                    return Ok(fresh);
                 }
                 self.look_at(&mut fresh, *position, event);
             }
-            fresh.cursor = fresh.cursor.max(state.tail.head());
-            Some(())
-        });
-        if in_memory.is_some() {
+            fresh.cursor = fresh.cursor.max(found.next);
+            if is_last {
+                return Ok(fresh);
+            }
+        }
+        if fresh.cursor > cursor {
             return Ok(fresh);
         }
         let mut backlog = self.take_backlog();
@@ -207,6 +236,28 @@ impl EmbeddedMember {
         backlog.from = fresh.cursor;
         *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = backlog;
         Ok(fresh)
+    }
+
+    /// Up to `max` events that fit the patterns, from the latest ones; `None` when those begin after `cursor`. The
+    /// filter is a stranger's code, and is asked after this, when no lock is held.
+    fn in_memory(&self, cursor: u64, max: usize) -> Option<Found> {
+        self.shared.hub.read(|state| {
+            let mut found = Found {
+                events: Vec::new(),
+                next: cursor.max(state.tail.head()),
+            };
+            for (position, event) in state.tail.from(cursor)? {
+                if !self.cell.wants(&event.event_type) {
+                    continue;
+                }
+                if found.events.len() == max {
+                    found.next = *position;
+                    break;
+                }
+                found.events.push((*position, Arc::clone(event)));
+            }
+            Some(found)
+        })
     }
 
     fn take_backlog(&self) -> Backlog {
@@ -239,7 +290,9 @@ impl EmbeddedMember {
             let event = self.shared.event(position).await?;
             leased.push(self.leased(position, attempts + 1, event, None));
         }
-        let taken = fresh.wanted.len() as u64 + fresh.skipped;
+        let due = leased.len();
+        let skipped = fresh.skipped;
+        let taken = fresh.wanted.len() as u64 + skipped;
         for (position, event, filter_fault) in fresh.wanted {
             leased.push(self.leased(position, 1, event, filter_fault));
         }
@@ -255,8 +308,10 @@ impl EmbeddedMember {
             member: self,
             leased,
         };
+        let before;
         let pending = {
-            let mut ledger = self.cell.ledger();
+            let mut ledger = self.held()?;
+            before = ledger.cursor;
             let now = self.shared.clock.now();
             self.cell.change(
                 &mut ledger,
@@ -267,7 +322,16 @@ impl EmbeddedMember {
             )
         };
         self.cell.take_ahead(taken);
-        pending.done().await?;
+        if let Err(error) = pending.done().await {
+            // Not stored: what the log knows nothing of is looked at again, or a later record would pass over it.
+            if let Ok(mut ledger) = self.held() {
+                let fresh = guard.leased.split_off(due);
+                let positions = fresh.iter().map(|it| it.token.position);
+                ledger.unlease(before, positions, skipped);
+                self.cell.add_ahead(taken);
+            }
+            return Err(error);
+        }
         Ok(std::mem::take(&mut guard.leased))
     }
 
@@ -309,7 +373,9 @@ impl Drop for Guard<'_> {
                 position: it.token.position,
             })
             .collect();
-        let mut ledger = self.member.cell.ledger();
+        let Ok(mut ledger) = self.member.held() else {
+            return;
+        };
         let shared = &self.member.shared;
         drop(self.member.cell.change(
             &mut ledger,

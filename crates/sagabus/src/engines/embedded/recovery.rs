@@ -48,9 +48,14 @@ pub(crate) fn recover(disk: &dyn Disk, visit: Visit<'_>) -> Result<Recovered> {
             .and_then(SegmentHeader::decode)
             .filter(|header| header.first_position == *first_position)
             .ok_or_else(|| damaged(name, 0, "its header is not readable"))?;
-        let expected = found
-            .as_ref()
-            .map_or(*first_position, |it| it.next_position);
+        if header.bytes != bytes.len() as u64 {
+            return Err(damaged(
+                name,
+                bytes.len() as u64,
+                &format!("it was made with {} bytes", header.bytes),
+            ));
+        }
+        let expected = found.as_ref().map_or(1, |it| it.next_position);
         if expected != *first_position {
             return Err(damaged(
                 name,
@@ -130,8 +135,10 @@ fn cut_tail(segment: &Segment, bytes: &[u8], scanned: &Scanned) -> Result<u64> {
         let Some(rest) = tail.get(at..).filter(|it| it.starts_with(&BATCH_MAGIC)) else {
             continue;
         };
+        // The next batch is written only after the mark before it is durable: what lies between is a damaged mark.
         if let Some((header, _)) = read_batch(segment.salt(), rest)
-            && header.durable_upto > scanned.next_position
+            && (header.durable_upto > scanned.next_position
+                || (header.records > 0 && header.first_position == scanned.next_position))
         {
             return Err(damaged(
                 segment.name(),

@@ -3,7 +3,9 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::disk::DiskFile;
-use super::frame::{BATCH_HEADER_BYTES, BATCH_MAGIC, Salt, SegmentHeader, read_batch};
+use super::frame::{
+    BATCH_HEADER_BYTES, BATCH_MAGIC, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, read_batch,
+};
 use super::log::BATCH_BYTES_MAX;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,6 +33,7 @@ pub(crate) struct Segment {
     name: String,
     first_position: u64,
     salt: Salt,
+    bytes: u64,
     file: Arc<dyn DiskFile>,
     /// Some batches: (position of the first record, byte in the file), in order.
     index: RwLock<Vec<(u64, u64)>>,
@@ -42,6 +45,7 @@ impl Segment {
             name: name.to_owned(),
             first_position: header.first_position,
             salt: header.salt,
+            bytes: header.bytes,
             file,
             index: RwLock::new(Vec::new()),
         }
@@ -57,6 +61,11 @@ impl Segment {
 
     pub(crate) fn salt(&self) -> &Salt {
         &self.salt
+    }
+
+    /// Length of the file.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub(crate) fn file(&self) -> &dyn DiskFile {
@@ -75,15 +84,15 @@ impl Segment {
     }
 
     /// Hands the batches from the one with `position` on to `visit`, as (first position, body), until it returns
-    /// `false`, or `upto` or the end of the segment is reached. Returns whether the end was reached.
+    /// `false`, or `upto` or the end of the segment is reached. Returns the position that was reached, or `None` when
+    /// `visit` had enough.
     pub(crate) fn read(
         &self,
         position: u64,
         upto: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> Result<bool>,
-    ) -> Result<bool> {
-        let mut at = self.seek(position);
-        let mut expected = None;
+    ) -> Result<Option<u64>> {
+        let (mut expected, mut at) = self.seek(position);
         let mut want = CHUNK_BYTES;
         loop {
             let mut chunk = vec![0; want];
@@ -95,39 +104,41 @@ impl Segment {
             while let Some((header, body)) = chunk
                 .get(used..)
                 .and_then(|rest| read_batch(&self.salt, rest))
-                .filter(|(header, _)| expected.is_none_or(|it| it == header.first_position))
+                .filter(|(header, _)| header.first_position == expected)
             {
                 if header.first_position >= upto {
-                    return Ok(true);
+                    return Ok(Some(expected));
                 }
                 let next = header.first_position + u64::from(header.records);
                 if next > position && !visit(header.first_position, body)? {
-                    return Ok(false);
+                    return Ok(None);
                 }
                 used += header.bytes;
-                expected = Some(next);
+                expected = next;
             }
             let begins_batch = chunk.get(used..).is_some_and(|rest| {
                 rest.starts_with(&BATCH_MAGIC) || rest.len() < BATCH_HEADER_BYTES
             });
             if !begins_batch || (used == 0 && (read < want || want >= 2 * BATCH_BYTES_MAX)) {
-                return Ok(true);
+                return Ok(Some(expected));
             }
             // Nothing fitted: perhaps a batch larger than the chunk.
             want = if used == 0 { want * 4 } else { CHUNK_BYTES };
             at += used as u64;
-            if expected.is_some_and(|next| next >= upto) {
-                return Ok(true);
+            if expected >= upto {
+                return Ok(Some(expected));
             }
         }
     }
 
-    fn seek(&self, position: u64) -> u64 {
+    /// The latest batch noted at or before `position`: (position of its first record, byte in the file).
+    fn seek(&self, position: u64) -> (u64, u64) {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         let after = index.partition_point(|(first, _)| *first <= position);
         after
             .checked_sub(1)
             .and_then(|it| index.get(it))
-            .map_or(super::frame::SEGMENT_HEADER_BYTES as u64, |(_, at)| *at)
+            .copied()
+            .unwrap_or((self.first_position, SEGMENT_HEADER_BYTES as u64))
     }
 }

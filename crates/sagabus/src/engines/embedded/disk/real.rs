@@ -28,6 +28,8 @@ impl RealDisk {
         if let Some(parent) = directory.parent().filter(|it| !it.as_os_str().is_empty()) {
             sync_directory(parent)?;
         }
+        // A name that is seen here may not be on the disk yet, when a process before this one ended at that moment.
+        sync_directory(&directory)?;
         Ok(Self { directory })
     }
 

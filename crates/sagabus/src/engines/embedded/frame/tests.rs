@@ -70,6 +70,7 @@ fn the_format_of_version_1_stays_readable() {
     let header = SegmentHeader {
         first_position: 9,
         salt: SALT,
+        bytes: 4096,
     };
     let hex = |bytes: &[u8]| {
         bytes
@@ -78,8 +79,8 @@ fn the_format_of_version_1_stays_readable() {
             .collect::<String>()
     };
     assert_eq!(
-        hex(&header.encode()[..36]),
-        "534147414c4f470109000000000000000707070707070707070707070707070759e43d42"
+        hex(&header.encode()[..44]),
+        "534147414c4f47010900000000000000070707070707070707070707070707070010000000000000816b28ad"
     );
     assert_eq!(SegmentHeader::decode(&header.encode()), Some(header));
     assert_eq!(

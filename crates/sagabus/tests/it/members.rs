@@ -1,0 +1,236 @@
+//! A subscription has one member at a time, whatever starts, stops, is cut short or is removed meanwhile.
+
+use std::future::pending;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sagabus::clock::TestClock;
+use sagabus::engines::embedded::disk::{Disk, MemoryDisk, RealDisk};
+use sagabus::engines::embedded::{Embedded, SEGMENT_BYTES, Settings};
+use sagabus::transport::{Settle, SubscriptionSpec, Transport, Verdict};
+use sagabus::{Bus, ErrorKind, Event, EventType, Pattern, Start, SystemClock, Timestamp};
+use tempfile::tempdir;
+
+use crate::support::{FaultDisk, Notes, bus_on, event, idle, memory_bus};
+
+fn engine_on(disk: &MemoryDisk) -> Embedded {
+    let clock = Arc::new(TestClock::new(Timestamp::from_milliseconds(1), 7));
+    Embedded::on(Arc::new(disk.clone()), &Settings::default(), clock).unwrap()
+}
+
+fn spec() -> SubscriptionSpec {
+    SubscriptionSpec {
+        name: "s".to_owned(),
+        patterns: vec![Pattern::new("**").unwrap()],
+        start: Start::Earliest,
+        filter: None,
+    }
+}
+
+async fn append(engine: &Embedded, count: usize) {
+    let clock = SystemClock;
+    for _ in 0..count {
+        let event_type = EventType::new("a.b").unwrap();
+        let event = Event::raw(event_type, "test", "1".into(), &clock);
+        engine.append(&[Arc::new(event)]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_left_gets_nothing_settles_nothing_and_does_not_free_the_name() {
+    let engine = engine_on(&MemoryDisk::default());
+    append(&engine, 2).await;
+    let old = engine.join(spec()).await.unwrap();
+    let held = old.lease(1).await.unwrap();
+    old.leave();
+    let new = engine.join(spec()).await.unwrap();
+    let again = new.lease(2).await.unwrap();
+    assert_eq!(again.len(), 2);
+    append(&engine, 1).await;
+    let refused = tokio::time::timeout(Duration::from_secs(1), old.lease(1)).await;
+    assert_eq!(refused.unwrap().unwrap_err().kind(), ErrorKind::Fenced);
+    let ack = |token| Settle {
+        token,
+        verdict: Verdict::Ack,
+    };
+    assert_eq!(old.settle(vec![ack(held[0].token)]).await.unwrap(), [false]);
+    drop(old);
+    let third = engine.join(spec()).await.unwrap_err();
+    assert_eq!(third.kind(), ErrorKind::Conflict);
+    let settled = new.settle(again.iter().map(|it| ack(it.token)).collect());
+    assert_eq!(settled.await.unwrap(), [true, true]);
+}
+
+#[tokio::test]
+async fn a_late_settle_does_not_reach_the_next_subscription_of_the_same_name() {
+    let disk = MemoryDisk::default();
+    let engine = engine_on(&disk);
+    append(&engine, 1).await;
+    let old = engine.join(spec()).await.unwrap();
+    let held = old.lease(1).await.unwrap();
+    old.leave();
+    assert!(engine.ledgers().remove("s").await.unwrap());
+    let new = engine.join(spec()).await.unwrap();
+    assert_eq!(new.lease(1).await.unwrap().len(), 1);
+    let late = Settle {
+        token: held[0].token,
+        verdict: Verdict::Ack,
+    };
+    assert_eq!(old.settle(vec![late]).await.unwrap(), [false]);
+    drop((old, new, engine));
+    let engine = engine_on(&disk);
+    let member = engine.join(spec()).await.unwrap();
+    let leased = tokio::time::timeout(Duration::from_secs(1), member.lease(1)).await;
+    assert_eq!(leased.unwrap().unwrap()[0].token.attempt, 2);
+}
+
+#[tokio::test]
+async fn events_that_a_full_disk_kept_from_being_handed_out_are_not_passed_over_later() {
+    let dir = tempdir().unwrap();
+    let disk = FaultDisk::new(dir.path());
+    let open = || {
+        let settings = Settings {
+            segment_bytes: 4096,
+        };
+        Embedded::on(Arc::new(disk.clone()), &settings, Arc::new(SystemClock)).unwrap()
+    };
+    let engine = open();
+    append(&engine, 3).await;
+    let member = engine.join(spec()).await.unwrap();
+    disk.faults.is_full.store(true, Ordering::SeqCst);
+    // The first event goes back and forth until there is no room to write even that down.
+    let refused = loop {
+        match member.lease(1).await {
+            Ok(leased) => {
+                let release = Settle {
+                    token: leased[0].token,
+                    verdict: Verdict::Release,
+                };
+                let _full = member.settle(vec![release]).await;
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.kind(), ErrorKind::Full);
+    let refused = member.lease(2).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Full);
+    assert!(engine.ledgers().list()[0].counts.is_conserved());
+    assert_eq!(engine.ledgers().list()[0].ahead, 2);
+    disk.faults.is_full.store(false, Ordering::SeqCst);
+    assert_eq!(member.lease(1).await.unwrap()[0].token.position, 1);
+    drop((member, engine));
+    let engine = open();
+    let member = engine.join(spec()).await.unwrap();
+    let leased = member.lease(3).await.unwrap();
+    assert_eq!(leased.len(), 3, "{leased:?}");
+}
+
+#[tokio::test]
+async fn a_start_that_was_cut_short_can_be_repeated() {
+    let dir = tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(dir.path()).unwrap());
+    let bus = bus_on(disk, SEGMENT_BYTES).unwrap();
+    bus.publish(event(&bus, "a.b", "1")).await.unwrap();
+    let notes = Notes::default();
+    let start = |name: &'static str| {
+        let notes = notes.clone();
+        bus.subscription(name)
+            .pattern("**")
+            .start(Start::Earliest)
+            .handler(move |_| {
+                notes.add(name);
+                async { Ok(()) }
+            })
+    };
+    let mut cut = 0;
+    for name in ["one", "two", "three", "four", "five"] {
+        if tokio::time::timeout(Duration::ZERO, start(name))
+            .await
+            .is_err()
+        {
+            cut += 1;
+            start(name).await.unwrap();
+        }
+    }
+    assert!(cut > 0, "no start was cut short");
+    idle(&bus).await;
+    assert_eq!(notes.all().len(), 5);
+    assert!(bus.stats().subscriptions.iter().all(|it| it.ahead == 0));
+    bus.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn publishing_does_not_wait_for_a_filter() {
+    let bus = memory_bus();
+    let (published, is_published) = mpsc::channel::<()>();
+    let is_published = Mutex::new(is_published);
+    let asked = bus.clone();
+    let notes = Notes::default();
+    let noted = notes.clone();
+    bus.subscription("slow")
+        .pattern("a.first")
+        .start(Start::Earliest)
+        .filter(move |_| {
+            noted.add("asked");
+            let waited = is_published
+                .lock()
+                .unwrap()
+                .recv_timeout(Duration::from_secs(5));
+            noted.add(format!("{} {}", waited.is_ok(), asked.stats().total_events));
+            true
+        })
+        .handler(|_| async { Ok(()) })
+        .await
+        .unwrap();
+    bus.publish(event(&bus, "a.first", "1")).await.unwrap();
+    while notes.all().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    bus.publish(event(&bus, "a.second", "1")).await.unwrap();
+    published.send(()).unwrap();
+    idle(&bus).await;
+    assert_eq!(notes.all(), ["asked", "true 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_shuts_down_takes_no_new_subscription() {
+    let bus = memory_bus();
+    let hanging = bus.subscription("hangs").pattern("**");
+    hanging
+        .start(Start::Earliest)
+        .timeout(Duration::from_hours(1))
+        .handler(|_| pending())
+        .await
+        .unwrap();
+    bus.publish(event(&bus, "a.b", "1")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        start_noting(&bus, "late").await
+    };
+    let (report, late) = tokio::join!(bus.shutdown(Duration::from_secs(5)), late);
+    assert_eq!(report.cut, 1);
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+async fn start_noting(bus: &Bus, name: &str) -> sagabus::Result<sagabus::bus::Subscription> {
+    bus.subscription(name)
+        .pattern("**")
+        .start(Start::Earliest)
+        .handler(|_| async { Ok(()) })
+        .await
+}
+
+#[tokio::test]
+async fn a_directory_stays_locked_while_a_member_of_the_engine_lives() {
+    let dir = tempdir().unwrap();
+    let open = || Embedded::open(dir.path(), &Settings::default(), Arc::new(SystemClock));
+    let engine = open().unwrap();
+    let member = engine.join(spec()).await.unwrap();
+    drop(engine);
+    assert_eq!(open().unwrap_err().kind(), ErrorKind::Conflict);
+    drop(member);
+    open().unwrap();
+}
