@@ -1,6 +1,7 @@
 //! A small HTTP client: one request a connection.
 
-use std::io::{ErrorKind, Read, Write};
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Read, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -112,15 +113,14 @@ impl Request {
             .unwrap();
         let mut head = format!("{}\r\n", self.line);
         for (name, value) in &self.headers {
-            head.push_str(name);
-            head.push_str(": ");
-            head.push_str(value);
-            head.push_str("\r\n");
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
-        head.push_str(&format!(
+        write!(
+            head,
             "content-length: {}\r\nconnection: close\r\n\r\n",
             self.body.len()
-        ));
+        )
+        .unwrap();
         // A server that refuses a large body early answers before it has read all of it.
         let _all_written = stream
             .write_all(head.as_bytes())

@@ -191,7 +191,7 @@ fn samples_are_made_read_changed_and_moved_along_the_legal_transitions_only() {
     let path = format!("/api/samples/{}", made["id"].as_str().unwrap());
     assert_eq!(server.get(&path).expect(200)["sampleName"], "pond 3B");
     assert_eq!(server.get("/api/samples").expect(200)["total"], 1);
-    let mut wrong = fields.clone();
+    let mut wrong = fields;
     wrong["submitterEmail"] = json!("nobody");
     wrong["volume"] = json!(-1);
     let problem = server
@@ -279,7 +279,9 @@ fn submissions_jobs_results_and_the_trail_can_be_looked_at() {
     world::check(&server, &place.data(), 3);
     let id = taken["submissionId"].as_str().unwrap();
     assert_eq!(
-        server.get(taken["status"].as_str().unwrap()).expect(200)["status"],
+        server
+            .get(taken["submission"].as_str().unwrap())
+            .expect(200)["status"],
         "accepted"
     );
     let jobs = server.get("/api/jobs").expect(200);
@@ -373,7 +375,7 @@ fn sagas_are_started_listed_shown_and_cancelled() {
     }))
     .expect(202);
     assert_eq!(started["sagaId"], again["sagaId"]);
-    let path = started["status"].as_str().unwrap();
+    let path = started["saga"].as_str().unwrap();
     let saga = until("the saga's end", || {
         let saga = server.get(path).expect(200);
         (!saga["endedAt"].is_null()).then_some(saga)
@@ -441,7 +443,7 @@ fn a_running_saga_that_is_cancelled_takes_back_what_it_did() {
         .expect(200);
     let checked = world::check(&server, &place.data(), 3);
     assert_eq!((checked.accepted, checked.rejected), (7, 1), "{checked:?}");
-    let submission = server.get(last["status"].as_str().unwrap()).expect(200);
+    let submission = server.get(last["submission"].as_str().unwrap()).expect(200);
     assert!(
         submission["reason"]
             .as_str()

@@ -102,7 +102,7 @@ impl Place {
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    out: BufReader<ChildStdout>,
+    out: Option<BufReader<ChildStdout>>,
     err: PathBuf,
     /// What it said up to the line with its address.
     pub(crate) said: String,
@@ -124,53 +124,48 @@ impl Server {
 
     /// Starts a command that will say on which address it serves.
     pub(crate) fn spawn(place: &Place, command: &mut Command) -> Self {
-        Self::try_spawn(place, command).unwrap_or_else(|err| panic!("does not serve: {err}"))
-    }
-
-    /// As [`Server::spawn`]; what it wrote on standard error if it ended instead.
-    pub(crate) fn try_spawn(place: &Place, command: &mut Command) -> Result<Self, String> {
         let err = place.file("stderr");
         let log = File::options()
             .create(true)
             .append(true)
             .open(&err)
             .unwrap();
-        let mut child = command
+        let command = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut said = String::new();
-        loop {
+            .stderr(log);
+        // What is started here is waited for when the server is dropped, whatever goes wrong before.
+        let mut server = Self {
+            child: command.spawn().unwrap(),
+            out: None,
+            err,
+            said: String::new(),
+            address: String::new(),
+        };
+        let mut out = BufReader::new(server.child.stdout.take().unwrap());
+        while server.address.is_empty() {
             let mut line = String::new();
             if out.read_line(&mut line).unwrap() == 0 {
-                child.wait().unwrap();
-                return Err(said + &std::fs::read_to_string(&err).unwrap());
+                let err = std::fs::read_to_string(&server.err).unwrap();
+                panic!("does not serve: {}{err}", server.said);
             }
-            said.push_str(&line);
-            if let Some(rest) = line.strip_prefix("serving on http://") {
-                let address: String = rest
-                    .chars()
-                    .take_while(|it| it.is_ascii_digit() || ".:".contains(*it))
-                    .collect();
-                return Ok(Self {
-                    child,
-                    out,
-                    err,
-                    said,
-                    address,
-                });
-            }
+            server.said.push_str(&line);
+            let Some(rest) = line.strip_prefix("serving on http://") else {
+                continue;
+            };
+            let is_of_address = |it: &char| it.is_ascii_digit() || ".:".contains(*it);
+            server.address = rest.chars().take_while(is_of_address).collect();
         }
+        server.out = Some(out);
+        server
     }
 
     /// Hands over what it says after the line with its address, up to its last line that is a hint.
     pub(crate) fn hints(&mut self) -> String {
         let mut hints = String::new();
         while !hints.contains("FORM.pdf") {
-            assert!(self.out.read_line(&mut hints).unwrap() > 0, "{hints}");
+            let out = self.out.as_mut().unwrap();
+            assert!(out.read_line(&mut hints).unwrap() > 0, "{hints}");
         }
         hints
     }
@@ -207,17 +202,13 @@ impl Server {
     pub(crate) fn wait(mut self) -> Ran {
         let status: ExitStatus = until("the end of the program", || self.child.try_wait().unwrap());
         let mut rest = String::new();
-        self.out.read_to_string(&mut rest).unwrap();
+        let out = self.out.as_mut().unwrap();
+        out.read_to_string(&mut rest).unwrap();
         Ran {
             code: status.code(),
             out: rest,
             err: std::fs::read_to_string(&self.err).unwrap(),
         }
-    }
-
-    /// What it wrote on standard error so far.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.err).unwrap()
     }
 }
 

@@ -235,6 +235,8 @@ async fn retries_follow_the_subscriptions_own_attempts_and_growing_delays() {
     publish(&bus, &["a"]).await;
     idle(&bus).await;
     assert_eq!(at.all(), ["0", "100", "300", "700", "1500"]);
+    let stats = bus.stats();
+    assert_eq!((stats.attempts, stats.failed_attempts), (5, 5));
 }
 
 #[tokio::test(start_paused = true)]
