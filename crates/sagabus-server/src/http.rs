@@ -76,6 +76,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         .merge(services)
         .fallback(reply::no_such_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(reply::problems_only))
         .layer(middleware::from_fn(reply::local_host_only))
         .layer(middleware::from_fn_with_state(traffic, traffic::count))
 }

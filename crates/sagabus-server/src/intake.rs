@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::assemble::System;
 
-/// Most submissions that a start goes on with; there are never more than were being entered at one moment.
-const RESUMED_MAX: u32 = 1000;
+/// Submissions looked at together when the program starts.
+const RESUMED_AT_ONCE: u32 = 1000;
 
 /// A form as it arrives.
 #[derive(Debug)]
@@ -71,17 +71,23 @@ pub(crate) async fn submit(system: &System, form: Form) -> Result<Taken> {
 
 /// Starts the sagas of submissions that were entered just before the process ended.
 pub(crate) async fn resume(system: &System) -> Result<()> {
-    let page = Page {
-        page: 1,
-        limit: RESUMED_MAX,
+    let received = async |page| {
+        let page = Page {
+            page,
+            limit: RESUMED_AT_ONCE,
+        };
+        let received = Some(SubmissionStatus::Received);
+        system.samples.submissions(received, page).await
     };
-    let (waiting, _) = system
-        .samples
-        .submissions(Some(SubmissionStatus::Received), page)
-        .await?;
-    for submission in waiting {
-        let saga = start(system, &submission, None).await?;
-        tracing::info!(submission_id = submission.id, saga_id = %saga, "went on with a submission");
+    let (_, total) = received(1).await?;
+    let pages = u32::try_from(total.div_ceil(u64::from(RESUMED_AT_ONCE))).unwrap_or(u32::MAX);
+    // The last page first: sagas run already, and what they take out of one page moves up those after it only.
+    for page in (1..=pages).rev() {
+        let (waiting, _) = received(page).await?;
+        for submission in waiting {
+            let saga = start(system, &submission, None).await?;
+            tracing::info!(submission_id = submission.id, saga_id = %saga, "went on with a submission");
+        }
     }
     Ok(())
 }

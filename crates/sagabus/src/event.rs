@@ -3,6 +3,7 @@
 mod cause;
 pub mod envelope;
 mod name;
+mod strict;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

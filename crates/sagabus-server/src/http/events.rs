@@ -91,8 +91,12 @@ pub(super) async fn list(
             && (wanted.subject.is_none() || wanted.subject == event.subject)
     };
     let as_cloud_events = headers
-        .get(header::ACCEPT)
-        .is_some_and(|it| it.as_bytes() == CLOUD_EVENT.as_bytes());
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|accepted| accepted.to_str().ok())
+        .flat_map(|accepted| accepted.split(','))
+        .filter_map(|accepted| accepted.split(';').next())
+        .any(|accepted| accepted.trim().eq_ignore_ascii_case(CLOUD_EVENT));
     let mut next = wanted.from.unwrap_or(1);
     let mut events = Vec::new();
     let mut is_last = false;

@@ -41,6 +41,9 @@ pub(super) async fn submit(
     while let Some(field) = multipart.next_field().await.map_err(broken)? {
         let name = field.name().unwrap_or_default().to_owned();
         match name.as_str() {
+            "file" if file.is_some() => {
+                return Err(Error::invalid("field `file` is there twice; send one form").into());
+            }
             "file" => {
                 form.file_name = field.file_name().unwrap_or("form.pdf").to_owned();
                 file = Some(match read(field, ai_service::pdf::FILE_BYTES_MAX).await? {

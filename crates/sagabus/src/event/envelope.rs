@@ -69,7 +69,8 @@ struct CloudEvent<'a> {
 }
 
 /// Reads either form: a `specversion` makes it a CloudEvent. Id and time are filled in from `clock` where the
-/// envelope leaves them out; CloudEvents must bring an id.
+/// envelope leaves them out; CloudEvents must bring an id. The payload may be nested 64 deep and have no name twice in
+/// one object, since readers differ in what they make of that.
 ///
 /// # Errors
 /// `Invalid`, naming the field.
@@ -86,6 +87,7 @@ pub fn from_json(bytes: &[u8], clock: &dyn Clock) -> Result<Event> {
         from_envelope(parse(bytes)?, clock)?
     };
     event.check()?;
+    super::strict::check(&event.data)?;
     Ok(event)
 }
 

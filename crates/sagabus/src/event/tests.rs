@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::error::ErrorKind;
 
 fn read(json: &str) -> Result<Event> {
     envelope::from_json(json.as_bytes(), &SystemClock)
@@ -71,4 +72,28 @@ fn bad_envelopes_are_refused_with_the_field_named() {
         "x".repeat(DATA_BYTES_MAX)
     );
     assert!(read(&large).unwrap_err().to_string().contains("262144"));
+}
+
+#[test]
+fn a_payload_that_readers_would_understand_differently_is_refused() {
+    let nested = |depth: usize| {
+        let data = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        read(&format!(r#"{{"type":"a.b","source":"s","data":{data}}}"#))
+    };
+    nested(64).unwrap();
+    for depth in [65, 100_000] {
+        let error = nested(depth).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(
+            error.chain().contains("64") || depth > 65,
+            "{}",
+            error.chain()
+        );
+    }
+    let twice = r#"{"type":"a.b","source":"s","data":{"x":[{"a":1,"\u0061":2}]}}"#;
+    let error = read(twice).unwrap_err().chain();
+    assert!(error.contains("`a` is there twice"), "{error}");
+    let cloud = r#"{"specversion":"1.0","id":"1","type":"a.b","source":"s","data":{"a":1,"a":1}}"#;
+    read(cloud).unwrap_err();
+    read(r#"{"type":"a.b","source":"s","data":[{"a":1.5e3,"b":null},{"a":true,"b":"\ud83d\ude00"}]}"#).unwrap();
 }

@@ -74,6 +74,9 @@ impl Database {
                         }
                     }
                     Err(error) => {
+                        let path = thread_path.display();
+                        let error = Error::new(error.kind(), format!("cannot open `{path}`"))
+                            .with_source(error);
                         // Nobody waits any more: there is nobody to tell.
                         drop(opened.send(Err(error)));
                     }
