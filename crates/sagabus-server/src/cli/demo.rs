@@ -122,9 +122,8 @@ impl Demo {
                 Ok(())
             }
             Some(listener) => {
-                let signals = serve::Signals::catch()?;
                 print_hints(http::address(&listener)?, &taken);
-                serve::run(listener, system, signals).await
+                serve::run(listener, system).await
             }
         }
     }

@@ -234,3 +234,74 @@ async fn a_directory_stays_locked_while_a_member_of_the_engine_lives() {
     drop(member);
     open().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_that_come_and_go_while_publishing_miss_nothing_and_get_nothing_twice() {
+    const EVENTS: u64 = 20_000;
+    let dir = tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(dir.path()).unwrap());
+    let bus = bus_on(disk, 256 * 1024).unwrap();
+    let publish = async {
+        let mut last = 0;
+        while last < EVENTS {
+            let events = (0..50).map(|it| event(&bus, "a.b", &it.to_string()));
+            let receipts = bus.publish_batch(events.collect()).await.unwrap();
+            last += receipts.len() as u64;
+        }
+    };
+    // Each begins somewhere in the stream, is stopped now and then, and goes on under the same name.
+    let subscribe = |number: usize| {
+        let (bus, notes) = (bus.clone(), Notes::default());
+        async move {
+            let name = format!("s{number}");
+            for round in 0..6_u64 {
+                let noted = notes.clone();
+                let running = bus
+                    .subscription(&name)
+                    .pattern("a.*")
+                    .start(Start::Latest)
+                    .handler(move |delivery| {
+                        noted.add(delivery.position.to_string());
+                        async { Ok(()) }
+                    })
+                    .await
+                    .unwrap();
+                if round < 5 {
+                    tokio::time::sleep(Duration::from_millis(5 + 3 * number as u64)).await;
+                    assert_eq!(running.stop(Duration::from_secs(5)).await, 0);
+                }
+            }
+            notes
+        }
+    };
+    let (a, b, c, d, ()) = tokio::join!(
+        subscribe(0),
+        subscribe(1),
+        subscribe(2),
+        subscribe(3),
+        publish
+    );
+    idle(&bus).await;
+    let mut stored = Vec::new();
+    let mut from = 1;
+    loop {
+        let page = bus.read(from, 1000).await.unwrap();
+        stored.extend(page.events.iter().map(|it| it.0));
+        from = page.next;
+        if page.is_last {
+            break;
+        }
+    }
+    assert_eq!(stored.len() as u64, EVENTS);
+    for notes in [a, b, c, d] {
+        let mut got: Vec<u64> = notes.all().iter().map(|it| it.parse().unwrap()).collect();
+        got.sort_unstable();
+        let first = stored.iter().position(|it| *it == got[0]).unwrap();
+        assert_eq!(got, stored[first..], "from {first}");
+    }
+    for subscription in bus.stats().subscriptions {
+        assert_eq!(subscription.ahead, 0, "{subscription:?}");
+        assert!(subscription.counts.is_conserved(), "{subscription:?}");
+    }
+    bus.shutdown(Duration::from_secs(5)).await;
+}
