@@ -53,3 +53,6 @@ impl Settings {
         Retry::times(self.retries_max).delay(self.retry_delay)
     }
 }
+
+#[cfg(test)]
+mod tests;

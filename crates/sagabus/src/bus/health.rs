@@ -55,3 +55,6 @@ pub(crate) fn judge(stats: &Stats, settings: &Settings, engine: Option<&Error>) 
     }
     Health { issues }
 }
+
+#[cfg(test)]
+mod tests;

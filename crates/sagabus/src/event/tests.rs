@@ -97,3 +97,17 @@ fn a_payload_that_readers_would_understand_differently_is_refused() {
     read(cloud).unwrap_err();
     read(r#"{"type":"a.b","source":"s","data":[{"a":1.5e3,"b":null},{"a":true,"b":"\ud83d\ude00"}]}"#).unwrap();
 }
+
+#[test]
+fn a_generated_id_is_a_uuid_of_version_7_with_its_time() {
+    let first = EventId::generate(&SystemClock);
+    let uuid = uuid::Uuid::parse_str(first.as_str()).unwrap();
+    assert_eq!(uuid.get_version_num(), 7);
+    let (seconds, _) = uuid.get_timestamp().unwrap().to_unix();
+    let now = u64::try_from(SystemClock.now().milliseconds() / 1000).unwrap();
+    assert!(now.abs_diff(seconds) <= 2, "{now} {seconds}");
+    let many: std::collections::BTreeSet<_> = (0..10_000)
+        .map(|_| EventId::generate(&SystemClock))
+        .collect();
+    assert_eq!(many.len(), 10_000);
+}
