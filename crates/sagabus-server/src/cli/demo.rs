@@ -122,8 +122,9 @@ impl Demo {
                 Ok(())
             }
             Some(listener) => {
+                let signals = serve::Signals::catch()?;
                 print_hints(http::address(&listener)?, &taken);
-                serve::run(listener, system).await
+                serve::run(listener, system, signals).await
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use sagabus::ErrorKind;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
@@ -39,6 +39,7 @@ impl Serve {
         let config = Config::from_environment()?;
         super::runtime()?.block_on(async {
             let listener = http::bind(self.listen).await?;
+            let signals = Signals::catch()?;
             let plan = Plan {
                 data_dir: self.data_dir.clone(),
                 config,
@@ -51,19 +52,42 @@ impl Serve {
                 crate::assemble::shown(&self.data_dir),
                 system.bus.capabilities().durability.as_str()
             );
-            run(listener, system).await
+            run(listener, system, signals).await
+        })
+    }
+}
+
+/// The signals that ask the program to end. From here on they do not end it at once: whoever reads that it serves may
+/// send one the next moment.
+#[derive(Debug)]
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(super) fn catch() -> Result<Self, Failure> {
+        let failed =
+            |error: std::io::Error| Failure::new(format!("cannot wait for signals: {error}"));
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
         })
     }
 }
 
 /// Serves until a signal, or until the log has stopped itself.
-pub(super) async fn run(listener: TcpListener, system: Arc<System>) -> Result<(), Failure> {
+pub(super) async fn run(
+    listener: TcpListener,
+    system: Arc<System>,
+    signals: Signals,
+) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let serving = http::serve(listener, Arc::clone(&system), stop.clone());
     tokio::pin!(serving);
     let told = tokio::select! {
         served = &mut serving => return Ok(served?),
-        told = until_stopped(&system) => told,
+        told = until_stopped(&system, signals) => told,
     };
     stop.cancel();
     // Requests that hang, such as an upload that does not go on, are not waited for without end.
@@ -79,10 +103,7 @@ pub(super) async fn run(listener: TcpListener, system: Arc<System>) -> Result<()
 }
 
 /// `Ok` on SIGTERM or SIGINT; a failure when the log has stopped itself.
-async fn until_stopped(system: &System) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::new(format!("cannot wait for signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+async fn until_stopped(system: &System, mut signals: Signals) -> Result<(), Failure> {
     let stopped_itself = async {
         loop {
             tokio::time::sleep(CONDITION_CHECK).await;
@@ -94,8 +115,8 @@ async fn until_stopped(system: &System) -> Result<(), Failure> {
         }
     };
     tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        _ = signals.terminate.recv() => Ok(()),
+        _ = signals.interrupt.recv() => Ok(()),
         error = stopped_itself => Err(Failure {
             text: error.chain(),
             code: EXIT_RESTART,

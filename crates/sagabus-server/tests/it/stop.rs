@@ -45,3 +45,11 @@ fn a_server_told_to_end_under_work_ends_with_zero_and_its_work_goes_on() {
     );
     assert_eq!(server.terminate().code, Some(0));
 }
+
+#[test]
+fn a_server_told_to_end_the_moment_it_serves_ends_in_order() {
+    let place = Place::new();
+    for _ in 0..20 {
+        assert_eq!(Server::start(&place).terminate().code, Some(0));
+    }
+}

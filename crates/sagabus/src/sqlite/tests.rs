@@ -247,10 +247,9 @@ async fn a_file_of_a_newer_program_is_refused() {
     let path = fixture.folder.path().join("service.db");
     let error = Database::open(&path, &[TABLES]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert!(
-        error.to_string().contains("schema version 2, newer than 1"),
-        "{error}"
-    );
+    let error = error.chain();
+    assert!(error.contains("schema version 2, newer than 1"), "{error}");
+    assert!(error.contains("service.db"), "{error}");
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ async fn stopped_in_the_second_step(fails: bool) -> (Vec<String>, Vec<String>, S
     idle(&process.bus).await;
     let counted = process.bus.stats().events_by_source;
     assert!(
-        counted.contains_key("saga-orchestrator"),
+        counted.get("saga-orchestrator").is_some_and(|it| *it > 0),
         "events of sagas are counted too: {counted:?}"
     );
     process.sagas.shutdown(Duration::from_secs(5)).await;
