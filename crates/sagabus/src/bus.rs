@@ -1,8 +1,11 @@
 //! The bus: publish, subscribe, and everything that one asks it.
 
+mod breaker;
+mod collect;
 mod dispatch;
 mod handler;
 mod health;
+mod rate;
 pub(crate) mod settle;
 mod stats;
 mod subscription;
@@ -13,11 +16,14 @@ use std::time::Duration;
 
 use serde::de::IgnoredAny;
 
-pub use handler::{Delivery, HandlerError};
+pub use breaker::Breaker;
+pub use handler::{Delivery, Disposition, HandlerError};
 pub use health::Health;
+pub use rate::Rate;
 pub use stats::{Stats, SubscriptionStats};
 pub use subscription::{Subscription, SubscriptionBuilder};
 
+use self::breaker::Circuits;
 use self::dispatch::Dispatch;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -45,6 +51,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     settings: Settings,
     schemas: HashMap<&'static str, Check>,
+    circuits: Circuits,
     state: Mutex<State>,
 }
 
@@ -54,7 +61,8 @@ struct State {
     is_stopping: bool,
     /// No further event.
     is_closed: bool,
-    running: BTreeMap<String, Arc<Dispatch>>,
+    /// By the names of subscription and member.
+    running: BTreeMap<(String, String), Arc<Dispatch>>,
 }
 
 /// What is left of a bus that was shut down.
@@ -106,6 +114,7 @@ impl BusBuilder {
                 clock: self.clock,
                 settings: self.settings,
                 schemas: self.schemas,
+                circuits: Circuits::default(),
                 state: Mutex::default(),
             }),
         })
@@ -262,7 +271,7 @@ impl Bus {
         let running = self.state().running.clone();
         let dispatches = running
             .iter()
-            .map(|(name, dispatch)| (name.as_str(), dispatch.counters()));
+            .map(|((name, _), dispatch)| (name.as_str(), dispatch.counters()));
         stats::collect(
             self.inner.transport.published(),
             dispatches,
@@ -277,6 +286,7 @@ impl Bus {
             &self.stats(),
             &self.inner.settings,
             self.inner.transport.condition().err().as_ref(),
+            &self.inner.circuits.open(),
         )
     }
 
@@ -316,15 +326,16 @@ impl Bus {
     }
 
     /// Takes a place among the subscriptions, which is given back unless it is kept.
-    fn admit(&self, name: &str, dispatch: &Arc<Dispatch>) -> Result<Admission> {
+    fn admit(&self, place: &(String, String), dispatch: &Arc<Dispatch>) -> Result<Admission> {
         let mut state = self.state();
         if state.is_stopping {
             return Err(Error::closed("the bus was shut down"));
         }
-        if state.running.contains_key(name) {
+        if state.running.contains_key(place) {
+            let (name, member) = place;
             return Err(Error::new(
                 ErrorKind::Conflict,
-                format!("subscription `{name}` runs already"),
+                format!("member `{member}` of subscription `{name}` runs already"),
             ));
         }
         let subscriptions_max = self.inner.settings.subscriptions_max;
@@ -336,16 +347,16 @@ impl Bus {
                 ),
             ));
         }
-        state.running.insert(name.to_owned(), Arc::clone(dispatch));
+        state.running.insert(place.clone(), Arc::clone(dispatch));
         Ok(Admission {
             bus: self.clone(),
-            name: name.to_owned(),
+            place: place.clone(),
             is_kept: false,
         })
     }
 
-    fn dismiss(&self, name: &str) {
-        self.state().running.remove(name);
+    fn dismiss(&self, place: &(String, String)) {
+        self.state().running.remove(place);
     }
 }
 
@@ -353,7 +364,7 @@ impl Bus {
 #[derive(Debug)]
 struct Admission {
     bus: Bus,
-    name: String,
+    place: (String, String),
     is_kept: bool,
 }
 
@@ -367,7 +378,7 @@ impl Admission {
 impl Drop for Admission {
     fn drop(&mut self) {
         if !self.is_kept {
-            self.bus.dismiss(&self.name);
+            self.bus.dismiss(&self.place);
         }
     }
 }

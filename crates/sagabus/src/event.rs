@@ -18,6 +18,7 @@ pub(crate) use name::{TOKENS_MAX, is_token};
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
+use crate::ledger::Priority;
 
 /// Largest payload, in bytes (256 KiB): larger things are stored elsewhere and the event carries their id.
 pub const DATA_BYTES_MAX: usize = 256 * 1024;
@@ -49,6 +50,13 @@ pub struct Event {
     pub correlation_id: Option<String>,
     /// The event that led to this one.
     pub causation_id: Option<EventId>,
+    /// How urgent it is to those who handle it.
+    pub priority: Priority,
+    /// After this time it is not delivered any more.
+    pub expires_at: Option<Timestamp>,
+    /// Names this publish for ever instead of the id: a second publish of the same source and key within the window is
+    /// the same event.
+    pub idempotency_key: Option<String>,
     /// More words about the event; the bus hands them on and reads none.
     pub metadata: BTreeMap<String, String>,
     /// The payload: one JSON value, its bytes as received.
@@ -116,6 +124,9 @@ impl Event {
             version: "1.0".into(),
             correlation_id: None,
             causation_id: None,
+            priority: Priority::Normal,
+            expires_at: None,
+            idempotency_key: None,
             metadata: BTreeMap::new(),
             data,
         }
@@ -148,6 +159,27 @@ impl Event {
         self
     }
 
+    /// The same event at another level of urgency.
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// The same event, not to be delivered after `time`.
+    #[must_use]
+    pub fn expires_at(mut self, time: Timestamp) -> Self {
+        self.expires_at = Some(time);
+        self
+    }
+
+    /// The same event, named by `key` for deduplication.
+    #[must_use]
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
+        self
+    }
+
     /// The payload as its type.
     ///
     /// # Errors
@@ -163,6 +195,11 @@ impl Event {
         decode(&self.data)
     }
 
+    /// Whether it is not to be handed out just as it comes.
+    pub(crate) fn is_special(&self) -> bool {
+        self.priority != Priority::Normal || self.expires_at.is_some()
+    }
+
     /// Checks the limits of the envelope.
     ///
     /// # Errors
@@ -176,6 +213,7 @@ impl Event {
         for (field, value) in [
             ("subject", &self.subject),
             ("correlationId", &self.correlation_id),
+            ("idempotencyKey", &self.idempotency_key),
         ] {
             if let Some(value) = value {
                 within(field, value.len(), ATTRIBUTE_BYTES_MAX)?;

@@ -1,96 +1,120 @@
 //! What one subscription has received: a fold of its records. Pure: no clock, no chance, no input or output.
 //!
 //! ```text
-//! (ahead of the cursor) ─ leased ─▶ Leased(n) ─┬─ acked ─▶ gone
-//!                                     ▲        ├─ retry at t ─▶ Waiting ─ due ─▶ leased again as n+1
-//!                                     │        ├─ dead ─▶ Dead ─ redriven ─▶ Waiting, attempts from 0
-//!                                     └────────┴─ interrupted (its process ended) ─▶ Waiting, due at once
+//! (ahead of the cursor) ─ taken ─▶ Ready ─ leased ─▶ Leased(n) ─┬─ acked ─▶ gone
+//!            │                       ▲        ▲                 ├─ retry at t ─▶ Waiting ─ due ─▶ leased as n+1
+//!            │ filtered              │        │                 ├─ dead ─▶ Dead ─ redriven ─▶ Waiting, attempts from 0
+//!            ▼                       │        └─ released ──────┤
+//!           gone        behind a dead one of its key: parked    └─ member silent or gone ─▶ Waiting, due at once
 //! ```
+//! What is ready is handed out in the order that the subscription asked for: see [`Order`], [`Priority`], [`Sharing`].
 
+mod budget;
+mod counts;
+mod delivery;
+mod lane;
+mod policy;
+mod queue;
 mod record;
+mod restate;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
 
-pub use record::Fault;
-pub(crate) use record::{Change, Record, Settled};
+pub use counts::Counts;
+pub(crate) use delivery::Delivery;
+pub use delivery::{DeliveryState, Revision};
+pub(crate) use policy::Key;
+pub use policy::{Exhausted, Order, Priority, RetryBudget, Sharing};
+pub use record::{By, Fault, Pause};
+pub(crate) use record::{Change, Record, Settled, Taken, Wants};
 
+use self::budget::Bucket;
+use self::lane::Lanes;
+use self::queue::Queue;
 use crate::clock::Timestamp;
 
-/// Most faults kept of one delivery: the first one and the latest ones.
-pub(crate) const FAULTS_MAX: usize = 32;
+/// Most payloads that one delivery may have had.
+pub(crate) const REVISIONS_MAX: usize = 16;
+/// Leases of others after which a delivery that is to be handed out alone gets its turn.
+const SUSPECT_WAITS: u32 = 1000;
 
-/// Where a delivery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeliveryState {
-    /// A handler has it.
-    Leased,
-    /// It is handed out again at this time.
-    Waiting(Timestamp),
-    /// Given up since this time, kept until somebody redrives or discards it.
-    Dead(Timestamp),
-}
-
-/// A delivery that was handed out and is not settled for good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Delivery {
-    pub(crate) state: DeliveryState,
-    /// Attempts so far, the running one included.
-    pub(crate) attempts: u32,
-    /// One per failed attempt since the last redrive: the first and the latest, at most [`FAULTS_MAX`].
-    pub(crate) faults: Vec<Fault>,
-    /// How often it was redriven.
-    pub(crate) redrives: u32,
-}
-
-impl Delivery {
-    fn note(&mut self, fault: &Fault) {
-        if self.faults.len() >= FAULTS_MAX {
-            self.faults.remove(1);
-        }
-        self.faults.push(fault.clone());
-    }
-}
-
-/// How many deliveries are where. `matched = acked + skipped + discarded + leased + waiting + dead` always holds.
+/// How what is ready is handed out; not part of the state, each member brings it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Events handed out or skipped so far.
-    pub matched: u64,
-    /// Handled.
-    pub acked: u64,
-    /// Passed over by the filter, or given up without a dead letter as the subscription asked.
-    pub skipped: u64,
-    /// Dead letters that somebody threw away.
-    pub discarded: u64,
-    /// With a handler now.
-    pub leased: u64,
-    /// Waiting for another attempt.
-    pub waiting: u64,
-    /// Dead letters.
-    pub dead: u64,
+pub(crate) struct Tuning {
+    pub(crate) sharing: Sharing,
+    pub(crate) budget: RetryBudget,
 }
 
-impl Counts {
-    /// Whether nothing was lost and nothing appeared from nowhere.
-    #[must_use]
-    pub fn is_conserved(&self) -> bool {
-        self.matched
-            == self.acked + self.skipped + self.discarded + self.leased + self.waiting + self.dead
-    }
+/// What a member gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Picked {
+    /// (position, number of the attempt).
+    pub(crate) leases: Vec<(u64, u32)>,
+    /// Past their time.
+    pub(crate) expired: Vec<u64>,
 }
 
 /// The delivery state of one subscription.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ledger {
-    /// Patterns as written.
-    pub(crate) patterns: Vec<String>,
+    pub(crate) wants: Wants,
     /// Position of the first event that was never looked at.
     pub(crate) cursor: u64,
-    /// Grows with each member that joins; a settle with another one is stale.
+    /// Epoch of the member that joined last; grows with each.
     pub(crate) epoch: u64,
+    pub(crate) pause: Option<Pause>,
     open: BTreeMap<u64, Delivery>,
-    due: BTreeSet<(Timestamp, u64)>,
     counts: Counts,
+    /// Parts of a state that is being said anew.
+    parts: Vec<u8>,
+
+    // What follows is made from the above and from the time.
+    lanes: Lanes,
+    queue: Queue,
+    /// Waiting ones whose time has not come.
+    due: BTreeSet<(Timestamp, u64)>,
+    /// Waiting ones whose time has come.
+    overdue: HashSet<u64>,
+    /// Those to be handed out alone, and the one that is.
+    suspects: BTreeSet<u64>,
+    alone: Option<u64>,
+    leased_since_suspect: u32,
+    bucket: Bucket,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            wants: Wants::default(),
+            cursor: 0,
+            epoch: 0,
+            pause: None,
+            open: BTreeMap::new(),
+            counts: Counts::default(),
+            parts: Vec::new(),
+            lanes: Lanes::default(),
+            queue: Queue::default(),
+            due: BTreeSet::new(),
+            overdue: HashSet::new(),
+            suspects: BTreeSet::new(),
+            alone: None,
+            leased_since_suspect: 0,
+            bucket: Bucket::new(RetryBudget::default()),
+        }
+    }
+}
+
+impl PartialEq for Ledger {
+    /// Equal in what was recorded.
+    fn eq(&self, other: &Self) -> bool {
+        self.wants == other.wants
+            && self.cursor == other.cursor
+            && self.epoch == other.epoch
+            && self.pause == other.pause
+            && self.open == other.open
+            && self.counts == other.counts
+    }
 }
 
 impl Ledger {
@@ -98,93 +122,170 @@ impl Ledger {
     pub(crate) fn apply(&mut self, at: Timestamp, change: &Change) {
         match change {
             Change::Created { patterns, start } => {
-                self.patterns.clone_from(patterns);
+                self.want(Wants {
+                    patterns: patterns.clone(),
+                    ..Wants::default()
+                });
                 self.cursor = *start;
             }
-            Change::Patterned { patterns } => self.patterns.clone_from(patterns),
-            Change::Joined { epoch } => {
-                self.epoch = *epoch;
-                let interrupted: Vec<u64> = self
-                    .open
-                    .iter()
-                    .filter(|(_, it)| it.state == DeliveryState::Leased)
-                    .map(|(position, _)| *position)
-                    .collect();
-                for position in interrupted {
-                    self.set(position, DeliveryState::Waiting(at));
-                }
+            Change::Patterned { patterns } => self.want(Wants {
+                patterns: patterns.clone(),
+                ..self.wants.clone()
+            }),
+            Change::Began { wants, start } => {
+                self.want(wants.clone());
+                self.cursor = *start;
             }
+            Change::Wanted { wants } => self.want(wants.clone()),
+            Change::Joined { epoch, floor } => {
+                let floor = floor.unwrap_or(*epoch);
+                self.epoch = self.epoch.max(*epoch);
+                self.interrupt(at, |held_by| held_by < floor);
+            }
+            Change::Left { epoch } => self.interrupt(at, |held_by| held_by == *epoch),
             Change::Leased {
                 cursor,
                 leases,
-                skipped,
+                filtered,
+                taken,
+                filter_errors,
+                epoch,
             } => {
+                for taken in taken {
+                    self.take(at, taken);
+                }
+                let epoch = if *epoch == 0 { self.epoch } else { *epoch };
                 for (position, attempts) in leases {
-                    self.lease(*position, *attempts);
+                    self.lease(at, *position, *attempts, epoch);
                 }
                 self.cursor = self.cursor.max(*cursor);
-                self.counts.matched += skipped;
-                self.counts.skipped += skipped;
+                self.counts.matched += filtered;
+                self.counts.filtered += filtered;
+                self.counts.filter_errors += filter_errors;
             }
             Change::Settled { settles } => {
                 for settle in settles {
                     self.settle(at, settle);
                 }
             }
-            Change::Redriven { positions } => {
-                for position in positions {
-                    if let Some(delivery) = self.dead_mut(*position) {
-                        delivery.attempts = 0;
-                        delivery.faults.clear();
-                        delivery.redrives += 1;
-                        self.set(*position, DeliveryState::Waiting(at));
-                    }
-                }
-            }
+            Change::Redriven {
+                positions,
+                spacing_ms,
+                ..
+            } => self.redrive(at, positions, Duration::from_millis(*spacing_ms)),
             Change::Discarded { positions, .. } => {
                 for position in positions {
-                    if self.dead_mut(*position).is_some() {
+                    if self.open.get(position).is_some_and(Delivery::is_dead) {
                         self.remove(*position);
                         self.counts.discarded += 1;
                     }
                 }
             }
+            Change::SkippedBy { positions, .. } => {
+                for position in positions {
+                    let is_held = |it: &Delivery| it.state == DeliveryState::Leased;
+                    if self.open.get(position).is_some_and(|it| !is_held(it)) {
+                        self.remove(*position);
+                        self.counts.skipped += 1;
+                    }
+                }
+            }
+            Change::Paused { pause } => self.pause = Some(pause.clone()),
+            Change::Resumed { .. } => self.pause = None,
+            Change::Revised { position, by, data } => {
+                if let Some(delivery) = self.open.get_mut(position)
+                    && delivery.state != DeliveryState::Leased
+                    && delivery.revisions.len() < REVISIONS_MAX
+                {
+                    let number = delivery.revisions.last().map_or(1, |last| last.number + 1);
+                    delivery.revisions.push(Revision {
+                        number,
+                        at,
+                        by: by.clone(),
+                        data: data.clone(),
+                    });
+                }
+            }
+            Change::Restated { part, parts, state } => self.restate(*part, *parts, state),
         }
     }
 
-    fn lease(&mut self, position: u64, attempts: u32) {
+    /// What it wants from its cursor on.
+    fn want(&mut self, wants: Wants) {
+        let has_other_order =
+            (wants.order, wants.exhausted) != (self.wants.order, self.wants.exhausted);
+        self.wants = wants;
+        if has_other_order {
+            self.index();
+        }
+    }
+
+    /// How what is ready is handed out from now on.
+    pub(crate) fn tune(&mut self, tuning: Tuning) {
+        self.queue.set_sharing(tuning.sharing);
+        self.bucket.set(tuning.budget);
+    }
+
+    /// After a time in which nobody looked at the clock, and it may have been set: no delay is longer than it was.
+    pub(crate) fn wake(&mut self, now: Timestamp) {
+        for delivery in self.open.values_mut() {
+            if let DeliveryState::Waiting(due) = &mut delivery.state {
+                *due = (*due).min(now.after(due.since(delivery.since)));
+            }
+        }
+        self.index();
+    }
+
+    fn take(&mut self, at: Timestamp, taken: &Taken) {
+        if self.open.contains_key(&taken.position) {
+            return;
+        }
+        self.insert(
+            taken.position,
+            Delivery {
+                key: taken.key,
+                priority: taken.priority,
+                expires_at: taken.expires_at,
+                group: taken.group,
+                since: at,
+                ..Delivery::new()
+            },
+        );
+    }
+
+    fn lease(&mut self, at: Timestamp, position: u64, attempts: u32, epoch: u64) {
         if let Some(delivery) = self.open.get_mut(&position) {
             delivery.attempts = attempts;
-            self.set(position, DeliveryState::Leased);
+            delivery.epoch = epoch;
+            self.set(at, position, DeliveryState::Leased);
         } else {
-            self.counts.matched += 1;
-            self.counts.leased += 1;
-            self.open.insert(
+            self.insert(
                 position,
                 Delivery {
                     state: DeliveryState::Leased,
                     attempts,
-                    faults: Vec::new(),
-                    redrives: 0,
+                    epoch,
+                    since: at,
+                    ..Delivery::new()
                 },
             );
         }
     }
 
-    /// Takes back events leased for the first time, and those skipped with them, whose record was not stored.
-    pub(crate) fn unlease(
-        &mut self,
-        cursor: u64,
-        positions: impl Iterator<Item = u64>,
-        skipped: u64,
-    ) {
-        for position in positions {
-            self.remove(position);
-            self.counts.matched -= 1;
+    /// Leases of these members end without an outcome.
+    fn interrupt(&mut self, at: Timestamp, is_void: impl Fn(u64) -> bool) {
+        let void: Vec<u64> = self
+            .open
+            .iter()
+            .filter(|(_, it)| it.state == DeliveryState::Leased && is_void(it.epoch))
+            .map(|(position, _)| *position)
+            .collect();
+        for position in void {
+            if let Some(delivery) = self.open.get_mut(&position) {
+                delivery.silent += 1;
+            }
+            self.set(at, position, DeliveryState::Waiting(at));
         }
-        self.counts.matched -= skipped;
-        self.counts.skipped -= skipped;
-        self.cursor = cursor;
     }
 
     fn settle(&mut self, at: Timestamp, settle: &Settled) {
@@ -192,11 +293,17 @@ impl Ledger {
         let Some(delivery) = self.open.get_mut(&position) else {
             return;
         };
-        if delivery.state != DeliveryState::Leased {
+        if let Settled::Expired { .. } | Settled::Refused { .. } = settle {
+            if delivery.state == DeliveryState::Leased || delivery.is_dead() {
+                return;
+            }
+        } else if delivery.state != DeliveryState::Leased {
             return;
         }
         match settle {
             Settled::Acked { .. } => {
+                let is_retry = delivery.attempts > 1;
+                self.bucket.succeeded(is_retry);
                 self.remove(position);
                 self.counts.acked += 1;
             }
@@ -204,89 +311,317 @@ impl Ledger {
                 self.remove(position);
                 self.counts.skipped += 1;
             }
+            Settled::Expired { .. } => {
+                self.remove(position);
+                self.counts.expired += 1;
+            }
             Settled::RetryAt { due, fault, .. } => {
                 delivery.note(fault);
-                self.set(position, DeliveryState::Waiting(*due));
+                delivery.silent = 0;
+                self.set(at, position, DeliveryState::Waiting(*due));
             }
-            Settled::Dead { fault, .. } => {
+            Settled::Dead { fault, .. } | Settled::Refused { fault, .. } => {
                 delivery.note(fault);
-                self.set(position, DeliveryState::Dead(at));
+                delivery.silent = 0;
+                self.set(at, position, DeliveryState::Dead(at));
+                if self.wants.exhausted == Exhausted::Pause {
+                    self.pause = Some(Pause {
+                        at,
+                        by: By::new(
+                            "sagabus",
+                            &format!("the event at position {position} was given up"),
+                        ),
+                        until: None,
+                    });
+                }
             }
             Settled::Released { .. } => {
                 delivery.attempts = delivery.attempts.saturating_sub(1);
-                self.set(position, DeliveryState::Waiting(at));
+                let state = if delivery.attempts == 0 {
+                    DeliveryState::Ready
+                } else {
+                    DeliveryState::Waiting(at)
+                };
+                self.set(at, position, state);
             }
         }
     }
 
-    /// Up to `max` deliveries that are due at `now`, oldest due time first, as (position, attempts so far).
-    pub(crate) fn due(&self, now: Timestamp, max: usize) -> Vec<(u64, u32)> {
-        self.due
-            .iter()
-            .take_while(|(due, _)| *due <= now)
-            .take(max)
-            .filter_map(|(_, position)| Some((*position, self.open.get(position)?.attempts)))
-            .collect()
+    fn redrive(&mut self, at: Timestamp, positions: &[u64], spacing: Duration) {
+        let mut due = at;
+        for position in positions {
+            if let Some(delivery) = self.open.get_mut(position).filter(|it| it.is_dead()) {
+                delivery.attempts = 0;
+                delivery.silent = 0;
+                delivery.redrives += 1;
+                self.set(at, *position, DeliveryState::Waiting(due));
+                due = due.after(spacing);
+            }
+        }
     }
 
-    /// When the next waiting delivery is due.
-    pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(due, _)| *due)
+    /// Lets those whose time has come be handed out, as far as there are tokens for retries. `elapsed` is the time since
+    /// some fixed point.
+    pub(crate) fn advance(&mut self, now: Timestamp, elapsed: Duration) {
+        while let Some((due, position)) = self.due.first().copied()
+            && due <= now
+        {
+            let is_retry = self.open.get(&position).is_some_and(|it| it.attempts > 0);
+            if is_retry && !self.bucket.take(elapsed) {
+                return;
+            }
+            self.due.remove(&(due, position));
+            self.overdue.insert(position);
+            self.place(position);
+        }
     }
 
-    /// The delivery of the event at `position`, unless it is settled for good or was never handed out.
+    /// How long nothing changes by itself: until the next one is due, or the next token comes.
+    pub(crate) fn rest(&self, now: Timestamp) -> Option<Duration> {
+        let (due, _) = self.due.first()?;
+        Some(match due.since(now) {
+            Duration::ZERO => self.bucket.next_after(),
+            rest => rest,
+        })
+    }
+
+    /// Chooses up to `max` deliveries to hand out. They are to be recorded as leased, or as expired, at once.
+    pub(crate) fn pick(&mut self, now: Timestamp, max: usize) -> Picked {
+        let mut picked = Picked::default();
+        if self.is_paused(now) || self.alone.is_some() {
+            return picked;
+        }
+        let is_suspects_turn =
+            !self.suspects.is_empty() && self.leased_since_suspect >= SUSPECT_WAITS;
+        while !is_suspects_turn
+            && picked.leases.len() < max
+            && let Some(position) = self.queue.pop()
+        {
+            let Some(delivery) = self.open.get(&position) else {
+                continue;
+            };
+            if delivery.expires_at.is_some_and(|it| it <= now) {
+                picked.expired.push(position);
+            } else {
+                picked.leases.push((position, delivery.attempts + 1));
+                self.leased_since_suspect = self.leased_since_suspect.saturating_add(1);
+            }
+        }
+        if max > 0 && picked.leases.is_empty() && self.counts.leased == 0 {
+            let suspect = self.suspects.pop_first();
+            if let Some((position, delivery)) =
+                suspect.and_then(|it| Some((it, self.open.get(&it)?)))
+            {
+                self.leased_since_suspect = 0;
+                picked.leases.push((position, delivery.attempts + 1));
+            }
+        }
+        picked
+    }
+
+    /// Whether nothing is to be handed out.
+    pub(crate) fn is_paused(&self, now: Timestamp) -> bool {
+        self.pause
+            .as_ref()
+            .is_some_and(|pause| pause.until.is_none_or(|until| until > now))
+    }
+
+    /// Whether a new event may be handed out without taking a place among those that are ready.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.wants.order == Order::Unordered
+            && self.queue.is_empty()
+            && self.suspects.is_empty()
+            && self.alone.is_none()
+    }
+
+    /// Whether the member has any lease.
+    pub(crate) fn holds(&self, epoch: u64) -> bool {
+        let is_held = |it: &Delivery| it.state == DeliveryState::Leased && it.epoch == epoch;
+        self.counts.leased > 0 && self.open.values().any(is_held)
+    }
+
+    /// How many could be handed out.
+    pub(crate) fn ready(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The delivery of the event at `position`, unless it is settled for good or was never taken.
     pub(crate) fn get(&self, position: u64) -> Option<&Delivery> {
         self.open.get(&position)
     }
 
-    /// Dead letters after `position`, in order.
-    pub(crate) fn dead_after(&self, position: u64) -> impl Iterator<Item = (u64, &Delivery)> {
+    /// Deliveries after `position`, in order.
+    pub(crate) fn open_after(&self, position: u64) -> impl Iterator<Item = (u64, &Delivery)> {
         self.open
             .range(position.saturating_add(1)..)
-            .filter(|(_, it)| matches!(it.state, DeliveryState::Dead(_)))
             .map(|(position, it)| (*position, it))
+    }
+
+    /// Dead letters after `position`, in order.
+    pub(crate) fn dead_after(&self, position: u64) -> impl Iterator<Item = (u64, &Delivery)> {
+        self.open_after(position).filter(|(_, it)| it.is_dead())
+    }
+
+    /// Whether the delivery stands behind a dead letter of its key.
+    #[cfg(test)]
+    pub(crate) fn is_parked(&self, position: u64) -> bool {
+        let Some(delivery) = self.open.get(&position).filter(|it| !it.is_dead()) else {
+            return false;
+        };
+        self.lane_of(delivery)
+            .and_then(|key| self.lanes.head(key))
+            .and_then(|head| self.open.get(&head))
+            .is_some_and(Delivery::is_dead)
+    }
+
+    /// Deliveries that wait behind this one, if it is dead and they are parked.
+    pub(crate) fn parked_by(&self, position: u64) -> u64 {
+        let Some(delivery) = self.open.get(&position) else {
+            return 0;
+        };
+        self.lane_of(delivery)
+            .filter(|key| self.lanes.head(*key) == Some(position))
+            .map_or(0, |key| self.lanes.parked_in(key))
     }
 
     /// How many deliveries are where.
     pub(crate) fn counts(&self) -> Counts {
-        self.counts
+        Counts {
+            parked: self.lanes.parked(),
+            ..self.counts
+        }
     }
 
-    fn dead_mut(&mut self, position: u64) -> Option<&mut Delivery> {
-        self.open
-            .get_mut(&position)
-            .filter(|it| matches!(it.state, DeliveryState::Dead(_)))
+    /// The key by which a delivery is in order.
+    fn lane_of(&self, delivery: &Delivery) -> Option<Key> {
+        match self.wants.order {
+            Order::Unordered => None,
+            Order::PerKey => delivery.key,
+            Order::Strict => Some(Key::ONE),
+        }
     }
 
-    fn set(&mut self, position: u64, state: DeliveryState) {
+    fn insert(&mut self, position: u64, delivery: Delivery) {
+        let state = delivery.state;
+        self.counts.matched += 1;
+        *self.count(state) += 1;
+        self.open.insert(position, delivery);
+        self.enter(position);
+    }
+
+    fn set(&mut self, at: Timestamp, position: u64, state: DeliveryState) {
+        self.leave(position);
         let Some(delivery) = self.open.get_mut(&position) else {
             return;
         };
         let old = std::mem::replace(&mut delivery.state, state);
+        delivery.since = at;
         *self.count(old) -= 1;
         *self.count(state) += 1;
-        if let DeliveryState::Waiting(due) = old {
-            self.due.remove(&(due, position));
-        }
-        if let DeliveryState::Waiting(due) = state {
-            self.due.insert((due, position));
-        }
+        self.enter(position);
     }
 
     fn remove(&mut self, position: u64) {
+        self.leave(position);
         if let Some(delivery) = self.open.remove(&position) {
             *self.count(delivery.state) -= 1;
-            if let DeliveryState::Waiting(due) = delivery.state {
-                self.due.remove(&(due, position));
-            }
         }
     }
 
     fn count(&mut self, state: DeliveryState) -> &mut u64 {
         match state {
+            DeliveryState::Ready => &mut self.counts.ready,
             DeliveryState::Leased => &mut self.counts.leased,
             DeliveryState::Waiting(_) => &mut self.counts.waiting,
             DeliveryState::Dead(_) => &mut self.counts.dead,
+        }
+    }
+
+    /// Makes everything that follows from the state anew.
+    fn index(&mut self) {
+        self.lanes = Lanes::default();
+        self.queue.clear();
+        self.due.clear();
+        self.overdue.clear();
+        self.suspects.clear();
+        self.alone = None;
+        let positions: Vec<u64> = self.open.keys().copied().collect();
+        for position in positions {
+            self.enter(position);
+        }
+    }
+
+    /// Takes a delivery into account in what follows from the state.
+    fn enter(&mut self, position: u64) {
+        let Some(delivery) = self.open.get(&position) else {
+            return;
+        };
+        match delivery.state {
+            DeliveryState::Waiting(due) => {
+                self.due.insert((due, position));
+            }
+            DeliveryState::Leased if delivery.is_suspect() => self.alone = Some(position),
+            DeliveryState::Ready | DeliveryState::Leased | DeliveryState::Dead(_) => {}
+        }
+        let blocks = !delivery.is_dead() || self.wants.exhausted == Exhausted::ParkKey;
+        if let Some(key) = self.lane_of(delivery).filter(|_| blocks) {
+            let before = self.lanes.head(key);
+            self.lanes.enter(key, position, delivery.state);
+            if let Some(before) = before.filter(|it| *it > position) {
+                self.queue.remove(before);
+                self.suspects.remove(&before);
+            }
+        }
+        self.place(position);
+    }
+
+    /// Undoes [`Ledger::enter`], while the delivery is as it was then; those that it held up may go on.
+    fn leave(&mut self, position: u64) {
+        let Some(delivery) = self.open.get(&position) else {
+            return;
+        };
+        if let DeliveryState::Waiting(due) = delivery.state {
+            self.due.remove(&(due, position));
+            self.overdue.remove(&position);
+        }
+        if self.alone == Some(position) {
+            self.alone = None;
+        }
+        self.queue.remove(position);
+        self.suspects.remove(&position);
+        if let Some(key) = self.lane_of(delivery) {
+            self.lanes.leave(key, position, delivery.state);
+            if let Some(head) = self.lanes.head(key) {
+                self.place(head);
+            }
+        }
+    }
+
+    /// Lets a delivery be handed out if nothing holds it up.
+    fn place(&mut self, position: u64) {
+        let Some(delivery) = self.open.get(&position) else {
+            return;
+        };
+        let is_due = match delivery.state {
+            DeliveryState::Ready => true,
+            DeliveryState::Waiting(_) => self.overdue.contains(&position),
+            DeliveryState::Leased | DeliveryState::Dead(_) => false,
+        };
+        let is_free = self
+            .lane_of(delivery)
+            .is_none_or(|key| self.lanes.is_next(key, position));
+        if !is_due || !is_free {
+            return;
+        }
+        if delivery.is_suspect() {
+            self.suspects.insert(position);
+        } else {
+            self.queue.push(queue::Entry {
+                position,
+                priority: delivery.priority,
+                is_retry: delivery.epoch > 0,
+                group: delivery.group,
+            });
         }
     }
 }

@@ -26,6 +26,18 @@ pub struct Retry {
     pub delay_max: Duration,
     /// The part of chance in each delay.
     pub jitter: Jitter,
+    /// Calls of the handler within one attempt, before it counts as failed.
+    pub inline: Inline,
+}
+
+/// Further calls at once, for failures that pass in moments: nothing is written down between them, and they are one
+/// attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inline {
+    /// Further calls after a failed one (0–10).
+    pub times: u32,
+    /// Pause before each of them (up to 10 s).
+    pub delay: Duration,
 }
 
 impl Default for Retry {
@@ -36,6 +48,7 @@ impl Default for Retry {
             delay: Duration::from_secs(1),
             delay_max: Duration::from_mins(5),
             jitter: Jitter::Equal,
+            inline: Inline::default(),
         }
     }
 }
@@ -57,6 +70,27 @@ impl Retry {
             attempts_max: retries.saturating_add(1),
             ..Self::default()
         }
+    }
+
+    /// The same with further calls within each attempt.
+    #[must_use]
+    pub fn inline(mut self, times: u32, delay: Duration) -> Self {
+        self.inline = Inline { times, delay };
+        self
+    }
+
+    /// The same with another cap of the delay.
+    #[must_use]
+    pub fn cap(mut self, delay_max: Duration) -> Self {
+        self.delay_max = delay_max;
+        self
+    }
+
+    /// The same with another part of chance.
+    #[must_use]
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        self.jitter = jitter;
+        self
     }
 
     /// The same with another first delay.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId};
-use crate::ledger::{Counts, Fault};
+use crate::ledger::{By, Counts, Exhausted, Fault, Order, Pause, RetryBudget, Revision, Sharing};
 use crate::pattern::Pattern;
 
 /// Keeps events in one order and hands them out to subscriptions.
@@ -28,11 +29,12 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Dropping the future does not undo the append.
     async fn append(&self, events: &[Arc<Event>]) -> Result<Vec<Receipt>>;
 
-    /// Makes or takes up the subscription and joins it as its only member; what earlier members had leased is handed
-    /// out again, with its attempt counted.
+    /// Makes or takes up the subscription and joins it as one of its members, who share its events. What members of an
+    /// earlier process had leased is handed out again, with its attempt counted; so is what a member of the same name
+    /// has, which is fenced by this.
     ///
     /// # Errors
-    /// `Conflict` when a member has joined already.
+    /// `Conflict` when there are members who want something else. `Invalid` when the specification cannot be met.
     ///
     /// # Cancel safety
     /// Dropping the future may leave a subscription without a member; join again.
@@ -66,14 +68,16 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     async fn close(&self);
 }
 
-/// The one consumer of a subscription.
+/// A consumer of a subscription. It must be heard of, by any of its calls, within the lease of its specification;
+/// otherwise its leases are handed out again and it is fenced.
 #[async_trait]
 pub trait Member: fmt::Debug + Send + Sync + 'static {
-    /// Waits until there is something to deliver, then hands out 1 to `max` events. The attempt is counted in a way
-    /// that survives the end of this process before this returns.
+    /// Waits until there is something to deliver, then hands out 1 to `max` events, in the order and by the priorities of
+    /// the specification. The attempt is counted in a way that survives the end of this process before this returns.
     ///
     /// # Errors
-    /// `Fenced` when the subscription was removed. `Closed` when the engine has stopped.
+    /// `Fenced` when the subscription was removed or the member was silent for too long. `Closed` when the engine has
+    /// stopped. `Full` when there is no room to write down what is handed out: nothing is.
     ///
     /// # Cancel safety
     /// Safe: what a dropped call had taken is handed out again, and its attempt does not count.
@@ -88,7 +92,13 @@ pub trait Member: fmt::Debug + Send + Sync + 'static {
     /// Dropping the future does not undo the settling.
     async fn settle(&self, settles: Vec<Settle>) -> Result<Vec<bool>>;
 
-    /// Leaves the subscription; another member can then join.
+    /// Says that the member is alive and at work.
+    ///
+    /// # Errors
+    /// `Fenced` when its leases are no longer its own.
+    fn renew(&self) -> Result<()>;
+
+    /// Leaves the subscription; what it has leased is handed out again.
     fn leave(&self);
 }
 
@@ -107,24 +117,25 @@ pub trait LedgerAdmin: fmt::Debug + Send + Sync {
     /// Safe: only reads.
     async fn dead_letters(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>>;
 
-    /// Hands dead letters out again, to this subscription only, with attempts counted anew; durable on return.
-    /// Returns how many were dead letters; positions that are none are passed over.
+    /// Does something to deliveries of one subscription, and to no other; durable on return. Returns how many it was done
+    /// to; positions to which it does not apply are passed over.
     ///
     /// # Errors
-    /// `NotFound` for an unknown subscription.
+    /// `NotFound` for an unknown subscription. `Invalid` when an author, a reason or a payload is beyond its limit.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo it.
-    async fn redrive(&self, subscription: &str, positions: &[u64]) -> Result<usize>;
+    async fn repair(&self, subscription: &str, positions: &[u64], repair: Repair) -> Result<usize>;
 
-    /// Throws dead letters away, for a reason that is kept; durable on return. Returns how many were dead letters.
+    /// Pauses a subscription, or lets it go on with `None`; durable on return. Members stay, and what they have is
+    /// finished.
     ///
     /// # Errors
-    /// `NotFound` for an unknown subscription.
+    /// `NotFound` for an unknown subscription. `Invalid` when author or reason are beyond their limits.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo it.
-    async fn discard(&self, subscription: &str, positions: &[u64], reason: &str) -> Result<usize>;
+    async fn set_pause(&self, subscription: &str, until: Option<PauseUntil>, by: By) -> Result<()>;
 
     /// Forgets a subscription and everything it had not handled. Returns whether it existed.
     ///
@@ -134,6 +145,69 @@ pub trait LedgerAdmin: fmt::Debug + Send + Sync {
     /// # Cancel safety
     /// Dropping the future does not undo it.
     async fn remove(&self, subscription: &str) -> Result<bool>;
+
+    /// Hands dead letters out again: [`Repair::Redrive`] without a pause between them.
+    ///
+    /// # Errors
+    /// As [`LedgerAdmin::repair`].
+    ///
+    /// # Cancel safety
+    /// As [`LedgerAdmin::repair`].
+    async fn redrive(&self, subscription: &str, positions: &[u64]) -> Result<usize> {
+        let repair = Repair::Redrive {
+            spacing: Duration::ZERO,
+            by: By::default(),
+        };
+        self.repair(subscription, positions, repair).await
+    }
+
+    /// Throws dead letters away: [`Repair::Discard`] by nobody in particular.
+    ///
+    /// # Errors
+    /// As [`LedgerAdmin::repair`].
+    ///
+    /// # Cancel safety
+    /// As [`LedgerAdmin::repair`].
+    async fn discard(&self, subscription: &str, positions: &[u64], reason: &str) -> Result<usize> {
+        self.repair(
+            subscription,
+            positions,
+            Repair::Discard(By::new("", reason)),
+        )
+        .await
+    }
+}
+
+/// What somebody does to deliveries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// Dead letters are handed out again, with attempts counted anew, each so long after the one before.
+    Redrive {
+        /// Least time from one to the next (0 – 1 h).
+        spacing: Duration,
+        /// Who and why.
+        by: By,
+    },
+    /// Another payload is delivered from now on; the one published stays as it was, and every revision is kept.
+    Revise {
+        /// One JSON value.
+        data: bytes::Bytes,
+        /// Who and why.
+        by: By,
+    },
+    /// Whatever its state, unless a handler has it, it is not to be delivered any more.
+    Skip(By),
+    /// Dead letters are thrown away.
+    Discard(By),
+}
+
+/// How long a pause lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PauseUntil {
+    /// Until somebody ends it.
+    Resumed,
+    /// Until then, at the latest.
+    Time(Timestamp),
 }
 
 /// What an engine promises.
@@ -201,6 +275,44 @@ pub enum Start {
 /// Decides whether an event is delivered; evaluated once, before the first attempt.
 pub type Filter = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
 
+/// What becomes of an event on which the filter fails. None of it costs an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFilterError {
+    /// It is passed over, and counted.
+    Skip,
+    /// It is delivered, as if there were no filter.
+    Deliver,
+    /// It becomes a dead letter of kind `filter`.
+    DeadLetter,
+}
+
+/// Which attribute of an event is meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Attribute {
+    /// `subject`.
+    #[default]
+    Subject,
+    /// `source`.
+    Source,
+    /// `correlationId`.
+    CorrelationId,
+    /// The entry of `metadata` under this name.
+    Metadata(String),
+}
+
+impl Attribute {
+    /// Its value in an event.
+    #[must_use]
+    pub fn of<'e>(&self, event: &'e Event) -> Option<&'e str> {
+        match self {
+            Self::Subject => event.subject.as_deref(),
+            Self::Source => Some(&event.source),
+            Self::CorrelationId => event.correlation_id.as_deref(),
+            Self::Metadata(name) => event.metadata.get(name).map(String::as_str),
+        }
+    }
+}
+
 /// What a member wants.
 #[derive(Clone)]
 pub struct SubscriptionSpec {
@@ -210,9 +322,60 @@ pub struct SubscriptionSpec {
     pub patterns: Vec<Pattern>,
     /// Where it begins if it is new.
     pub start: Start,
-    /// Events that fit a pattern but not the filter are skipped.
+    /// Events that fit a pattern but not the filter are passed over.
     pub filter: Option<Filter>,
+    /// What becomes of an event on which the filter fails.
+    pub on_filter_error: OnFilterError,
+    /// In which order.
+    pub order: Order,
+    /// What happens behind an event that was given up.
+    pub exhausted: Exhausted,
+    /// The key of an event, for [`Order::PerKey`].
+    pub key: Attribute,
+    /// Most events behind dead letters of their key; with more, no further events are looked at.
+    pub parked_max: u64,
+    /// How priorities share the handlers.
+    pub sharing: Sharing,
+    /// Events that differ in this take turns, within their priority.
+    pub fair_by: Option<Attribute>,
+    /// What retries may cost.
+    pub budget: RetryBudget,
+    /// Events past their time are kept as dead letters.
+    pub keeps_expired: bool,
+    /// Name of the member.
+    pub member: String,
+    /// How long the member may be silent.
+    pub lease: Duration,
 }
+
+impl SubscriptionSpec {
+    /// What a subscription is unless said otherwise: unordered, by priority, one member.
+    #[must_use]
+    pub fn new(name: &str, patterns: Vec<Pattern>, start: Start) -> Self {
+        Self {
+            name: name.to_owned(),
+            patterns,
+            start,
+            filter: None,
+            on_filter_error: OnFilterError::DeadLetter,
+            order: Order::Unordered,
+            exhausted: Exhausted::SkipAhead,
+            key: Attribute::Subject,
+            parked_max: PARKED_MAX,
+            sharing: Sharing::default(),
+            fair_by: None,
+            budget: RetryBudget::default(),
+            keeps_expired: false,
+            member: "1".to_owned(),
+            lease: LEASE,
+        }
+    }
+}
+
+/// [`SubscriptionSpec::parked_max`] unless said otherwise.
+const PARKED_MAX: u64 = 10_000;
+/// [`SubscriptionSpec::lease`] unless said otherwise.
+const LEASE: Duration = Duration::from_secs(30);
 
 impl fmt::Debug for SubscriptionSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,7 +384,9 @@ impl fmt::Debug for SubscriptionSpec {
             .field("patterns", &self.patterns)
             .field("start", &self.start)
             .field("filter", &self.filter.is_some())
-            .finish()
+            .field("order", &self.order)
+            .field("member", &self.member)
+            .finish_non_exhaustive()
     }
 }
 
@@ -243,8 +408,12 @@ pub struct Leased {
     pub token: LeaseToken,
     /// The event.
     pub event: Arc<Event>,
-    /// The filter panicked on it with this text: it must not be handled.
-    pub filter_fault: Option<String>,
+    /// Earlier leases in a row that ended without an outcome: it may be what ends the process.
+    pub silent: u32,
+    /// Number of the payload: 0 as published, then one more for each that somebody put in its place.
+    pub revision: u32,
+    /// How often it was redriven.
+    pub redrives: u32,
 }
 
 /// The end of one lease.
@@ -289,11 +458,21 @@ pub struct LedgerView {
     pub subscription: String,
     /// Its patterns.
     pub patterns: Vec<String>,
-    /// Whether a member is joined.
-    pub is_joined: bool,
-    /// Events that fit its patterns and were never handed out.
+    /// The filter as text; empty without one.
+    pub filter: String,
+    /// In which order.
+    pub order: Order,
+    /// What happens behind an event that was given up.
+    pub exhausted: Exhausted,
+    /// Names of the members that are joined.
+    pub members: Vec<String>,
+    /// Why it hands out nothing.
+    pub pause: Option<Pause>,
+    /// It looks at no further events, since so many wait behind dead letters of their key.
+    pub is_stalled: bool,
+    /// Events that fit its patterns and were never looked at.
     pub ahead: u64,
-    /// Everything that was handed out.
+    /// Everything that was looked at.
     pub counts: Counts,
 }
 
@@ -323,6 +502,10 @@ pub struct DeadLetter {
     pub faults: Vec<Fault>,
     /// How often it was redriven before.
     pub redrives: u32,
+    /// Events of its key that wait behind it.
+    pub parked: u64,
+    /// Payloads that replaced the one published, oldest first.
+    pub revisions: Vec<Revision>,
     /// When it was given up.
     pub dead_at: Timestamp,
 }

@@ -1,17 +1,20 @@
-//! Runs a subscription: one task fetches and starts handlers, one settles what they answer.
+//! Runs a subscription: one task fetches and starts handlers, one settles what they answer, one says that it is alive.
 //!
 //! A fetched event runs in a task of its own, at most `concurrency` at a time. Its verdict goes to the settling task,
 //! which takes whatever has come meanwhile and settles it with one record.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::handler::{Delivery, Handler};
+use super::breaker::{self, Breaker, Gate};
+use super::collect::{Collect, Groups};
+use super::handler::{Answer, Delivery, Handler};
+use super::rate::{self, Rate};
 use super::settle::{self, Attempt, Outcome, Policy};
 use super::stats::SubscriptionCounters;
 use crate::clock::Clock;
@@ -34,6 +37,12 @@ pub(crate) struct Plan {
     pub(crate) policy: Policy,
     pub(crate) timeout: Duration,
     pub(crate) concurrency: usize,
+    /// How long the member may be silent.
+    pub(crate) lease: Duration,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) breaker: Option<(Breaker, Arc<breaker::Shared>)>,
+    /// How events are put together, for a handler of several.
+    pub(crate) collect: Option<Collect>,
 }
 
 /// A running subscription.
@@ -42,11 +51,16 @@ pub(crate) struct Dispatch {
     plan: Plan,
     clock: Arc<dyn Clock>,
     counters: SubscriptionCounters,
+    rate: Mutex<rate::Bucket>,
     tasks: TaskTracker,
     /// Fetch nothing more.
     stop: CancellationToken,
     /// Cut running handlers.
     cut: CancellationToken,
+    /// Nothing is left to settle.
+    done: CancellationToken,
+    /// Another member has what is running here.
+    fenced: CancellationToken,
     cut_count: AtomicUsize,
 }
 
@@ -56,9 +70,12 @@ impl Dispatch {
             plan,
             clock,
             counters: SubscriptionCounters::default(),
+            rate: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
+            done: CancellationToken::new(),
+            fenced: CancellationToken::new(),
             cut_count: AtomicUsize::new(0),
         }
     }
@@ -72,7 +89,14 @@ impl Dispatch {
         let (verdicts, settles) = mpsc::channel(SETTLES_MAX);
         self.tasks
             .spawn(Arc::clone(self).settle(Arc::clone(&member), settles));
-        self.tasks.spawn(Arc::clone(self).fetch(member, verdicts));
+        self.tasks.spawn(Arc::clone(self).beat(Arc::clone(&member)));
+        match self.plan.collect.clone() {
+            None => self.tasks.spawn(Arc::clone(self).fetch(member, verdicts)),
+            Some(collect) => {
+                let fetch = Arc::clone(self).fetch_groups(member, verdicts, collect);
+                self.tasks.spawn(fetch)
+            }
+        };
         self.tasks.close();
     }
 
@@ -100,28 +124,89 @@ impl Dispatch {
             let Some(mut permits) = self.free_slots(&slots).await else {
                 return;
             };
-            let leased = tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return,
-                leased = member.lease(permits.len()) => leased,
+            let Some(leased) = self.lease(&member, permits.len()).await else {
+                return;
             };
-            match leased {
-                Ok(leased) => {
-                    for leased in leased {
-                        let run = Arc::clone(&self).run(leased, permits.pop(), verdicts.clone());
-                        self.tasks.spawn(run);
-                    }
-                }
-                Err(error) if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Fenced) => {
-                    tracing::warn!(subscription = %self.plan.name, error = %error.chain(), "subscription ends");
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!(subscription = %self.plan.name, error = %error.chain(), "cannot fetch");
-                    let _stopped = tokio::time::timeout(READ_PAUSE, self.stop.cancelled()).await;
-                }
+            for leased in leased {
+                let run = Arc::clone(&self).run(leased, permits.pop(), verdicts.clone());
+                self.tasks.spawn(run);
             }
         }
+    }
+
+    /// Leases up to `max` events when breaker and rate allow it; none now and then. `None` when it is time to stop.
+    async fn lease(&self, member: &Arc<dyn Member>, max: usize) -> Option<Vec<Leased>> {
+        let (max, is_probe) = self.allowed(max).await?;
+        let leased = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            leased = member.lease(max) => Some(leased),
+        };
+        let has_any = leased
+            .as_ref()
+            .is_some_and(|it| it.as_ref().is_ok_and(|it| !it.is_empty()));
+        if is_probe
+            && !has_any
+            && let Some((_, circuit)) = &self.plan.breaker
+        {
+            circuit.not_tried(self.clock.elapsed());
+        }
+        match leased? {
+            Ok(leased) => {
+                if let Some(rate) = &self.plan.rate {
+                    self.bucket().took(rate, self.clock.elapsed(), leased.len());
+                }
+                Some(leased)
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Fenced) => {
+                tracing::warn!(subscription = %self.plan.name, error = %error.chain(), "subscription ends");
+                None
+            }
+            Err(error) => {
+                tracing::error!(subscription = %self.plan.name, error = %error.chain(), "cannot fetch");
+                let _stopped = tokio::time::timeout(READ_PAUSE, self.stop.cancelled()).await;
+                Some(Vec::new())
+            }
+        }
+    }
+
+    /// Waits until something may be fetched: how many, and whether it is to try a circuit. `None` when it is time to
+    /// stop.
+    async fn allowed(&self, mut max: usize) -> Option<(usize, bool)> {
+        loop {
+            let now = self.clock.elapsed();
+            if let Some(rate) = &self.plan.rate {
+                let asked = self.bucket().ask(rate, now, max);
+                match asked {
+                    Ok(count) => max = count,
+                    Err(wait) => {
+                        let wait = wait.max(Duration::from_millis(1));
+                        let stopped = tokio::time::timeout(wait, self.stop.cancelled()).await;
+                        if stopped.is_ok() {
+                            return None;
+                        }
+                        continue;
+                    }
+                }
+            }
+            let Some((_, circuit)) = &self.plan.breaker else {
+                return Some((max, false));
+            };
+            let rest = match circuit.ask(now) {
+                Gate::Open => return Some((max, false)),
+                Gate::Probe => return Some((1, true)),
+                Gate::Closed(until) => until.map(|until| until.saturating_sub(now)),
+            };
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                () = circuit.changed(rest) => {}
+            }
+        }
+    }
+
+    fn bucket(&self) -> std::sync::MutexGuard<'_, rate::Bucket> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until a handler may be started; takes further free slots with it. `None` when it is time to stop.
@@ -153,51 +238,105 @@ impl Dispatch {
     }
 
     async fn verdict(&self, leased: Leased) -> Verdict {
-        let Leased {
-            token,
-            event,
-            filter_fault,
-        } = leased;
-        let seed = retry::seed(&[event.id.as_str(), &self.plan.name]);
-        let before = self.attempt(token, Duration::ZERO, seed);
-        if let Some(verdict) = settle::before(&self.plan.policy, before, filter_fault.as_deref()) {
-            self.note(token, &verdict);
+        let token = leased.token;
+        if let Some(verdict) = self.before(&leased) {
             return verdict;
         }
-        let delivery = Delivery {
-            event,
-            position: token.position,
-            attempt: token.attempt,
-            subscription: Arc::clone(&self.plan.name),
-        };
-        let event_id = delivery.event.id.clone();
+        let delivery = self.delivery(leased);
+        let event = Arc::clone(&delivery.event);
         let started = self.clock.elapsed();
-        let outcome = tokio::select! {
+        let mut outcome = self.call(delivery.clone()).await;
+        for _ in 0..self.plan.policy.retry.inline.times {
+            if !matches!(outcome, Outcome::Failed(_)) || !outcome.is_transient() {
+                break;
+            }
+            let pause = tokio::time::sleep(self.plan.policy.retry.inline.delay);
+            let is_cut = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => true,
+                () = pause => false,
+            };
+            if is_cut {
+                break;
+            }
+            outcome = self.call(delivery.clone()).await;
+        }
+        let duration = self.clock.elapsed().saturating_sub(started);
+        self.after(token, &event, duration, &outcome)
+    }
+
+    /// Calls the handler once.
+    async fn call(&self, delivery: Delivery) -> Outcome {
+        tokio::select! {
             biased;
             () = self.cut.cancelled() => {
                 self.cut_count.fetch_add(1, Ordering::Relaxed);
                 Outcome::Interrupted
             }
             ended = tokio::time::timeout(self.plan.timeout, self.plan.handler.call(delivery)) => match ended {
-                Ok(Ok(Ok(()))) => Outcome::Handled,
-                Ok(Ok(Err(error))) if error.is_permanent() => Outcome::Rejected(error.to_string()),
-                Ok(Ok(Err(error))) => Outcome::Failed(error.to_string()),
+                Ok(Ok(answer)) => outcome(answer),
                 Ok(Err(panic)) => Outcome::Panicked(panic),
-                Err(_) => Outcome::TimedOut {
-                    limit_ms: milliseconds(self.plan.timeout),
-                },
+                Err(_) => self.timed_out(),
             },
-        };
-        let duration = self.clock.elapsed().saturating_sub(started);
-        self.counters.attempt(duration, outcome == Outcome::Handled);
-        let attempt = self.attempt(token, duration, seed);
-        let verdict = settle::after(&self.plan.policy, attempt, &outcome);
-        if outcome != Outcome::Handled {
+        }
+    }
+
+    fn timed_out(&self) -> Outcome {
+        Outcome::TimedOut {
+            limit_ms: milliseconds(self.plan.timeout),
+        }
+    }
+
+    /// A verdict without a call.
+    fn before(&self, leased: &Leased) -> Option<Verdict> {
+        if let Some((_, circuit)) = &self.plan.breaker
+            && circuit.is_open()
+        {
+            return Some(Verdict::Release);
+        }
+        let attempt = self.attempt(leased.token, &leased.event, Duration::ZERO);
+        let verdict = settle::before(&self.plan.policy, attempt, leased.silent)?;
+        self.note(leased.token, &verdict);
+        Some(verdict)
+    }
+
+    fn delivery(&self, leased: Leased) -> Delivery {
+        Delivery {
+            event: leased.event,
+            position: leased.token.position,
+            attempt: leased.token.attempt,
+            redrives: leased.redrives,
+            revision: leased.revision,
+            subscription: Arc::clone(&self.plan.name),
+            fenced: self.fenced.clone(),
+        }
+    }
+
+    /// The verdict on an attempt, with everything that is to be noted about it.
+    fn after(
+        &self,
+        token: LeaseToken,
+        event: &crate::event::Event,
+        duration: Duration,
+        outcome: &Outcome,
+    ) -> Verdict {
+        self.counters
+            .attempt(duration, *outcome == Outcome::Handled);
+        if let Some((breaker, circuit)) = &self.plan.breaker {
+            if outcome.is_transient() {
+                circuit.failed(breaker, self.clock.elapsed());
+            } else if *outcome != Outcome::Interrupted {
+                circuit.succeeded();
+            }
+        }
+        let attempt = self.attempt(token, event, duration);
+        let verdict = settle::after(&self.plan.policy, attempt, outcome);
+        if *outcome != Outcome::Handled {
             tracing::warn!(
                 subscription = %self.plan.name,
-                event_id = %event_id,
+                event_id = %event.id,
                 attempt = token.attempt,
-                outcome = ?std::mem::discriminant(&outcome),
+                outcome = ?std::mem::discriminant(outcome),
                 "attempt failed"
             );
         }
@@ -205,12 +344,17 @@ impl Dispatch {
         verdict
     }
 
-    fn attempt(&self, token: LeaseToken, duration: Duration, seed: u64) -> Attempt {
+    fn attempt(
+        &self,
+        token: LeaseToken,
+        event: &crate::event::Event,
+        duration: Duration,
+    ) -> Attempt {
         Attempt {
             number: token.attempt,
             duration_ms: milliseconds(duration),
             now: self.clock.now(),
-            seed,
+            seed: retry::seed(&[event.id.as_str(), &self.plan.name]),
         }
     }
 
@@ -231,6 +375,126 @@ impl Dispatch {
         }
     }
 
+    /// Fetches for a handler of several events: puts them together until there are enough or they have waited enough.
+    async fn fetch_groups(
+        self: Arc<Self>,
+        member: Arc<dyn Member>,
+        verdicts: mpsc::Sender<Settle>,
+        collect: Collect,
+    ) {
+        let slots = Arc::new(Semaphore::new(self.plan.concurrency));
+        let fetch_max = FETCH_MAX.max(collect.events_max);
+        let mut groups = Groups::new(collect);
+        loop {
+            let now = self.clock.elapsed();
+            while let Some(group) = groups.pop(now) {
+                let permit = tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => None,
+                    permit = Arc::clone(&slots).acquire_owned() => permit.ok(),
+                };
+                let Some(permit) = permit else {
+                    return self
+                        .hand_back(group.into_iter().chain(groups.drain()), &verdicts)
+                        .await;
+                };
+                let run = Arc::clone(&self).run_group(group, permit, verdicts.clone());
+                self.tasks.spawn(run);
+            }
+            let room = groups.room(self.plan.concurrency).min(fetch_max);
+            let rest = groups.next_due().map(|due| due.saturating_sub(now));
+            let leased = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => None,
+                () = pause(rest) => Some(Vec::new()),
+                leased = self.lease(&member, room.max(1)), if room > 0 => leased,
+            };
+            let Some(leased) = leased else {
+                return self.hand_back(groups.drain(), &verdicts).await;
+            };
+            let now = self.clock.elapsed();
+            for leased in leased {
+                groups.put(leased, now);
+            }
+        }
+    }
+
+    /// What was fetched and not started is not counted.
+    async fn hand_back(
+        &self,
+        leased: impl Iterator<Item = Leased>,
+        verdicts: &mpsc::Sender<Settle>,
+    ) {
+        for leased in leased {
+            let settle = Settle {
+                token: leased.token,
+                verdict: Verdict::Release,
+            };
+            let _sent = verdicts.send(settle).await;
+        }
+    }
+
+    async fn run_group(
+        self: Arc<Self>,
+        group: Vec<Leased>,
+        _permit: OwnedSemaphorePermit,
+        verdicts: mpsc::Sender<Settle>,
+    ) {
+        let mut running = Vec::with_capacity(group.len());
+        for leased in group {
+            let token = leased.token;
+            match self.before(&leased) {
+                Some(verdict) => {
+                    let _sent = verdicts.send(Settle { token, verdict }).await;
+                }
+                None => running.push(leased),
+            }
+        }
+        let Some(answers) = self.call_all(&running).await else {
+            // One of them may be what makes all fail: each is tried alone.
+            for leased in running {
+                let token = leased.token;
+                let verdict = self.verdict(leased).await;
+                let _sent = verdicts.send(Settle { token, verdict }).await;
+            }
+            return;
+        };
+        let (duration, answers) = answers;
+        for (leased, outcome) in running.into_iter().zip(answers) {
+            let verdict = self.after(leased.token, &leased.event, duration, &outcome);
+            let settle = Settle {
+                token: leased.token,
+                verdict,
+            };
+            let _sent = verdicts.send(settle).await;
+        }
+    }
+
+    /// Calls the handler with all events: how long it took and what became of each. `None` when the call failed as a
+    /// whole and there are several.
+    async fn call_all(&self, leased: &[Leased]) -> Option<(Duration, Vec<Outcome>)> {
+        let deliveries: Vec<_> = leased.iter().map(|it| self.delivery(it.clone())).collect();
+        let count = deliveries.len();
+        let started = self.clock.elapsed();
+        let call = self.plan.handler.call_all(deliveries)?;
+        let outcomes = tokio::select! {
+            biased;
+            () = self.cut.cancelled() => {
+                self.cut_count.fetch_add(count, Ordering::Relaxed);
+                vec![Outcome::Interrupted; count]
+            }
+            ended = tokio::time::timeout(self.plan.timeout, call) => match ended {
+                Ok(Ok(answers)) if answers.len() == count => {
+                    answers.into_iter().map(outcome).collect()
+                }
+                Ok(Err(panic)) if count == 1 => vec![Outcome::Panicked(panic)],
+                Err(_) if count == 1 => vec![self.timed_out()],
+                Ok(_) | Err(_) => return None,
+            },
+        };
+        Some((self.clock.elapsed().saturating_sub(started), outcomes))
+    }
+
     async fn settle(self: Arc<Self>, member: Arc<dyn Member>, mut settles: mpsc::Receiver<Settle>) {
         let mut batch = Vec::new();
         while settles.recv_many(&mut batch, SETTLES_MAX).await > 0 {
@@ -242,6 +506,35 @@ impl Dispatch {
             }
         }
         member.leave();
+        self.done.cancel();
+    }
+
+    /// Says often enough that the member is alive; tells the handlers when that came too late.
+    async fn beat(self: Arc<Self>, member: Arc<dyn Member>) {
+        let beat = self.plan.lease / 3;
+        while tokio::time::timeout(beat, self.done.cancelled())
+            .await
+            .is_err()
+        {
+            if member.renew().is_err() {
+                self.fenced.cancel();
+                return;
+            }
+        }
+    }
+}
+
+fn outcome(answer: Answer) -> Outcome {
+    match answer {
+        Ok(()) => Outcome::Handled,
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+async fn pause(rest: Option<Duration>) {
+    match rest {
+        Some(rest) => tokio::time::sleep(rest.max(Duration::from_millis(1))).await,
+        None => std::future::pending().await,
     }
 }
 

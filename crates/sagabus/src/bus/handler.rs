@@ -6,6 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -17,42 +20,93 @@ pub struct Delivery {
     pub event: Arc<Event>,
     /// Where it stands in the log.
     pub position: u64,
-    /// The attempt, from 1.
+    /// The attempt, from 1; counted anew after a redrive.
     pub attempt: u32,
+    /// How often it was redriven.
+    pub redrives: u32,
+    /// Number of the payload: 0 as published, then one more for each that somebody put in its place.
+    pub revision: u32,
     /// The subscription.
     pub subscription: Arc<str>,
+    pub(crate) fenced: CancellationToken,
 }
 
-/// Why a handler failed, and whether another attempt could help.
+impl Delivery {
+    /// Returns when the delivery was given to another member, because this one was not heard of for longer than its
+    /// lease: what the handler answers no longer counts.
+    ///
+    /// # Cancel safety
+    /// Safe: only waits.
+    pub async fn cancelled(&self) {
+        self.fenced.cancelled().await;
+    }
+}
+
+/// Why a handler failed, and what is to be done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandlerError {
     text: String,
-    is_permanent: bool,
+    error_type: String,
+    disposition: Disposition,
+}
+
+/// What is to be done about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Try again when the policy says, but not earlier than after this time.
+    Retry {
+        /// Least time to wait, such as a busy server named.
+        after: Duration,
+    },
+    /// No attempt will succeed: a dead letter at once.
+    Reject,
 }
 
 impl HandlerError {
+    /// An error with what is to be done about it; `error_type` is for those who sort dead letters.
+    #[must_use]
+    pub fn new(disposition: Disposition, error_type: &str, error: impl fmt::Display) -> Self {
+        Self {
+            text: error.to_string(),
+            error_type: error_type.to_owned(),
+            disposition,
+        }
+    }
+
     /// Another attempt could succeed: retried by the subscription's policy.
     #[must_use]
     pub fn transient(error: impl fmt::Display) -> Self {
-        Self {
-            text: error.to_string(),
-            is_permanent: false,
-        }
+        Self::retry_after(Duration::ZERO, error)
+    }
+
+    /// Another attempt could succeed after this time, or after the policy's if that is longer.
+    #[must_use]
+    pub fn retry_after(after: Duration, error: impl fmt::Display) -> Self {
+        Self::new(Disposition::Retry { after }, "", error)
     }
 
     /// No attempt will succeed: a dead letter at once.
     #[must_use]
     pub fn permanent(error: impl fmt::Display) -> Self {
-        Self {
-            text: error.to_string(),
-            is_permanent: true,
-        }
+        Self::new(Disposition::Reject, "", error)
     }
 
     /// Whether no attempt will succeed.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        self.is_permanent
+        self.disposition == Disposition::Reject
+    }
+
+    /// What is to be done about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        self.disposition
+    }
+
+    /// The error's type, where it was told.
+    #[must_use]
+    pub fn error_type(&self) -> &str {
+        &self.error_type
     }
 }
 
@@ -79,27 +133,58 @@ impl From<Error> for HandlerError {
     }
 }
 
-type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
+/// What handlers answer.
+pub(crate) type Answer = Result<(), HandlerError>;
 
-/// A handler, whatever its type.
-pub(crate) struct Handler(Box<dyn Fn(Delivery) -> HandlerFuture + Send + Sync>);
+type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A handler, whatever its type: of one event, or of several at a time.
+pub(crate) enum Handler {
+    One(Box<dyn Fn(Delivery) -> Running<Answer> + Send + Sync>),
+    Many(Box<dyn Fn(Vec<Delivery>) -> Running<Vec<Answer>> + Send + Sync>),
+}
 
 impl Handler {
-    pub(crate) fn new<H, F>(handler: H) -> Self
+    pub(crate) fn one<H, F>(handler: H) -> Self
     where
         H: Fn(Delivery) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<(), HandlerError>> + Send + 'static,
+        F: Future<Output = Answer> + Send + 'static,
     {
-        Self(Box::new(move |delivery| Box::pin(handler(delivery))))
+        Self::One(Box::new(move |delivery| Box::pin(handler(delivery))))
     }
 
-    /// Calls the handler; a panic, in the call or later, is an output too.
-    pub(crate) fn call(&self, delivery: Delivery) -> CatchPanic {
-        match catch_unwind(AssertUnwindSafe(|| (self.0)(delivery))) {
-            Ok(future) => CatchPanic(Ok(future)),
-            Err(panic) => CatchPanic(Err(super::panic_text(panic.as_ref()))),
+    pub(crate) fn many<H, F>(handler: H) -> Self
+    where
+        H: Fn(Vec<Delivery>) -> F + Send + Sync + 'static,
+        F: Future<Output = Vec<Answer>> + Send + 'static,
+    {
+        Self::Many(Box::new(move |deliveries| Box::pin(handler(deliveries))))
+    }
+
+    /// Calls the handler with one event; a panic, in the call or later, is an output too.
+    pub(crate) fn call(&self, delivery: Delivery) -> CatchPanic<Answer> {
+        match self {
+            Self::One(handler) => CatchPanic::new(|| handler(delivery)),
+            Self::Many(handler) => CatchPanic::new(|| {
+                let answers = handler(vec![delivery]);
+                Box::pin(async move { answers.await.pop().unwrap_or_else(no_answer) })
+            }),
         }
     }
+
+    /// Calls a handler of several events with all of them.
+    pub(crate) fn call_all(&self, deliveries: Vec<Delivery>) -> Option<CatchPanic<Vec<Answer>>> {
+        match self {
+            Self::One(_) => None,
+            Self::Many(handler) => Some(CatchPanic::new(|| handler(deliveries))),
+        }
+    }
+}
+
+fn no_answer() -> Answer {
+    Err(HandlerError::transient(
+        "the handler of several events gave no answer for this one",
+    ))
 }
 
 impl fmt::Debug for Handler {
@@ -109,10 +194,17 @@ impl fmt::Debug for Handler {
 }
 
 /// A handler's future whose panic is caught and returned as text.
-pub(crate) struct CatchPanic(Result<HandlerFuture, String>);
+pub(crate) struct CatchPanic<T>(Result<Running<T>, String>);
 
-impl Future for CatchPanic {
-    type Output = Result<Result<(), HandlerError>, String>;
+impl<T> CatchPanic<T> {
+    fn new(call: impl FnOnce() -> Running<T>) -> Self {
+        let called = catch_unwind(AssertUnwindSafe(call));
+        Self(called.map_err(|panic| super::panic_text(panic.as_ref())))
+    }
+}
+
+impl<T> Future for CatchPanic<T> {
+    type Output = Result<T, String>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {

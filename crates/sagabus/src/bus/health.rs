@@ -25,7 +25,12 @@ impl Health {
 }
 
 /// Compares the numbers with their limits.
-pub(crate) fn judge(stats: &Stats, settings: &Settings, engine: Option<&Error>) -> Health {
+pub(crate) fn judge(
+    stats: &Stats,
+    settings: &Settings,
+    engine: Option<&Error>,
+    circuits: &[String],
+) -> Health {
     let mut issues = Vec::new();
     if let Some(error) = engine {
         issues.push(format!(
@@ -51,6 +56,25 @@ pub(crate) fn judge(stats: &Stats, settings: &Settings, engine: Option<&Error>) 
             "High error rate detected: {:.0} % of handler calls failed, more than {:.0} %",
             rate * 100.0,
             ERROR_RATE_MAX * 100.0
+        ));
+    }
+    for subscription in &stats.subscriptions {
+        if let Some(pause) = &subscription.pause {
+            issues.push(format!(
+                "Subscription `{}` is paused since {}: {}",
+                subscription.name, pause.at, pause.by.reason
+            ));
+        }
+        if subscription.is_stalled {
+            issues.push(format!(
+                "Subscription `{}` looks at no further events: {} wait behind dead letters of their keys",
+                subscription.name, subscription.counts.parked
+            ));
+        }
+    }
+    for dependency in circuits {
+        issues.push(format!(
+            "Circuit breaker is open: `{dependency}` fails, and subscriptions that need it wait"
         ));
     }
     Health { issues }

@@ -1,9 +1,16 @@
 //! What becomes of a delivery after an attempt. Pure.
 
+use std::time::Duration;
+
+use super::handler::{Disposition, HandlerError};
 use crate::clock::Timestamp;
 use crate::ledger::Fault;
 use crate::retry::Retry;
 use crate::transport::Verdict;
+
+/// Attempts without an outcome after which an event is given up: two may be bad luck of its neighbours, and the third
+/// was made alone.
+const SILENT_MAX: u32 = 3;
 
 /// How a subscription treats failures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,16 +24,25 @@ pub(crate) struct Policy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Handled,
-    /// The handler says that another attempt could succeed.
-    Failed(String),
-    /// The handler says that none will.
-    Rejected(String),
+    /// The handler says what is to be done.
+    Failed(HandlerError),
     Panicked(String),
     TimedOut {
         limit_ms: u64,
     },
     /// Cut because the bus stops.
     Interrupted,
+}
+
+impl Outcome {
+    /// Whether what the handler depends on may be down.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Handled | Self::Interrupted | Self::Panicked(_) => false,
+            Self::Failed(error) => !error.is_permanent(),
+            Self::TimedOut { .. } => true,
+        }
+    }
 }
 
 /// One attempt.
@@ -41,17 +57,12 @@ pub(crate) struct Attempt {
     pub(crate) seed: u64,
 }
 
-/// Decides before a handler is called: `Some` when it must not be.
-pub(crate) fn before(
-    policy: &Policy,
-    attempt: Attempt,
-    filter_fault: Option<&str>,
-) -> Option<Verdict> {
-    if let Some(text) = filter_fault {
-        return Some(give_up(policy, fault(attempt, "filter", text)));
-    }
-    if attempt.number > policy.retry.attempts_max {
-        let text = "the process ended during each of the attempts before";
+/// Decides before a handler is called: `Some` when it must not be. `silent` is how many attempts before ended without an
+/// outcome.
+pub(crate) fn before(policy: &Policy, attempt: Attempt, silent: u32) -> Option<Verdict> {
+    if silent >= SILENT_MAX || attempt.number > policy.retry.attempts_max {
+        let text =
+            "the process ended, or the member was silent, during each of the attempts before";
         return Some(give_up(policy, fault(attempt, "crash_loop", text)));
     }
     None
@@ -59,14 +70,28 @@ pub(crate) fn before(
 
 /// Decides after an attempt.
 pub(crate) fn after(policy: &Policy, attempt: Attempt, outcome: &Outcome) -> Verdict {
+    let mut least = Duration::ZERO;
     let fault = match outcome {
         Outcome::Handled => return Verdict::Ack,
-        Outcome::Rejected(text) => return give_up(policy, fault(attempt, "rejected", text)),
         Outcome::Interrupted => {
             let fault = fault(attempt, "interrupted", "the bus was shut down");
             return Verdict::RetryAt(attempt.now, fault);
         }
-        Outcome::Failed(text) => fault(attempt, "error", text),
+        Outcome::Failed(error) => {
+            let (kind, is_rejected) = match error.disposition() {
+                Disposition::Reject => ("rejected", true),
+                Disposition::Retry { after } => {
+                    least = after;
+                    ("error", false)
+                }
+            };
+            let mut fault = fault(attempt, kind, &error.to_string());
+            fault.error_type = error.error_type().to_owned();
+            if is_rejected {
+                return give_up(policy, fault);
+            }
+            fault
+        }
         Outcome::Panicked(text) => fault(attempt, "panic", text),
         Outcome::TimedOut { limit_ms } => fault(
             attempt,
@@ -78,7 +103,7 @@ pub(crate) fn after(policy: &Policy, attempt: Attempt, outcome: &Outcome) -> Ver
         return give_up(policy, fault);
     }
     let delay = policy.retry.delay_after(attempt.number, attempt.seed);
-    Verdict::RetryAt(attempt.now.after(delay), fault)
+    Verdict::RetryAt(attempt.now.after(delay.max(least)), fault)
 }
 
 fn give_up(policy: &Policy, fault: Fault) -> Verdict {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::ledger::Counts;
+use crate::ledger::{Counts, Order, Pause};
 use crate::transport::{LedgerView, Published};
 
 /// Durations are counted in powers of two of a microsecond, the last being all above 2³⁰ µs (18 min).
@@ -43,6 +43,25 @@ impl SubscriptionCounters {
         self.died.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// What several members did together.
+    fn sum(members: &[&Self]) -> Self {
+        let sum = Self::default();
+        let add = |to: &AtomicU64, from: &AtomicU64| {
+            to.fetch_add(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        };
+        for member in members {
+            add(&sum.attempts, &member.attempts);
+            add(&sum.failed, &member.failed);
+            add(&sum.retried, &member.retried);
+            add(&sum.died, &member.died);
+            add(&sum.microseconds, &member.microseconds);
+            for (to, from) in sum.buckets.iter().zip(&member.buckets) {
+                add(to, from);
+            }
+        }
+        sum
+    }
+
     fn percentile(&self, percent: u64) -> Duration {
         let counts: Vec<u64> = self
             .buckets
@@ -70,7 +89,15 @@ pub struct SubscriptionStats {
     pub patterns: Vec<String>,
     /// Whether it runs in this process.
     pub is_running: bool,
-    /// Events that wait to be handed out for the first time.
+    /// Names of its members.
+    pub members: Vec<String>,
+    /// In which order its events are handled.
+    pub order: Order,
+    /// Why it hands out nothing.
+    pub pause: Option<Pause>,
+    /// It looks at no further events, since so many wait behind dead letters of their key.
+    pub is_stalled: bool,
+    /// Events that were not looked at yet.
     pub ahead: u64,
     /// All its deliveries, since it was made.
     pub counts: Counts,
@@ -136,7 +163,10 @@ pub(crate) fn collect<'a>(
     running: impl Iterator<Item = (&'a str, &'a SubscriptionCounters)>,
     ledgers: Vec<LedgerView>,
 ) -> Stats {
-    let running: BTreeMap<&str, &SubscriptionCounters> = running.collect();
+    let mut members: BTreeMap<&str, Vec<&SubscriptionCounters>> = BTreeMap::new();
+    for (name, counters) in running {
+        members.entry(name).or_default().push(counters);
+    }
     let mut stats = Stats {
         total_events: published.total,
         events_by_type: published.by_type,
@@ -144,10 +174,10 @@ pub(crate) fn collect<'a>(
         ..Stats::default()
     };
     let mut microseconds = 0;
-    let idle = SubscriptionCounters::default();
     for view in ledgers {
-        let found = running.get(view.subscription.as_str());
-        let counters = found.copied().unwrap_or(&idle);
+        let found = members.remove(view.subscription.as_str());
+        let is_running = found.is_some();
+        let counters = &SubscriptionCounters::sum(&found.unwrap_or_default());
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let attempts = load(&counters.attempts);
         let spent = load(&counters.microseconds);
@@ -156,11 +186,15 @@ pub(crate) fn collect<'a>(
         stats.failed_attempts += load(&counters.failed);
         stats.retry_queue += view.counts.waiting;
         stats.dead_letters += view.counts.dead;
-        stats.queue += view.ahead + view.counts.leased + view.counts.waiting;
+        stats.queue += view.ahead + view.counts.pending();
         stats.subscriptions.push(SubscriptionStats {
             name: view.subscription,
             patterns: view.patterns,
-            is_running: found.is_some(),
+            is_running,
+            members: view.members,
+            order: view.order,
+            pause: view.pause,
+            is_stalled: view.is_stalled,
             ahead: view.ahead,
             counts: view.counts,
             attempts,

@@ -6,19 +6,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Bus;
+use super::breaker::Breaker;
+use super::collect::Collect;
 use super::dispatch::{Dispatch, Plan};
 use super::handler::{Delivery, Handler, HandlerError};
+use super::rate::Rate;
 use super::settle::Policy;
 use crate::error::{Error, Result};
 use crate::event::{Event, Payload};
+use crate::ledger::{Exhausted, Order, RetryBudget, Sharing};
 use crate::pattern::Pattern;
 use crate::retry::Retry;
-use crate::transport::{Filter, Start, SubscriptionSpec};
+use crate::transport::{Attribute, OnFilterError, Start, SubscriptionSpec};
 
 /// Longest name of a subscription, in bytes.
 const NAME_BYTES_MAX: usize = 128;
 /// Most handlers of one subscription at a time.
 const CONCURRENCY_MAX: usize = 1024;
+/// Most events handed to a handler of several.
+const EVENTS_MAX: usize = 1000;
+/// Highest limit of parked events: they are kept in memory.
+const PARKED_MAX: u64 = 100_000;
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Describes a subscription; [`SubscriptionBuilder::handler`] starts it.
 #[must_use = "a subscription starts with its handler"]
@@ -27,11 +39,16 @@ pub struct SubscriptionBuilder {
     name: String,
     patterns: Vec<String>,
     start: Option<Start>,
-    filter: Option<Filter>,
+    spec: SubscriptionSpec,
+    exhausted: Option<Exhausted>,
     retry: Retry,
     keeps_dead_letters: bool,
     timeout: Duration,
     concurrency: usize,
+    rate: Option<Rate>,
+    breaker: Option<Breaker>,
+    collect: Option<Collect>,
+    collect_by: Option<Attribute>,
 }
 
 impl fmt::Debug for SubscriptionBuilder {
@@ -51,11 +68,16 @@ impl SubscriptionBuilder {
             name: name.to_owned(),
             patterns: Vec::new(),
             start: None,
-            filter: None,
+            spec: SubscriptionSpec::new(name, Vec::new(), Start::Latest),
+            exhausted: None,
             retry,
             keeps_dead_letters: true,
             timeout: Duration::from_secs(30),
             concurrency: 16,
+            rate: None,
+            breaker: None,
+            collect: None,
+            collect_by: None,
         }
     }
 
@@ -72,9 +94,53 @@ impl SubscriptionBuilder {
     }
 
     /// Of those, only events for which `filter` is true. Asked once, before the first attempt; it costs no attempt.
-    /// A filter that panics makes a dead letter, so that nothing passes by unseen.
     pub fn filter(mut self, filter: impl Fn(&Event) -> bool + Send + Sync + 'static) -> Self {
-        self.filter = Some(Arc::new(filter));
+        self.spec.filter = Some(Arc::new(filter));
+        self
+    }
+
+    /// What becomes of an event on which the filter fails. Unless said otherwise, where the filter panics that is a dead
+    /// letter, so that nothing passes by unseen.
+    pub fn on_filter_error(mut self, choice: OnFilterError) -> Self {
+        self.spec.on_filter_error = choice;
+        self
+    }
+
+    /// In which order events are handled ([`Order::Unordered`] unless said otherwise). With another one, events behind
+    /// an event that was given up are parked unless [`SubscriptionBuilder::exhausted`] says otherwise.
+    pub fn order(mut self, order: Order) -> Self {
+        self.spec.order = order;
+        self
+    }
+
+    /// The key for [`Order::PerKey`] (the subject unless said otherwise).
+    pub fn key(mut self, key: Attribute) -> Self {
+        self.spec.key = key;
+        self
+    }
+
+    /// What happens behind an event that was given up.
+    pub fn exhausted(mut self, exhausted: Exhausted) -> Self {
+        self.exhausted = Some(exhausted);
+        self
+    }
+
+    /// Most events that may be parked (1–100,000; 10,000 unless said otherwise). With more, the subscription looks at
+    /// no further events until there are fewer; nothing is dropped, and health says so.
+    pub fn parked_max(mut self, events: u64) -> Self {
+        self.spec.parked_max = events;
+        self
+    }
+
+    /// How levels of priority share the handlers (8 : 4 : 2 : 1 unless said otherwise).
+    pub fn sharing(mut self, sharing: Sharing) -> Self {
+        self.spec.sharing = sharing;
+        self
+    }
+
+    /// Events that differ in this attribute, such as the tenant, take turns: one with many does not hold up the others.
+    pub fn fair_by(mut self, attribute: Attribute) -> Self {
+        self.spec.fair_by = Some(attribute);
         self
     }
 
@@ -84,22 +150,66 @@ impl SubscriptionBuilder {
         self
     }
 
+    /// How many retries there may be while most of them fail.
+    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
+        self.spec.budget = budget;
+        self
+    }
+
     /// Whether events that are given up are kept as dead letters (yes, unless said otherwise).
     pub fn dead_letters(mut self, keep: bool) -> Self {
         self.keeps_dead_letters = keep;
         self
     }
 
-    /// How long one attempt may take (1 ms – 24 h, 30 s unless said otherwise); longer is a failure, and the
+    /// Events whose time is over before they are handled are kept as dead letters; otherwise they are only counted.
+    pub fn keep_expired(mut self) -> Self {
+        self.spec.keeps_expired = true;
+        self
+    }
+
+    /// How long one call of the handler may take (1 ms – 24 h, 30 s unless said otherwise); longer is a failure, and the
     /// handler's future is dropped.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How many handlers may run at a time (1–1,024, 16 unless said otherwise). With 1, first attempts are in order.
+    /// How many handlers may run at a time (1–1,024, 16 unless said otherwise).
     pub fn concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = handlers;
+        self
+    }
+
+    /// Name of this member (`1` unless said otherwise). Members of one subscription share its events; all must want the
+    /// same.
+    pub fn member(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.spec.member);
+        self
+    }
+
+    /// For how long a member may not be heard of before its events are given to others (1 s – 1 h, 30 s unless said
+    /// otherwise). Members of this process say that they are alive by themselves, however long a handler takes.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.spec.lease = lease;
+        self
+    }
+
+    /// At most so many events in a time are handed to handlers of this member.
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    /// Stops fetching while what the handler depends on is down.
+    pub fn breaker(mut self, breaker: Breaker) -> Self {
+        self.breaker = Some(breaker);
+        self
+    }
+
+    /// Events with the same value of this attribute go together, for [`SubscriptionBuilder::handler_of_many`].
+    pub fn collect_by(mut self, attribute: Attribute) -> Self {
+        self.collect_by = Some(attribute);
         self
     }
 
@@ -135,8 +245,9 @@ impl SubscriptionBuilder {
     /// Starts the subscription.
     ///
     /// # Errors
-    /// `Invalid` when the name, a pattern, the start or a limit is missing or wrong. `Conflict` when a subscription of
-    /// this name runs. `Full` when there are too many. `Closed` when the bus is shut down.
+    /// `Invalid` when the name, a pattern, the start or a limit is missing or wrong. `Conflict` when a member of this
+    /// name runs, or members who want something else. `Full` when there are too many. `Closed` when the bus is shut
+    /// down.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the subscription's name known but not running; start it again.
@@ -145,76 +256,186 @@ impl SubscriptionBuilder {
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
-        let spec = self.spec()?;
+        self.run(Handler::one(handler)).await
+    }
+
+    /// Starts the subscription with a handler that gets up to `events_max` events at a time (1–1,000); the first of them
+    /// waits for others for `linger` at most (0 – 1 h). The handler answers for each, in their order. Where it panics,
+    /// takes too long or answers for another number, each is handled alone, so that one bad event fails for itself
+    /// only.
+    ///
+    /// # Errors
+    /// As [`SubscriptionBuilder::handler`]. `Invalid` too where the order allows no two events at a time.
+    ///
+    /// # Cancel safety
+    /// As [`SubscriptionBuilder::handler`].
+    pub async fn handler_of_many<H, F>(
+        mut self,
+        events_max: usize,
+        linger: Duration,
+        handler: H,
+    ) -> Result<Subscription>
+    where
+        H: Fn(Vec<Delivery>) -> F + Send + Sync + 'static,
+        F: Future<Output = Vec<Result<(), HandlerError>>> + Send + 'static,
+    {
+        self.collect = Some(Collect {
+            events_max,
+            linger,
+            by: self.collect_by.take(),
+        });
+        self.run(Handler::many(handler)).await
+    }
+
+    async fn run(self, handler: Handler) -> Result<Subscription> {
+        let spec = self.checked()?;
         let plan = Plan {
             name: self.name.as_str().into(),
-            handler: Handler::new(handler),
+            handler,
             policy: Policy {
                 retry: self.retry,
                 keeps_dead_letters: self.keeps_dead_letters,
             },
             timeout: self.timeout,
             concurrency: self.concurrency,
+            lease: spec.lease,
+            rate: self.rate,
+            breaker: self.breaker.map(|breaker| {
+                let circuit = self.bus.inner.circuits.of(&breaker.dependency);
+                (breaker, circuit)
+            }),
+            collect: self.collect,
         };
         let dispatch = Arc::new(Dispatch::new(plan, Arc::clone(self.bus.clock())));
-        let admission = self.bus.admit(&self.name, &dispatch)?;
+        let place = (self.name.clone(), spec.member.clone());
+        let admission = self.bus.admit(&place, &dispatch)?;
         let member = self.bus.inner.transport.join(spec).await?;
         dispatch.start(member);
         admission.keep();
         Ok(Subscription {
-            name: self.name,
+            place,
             bus: self.bus,
             dispatch,
         })
     }
 
-    fn spec(&self) -> Result<SubscriptionSpec> {
+    /// The specification, when everything is within its limits.
+    fn checked(&self) -> Result<SubscriptionSpec> {
         let name = &self.name;
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-            return Err(Error::invalid(format!(
-                "subscription name must have 1 to {NAME_BYTES_MAX} bytes and no control characters"
-            )));
+        let invalid = |what: String| Error::invalid(format!("subscription `{name}` {what}"));
+        for text in [name, &self.spec.member] {
+            if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control)
+            {
+                return Err(Error::invalid(format!(
+                    "subscription name and member name must have 1 to {NAME_BYTES_MAX} bytes and no control characters"
+                )));
+            }
         }
         if self.patterns.is_empty() {
-            return Err(Error::invalid(format!(
-                "subscription `{name}` has no pattern"
-            )));
+            return Err(invalid("has no pattern".to_owned()));
         }
         let patterns: Result<Vec<Pattern>> =
             self.patterns.iter().map(|it| Pattern::new(it)).collect();
         let Some(start) = self.start else {
-            return Err(Error::invalid(format!(
-                "subscription `{name}` does not say where it starts: `Earliest`, `Latest` or `At`"
-            )));
+            return Err(invalid(
+                "does not say where it starts: `Earliest`, `Latest` or `At`".to_owned(),
+            ));
         };
         if self.retry.attempts_max == 0 {
-            return Err(Error::invalid(format!(
-                "subscription `{name}` has `attempts_max` 0; the least is 1"
-            )));
+            return Err(invalid("has `attempts_max` 0; the least is 1".to_owned()));
         }
-        if !(Duration::from_millis(1)..=Duration::from_hours(24)).contains(&self.timeout) {
-            return Err(Error::invalid(format!(
-                "subscription `{name}` has a `timeout` outside 1 ms to 24 h"
-            )));
+        let inline = &self.retry.inline;
+        let collect = self.collect.as_ref();
+        let rate = self.rate.as_ref();
+        for (field, is_within, limits) in [
+            (
+                "timeout",
+                within(self.timeout, MILLISECOND, DAY),
+                "1 ms to 24 h",
+            ),
+            (
+                "concurrency",
+                (1..=CONCURRENCY_MAX).contains(&self.concurrency),
+                "1 to 1,024",
+            ),
+            ("lease", within(self.spec.lease, SECOND, HOUR), "1 s to 1 h"),
+            (
+                "parked_max",
+                (1..=PARKED_MAX).contains(&self.spec.parked_max),
+                "1 to 100,000",
+            ),
+            (
+                "inline retry",
+                inline.times <= 10 && inline.delay <= 10 * SECOND,
+                "10 times, 10 s",
+            ),
+            (
+                "events_max",
+                collect.is_none_or(|it| (1..=EVENTS_MAX).contains(&it.events_max)),
+                "1 to 1,000",
+            ),
+            (
+                "linger",
+                collect.is_none_or(|it| it.linger <= HOUR),
+                "0 to 1 h",
+            ),
+            (
+                "rate",
+                rate.is_none_or(|it| {
+                    it.events > 0 && it.burst > 0 && within(it.per, MILLISECOND, DAY)
+                }),
+                "1 event in 1 ms to 24 h",
+            ),
+        ] {
+            if !is_within {
+                return Err(invalid(format!("has a `{field}` outside {limits}")));
+            }
         }
-        if !(1..=CONCURRENCY_MAX).contains(&self.concurrency) {
-            return Err(Error::invalid(format!(
-                "subscription `{name}` has a `concurrency` outside 1 to {CONCURRENCY_MAX}"
-            )));
+        let order = self.spec.order;
+        let exhausted = self.exhausted.unwrap_or(match order {
+            Order::Unordered => Exhausted::SkipAhead,
+            Order::PerKey | Order::Strict => Exhausted::ParkKey,
+        });
+        if order == Order::Unordered && exhausted == Exhausted::ParkKey {
+            return Err(invalid("parks keys but has no order of keys".to_owned()));
         }
+        if !self.keeps_dead_letters && exhausted != Exhausted::SkipAhead {
+            return Err(invalid(
+                "keeps no dead letters, so nothing can wait behind one".to_owned(),
+            ));
+        }
+        let is_one_at_a_time = order == Order::Strict
+            || (order == Order::PerKey
+                && collect.is_some_and(|it| it.by.as_ref() == Some(&self.spec.key)));
+        if is_one_at_a_time && collect.is_some_and(|it| it.events_max > 1) {
+            return Err(invalid(
+                "asks for several events at a time where the order allows one".to_owned(),
+            ));
+        }
+        let on_filter_error = match self.spec.on_filter_error {
+            OnFilterError::DeadLetter if !self.keeps_dead_letters => OnFilterError::Skip,
+            choice => choice,
+        };
         Ok(SubscriptionSpec {
-            name: name.clone(),
             patterns: patterns?,
             start,
-            filter: self.filter.clone(),
+            exhausted,
+            on_filter_error,
+            keeps_expired: self.spec.keeps_expired && self.keeps_dead_letters,
+            ..self.spec.clone()
         })
     }
+}
+
+fn within(value: Duration, least: Duration, most: Duration) -> bool {
+    (least..=most).contains(&value)
 }
 
 /// A running subscription. Dropping the handle does not stop it.
 #[derive(Debug)]
 pub struct Subscription {
-    name: String,
+    /// Names of subscription and member.
+    place: (String, String),
     bus: Bus,
     dispatch: Arc<Dispatch>,
 }
@@ -223,18 +444,18 @@ impl Subscription {
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.place.0
     }
 
     /// Stops it: fetches nothing more, lets running handlers finish until `deadline`, cuts the rest and says how many
-    /// those were. Its deliveries are kept; a subscription of the same name goes on with them.
+    /// those were. What was fetched and not started is handed back. Its deliveries are kept; a subscription of the same name goes on with them.
     ///
     /// # Cancel safety
     /// Dropping the future leaves it stopping; its name stays taken until the bus is shut down.
     pub async fn stop(self, deadline: Duration) -> usize {
         let end = tokio::time::Instant::now() + deadline;
         let cut = self.dispatch.finish(end).await;
-        self.bus.dismiss(&self.name);
+        self.bus.dismiss(&self.place);
         cut
     }
 }

@@ -5,6 +5,7 @@
 
 mod admin;
 mod answer;
+mod cell;
 mod committer;
 pub mod disk;
 mod frame;
@@ -16,6 +17,7 @@ mod published;
 mod record;
 mod recovery;
 mod saga;
+mod scan;
 mod segment;
 mod spare;
 mod tail;
@@ -23,14 +25,14 @@ mod window;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
+use self::cell::{Cell, Joined};
 use self::disk::{Disk, MemoryDisk, RealDisk};
-use self::hub::{Cell, Hub};
+use self::hub::Hub;
 use self::log::{Append, Entry, Log};
 use self::member::EmbeddedMember;
 use self::published::Counter;
@@ -39,7 +41,7 @@ use self::window::Window;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::ledger::{Change, Ledger, Record};
+use crate::ledger::{Change, Exhausted, Ledger, Order, Record, Tuning, Wants};
 use crate::transport::{
     Capabilities, Durability, LedgerAdmin, Member, Page, Published, Receipt, Start,
     SubscriptionSpec, Transport,
@@ -47,6 +49,7 @@ use crate::transport::{
 
 pub use lock::DirectoryLock;
 pub use log::BATCH_BYTES_MAX;
+pub(crate) use record::encode;
 pub use window::DEDUPLICATION_EVENTS;
 
 /// Size of a file of the log unless said otherwise (16 MiB).
@@ -163,7 +166,10 @@ impl Embedded {
         }
         let cells: BTreeMap<String, Arc<Cell>> = ledgers
             .into_iter()
-            .map(|(name, ledger)| (name.clone(), Arc::new(Cell::new(&name, ledger))))
+            .map(|(name, mut ledger)| {
+                ledger.wake(clock.now());
+                (name.clone(), Arc::new(Cell::new(&name, ledger)))
+            })
             .collect();
         let hub = Arc::new(Hub::new(recovered.next_position, cells));
         let log = Log::start(committer::Parts {
@@ -182,7 +188,11 @@ impl Embedded {
             is_instant,
             _lock: lock,
         };
-        count_ahead(&shared.log.reader(), &shared.hub.cells(), u64::MAX)?;
+        let cells = shared.hub.cells();
+        let counts = count_ahead(&shared.log.reader(), &cells, u64::MAX)?;
+        for (cell, (all, special)) in cells.iter().zip(counts) {
+            cell.add_ahead(all, special);
+        }
         Ok(Self {
             shared: Arc::new(shared),
             appends: Semaphore::new(APPENDS_MAX),
@@ -203,7 +213,9 @@ fn fold(ledgers: &mut BTreeMap<String, Ledger>, content: &[u8]) -> Result<()> {
         None => {
             ledgers.remove(&record.subscription);
         }
-        Some(change @ Change::Created { .. }) => ledgers
+        Some(
+            change @ (Change::Created { .. } | Change::Began { .. } | Change::Restated { .. }),
+        ) => ledgers
             .entry(record.subscription)
             .or_default()
             .apply(record.at, change),
@@ -217,36 +229,38 @@ fn fold(ledgers: &mut BTreeMap<String, Ledger>, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Events, and how many of them are special.
+type Special = (u64, u64);
+
 /// Counts, for each of these subscriptions, the events between its cursor and `head`.
-fn count_ahead(log: &log::Shared, cells: &[Arc<Cell>], head: u64) -> Result<()> {
-    let cursors: Vec<u64> = cells.iter().map(|cell| cell.ledger().cursor).collect();
+fn count_ahead(log: &log::Shared, cells: &[Arc<Cell>], head: u64) -> Result<Vec<Special>> {
+    let cursors: Vec<u64> = cells.iter().map(|it| it.state().ledger.cursor).collect();
+    let mut counts = vec![(0, 0); cells.len()];
     let Some(first) = cursors.iter().min() else {
-        return Ok(());
+        return Ok(counts);
     };
-    let mut counts = vec![0; cells.len()];
     log.read(*first, &mut |position, kind, content| {
         if position >= head {
             return Ok(false);
         }
         if kind == record::EVENT {
             let event_type = record::event_type(content)?;
-            for ((cell, cursor), count) in cells.iter().zip(&cursors).zip(&mut counts) {
+            let is_special = record::is_special(content)?;
+            for ((cell, cursor), (all, special)) in cells.iter().zip(&cursors).zip(&mut counts) {
                 if position >= *cursor && cell.wants(&event_type) {
-                    *count += 1;
+                    *all += 1;
+                    *special += u64::from(is_special);
                 }
             }
         }
         Ok(true)
     })?;
-    for (cell, count) in cells.iter().zip(counts) {
-        cell.add_ahead(count);
-    }
-    Ok(())
+    Ok(counts)
 }
 
 impl Shared {
     /// Counts the events that a subscription which nobody leases from yet has before it, off the runtime's threads.
-    async fn count_one(&self, cell: &Arc<Cell>, head: u64) -> Result<()> {
+    async fn count_one(&self, cell: &Arc<Cell>, head: u64) -> Result<Vec<Special>> {
         let log = self.log.reader();
         let cells = [Arc::clone(cell)];
         if self.is_instant {
@@ -339,6 +353,7 @@ impl Transport for Embedded {
                 entries,
                 durability: log::Durability::Synced,
                 refusable: true,
+                link: None,
             })
             .done()
             .await?;
@@ -362,28 +377,20 @@ impl Transport for Embedded {
     }
 
     async fn join(&self, spec: SubscriptionSpec) -> Result<Arc<dyn Member>> {
-        let (cell, place) = self.take_up(&spec).await?;
-        let (epoch, pending) = {
-            let mut ledger = cell.ledger();
-            let epoch = ledger.epoch + 1;
-            let pending = cell.change(
-                &mut ledger,
-                &self.shared.log,
-                self.shared.clock.now(),
-                Change::Joined { epoch },
-                log::Durability::Written,
-            );
-            (epoch, pending)
-        };
+        if spec.order == Order::Unordered && spec.exhausted == Exhausted::ParkKey {
+            return Err(Error::invalid(format!(
+                "subscription `{}` parks keys but has no order of keys",
+                spec.name
+            )));
+        }
+        let cell = self.take_up(&spec).await?;
+        let (epoch, pending) = self.enter(&cell, &spec)?;
         let member = EmbeddedMember {
             shared: Arc::clone(&self.shared),
             cell,
             epoch,
-            filter: spec.filter,
-            backlog: Mutex::default(),
-            has_left: AtomicBool::new(false),
+            spec,
         };
-        place.keep();
         pending.done().await?;
         Ok(Arc::new(member))
     }
@@ -424,126 +431,172 @@ impl Transport for Embedded {
 }
 
 impl Embedded {
-    /// Makes the subscription, or finds it and gives it its present patterns.
-    async fn take_up(&self, spec: &SubscriptionSpec) -> Result<(Arc<Cell>, Place)> {
-        let written: Vec<String> = spec.patterns.iter().map(ToString::to_string).collect();
-        let taken = |name: &str| {
-            Error::new(
-                ErrorKind::Conflict,
-                format!("subscription `{name}` has a member already"),
-            )
+    /// Makes the subscription, or finds it and has it want what it is to want now.
+    async fn take_up(&self, spec: &SubscriptionSpec) -> Result<Arc<Cell>> {
+        let wants = wants_of(spec);
+        let (cell, pending) = match self.shared.hub.cell(&spec.name) {
+            Some(cell) => {
+                let pending = self.want(&cell, spec, wants)?;
+                (cell, pending)
+            }
+            None => self.create(spec, wants)?,
         };
-        let known = self.shared.hub.cell(&spec.name);
-        if let Some(cell) = known {
-            if cell.is_joined.swap(true, Ordering::AcqRel) {
-                return Err(taken(&spec.name));
-            }
-            let place = Place::new(&self.shared.hub, &cell, false);
-            if cell.ledger().patterns != written {
-                self.repattern(&cell, spec, written).await?;
-            }
-            return Ok((cell, place));
+        if let Some(pending) = pending {
+            pending.done().await?;
         }
+        // One at a time, as it looks at what is ahead.
+        let _backlog = cell.backlog.lock().await;
+        let uncounted = *cell
+            .uncounted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(head) = uncounted {
+            // Added by the one who waited for it: a count that nobody waited for is made again.
+            for (all, special) in self.shared.count_one(&cell, head).await? {
+                cell.add_ahead(all, special);
+            }
+            *cell
+                .uncounted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        Ok(Arc::clone(&cell))
+    }
+
+    fn create(
+        &self,
+        spec: &SubscriptionSpec,
+        wants: Wants,
+    ) -> Result<(Arc<Cell>, Option<log::Pending>)> {
         let cell = Arc::new(Cell::new(&spec.name, Ledger::default()));
-        cell.is_joined.store(true, Ordering::Release);
         cell.set_patterns(spec.patterns.clone());
-        let head = self.shared.hub.write(|state| {
-            if state.cells.contains_key(&spec.name) {
+        // Nobody else says anything of this subscription before its beginning is said.
+        let mut state = cell.state();
+        let head = self.shared.hub.write(|hub| {
+            if hub.cells.contains_key(&spec.name) {
                 return None;
             }
-            state.cells.insert(spec.name.clone(), Arc::clone(&cell));
-            Some(state.tail.head())
+            hub.cells.insert(spec.name.clone(), Arc::clone(&cell));
+            Some(hub.tail.head())
         });
         let Some(head) = head else {
-            return Err(taken(&spec.name));
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "subscription `{}` is being made by another member",
+                    spec.name
+                ),
+            ));
         };
-        let place = Place::new(&self.shared.hub, &cell, true);
+        *cell
+            .uncounted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(head);
         let start = match spec.start {
             Start::Earliest => 1,
             Start::Latest => head,
             Start::At(position) => position.clamp(1, head),
         };
-        let pending = {
-            let mut ledger = cell.ledger();
-            cell.change(
-                &mut ledger,
-                &self.shared.log,
-                self.shared.clock.now(),
-                Change::Created {
-                    patterns: written,
-                    start,
-                },
-                log::Durability::Synced,
-            )
-        };
-        pending.done().await?;
-        self.shared.count_one(&cell, head).await?;
-        Ok((cell, place))
+        let pending = cell.change(
+            &mut state,
+            &self.shared.log,
+            self.shared.clock.now(),
+            vec![Change::Began { wants, start }],
+            log::Durability::Synced,
+        );
+        drop(state);
+        Ok((cell, Some(pending)))
     }
 
-    /// Other patterns hold from the cursor on; what was handed out before stays.
-    async fn repattern(
+    /// Has a subscription want this from its cursor on; what was taken before stays.
+    fn want(
         &self,
         cell: &Arc<Cell>,
         spec: &SubscriptionSpec,
-        written: Vec<String>,
-    ) -> Result<()> {
-        let head = self.shared.hub.write(|state| {
+        wants: Wants,
+    ) -> Result<Option<log::Pending>> {
+        let mut state = cell.state();
+        if state.ledger.wants == wants {
+            return Ok(None);
+        }
+        if state.members.values().any(|it| it.name != spec.member) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "subscription `{}` has members who want something else",
+                    spec.name
+                ),
+            ));
+        }
+        let head = self.shared.hub.write(|hub| {
             cell.set_patterns(spec.patterns.clone());
-            cell.set_ahead(0);
-            state.tail.head()
+            cell.clear_ahead();
+            hub.tail.head()
         });
-        let pending = {
-            let mut ledger = cell.ledger();
-            cell.change(
-                &mut ledger,
-                &self.shared.log,
-                self.shared.clock.now(),
-                Change::Patterned { patterns: written },
-                log::Durability::Synced,
-            )
-        };
-        pending.done().await?;
-        self.shared.count_one(cell, head).await
+        *cell
+            .uncounted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(head);
+        Ok(Some(cell.change(
+            &mut state,
+            &self.shared.log,
+            self.shared.clock.now(),
+            vec![Change::Wanted { wants }],
+            log::Durability::Synced,
+        )))
+    }
+
+    /// Makes a member of the subscription; one of the same name is out.
+    fn enter(&self, cell: &Cell, spec: &SubscriptionSpec) -> Result<(u64, log::Pending)> {
+        let mut state = cell.state();
+        if cell.is_removed() {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("subscription `{}` is being removed", spec.name),
+            ));
+        }
+        state.ledger.tune(Tuning {
+            sharing: spec.sharing,
+            budget: spec.budget,
+        });
+        let epoch = state.ledger.epoch + 1;
+        let floor = *state.floor.get_or_insert(epoch);
+        let replaced = state.members.iter().find(|(_, it)| it.name == spec.member);
+        let mut changes = Vec::new();
+        if let Some(replaced) = replaced.map(|(epoch, _)| *epoch) {
+            state.members.remove(&replaced);
+            changes.push(Change::Left { epoch: replaced });
+        }
+        changes.push(Change::Joined {
+            epoch,
+            floor: Some(floor),
+        });
+        state.members.insert(
+            epoch,
+            Joined {
+                name: spec.member.clone(),
+                lease: spec.lease,
+                until: self.shared.clock.elapsed() + spec.lease,
+                parked_max: spec.parked_max,
+            },
+        );
+        let pending = cell.change(
+            &mut state,
+            &self.shared.log,
+            self.shared.clock.now(),
+            changes,
+            log::Durability::Written,
+        );
+        Ok((epoch, pending))
     }
 }
 
-/// A subscription's place for a member that is about to join. Given back if the joining is cut short; a subscription
-/// that was to be made by it is then made anew the next time.
-struct Place {
-    hub: Arc<Hub>,
-    cell: Arc<Cell>,
-    is_new: bool,
-    is_kept: bool,
-}
-
-impl Place {
-    fn new(hub: &Arc<Hub>, cell: &Arc<Cell>, is_new: bool) -> Self {
-        Self {
-            hub: Arc::clone(hub),
-            cell: Arc::clone(cell),
-            is_new,
-            is_kept: false,
-        }
-    }
-
-    /// The member has joined, and gives the place back itself.
-    fn keep(mut self) {
-        self.is_kept = true;
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if self.is_kept {
-            return;
-        }
-        if self.is_new {
-            self.hub.write(|state| state.cells.remove(&self.cell.name));
-        } else {
-            // Not known to have changed in full: the next member sets them again, and what they fit is counted anew.
-            self.cell.ledger().patterns.clear();
-        }
-        self.cell.is_joined.store(false, Ordering::Release);
+/// What the ledger must know of a specification.
+fn wants_of(spec: &SubscriptionSpec) -> Wants {
+    Wants {
+        patterns: spec.patterns.iter().map(ToString::to_string).collect(),
+        filter: String::new(),
+        order: spec.order,
+        exhausted: spec.exhausted,
     }
 }

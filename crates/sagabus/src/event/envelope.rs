@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::{Event, EventId, EventType};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
+use crate::ledger::Priority;
 
 /// The envelope: `id, type, timestamp, version, source, subject, correlationId, causationId, metadata, data`.
 ///
@@ -33,13 +34,20 @@ struct Envelope<'a> {
     correlation_id: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     causation_id: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "is_normal")]
+    priority: Priority,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<String, String>,
     #[serde(borrow)]
     data: &'a RawValue,
 }
 
-/// CloudEvents 1.0.2, JSON event format, with the `correlationid`, `causationid` and `schemaversion` extensions.
+/// CloudEvents 1.0.2, JSON event format, with the extensions `correlationid`, `causationid`, `schemaversion`,
+/// `priority`, `expirytime` and `idempotencykey`.
 #[derive(Serialize, Deserialize)]
 struct CloudEvent<'a> {
     #[serde(borrow)]
@@ -62,6 +70,12 @@ struct CloudEvent<'a> {
     correlationid: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     causationid: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "is_normal")]
+    priority: Priority,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expirytime: Option<Timestamp>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    idempotencykey: Option<Cow<'a, str>>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
     #[serde(flatten)]
@@ -105,6 +119,9 @@ pub fn to_json(event: &Event) -> Result<Vec<u8>> {
         subject: event.subject.as_deref().map(Cow::from),
         correlation_id: event.correlation_id.as_deref().map(Cow::from),
         causation_id: event.causation_id.as_ref().map(|id| id.as_str().into()),
+        priority: event.priority,
+        expires_at: event.expires_at,
+        idempotency_key: event.idempotency_key.as_deref().map(Cow::from),
         metadata: event.metadata.clone(),
         data: raw(&event.data)?,
     };
@@ -128,6 +145,9 @@ pub fn to_cloud_event(event: &Event) -> Result<Vec<u8>> {
         schemaversion: Some(event.version.as_ref().into()),
         correlationid: event.correlation_id.as_deref().map(Cow::from),
         causationid: event.causation_id.as_ref().map(|id| id.as_str().into()),
+        priority: event.priority,
+        expirytime: event.expires_at,
+        idempotencykey: event.idempotency_key.as_deref().map(Cow::from),
         data: Some(raw(&event.data)?),
         extensions: event
             .metadata
@@ -152,6 +172,9 @@ fn from_envelope(envelope: Envelope<'_>, clock: &dyn Clock) -> Result<Event> {
         version: envelope.version.map_or(Cow::Borrowed("1.0"), owned),
         correlation_id: envelope.correlation_id.map(Cow::into_owned),
         causation_id: envelope.causation_id.map(EventId::new).transpose()?,
+        priority: envelope.priority,
+        expires_at: envelope.expires_at,
+        idempotency_key: envelope.idempotency_key.map(Cow::into_owned),
         metadata: envelope.metadata,
         data: Bytes::copy_from_slice(envelope.data.get().as_bytes()),
     })
@@ -198,9 +221,20 @@ fn from_cloud_event(event: CloudEvent<'_>, clock: &dyn Clock) -> Result<Event> {
         version: event.schemaversion.map_or(Cow::Borrowed("1.0"), owned),
         correlation_id: event.correlationid.map(Cow::into_owned),
         causation_id: event.causationid.map(EventId::new).transpose()?,
+        priority: event.priority,
+        expires_at: event.expirytime,
+        idempotency_key: event.idempotencykey.map(Cow::into_owned),
         metadata,
         data: Bytes::copy_from_slice(data.get().as_bytes()),
     })
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+fn is_normal(priority: &Priority) -> bool {
+    *priority == Priority::Normal
 }
 
 fn owned(text: Cow<'_, str>) -> Cow<'static, str> {

@@ -1,7 +1,9 @@
 //! The records whose fold a ledger is.
 
+use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
+use super::policy::{Exhausted, Key, Order, Priority};
 use crate::clock::Timestamp;
 
 /// Longest text kept of a fault, in bytes.
@@ -19,12 +21,25 @@ pub struct Fault {
     /// How long it ran, in milliseconds.
     #[n(2)]
     pub duration_ms: u64,
-    /// One word: `error`, `rejected`, `timeout`, `panic`, `interrupted`, `decode`, `filter`.
+    /// One word: `error`, `rejected`, `timeout`, `panic`, `interrupted`, `decode`, `schema_unsupported`, `filter`,
+    /// `expired`, `crash_loop`.
     #[n(3)]
     pub kind: String,
     /// The error with its causes, at most 2,048 bytes.
     #[n(4)]
     pub error: String,
+    /// How often the event had been redriven before.
+    #[n(5)]
+    #[cbor(default)]
+    pub redrives: u32,
+    /// Type of the error, where the handler told it.
+    #[n(6)]
+    #[cbor(default)]
+    pub error_type: String,
+    /// The member whose handler failed.
+    #[n(7)]
+    #[cbor(default)]
+    pub member: String,
 }
 
 impl Fault {
@@ -41,8 +56,76 @@ impl Fault {
             duration_ms,
             kind: kind.to_owned(),
             error: error.get(..end).unwrap_or_default().to_owned(),
+            redrives: 0,
+            error_type: String::new(),
+            member: String::new(),
         }
     }
+}
+
+/// Who did something to deliveries by hand, and why. At most 255 and 2,048 bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct By {
+    /// A person or program.
+    #[n(0)]
+    pub author: String,
+    /// In their words.
+    #[n(1)]
+    pub reason: String,
+}
+
+impl By {
+    /// Somebody with a reason.
+    #[must_use]
+    pub fn new(author: &str, reason: &str) -> Self {
+        Self {
+            author: author.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// Why a subscription hands out nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Pause {
+    /// Since when.
+    #[n(0)]
+    pub at: Timestamp,
+    /// Who and why.
+    #[n(1)]
+    pub by: By,
+    /// It ends by itself at this time.
+    #[n(2)]
+    pub until: Option<Timestamp>,
+}
+
+/// What a subscription wants and how, as far as its ledger must know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Wants {
+    #[n(0)]
+    pub(crate) patterns: Vec<String>,
+    /// The filter as text; empty without one.
+    #[n(1)]
+    pub(crate) filter: String,
+    #[n(2)]
+    pub(crate) order: Order,
+    #[n(3)]
+    pub(crate) exhausted: Exhausted,
+}
+
+/// An event that was looked at and is to be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Taken {
+    #[n(0)]
+    pub(crate) position: u64,
+    #[n(1)]
+    pub(crate) key: Option<Key>,
+    #[n(2)]
+    pub(crate) priority: Priority,
+    #[n(3)]
+    pub(crate) expires_at: Option<Timestamp>,
+    #[n(4)]
+    pub(crate) group: u64,
 }
 
 /// A change of one subscription's ledger.
@@ -57,7 +140,8 @@ pub(crate) struct Record {
     pub(crate) change: Option<Change>,
 }
 
-/// What changes.
+/// What changes. Variants 0 and 1 are of the first version, which had neither order nor filters as text; they are
+/// read and no longer written.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) enum Change {
     /// The subscription begins at position `start`.
@@ -74,11 +158,14 @@ pub(crate) enum Change {
         #[n(0)]
         patterns: Vec<String>,
     },
-    /// A member takes over; leases of earlier ones are void.
+    /// A member joins. Leases of members before `floor`, who belong to an earlier process, are void.
     #[n(2)]
     Joined {
         #[n(0)]
         epoch: u64,
+        /// Without it, the leases of all earlier members are void.
+        #[n(1)]
+        floor: Option<u64>,
     },
     /// Everything before `cursor` was looked at; `leases` are (position, attempt) handed out now.
     #[n(3)]
@@ -87,9 +174,21 @@ pub(crate) enum Change {
         cursor: u64,
         #[n(1)]
         leases: Vec<(u64, u32)>,
-        /// Events passed over by the filter.
+        /// Events passed over by the filter, those on which it failed included.
         #[n(2)]
-        skipped: u64,
+        filtered: u64,
+        /// Events looked at and to be delivered; a lease of an event that is not here is of a plain one.
+        #[n(3)]
+        #[cbor(default)]
+        taken: Vec<Taken>,
+        /// Of those passed over, the ones on which the filter failed.
+        #[n(4)]
+        #[cbor(default)]
+        filter_errors: u64,
+        /// The member that has the leases; 0 is the latest one that joined.
+        #[n(5)]
+        #[cbor(default)]
+        epoch: u64,
     },
     /// Attempts ended.
     #[n(4)]
@@ -102,6 +201,13 @@ pub(crate) enum Change {
     Redriven {
         #[n(0)]
         positions: Vec<u64>,
+        /// Each is due so many milliseconds after the one before.
+        #[n(1)]
+        #[cbor(default)]
+        spacing_ms: u64,
+        #[n(2)]
+        #[cbor(default)]
+        by: By,
     },
     /// Dead letters are thrown away.
     #[n(6)]
@@ -110,7 +216,91 @@ pub(crate) enum Change {
         positions: Vec<u64>,
         #[n(1)]
         reason: String,
+        #[n(2)]
+        #[cbor(default)]
+        author: String,
     },
+    /// The subscription begins at position `start`, and wants this.
+    #[n(7)]
+    Began {
+        #[n(0)]
+        wants: Wants,
+        #[n(1)]
+        start: u64,
+    },
+    /// From its cursor on it wants something else.
+    #[n(8)]
+    Wanted {
+        #[n(0)]
+        wants: Wants,
+    },
+    /// The member left, or was silent for too long: its leases are void.
+    #[n(9)]
+    Left {
+        #[n(0)]
+        epoch: u64,
+    },
+    /// Nothing is handed out until it is resumed.
+    #[n(10)]
+    Paused {
+        #[n(0)]
+        pause: Pause,
+    },
+    /// It goes on.
+    #[n(11)]
+    Resumed {
+        #[n(0)]
+        by: By,
+    },
+    /// Deliveries are not wanted any more, dead or not.
+    #[n(12)]
+    SkippedBy {
+        #[n(0)]
+        positions: Vec<u64>,
+        #[n(1)]
+        by: By,
+    },
+    /// A delivery gets another payload.
+    #[n(13)]
+    Revised {
+        #[n(0)]
+        position: u64,
+        #[n(1)]
+        by: By,
+        #[n(2)]
+        #[cbor(with = "bytes_form")]
+        data: Bytes,
+    },
+    /// Everything that was said before this is said anew: one part of the whole state.
+    #[n(14)]
+    Restated {
+        #[n(0)]
+        part: u32,
+        #[n(1)]
+        parts: u32,
+        #[n(2)]
+        #[cbor(with = "bytes_form")]
+        state: Bytes,
+    },
+}
+
+/// Bytes in memory that is shared, as a byte string.
+pub(crate) mod bytes_form {
+    use bytes::Bytes;
+    use minicbor::decode::{Decoder, Error};
+    use minicbor::encode::{Encoder, Write};
+
+    pub(crate) fn encode<C, W: Write>(
+        bytes: &Bytes,
+        encoder: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        encoder.bytes(bytes)?.ok()
+    }
+
+    pub(crate) fn decode<C>(decoder: &mut Decoder<'_>, _: &mut C) -> Result<Bytes, Error> {
+        decoder.bytes().map(Bytes::copy_from_slice)
+    }
 }
 
 /// How one attempt ended.
@@ -148,6 +338,20 @@ pub(crate) enum Settled {
         #[n(0)]
         position: u64,
     },
+    /// Its time was over before it was handed out.
+    #[n(5)]
+    Expired {
+        #[n(0)]
+        position: u64,
+    },
+    /// It is not to be handed out, and is kept as a dead letter: its time is over, or the filter failed on it.
+    #[n(6)]
+    Refused {
+        #[n(0)]
+        position: u64,
+        #[n(1)]
+        fault: Fault,
+    },
 }
 
 impl Settled {
@@ -157,7 +361,9 @@ impl Settled {
             | Self::RetryAt { position, .. }
             | Self::Dead { position, .. }
             | Self::Released { position }
-            | Self::Skipped { position } => *position,
+            | Self::Skipped { position }
+            | Self::Expired { position }
+            | Self::Refused { position, .. } => *position,
         }
     }
 }

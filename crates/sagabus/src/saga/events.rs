@@ -283,6 +283,9 @@ impl Teller<'_> {
             version: P::VERSION.into(),
             correlation_id: Some(self.state.correlation_id().to_string()),
             causation_id: cause.map(|cause| id(self.state, cause)).transpose()?,
+            priority: Default::default(),
+            expires_at: None,
+            idempotency_key: None,
             metadata: Default::default(),
             data: data.into(),
         };

@@ -14,7 +14,7 @@ use crate::bus::Bus;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, envelope};
-use crate::retry::{Jitter, Retry};
+use crate::retry::{Inline, Jitter, Retry};
 
 /// Most events in one publish.
 const BATCH_EVENTS_MAX: u32 = 100;
@@ -26,6 +26,10 @@ const RETRY: Retry = Retry {
     delay: Duration::from_millis(50),
     delay_max: Duration::from_secs(10),
     jitter: Jitter::Equal,
+    inline: Inline {
+        times: 0,
+        delay: Duration::ZERO,
+    },
 };
 
 /// Where the relay takes the events: the bus, or a recorder in tests.

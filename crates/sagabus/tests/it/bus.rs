@@ -107,7 +107,7 @@ async fn a_subscription_for_everything_has_filter_retry_and_dead_letters_like_an
     );
     let counts = bus.stats().subscriptions[0].counts;
     assert!(
-        counts.is_conserved() && counts.skipped == 1 && counts.dead == 1,
+        counts.is_conserved() && counts.filtered == 1 && counts.dead == 1,
         "{counts:?}"
     );
 }

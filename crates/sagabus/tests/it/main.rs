@@ -8,8 +8,10 @@
 
 mod bus;
 mod durability;
+mod flow;
 mod members;
 mod model;
+mod order;
 mod recovery;
 mod saga;
 mod support;

@@ -1,4 +1,4 @@
-//! A subscription has one member at a time, whatever starts, stops, is cut short or is removed meanwhile.
+//! Members of a subscription, whatever starts, stops, is cut short, is silent or is removed meanwhile.
 
 use std::future::pending;
 use std::sync::atomic::Ordering;
@@ -21,12 +21,7 @@ fn engine_on(disk: &MemoryDisk) -> Embedded {
 }
 
 fn spec() -> SubscriptionSpec {
-    SubscriptionSpec {
-        name: "s".to_owned(),
-        patterns: vec![Pattern::new("**").unwrap()],
-        start: Start::Earliest,
-        filter: None,
-    }
+    SubscriptionSpec::new("s", vec![Pattern::new("**").unwrap()], Start::Earliest)
 }
 
 async fn append(engine: &Embedded, count: usize) {
@@ -57,7 +52,12 @@ async fn a_member_that_left_gets_nothing_settles_nothing_and_does_not_free_the_n
     };
     assert_eq!(old.settle(vec![ack(held[0].token)]).await.unwrap(), [false]);
     drop(old);
-    let third = engine.join(spec()).await.unwrap_err();
+    let third = SubscriptionSpec {
+        member: "other".to_owned(),
+        patterns: vec![Pattern::new("x.*").unwrap()],
+        ..spec()
+    };
+    let third = engine.join(third).await.unwrap_err();
     assert_eq!(third.kind(), ErrorKind::Conflict);
     let settled = new.settle(again.iter().map(|it| ack(it.token)).collect());
     assert_eq!(settled.await.unwrap(), [true, true]);
@@ -116,8 +116,9 @@ async fn events_that_a_full_disk_kept_from_being_handed_out_are_not_passed_over_
     assert_eq!(refused.kind(), ErrorKind::Full);
     let refused = member.lease(2).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Full);
-    assert!(engine.ledgers().list()[0].counts.is_conserved());
-    assert_eq!(engine.ledgers().list()[0].ahead, 2);
+    let view = engine.ledgers().list().remove(0);
+    assert!(view.counts.is_conserved());
+    assert_eq!(view.ahead + view.counts.pending(), 3);
     disk.faults.is_full.store(false, Ordering::SeqCst);
     assert_eq!(member.lease(1).await.unwrap()[0].token.position, 1);
     drop((member, engine));

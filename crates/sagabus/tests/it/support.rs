@@ -9,6 +9,7 @@ use bytes::Bytes;
 use sagabus::clock::TestClock;
 use sagabus::engines::embedded::disk::{Disk, DiskFile, RealDisk};
 use sagabus::engines::embedded::{Embedded, Settings};
+use sagabus::transport::DeadLetterQuery;
 use sagabus::{Bus, Clock, Event, EventType, Timestamp};
 
 pub(crate) fn clock() -> Arc<dyn Clock> {
@@ -49,6 +50,14 @@ pub(crate) async fn idle(bus: &Bus) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("never idle: {:?}", bus.stats());
+}
+
+/// A query for all dead letters.
+pub(crate) fn all() -> DeadLetterQuery {
+    DeadLetterQuery {
+        max: 100_000,
+        ..DeadLetterQuery::default()
+    }
 }
 
 /// Notes what handlers got.

@@ -8,7 +8,7 @@ fn has_issue(stats: &Stats, text: &str) -> bool {
         dead_letter_threshold: 100,
         ..Settings::default()
     };
-    let health = judge(stats, &settings, None);
+    let health = judge(stats, &settings, None, &[]);
     assert_eq!(health.is_healthy(), health.issues.is_empty());
     health.issues.iter().any(|issue| issue.contains(text))
 }
@@ -53,7 +53,7 @@ fn more_than_a_tenth_of_failed_handler_calls_is_an_issue() {
 #[test]
 fn a_log_that_takes_nothing_is_an_issue_that_says_why() {
     let error = Error::closed("the log is closed");
-    let health = judge(&Stats::default(), &Settings::default(), Some(&error));
+    let health = judge(&Stats::default(), &Settings::default(), Some(&error), &[]);
     assert_eq!(
         health.issues,
         ["Event log does not accept events: the log is closed"]

@@ -40,9 +40,21 @@ fn every_outcome_has_its_verdict() {
     for (number, outcome, expected) in [
         (1, Outcome::Handled, ("ack", "")),
         (9, Outcome::Handled, ("ack", "")),
-        (1, Outcome::Failed(text()), ("retry", "error")),
-        (3, Outcome::Failed(text()), ("dead", "error")),
-        (1, Outcome::Rejected(text()), ("dead", "rejected")),
+        (
+            1,
+            Outcome::Failed(HandlerError::transient("boom")),
+            ("retry", "error"),
+        ),
+        (
+            3,
+            Outcome::Failed(HandlerError::transient("boom")),
+            ("dead", "error"),
+        ),
+        (
+            1,
+            Outcome::Failed(HandlerError::permanent("boom")),
+            ("dead", "rejected"),
+        ),
         (2, Outcome::Panicked(text()), ("retry", "panic")),
         (3, Outcome::Panicked(text()), ("dead", "panic")),
         (1, Outcome::TimedOut { limit_ms: 5 }, ("retry", "timeout")),
@@ -59,7 +71,11 @@ fn every_outcome_has_its_verdict() {
 
 #[test]
 fn a_retry_waits_for_the_delay_of_its_attempt() {
-    let verdict = after(&policy(9), attempt(3), &Outcome::Failed("x".to_owned()));
+    let verdict = after(
+        &policy(9),
+        attempt(3),
+        &Outcome::Failed(HandlerError::transient("x")),
+    );
     let Verdict::RetryAt(due, _) = verdict else {
         panic!("{verdict:?}")
     };
@@ -73,20 +89,34 @@ fn a_subscription_that_wants_no_dead_letters_gets_none() {
         ..policy(1)
     };
     assert_eq!(
-        after(&policy, attempt(1), &Outcome::Failed("x".to_owned())),
+        after(
+            &policy,
+            attempt(1),
+            &Outcome::Failed(HandlerError::transient("x"))
+        ),
         Verdict::Skip
     );
 }
 
 #[test]
 fn an_event_that_ended_the_process_in_each_attempt_is_not_tried_again() {
-    assert_eq!(before(&policy(3), attempt(3), None), None);
-    assert_eq!(
-        kind(&before(&policy(3), attempt(4), None).unwrap()),
-        ("dead", "crash_loop")
-    );
-    assert_eq!(
-        kind(&before(&policy(3), attempt(1), Some("bad")).unwrap()),
-        ("dead", "filter")
-    );
+    assert_eq!(before(&policy(9), attempt(3), 2), None);
+    for (number, silent) in [(4, 3), (10, 0)] {
+        assert_eq!(
+            kind(&before(&policy(9), attempt(number), silent).unwrap()),
+            ("dead", "crash_loop")
+        );
+    }
+}
+
+#[test]
+fn a_handler_may_ask_for_more_time_than_the_policy_gives_and_not_for_less() {
+    for (asked, waited) in [(60, 60), (1, 4)] {
+        let error = HandlerError::retry_after(Duration::from_secs(asked), "busy");
+        let verdict = after(&policy(9), attempt(3), &Outcome::Failed(error));
+        let Verdict::RetryAt(due, _) = verdict else {
+            panic!("{verdict:?}")
+        };
+        assert_eq!(due, attempt(3).now.after(Duration::from_secs(waited)));
+    }
 }

@@ -1,17 +1,26 @@
 //! Looks into and repairs the deliveries of the engine's subscriptions.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::Shared;
-use super::hub::{Cell, encode};
+use super::cell::{Cell, encode};
 use super::log::{Append, Durability, Entry};
 use super::record;
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Change, DeliveryState};
-use crate::transport::{DeadLetter, DeadLetterQuery, LedgerAdmin, LedgerView};
+use crate::event::DATA_BYTES_MAX;
+use crate::ledger::{By, Change, Delivery, DeliveryState, Pause, REVISIONS_MAX};
+use crate::transport::{DeadLetter, DeadLetterQuery, LedgerAdmin, LedgerView, PauseUntil, Repair};
+
+/// Longest author, in bytes.
+const AUTHOR_BYTES_MAX: usize = 255;
+/// Longest reason, in bytes.
+const REASON_BYTES_MAX: usize = 2048;
+/// Longest time from one redriven event to the next.
+const SPACING_MAX: Duration = Duration::from_hours(1);
 
 impl Shared {
     fn known(&self, subscription: &str) -> Result<Arc<Cell>> {
@@ -19,62 +28,111 @@ impl Shared {
             .cell(subscription)
             .ok_or_else(|| Error::not_found(format!("no subscription is named `{subscription}`")))
     }
+}
 
-    async fn change_dead(
-        &self,
-        subscription: &str,
-        positions: &[u64],
-        change: impl FnOnce(Vec<u64>) -> Change,
-    ) -> Result<usize> {
-        let cell = self.known(subscription)?;
-        let (count, pending) = {
-            let mut ledger = cell.ledger();
-            if cell.is_removed.load(Ordering::Acquire) {
-                return Ok(0);
+fn check_by(by: &By) -> Result<()> {
+    for (field, text, bytes_max) in [
+        ("author", &by.author, AUTHOR_BYTES_MAX),
+        ("reason", &by.reason, REASON_BYTES_MAX),
+    ] {
+        if text.len() > bytes_max {
+            return Err(Error::invalid(format!(
+                "`{field}` has {} bytes, more than {bytes_max}",
+                text.len()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check(repair: &Repair) -> Result<()> {
+    match repair {
+        Repair::Redrive { spacing, by } => {
+            if *spacing > SPACING_MAX {
+                return Err(Error::invalid("`spacing` is longer than 1 h"));
             }
-            let mut dead: Vec<u64> = positions
-                .iter()
-                .copied()
-                .filter(|position| {
-                    ledger
-                        .get(*position)
-                        .is_some_and(|it| matches!(it.state, DeliveryState::Dead(_)))
-                })
-                .collect();
-            dead.sort_unstable();
-            dead.dedup();
-            if dead.is_empty() {
-                return Ok(0);
+            check_by(by)
+        }
+        Repair::Revise { data, by } => {
+            if data.len() > DATA_BYTES_MAX {
+                return Err(Error::invalid(format!(
+                    "`data` has {} bytes, more than {DATA_BYTES_MAX}",
+                    data.len()
+                )));
             }
-            let count = dead.len();
-            let now = self.clock.now();
-            let change = change(dead);
-            let pending = cell.change(&mut ledger, &self.log, now, change, Durability::Synced);
-            (count, pending)
-        };
-        pending.done().await?;
-        cell.wake.notify_one();
-        Ok(count)
+            serde_json::from_slice::<serde::de::IgnoredAny>(data)
+                .map_err(|error| Error::invalid("`data` is not JSON").with_source(error))?;
+            check_by(by)
+        }
+        Repair::Skip(by) | Repair::Discard(by) => check_by(by),
+    }
+}
+
+/// Whether the repair can be made to a delivery.
+fn applies(repair: &Repair, delivery: &Delivery) -> bool {
+    let is_held = delivery.state == DeliveryState::Leased;
+    match repair {
+        Repair::Redrive { .. } | Repair::Discard(_) => delivery.is_dead(),
+        Repair::Revise { .. } => !is_held && delivery.revisions.len() < REVISIONS_MAX,
+        Repair::Skip(_) => !is_held,
+    }
+}
+
+fn changes(repair: Repair, positions: Vec<u64>) -> Vec<Change> {
+    match repair {
+        Repair::Redrive { spacing, by } => vec![Change::Redriven {
+            positions,
+            spacing_ms: u64::try_from(spacing.as_millis()).unwrap_or(u64::MAX),
+            by,
+        }],
+        Repair::Revise { data, by } => positions
+            .into_iter()
+            .map(|position| Change::Revised {
+                position,
+                by: by.clone(),
+                data: data.clone(),
+            })
+            .collect(),
+        Repair::Skip(by) => vec![Change::SkippedBy { positions, by }],
+        Repair::Discard(by) => vec![Change::Discarded {
+            positions,
+            reason: by.reason,
+            author: by.author,
+        }],
+    }
+}
+
+fn view(cell: &Cell, now: Timestamp) -> LedgerView {
+    let state = cell.state();
+    let counts = state.ledger.counts();
+    let wants = &state.ledger.wants;
+    LedgerView {
+        subscription: cell.name.clone(),
+        patterns: wants.patterns.clone(),
+        filter: wants.filter.clone(),
+        order: wants.order,
+        exhausted: wants.exhausted,
+        members: state.members.values().map(|it| it.name.clone()).collect(),
+        pause: state
+            .ledger
+            .pause
+            .clone()
+            .filter(|_| state.ledger.is_paused(now)),
+        is_stalled: state
+            .members
+            .values()
+            .any(|it| counts.parked >= it.parked_max),
+        ahead: cell.ahead(),
+        counts,
     }
 }
 
 #[async_trait]
 impl LedgerAdmin for Shared {
     fn list(&self) -> Vec<LedgerView> {
-        self.hub
-            .cells()
-            .iter()
-            .map(|cell| {
-                let ledger = cell.ledger();
-                LedgerView {
-                    subscription: cell.name.clone(),
-                    patterns: ledger.patterns.clone(),
-                    is_joined: cell.is_joined.load(Ordering::Acquire),
-                    ahead: cell.ahead(),
-                    counts: ledger.counts(),
-                }
-            })
-            .collect()
+        let now = self.clock.now();
+        let cells = self.hub.cells();
+        cells.iter().map(|cell| view(cell, now)).collect()
     }
 
     async fn dead_letters(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
@@ -85,14 +143,13 @@ impl LedgerAdmin for Shared {
         let mut found = Vec::new();
         for cell in cells {
             let wanted: Vec<_> = {
-                let ledger = cell.ledger();
-                ledger
-                    .dead_after(query.after)
-                    .take(query.max.saturating_sub(found.len()))
-                    .map(|(position, delivery)| (position, delivery.clone()))
+                let state = cell.state();
+                let dead = state.ledger.dead_after(query.after);
+                dead.take(query.max.saturating_sub(found.len()))
+                    .map(|(position, it)| (position, it.clone(), state.ledger.parked_by(position)))
                     .collect()
             };
-            for (position, delivery) in wanted {
+            for (position, delivery, parked) in wanted {
                 let DeliveryState::Dead(dead_at) = delivery.state else {
                     continue;
                 };
@@ -103,6 +160,8 @@ impl LedgerAdmin for Shared {
                     attempts: delivery.attempts,
                     faults: delivery.faults,
                     redrives: delivery.redrives,
+                    parked,
+                    revisions: delivery.revisions,
                     dead_at,
                 });
             }
@@ -110,37 +169,86 @@ impl LedgerAdmin for Shared {
         Ok(found)
     }
 
-    async fn redrive(&self, subscription: &str, positions: &[u64]) -> Result<usize> {
-        self.change_dead(subscription, positions, |positions| Change::Redriven {
-            positions,
-        })
-        .await
+    async fn repair(&self, subscription: &str, positions: &[u64], repair: Repair) -> Result<usize> {
+        check(&repair)?;
+        let cell = self.known(subscription)?;
+        let (count, pending) = {
+            let mut state = cell.state();
+            if cell.is_removed() {
+                return Ok(0);
+            }
+            let mut positions: Vec<u64> = positions.to_vec();
+            positions.sort_unstable();
+            positions.dedup();
+            positions.retain(|position| {
+                let delivery = state.ledger.get(*position);
+                delivery.is_some_and(|it| applies(&repair, it))
+            });
+            if positions.is_empty() {
+                return Ok(0);
+            }
+            let count = positions.len();
+            let pending = cell.change(
+                &mut state,
+                &self.log,
+                self.clock.now(),
+                changes(repair, positions),
+                Durability::Synced,
+            );
+            (count, pending)
+        };
+        pending.done().await?;
+        cell.wake.notify_one();
+        Ok(count)
     }
 
-    async fn discard(&self, subscription: &str, positions: &[u64], reason: &str) -> Result<usize> {
-        self.change_dead(subscription, positions, |positions| Change::Discarded {
-            positions,
-            reason: reason.to_owned(),
-        })
-        .await
+    async fn set_pause(&self, subscription: &str, until: Option<PauseUntil>, by: By) -> Result<()> {
+        check_by(&by)?;
+        let cell = self.known(subscription)?;
+        let pending = {
+            let mut state = cell.state();
+            if cell.is_removed() {
+                return Ok(());
+            }
+            let at = self.clock.now();
+            let change = match until {
+                None => Change::Resumed { by },
+                Some(until) => Change::Paused {
+                    pause: Pause {
+                        at,
+                        by,
+                        until: match until {
+                            PauseUntil::Resumed => None,
+                            PauseUntil::Time(time) => Some(time),
+                        },
+                    },
+                },
+            };
+            cell.change(&mut state, &self.log, at, vec![change], Durability::Synced)
+        };
+        pending.done().await?;
+        cell.wake.notify_one();
+        Ok(())
     }
 
     async fn remove(&self, subscription: &str) -> Result<bool> {
         let Some(cell) = self.hub.cell(subscription) else {
             return Ok(false);
         };
-        // Taken for good, so that nobody joins meanwhile.
-        if cell.is_joined.swap(true, Ordering::AcqRel) {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!("subscription `{subscription}` has a member; stop it first"),
-            ));
-        }
         let pending = {
             // All records of a ledger are enqueued under its lock: none of this one comes after its removal, and the
             // first of a new one of the same name, made after the next line but one, does.
-            let _ledger = cell.ledger();
-            cell.is_removed.store(true, Ordering::Release);
+            let state = cell.state();
+            if !state.members.is_empty() {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    format!("subscription `{subscription}` has a member; stop it first"),
+                ));
+            }
+            if cell.is_removed() {
+                return Ok(false);
+            }
+            cell.set_removed();
             self.log.enqueue(Append {
                 entries: vec![Entry::record(
                     record::LEDGER,
@@ -148,6 +256,7 @@ impl LedgerAdmin for Shared {
                 )],
                 durability: Durability::Synced,
                 refusable: false,
+                link: None,
             })
         };
         self.hub.write(|state| state.cells.remove(subscription));

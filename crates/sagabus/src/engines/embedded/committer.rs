@@ -12,7 +12,7 @@ use super::frame::{
     ALIGNMENT, BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES,
     SegmentHeader, batch_bytes, push_batch, push_record, seal,
 };
-use super::log::{Append, BATCH_BYTES_MAX, Durability, Observer, Placed, Request, Shared};
+use super::log::{Append, BATCH_BYTES_MAX, Durability, Link, Observer, Placed, Request, Shared};
 use super::recovery::Recovered;
 use super::segment::{INDEX_STEP_BYTES, Segment, name_of};
 use super::spare::{SPARE_NAME, Spare};
@@ -182,6 +182,9 @@ impl Committer {
             return refuse(request.reply, self.stopped());
         }
         let Request { mut append, reply } = request;
+        if append.link.as_ref().is_some_and(Link::is_broken) {
+            return refuse(reply, no_room());
+        }
         let mut placed = Placed {
             first: self.next,
             duplicates: Vec::new(),
@@ -210,6 +213,9 @@ impl Committer {
                 if let Err(error) = self.make_room(bytes, append.refusable) {
                     for (_, event) in &fresh {
                         self.window.forget(&event.id);
+                    }
+                    if let Some(link) = &append.link {
+                        link.break_chain();
                     }
                     return refuse(reply, error);
                 }

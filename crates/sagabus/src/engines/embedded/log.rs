@@ -78,6 +78,45 @@ pub(crate) struct Append {
     pub(crate) durability: Durability,
     /// Refused early when the disk is nearly full, so that what was accepted can still be worked off.
     pub(crate) refusable: bool,
+    /// What these records build on.
+    pub(crate) link: Option<Link>,
+}
+
+/// Ties together appends that build on each other: when one is refused, so are those behind it that were made before
+/// this was known.
+#[derive(Debug, Default)]
+pub(crate) struct Chain(AtomicU64);
+
+/// A place on a chain.
+#[derive(Debug)]
+pub(crate) struct Link {
+    chain: Arc<Chain>,
+    number: u64,
+}
+
+impl Chain {
+    /// Grows each time when the chain breaks.
+    pub(crate) fn number(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// A place behind all that was said while the number was this.
+    pub(crate) fn link(self: &Arc<Self>, number: u64) -> Link {
+        Link {
+            chain: Arc::clone(self),
+            number,
+        }
+    }
+}
+
+impl Link {
+    pub(crate) fn is_broken(&self) -> bool {
+        self.chain.number() != self.number
+    }
+
+    pub(crate) fn break_chain(&self) {
+        self.chain.0.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 /// Where an append's records went.

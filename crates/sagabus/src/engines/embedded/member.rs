@@ -1,67 +1,65 @@
 //! Hands a subscription's events out and settles them.
 
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::Shared;
-use super::hub::Cell;
-use super::log::Durability;
+use super::cell::{Cell, CellState};
+use super::log::{Durability, Pending};
+use super::scan::{Looked, Sieve, scan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::ledger::{Change, DeliveryState, Ledger, Settled};
-use crate::transport::{Filter, LeaseToken, Leased, Member, Settle, Verdict};
+use crate::ledger::{Change, DeliveryState, Fault, Key, Settled, Taken};
+use crate::transport::{LeaseToken, Leased, Member, Settle, SubscriptionSpec, Verdict};
 
-/// Events read from the disk at once by a subscription that has fallen behind what is in memory.
-const BACKLOG_EVENTS: usize = 512;
-/// Events passed over by the filter after which that is written down.
-const SKIPS_MAX: u64 = 4096;
+/// Most deliveries that are ready and not handed out: so far ahead a subscription looks for urgent events, for other
+/// keys and for other groups. About 20 MiB when it is used up.
+const READY_MAX: u64 = 131_072;
+/// Events looked at before something is handed out, where urgent ones may be among them.
+const LOOK_AHEAD: usize = 4096;
+/// The same where others may take the place of those whose key is busy.
+const LOOK_BEYOND: usize = 512;
+/// Positions without a wanted event after which the cursor is written down.
+const UNRECORDED_MAX: u64 = 65_536;
 /// Longest wait for a due time before the clock is asked again: a wall clock may jump.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
-/// The one member of a subscription.
+/// A member of a subscription.
 pub(crate) struct EmbeddedMember {
     pub(crate) shared: Arc<Shared>,
     pub(crate) cell: Arc<Cell>,
     pub(crate) epoch: u64,
-    pub(crate) filter: Option<Filter>,
-    pub(crate) backlog: Mutex<Backlog>,
-    pub(crate) has_left: AtomicBool,
-}
-
-/// Events read from the disk that were not looked at yet: all from `from` to `next`.
-#[derive(Debug, Default)]
-pub(crate) struct Backlog {
-    from: u64,
-    events: VecDeque<(u64, Arc<Event>)>,
-    next: u64,
+    pub(crate) spec: SubscriptionSpec,
 }
 
 impl std::fmt::Debug for EmbeddedMember {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EmbeddedMember")
             .field("subscription", &self.cell.name)
+            .field("member", &self.spec.member)
             .field("epoch", &self.epoch)
             .finish_non_exhaustive()
     }
 }
 
-/// Events that were never handed out.
-#[derive(Default)]
-struct Fresh {
-    wanted: Vec<(u64, Arc<Event>, Option<String>)>,
-    skipped: u64,
-    cursor: u64,
+/// What to do next.
+enum Next {
+    /// These are handed out, once their record is stored.
+    HandOut(Handed),
+    /// Look at what is ahead.
+    Scan,
+    /// Nothing to do for so long, or until woken.
+    Wait(Option<Duration>),
 }
 
-/// Events that fit the patterns: all of them before `next`.
-struct Found {
+/// Leases on their way.
+struct Handed {
+    leases: Vec<(u64, u32)>,
+    /// Their events, as far as they are at hand.
     events: Vec<(u64, Arc<Event>)>,
-    next: u64,
+    pending: Pending,
 }
 
 #[async_trait]
@@ -72,24 +70,31 @@ impl Member for EmbeddedMember {
             if let Some(error) = self.shared.log.stopped() {
                 return Err(error);
             }
-            let now = self.shared.clock.now();
-            let (cursor, due, next_due) = {
-                let ledger = self.held()?;
-                (ledger.cursor, ledger.due(now, max), ledger.next_due())
-            };
-            let fresh = self.fresh(cursor, max - due.len()).await?;
-            if due.is_empty() && fresh.wanted.is_empty() && fresh.skipped == 0 {
-                if fresh.cursor > cursor {
-                    // Nothing of it is wanted, so nothing need be remembered.
-                    self.held()?.cursor = fresh.cursor;
-                    continue;
+            let next = match self.next(max)? {
+                Next::Scan => {
+                    // While another member looks, this one waits: it would find the same.
+                    let mut backlog = self.cell.backlog.lock().await;
+                    let (cursor, count) = self.to_scan(max)?;
+                    let sieve = Sieve {
+                        filter: self.spec.filter.clone(),
+                        on_error: self.spec.on_filter_error,
+                    };
+                    let place = (cursor, count);
+                    let looked =
+                        scan(&self.shared, &self.cell, &sieve, &mut backlog, place).await?;
+                    self.take(looked, max)?
                 }
-                self.wait(next_due.map(|due| due.since(now))).await;
-                continue;
-            }
-            let leased = self.hand_out(due, fresh).await?;
-            if !leased.is_empty() {
-                return Ok(leased);
+                next => next,
+            };
+            match next {
+                Next::HandOut(handed) => {
+                    let leased = self.hand_out(handed).await?;
+                    if !leased.is_empty() {
+                        return Ok(leased);
+                    }
+                }
+                Next::Scan => {}
+                Next::Wait(rest) => self.wait(rest).await,
             }
         }
     }
@@ -97,19 +102,21 @@ impl Member for EmbeddedMember {
     async fn settle(&self, settles: Vec<Settle>) -> Result<Vec<bool>> {
         let mut counted = Vec::with_capacity(settles.len());
         let pending = {
-            let Ok(mut ledger) = self.held() else {
+            let Ok(mut state) = self.joined() else {
                 return Ok(vec![false; settles.len()]);
             };
             let mut kept = Vec::with_capacity(settles.len());
             for settle in settles {
                 let token = settle.token;
-                let holds = ledger.epoch == token.epoch
-                    && ledger.get(token.position).is_some_and(|it| {
-                        it.state == DeliveryState::Leased && it.attempts == token.attempt
+                let holds = token.epoch == self.epoch
+                    && state.ledger.get(token.position).is_some_and(|it| {
+                        it.state == DeliveryState::Leased
+                            && it.epoch == token.epoch
+                            && it.attempts == token.attempt
                     });
                 counted.push(holds);
                 if holds {
-                    kept.push(settled(settle));
+                    kept.push(settled(settle, &self.spec.member));
                 }
             }
             if kept.is_empty() {
@@ -118,24 +125,44 @@ impl Member for EmbeddedMember {
             let change = Change::Settled { settles: kept };
             let now = self.shared.clock.now();
             self.cell.change(
-                &mut ledger,
+                &mut state,
                 &self.shared.log,
                 now,
-                change,
+                vec![change],
                 Durability::Written,
             )
         };
-        pending.done().await?;
-        // A retry may be due before the time that the member sleeps until.
+        let stored = pending.done().await;
+        // A retry may be due before the time that a member sleeps until, and an event behind this one may go on.
         self.cell.wake.notify_one();
+        stored?;
         Ok(counted)
     }
 
+    fn renew(&self) -> Result<()> {
+        self.joined().map(drop)
+    }
+
     fn leave(&self) {
-        // Once: the name may be another member's by now.
-        if !self.has_left.swap(true, Ordering::AcqRel) {
-            self.cell.is_joined.store(false, Ordering::Release);
+        let mut state = self.cell.state();
+        if state.members.remove(&self.epoch).is_none() {
+            return;
         }
+        let mut changes = self.unrecorded(&state);
+        if state.ledger.holds(self.epoch) {
+            changes.push(Change::Left { epoch: self.epoch });
+        }
+        if !changes.is_empty() && !self.cell.is_removed() {
+            drop(self.cell.change(
+                &mut state,
+                &self.shared.log,
+                self.shared.clock.now(),
+                changes,
+                Durability::Written,
+            ));
+        }
+        drop(state);
+        self.cell.wake.notify_one();
     }
 }
 
@@ -145,41 +172,341 @@ impl Drop for EmbeddedMember {
     }
 }
 
-fn settled(settle: Settle) -> Settled {
+fn settled(settle: Settle, member: &str) -> Settled {
     let position = settle.token.position;
+    let by = |fault: Fault| Fault {
+        member: member.to_owned(),
+        ..fault
+    };
     match settle.verdict {
         Verdict::Ack => Settled::Acked { position },
         Verdict::RetryAt(due, fault) => Settled::RetryAt {
             position,
             due,
-            fault,
+            fault: by(fault),
         },
-        Verdict::Dead(fault) => Settled::Dead { position, fault },
+        Verdict::Dead(fault) => Settled::Dead {
+            position,
+            fault: by(fault),
+        },
         Verdict::Skip => Settled::Skipped { position },
         Verdict::Release => Settled::Released { position },
     }
 }
 
 impl EmbeddedMember {
-    /// The ledger, while this member is the one to change it.
-    fn held(&self) -> Result<MutexGuard<'_, Ledger>> {
+    /// The state, while this is one of the members that may change it; they are heard by this.
+    fn joined(&self) -> Result<MutexGuard<'_, CellState>> {
         let fenced = |why| {
             let name = &self.cell.name;
             Error::new(ErrorKind::Fenced, format!("subscription `{name}` {why}"))
         };
-        let ledger = self.cell.ledger();
-        if self.cell.is_removed.load(Ordering::Acquire) {
+        let mut state = self.cell.state();
+        if self.cell.is_removed() {
             return Err(fenced("was removed"));
         }
-        if ledger.epoch != self.epoch {
-            return Err(fenced("has another member"));
+        let elapsed = self.shared.clock.elapsed();
+        if !state.hear(self.epoch, elapsed) {
+            return Err(fenced(
+                "goes on without this member, which was silent or replaced",
+            ));
         }
-        Ok(ledger)
+        self.part(&mut state, elapsed);
+        Ok(state)
     }
 
-    async fn wait(&self, until_due: Option<Duration>) {
+    /// Lets go of the members that were silent for too long.
+    fn part(&self, state: &mut CellState, elapsed: Duration) {
+        let silent = state.silent(elapsed);
+        if silent.is_empty() {
+            return;
+        }
+        tracing::warn!(subscription = %self.cell.name, ?silent, "members were silent for longer than their lease");
+        let changes = silent.into_iter().map(|epoch| Change::Left { epoch });
+        drop(self.cell.change(
+            state,
+            &self.shared.log,
+            self.shared.clock.now(),
+            changes.collect(),
+            Durability::Written,
+        ));
+    }
+
+    /// Whether events are looked at before there is anybody to hand them to.
+    fn looks_ahead(&self) -> bool {
+        self.spec.fair_by.is_some() || self.cell.has_special_ahead()
+    }
+
+    fn has_room(&self, state: &CellState) -> bool {
+        let counts = state.ledger.counts();
+        counts.ready < READY_MAX && counts.parked < self.spec.parked_max
+    }
+
+    fn next(&self, max: usize) -> Result<Next> {
+        let mut state = self.joined()?;
+        let now = self.shared.clock.now();
+        state.ledger.advance(now, self.shared.clock.elapsed());
+        if state.ledger.is_paused(now) {
+            let until = state.ledger.pause.as_ref().and_then(|pause| pause.until);
+            return Ok(Next::Wait(until.map(|until| until.since(now))));
+        }
+        let is_behind = state.ledger.cursor < self.shared.hub.read(|it| it.tail.head());
+        let is_short = state.ledger.ready() < max || self.looks_ahead();
+        if is_behind && is_short && self.has_room(&state) {
+            return Ok(Next::Scan);
+        }
+        Ok(self.pick(&mut state, max))
+    }
+
+    /// From where on to look at events, and how many.
+    fn to_scan(&self, max: usize) -> Result<(u64, usize)> {
+        let state = self.joined()?;
+        let count = if self.looks_ahead() {
+            LOOK_AHEAD
+        } else if state.ledger.is_plain() {
+            max
+        } else {
+            LOOK_BEYOND.max(max)
+        };
+        Ok((state.ledger.cursor, count))
+    }
+
+    /// Takes what was looked at, and hands out what there is now.
+    fn take(&self, looked: Looked, max: usize) -> Result<Next> {
+        let mut state = self.joined()?;
+        self.cell.take_ahead(looked.all, looked.special);
+        let now = self.shared.clock.now();
+        let is_plain = state.ledger.is_plain()
+            && !state.ledger.is_paused(now)
+            && looked.special == 0
+            && looked.wanted.len() <= max
+            && looked.wanted.iter().all(|it| it.filter_fault.is_none());
+        let mut taken = Vec::new();
+        let mut refused = Vec::new();
+        let mut leases = Vec::new();
+        let mut held = self.cell.held();
+        for wanted in &looked.wanted {
+            if is_plain {
+                leases.push((wanted.position, 1));
+                continue;
+            }
+            held.put(wanted.position, &wanted.event);
+            taken.push(self.taken(wanted.position, &wanted.event));
+            if let Some(text) = &wanted.filter_fault {
+                refused.push(Settled::Refused {
+                    position: wanted.position,
+                    fault: Fault::new(0, now, 0, "filter", text),
+                });
+            }
+        }
+        drop(held);
+        if taken.is_empty() && leases.is_empty() && looked.filtered == 0 {
+            // Nothing of it is wanted, so nothing need be remembered for now.
+            state.ledger.cursor = state.ledger.cursor.max(looked.cursor);
+            let unrecorded = self.unrecorded(&state);
+            if !unrecorded.is_empty()
+                && state.ledger.cursor >= state.recorded_cursor + UNRECORDED_MAX
+            {
+                drop(self.cell.change(
+                    &mut state,
+                    &self.shared.log,
+                    now,
+                    unrecorded,
+                    Durability::Written,
+                ));
+            }
+            return Ok(self.pick(&mut state, max));
+        }
+        let change = Change::Leased {
+            cursor: looked.cursor,
+            leases,
+            filtered: looked.filtered,
+            taken,
+            filter_errors: looked.filter_errors,
+            epoch: self.epoch,
+        };
+        state.ledger.apply(now, &change);
+        let mut changes = vec![change];
+        if !refused.is_empty() {
+            let refused = Change::Settled { settles: refused };
+            state.ledger.apply(now, &refused);
+            changes.push(refused);
+        }
+        let mut events = Vec::new();
+        if is_plain {
+            let wanted = looked.wanted.into_iter();
+            events = wanted.map(|it| (it.position, it.event)).collect();
+        } else {
+            changes.extend(self.picked(&mut state, max));
+        }
+        Ok(self.record(&mut state, changes, events))
+    }
+
+    fn taken(&self, position: u64, event: &Event) -> Taken {
+        let hash = |text| Key::of(text);
+        Taken {
+            position,
+            key: match self.spec.order {
+                crate::ledger::Order::PerKey => self.spec.key.of(event).map(hash),
+                crate::ledger::Order::Unordered | crate::ledger::Order::Strict => None,
+            },
+            priority: event.priority,
+            expires_at: event.expires_at,
+            group: self.spec.fair_by.as_ref().map_or(0, |attribute| {
+                attribute.of(event).map_or(0, |text| Key::of(text).0)
+            }),
+        }
+    }
+
+    /// The cursor, if it is ahead of what is recorded.
+    fn unrecorded(&self, state: &CellState) -> Vec<Change> {
+        if state.ledger.cursor <= state.recorded_cursor {
+            return Vec::new();
+        }
+        vec![Change::Leased {
+            cursor: state.ledger.cursor,
+            leases: Vec::new(),
+            filtered: 0,
+            taken: Vec::new(),
+            filter_errors: 0,
+            epoch: self.epoch,
+        }]
+    }
+
+    fn pick(&self, state: &mut CellState, max: usize) -> Next {
+        let changes = self.picked(state, max);
+        if changes.is_empty() {
+            let rest = state.ledger.rest(self.shared.clock.now());
+            let others = state.members.iter().filter(|(it, _)| **it != self.epoch);
+            let elapsed = self.shared.clock.elapsed();
+            let silence = others.map(|(_, it)| it.until.saturating_sub(elapsed)).min();
+            return Next::Wait(rest.into_iter().chain(silence).min());
+        }
+        self.record(state, changes, Vec::new())
+    }
+
+    /// Chooses what is handed out now; applied, to be recorded.
+    fn picked(&self, state: &mut CellState, max: usize) -> Vec<Change> {
+        let now = self.shared.clock.now();
+        let picked = state.ledger.pick(now, max);
+        let mut changes = Vec::new();
+        if !picked.leases.is_empty() {
+            changes.push(Change::Leased {
+                cursor: state.ledger.cursor,
+                leases: picked.leases,
+                filtered: 0,
+                taken: Vec::new(),
+                filter_errors: 0,
+                epoch: self.epoch,
+            });
+        }
+        if !picked.expired.is_empty() {
+            let settles = picked.expired.into_iter().map(|position| {
+                if self.spec.keeps_expired {
+                    let fault = Fault::new(0, now, 0, "expired", "its time was over");
+                    Settled::Refused { position, fault }
+                } else {
+                    Settled::Expired { position }
+                }
+            });
+            changes.push(Change::Settled {
+                settles: settles.collect(),
+            });
+        }
+        for change in &changes {
+            state.ledger.apply(now, change);
+        }
+        changes
+    }
+
+    fn record(
+        &self,
+        state: &mut CellState,
+        changes: Vec<Change>,
+        events: Vec<(u64, Arc<Event>)>,
+    ) -> Next {
+        let leases = changes.iter().flat_map(|change| match change {
+            Change::Leased { leases, .. } => leases.clone(),
+            _ => Vec::new(),
+        });
+        let leases = leases.collect();
+        let pending = self.cell.record(
+            state,
+            &self.shared.log,
+            self.shared.clock.now(),
+            changes,
+            Durability::Written,
+        );
+        Next::HandOut(Handed {
+            leases,
+            events,
+            pending,
+        })
+    }
+
+    /// Waits until the attempts are counted, durably enough to survive this process, then returns the leases.
+    async fn hand_out(&self, handed: Handed) -> Result<Vec<Leased>> {
+        let mut guard = Guard {
+            member: self,
+            positions: handed
+                .leases
+                .iter()
+                .map(|(position, _)| *position)
+                .collect(),
+        };
+        handed.pending.done().await?;
+        let mut leased = Vec::with_capacity(handed.leases.len());
+        let mut events = handed.events.into_iter().peekable();
+        for (position, attempt) in handed.leases {
+            let at_hand = events.next_if(|(it, _)| *it == position);
+            let at_hand = at_hand.map(|(_, event)| event);
+            let event = match at_hand.or_else(|| self.cell.held().take(position)) {
+                Some(event) => event,
+                None => self.shared.event(position).await?,
+            };
+            leased.push(Leased {
+                token: LeaseToken {
+                    position,
+                    epoch: self.epoch,
+                    attempt,
+                },
+                event,
+                silent: 0,
+                revision: 0,
+                redrives: 0,
+            });
+        }
+        self.tell_past(&mut leased);
+        guard.positions.clear();
+        Ok(leased)
+    }
+
+    /// Says of each what happened to it before.
+    fn tell_past(&self, leased: &mut [Leased]) {
+        let state = self.cell.state();
+        for leased in leased {
+            let Some(delivery) = state.ledger.get(leased.token.position) else {
+                continue;
+            };
+            leased.silent = delivery.silent;
+            leased.redrives = delivery.redrives;
+            if let Some(revision) = delivery.revisions.last() {
+                leased.revision = revision.number;
+                leased.event = Arc::new(Event {
+                    data: revision.data.clone(),
+                    ..Event::clone(&leased.event)
+                });
+            }
+        }
+        if state.members.len() > 1 {
+            // There may be more for the others.
+            self.cell.wake.notify_one();
+        }
+    }
+
+    async fn wait(&self, rest: Option<Duration>) {
         let woken = self.cell.wake.notified();
-        match until_due {
+        match rest {
             None => woken.await,
             Some(duration) => {
                 // Late by less than a millisecond rather than early.
@@ -188,202 +515,40 @@ impl EmbeddedMember {
             }
         }
     }
-
-    /// Looks at events from `cursor` on until `max` are wanted or there are no more.
-    async fn fresh(&self, cursor: u64, max: usize) -> Result<Fresh> {
-        let mut fresh = Fresh {
-            cursor,
-            ..Fresh::default()
-        };
-        if max == 0 {
-            return Ok(fresh);
-        }
-        while fresh.wanted.len() < max && fresh.skipped < SKIPS_MAX {
-            let Some(found) = self.in_memory(fresh.cursor, max) else {
-                break;
-            };
-            let is_last = found.events.is_empty();
-            for (position, event) in &found.events {
-                if fresh.wanted.len() == max {
-                    return Ok(fresh);
-                }
-                self.look_at(&mut fresh, *position, event);
-            }
-            fresh.cursor = fresh.cursor.max(found.next);
-            if is_last {
-                return Ok(fresh);
-            }
-        }
-        if fresh.cursor > cursor {
-            return Ok(fresh);
-        }
-        let mut backlog = self.take_backlog();
-        if backlog.from != cursor || backlog.events.is_empty() {
-            let page = self.shared.read(cursor, BACKLOG_EVENTS).await?;
-            backlog = Backlog {
-                from: cursor,
-                events: page.events.into(),
-                next: page.next,
-            };
-        }
-        while fresh.wanted.len() < max {
-            let Some((position, event)) = backlog.events.pop_front() else {
-                fresh.cursor = backlog.next;
-                break;
-            };
-            self.look_at(&mut fresh, position, &event);
-        }
-        backlog.from = fresh.cursor;
-        *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = backlog;
-        Ok(fresh)
-    }
-
-    /// Up to `max` events that fit the patterns, from the latest ones; `None` when those begin after `cursor`. The
-    /// filter is a stranger's code, and is asked after this, when no lock is held.
-    fn in_memory(&self, cursor: u64, max: usize) -> Option<Found> {
-        self.shared.hub.read(|state| {
-            let mut found = Found {
-                events: Vec::new(),
-                next: cursor.max(state.tail.head()),
-            };
-            for (position, event) in state.tail.from(cursor)? {
-                if !self.cell.wants(&event.event_type) {
-                    continue;
-                }
-                if found.events.len() == max {
-                    found.next = *position;
-                    break;
-                }
-                found.events.push((*position, Arc::clone(event)));
-            }
-            Some(found)
-        })
-    }
-
-    fn take_backlog(&self) -> Backlog {
-        std::mem::take(&mut *self.backlog.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn look_at(&self, fresh: &mut Fresh, position: u64, event: &Arc<Event>) {
-        fresh.cursor = position + 1;
-        if !self.cell.wants(&event.event_type) {
-            return;
-        }
-        let passes = match &self.filter {
-            None => Ok(true),
-            Some(filter) => catch_unwind(AssertUnwindSafe(|| filter(event))),
-        };
-        match passes {
-            Ok(true) => fresh.wanted.push((position, Arc::clone(event), None)),
-            Ok(false) => fresh.skipped += 1,
-            Err(panic) => {
-                let text = crate::bus::panic_text(panic.as_ref());
-                fresh.wanted.push((position, Arc::clone(event), Some(text)));
-            }
-        }
-    }
-
-    /// Counts the attempts, durably enough to survive this process, then returns the leases.
-    async fn hand_out(&self, due: Vec<(u64, u32)>, fresh: Fresh) -> Result<Vec<Leased>> {
-        let mut leased = Vec::with_capacity(due.len() + fresh.wanted.len());
-        for (position, attempts) in due {
-            let event = self.shared.event(position).await?;
-            leased.push(self.leased(position, attempts + 1, event, None));
-        }
-        let due = leased.len();
-        let skipped = fresh.skipped;
-        let taken = fresh.wanted.len() as u64 + skipped;
-        for (position, event, filter_fault) in fresh.wanted {
-            leased.push(self.leased(position, 1, event, filter_fault));
-        }
-        let change = Change::Leased {
-            cursor: fresh.cursor,
-            leases: leased
-                .iter()
-                .map(|it| (it.token.position, it.token.attempt))
-                .collect(),
-            skipped: fresh.skipped,
-        };
-        let mut guard = Guard {
-            member: self,
-            leased,
-        };
-        let before;
-        let pending = {
-            let mut ledger = self.held()?;
-            before = ledger.cursor;
-            let now = self.shared.clock.now();
-            self.cell.change(
-                &mut ledger,
-                &self.shared.log,
-                now,
-                change,
-                Durability::Written,
-            )
-        };
-        self.cell.take_ahead(taken);
-        if let Err(error) = pending.done().await {
-            // Not stored: what the log knows nothing of is looked at again, or a later record would pass over it.
-            if let Ok(mut ledger) = self.held() {
-                let fresh = guard.leased.split_off(due);
-                let positions = fresh.iter().map(|it| it.token.position);
-                ledger.unlease(before, positions, skipped);
-                self.cell.add_ahead(taken);
-            }
-            return Err(error);
-        }
-        Ok(std::mem::take(&mut guard.leased))
-    }
-
-    fn leased(
-        &self,
-        position: u64,
-        attempt: u32,
-        event: Arc<Event>,
-        filter_fault: Option<String>,
-    ) -> Leased {
-        let token = LeaseToken {
-            position,
-            epoch: self.epoch,
-            attempt,
-        };
-        Leased {
-            token,
-            event,
-            filter_fault,
-        }
-    }
 }
 
-/// Hands leases back if the call that took them is dropped before it could return them.
+/// Hands leases back if the call that took them is cut short before it could return them.
 struct Guard<'a> {
     member: &'a EmbeddedMember,
-    leased: Vec<Leased>,
+    positions: Vec<u64>,
 }
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        if self.leased.is_empty() {
+        if self.positions.is_empty() {
             return;
         }
-        let settles = self
-            .leased
-            .iter()
-            .map(|it| Settled::Released {
-                position: it.token.position,
-            })
-            .collect();
-        let Ok(mut ledger) = self.member.held() else {
-            return;
+        let member = self.member;
+        let mut state = member.cell.state();
+        let change = Change::Settled {
+            settles: std::mem::take(&mut self.positions)
+                .into_iter()
+                .filter(|position| {
+                    state.ledger.get(*position).is_some_and(|it| {
+                        it.state == DeliveryState::Leased && it.epoch == member.epoch
+                    })
+                })
+                .map(|position| Settled::Released { position })
+                .collect(),
         };
-        let shared = &self.member.shared;
-        drop(self.member.cell.change(
-            &mut ledger,
-            &shared.log,
-            shared.clock.now(),
-            Change::Settled { settles },
+        drop(member.cell.change(
+            &mut state,
+            &member.shared.log,
+            member.shared.clock.now(),
+            vec![change],
             Durability::Written,
         ));
-        self.member.cell.wake.notify_one();
+        drop(state);
+        member.cell.wake.notify_one();
     }
 }

@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventId, EventType};
+use crate::ledger::Priority;
 
 /// An event.
 pub(crate) const EVENT: u8 = 1;
@@ -43,6 +44,13 @@ struct StoredEvent<'a> {
     #[b(9)]
     #[cbor(with = "minicbor::bytes")]
     data: &'a [u8],
+    /// Left out where it is the usual one.
+    #[n(10)]
+    priority: Option<Priority>,
+    #[n(11)]
+    expires_at: Option<Timestamp>,
+    #[b(12)]
+    idempotency_key: Option<&'a str>,
 }
 
 /// Writes an event.
@@ -62,6 +70,9 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
             .map(|(key, value)| (key.as_str(), value.as_str()))
             .collect(),
         data: &event.data,
+        priority: Some(event.priority).filter(|it| *it != Priority::Normal),
+        expires_at: event.expires_at,
+        idempotency_key: event.idempotency_key.as_deref(),
     };
     encode_in(
         Vec::with_capacity(ENVELOPE_BYTES + event.data.len()),
@@ -86,6 +97,9 @@ pub(crate) fn decode_event(bytes: &[u8]) -> Result<Event> {
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect(),
+        priority: stored.priority.unwrap_or_default(),
+        expires_at: stored.expires_at,
+        idempotency_key: stored.idempotency_key.map(str::to_owned),
         data: Bytes::copy_from_slice(stored.data),
     })
 }
@@ -108,6 +122,17 @@ pub(crate) fn event_type(bytes: &[u8]) -> Result<EventType> {
         .and_then(|()| decoder.str())
         .map_err(unreadable)?;
     EventType::new(name)
+}
+
+/// Whether a stored event has a priority or an end of its time, so that it cannot be handed out as it comes.
+pub(crate) fn is_special(bytes: &[u8]) -> Result<bool> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    let fields = decoder.array().map_err(unreadable)?;
+    if fields.is_some_and(|it| it <= 10) {
+        return Ok(false);
+    }
+    let stored: StoredEvent<'_> = decode(bytes)?;
+    Ok(stored.priority.is_some() || stored.expires_at.is_some())
 }
 
 /// A record of one saga.

@@ -61,6 +61,7 @@ impl Embedded {
             entries,
             durability: Durability::Synced,
             refusable: false,
+            link: None,
         })
     }
 }

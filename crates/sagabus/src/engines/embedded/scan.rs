@@ -1,0 +1,196 @@
+//! Looks at the events ahead of a subscription: which of them it wants.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::Shared;
+use super::cell::Cell;
+use crate::error::Result;
+use crate::event::Event;
+use crate::transport::{Filter, OnFilterError};
+
+/// Events read from the disk at once by a subscription that has fallen behind what is in memory.
+const BACKLOG_EVENTS: usize = 512;
+/// Events passed over by the filter after which that is written down.
+const FILTERED_MAX: u64 = 4096;
+/// Memory for events that were looked at and are not handed out yet, counted by their payloads (8 MiB).
+const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Allowance for what an event takes besides its payload.
+const EVENT_BYTES: usize = 512;
+
+/// Events read from the disk that were not looked at yet: all from `from` to `next`; and some that were.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    from: u64,
+    events: VecDeque<(u64, Arc<Event>)>,
+    next: u64,
+}
+
+/// Events that were looked at and are not handed out yet, as far as there is memory for them.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    events: BTreeMap<u64, Arc<Event>>,
+    bytes: usize,
+}
+
+impl Held {
+    pub(crate) fn put(&mut self, position: u64, event: &Arc<Event>) {
+        let bytes = EVENT_BYTES + event.data.len();
+        if self.bytes + bytes <= HELD_BYTES_MAX
+            && self.events.insert(position, Arc::clone(event)).is_none()
+        {
+            self.bytes += bytes;
+        }
+    }
+
+    pub(crate) fn take(&mut self, position: u64) -> Option<Arc<Event>> {
+        let event = self.events.remove(&position)?;
+        self.bytes -= EVENT_BYTES + event.data.len();
+        Some(event)
+    }
+}
+
+/// A filter and what is done when it fails.
+#[derive(Clone)]
+pub(crate) struct Sieve {
+    pub(crate) filter: Option<Filter>,
+    pub(crate) on_error: OnFilterError,
+}
+
+/// An event that is to be delivered, or became a dead letter by the filter's fault.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) position: u64,
+    pub(crate) event: Arc<Event>,
+    pub(crate) filter_fault: Option<String>,
+}
+
+/// What was looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    pub(crate) wanted: Vec<Wanted>,
+    /// Passed over by the filter, and how many of these because it failed.
+    pub(crate) filtered: u64,
+    pub(crate) filter_errors: u64,
+    /// Events that fit the patterns, and how many of them are special.
+    pub(crate) all: u64,
+    pub(crate) special: u64,
+    /// Everything before it was looked at.
+    pub(crate) cursor: u64,
+}
+
+/// Events that fit the patterns: all of them before `next`.
+struct Found {
+    events: Vec<(u64, Arc<Event>)>,
+    next: u64,
+}
+
+impl Looked {
+    fn from(cursor: u64) -> Self {
+        Self {
+            cursor,
+            ..Self::default()
+        }
+    }
+
+    fn look_at(&mut self, sieve: &Sieve, position: u64, event: &Arc<Event>) {
+        self.cursor = position + 1;
+        self.all += 1;
+        self.special += u64::from(event.is_special());
+        let passes = match &sieve.filter {
+            None => Ok(true),
+            Some(filter) => catch_unwind(AssertUnwindSafe(|| filter(event))),
+        };
+        let mut want = |filter_fault| {
+            self.wanted.push(Wanted {
+                position,
+                event: Arc::clone(event),
+                filter_fault,
+            });
+        };
+        match (passes, sieve.on_error) {
+            (Ok(true), _) | (Err(_), OnFilterError::Deliver) => want(None),
+            (Ok(false), _) => self.filtered += 1,
+            (Err(_), OnFilterError::Skip) => {
+                self.filtered += 1;
+                self.filter_errors += 1;
+            }
+            (Err(panic), OnFilterError::DeadLetter) => {
+                want(Some(crate::bus::panic_text(panic.as_ref())));
+            }
+        }
+    }
+}
+
+/// Looks at events from `cursor` on until `max` are wanted or there are no more; the filter is a stranger's code, and no
+/// lock but that of the backlog is held while it is asked.
+pub(crate) async fn scan(
+    shared: &Shared,
+    cell: &Cell,
+    sieve: &Sieve,
+    backlog: &mut Backlog,
+    (cursor, max): (u64, usize),
+) -> Result<Looked> {
+    let mut looked = Looked::from(cursor);
+    while looked.wanted.len() < max && looked.filtered < FILTERED_MAX {
+        let Some(found) = in_memory(shared, cell, looked.cursor, max) else {
+            break;
+        };
+        let is_last = found.events.is_empty();
+        for (position, event) in &found.events {
+            if looked.wanted.len() == max {
+                return Ok(looked);
+            }
+            looked.look_at(sieve, *position, event);
+        }
+        looked.cursor = looked.cursor.max(found.next);
+        if is_last {
+            return Ok(looked);
+        }
+    }
+    if looked.cursor > cursor {
+        return Ok(looked);
+    }
+    if backlog.from != cursor || backlog.events.is_empty() {
+        let page = shared.read(cursor, BACKLOG_EVENTS).await?;
+        *backlog = Backlog {
+            from: cursor,
+            events: page.events.into(),
+            next: page.next,
+        };
+    }
+    while looked.wanted.len() < max {
+        let Some((position, event)) = backlog.events.pop_front() else {
+            looked.cursor = backlog.next;
+            break;
+        };
+        looked.cursor = position + 1;
+        if cell.wants(&event.event_type) {
+            looked.look_at(sieve, position, &event);
+        }
+    }
+    backlog.from = looked.cursor;
+    Ok(looked)
+}
+
+/// Up to `max` events that fit the patterns, from the latest ones; `None` when those begin after `cursor`.
+fn in_memory(shared: &Shared, cell: &Cell, cursor: u64, max: usize) -> Option<Found> {
+    shared.hub.read(|state| {
+        let mut found = Found {
+            events: Vec::new(),
+            next: cursor.max(state.tail.head()),
+        };
+        for (position, event) in state.tail.from(cursor)? {
+            if !cell.wants(&event.event_type) {
+                continue;
+            }
+            if found.events.len() == max {
+                found.next = *position;
+                break;
+            }
+            found.events.push((*position, Arc::clone(event)));
+        }
+        Some(found)
+    })
+}
