@@ -12,4 +12,6 @@ mod members;
 mod model;
 mod recovery;
 mod saga;
+#[cfg(feature = "simulation")]
+mod simulation;
 mod support;
