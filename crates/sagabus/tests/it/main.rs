@@ -8,8 +8,12 @@
 
 mod bus;
 mod durability;
+#[cfg(feature = "simulation")]
+mod faults;
 mod members;
 mod model;
+#[cfg(feature = "simulation")]
+mod probe;
 mod recovery;
 mod saga;
 #[cfg(feature = "simulation")]
