@@ -13,12 +13,15 @@ mod hub;
 mod lock;
 mod log;
 mod member;
+mod planted;
 mod published;
 mod record;
 mod recovery;
 mod saga;
 mod scan;
 mod segment;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod spare;
 mod tail;
 mod window;
@@ -147,16 +150,10 @@ impl Embedded {
         let mut ledgers: BTreeMap<String, Ledger> = BTreeMap::new();
         let mut window = Window::new(DEDUPLICATION_EVENTS);
         let recovered = recover(disk.as_ref(), &mut |position, kind, content| {
-            match kind {
-                record::EVENT => {
-                    let key = window.keys().of(record::event_id(content)?);
-                    window.insert(key, position);
-                    window.trim();
-                }
-                record::LEDGER => fold(&mut ledgers, content)?,
-                _ => {}
+            if kind == record::LEDGER {
+                fold(&mut ledgers, content)?;
             }
-            Ok(())
+            window.restore(position, kind, content)
         })?;
         if recovered.torn_bytes > 0 {
             tracing::warn!(

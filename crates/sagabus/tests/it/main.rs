@@ -8,10 +8,16 @@
 
 mod bus;
 mod durability;
+#[cfg(feature = "simulation")]
+mod faults;
 mod flow;
 mod members;
 mod model;
 mod order;
+#[cfg(feature = "simulation")]
+mod probe;
 mod recovery;
 mod saga;
+#[cfg(feature = "simulation")]
+mod simulation;
 mod support;
