@@ -220,6 +220,10 @@ fn an_evaluation_ends_at_its_cost() {
     let (value, error) = expression.evaluate(&table);
     assert_eq!(value, Value::Boolean(false));
     assert_eq!(error.map(|it| it.fault), Some(Fault::TooCostly));
+    let joined = format!("CONCAT_WS(big{}) LIKE 'a%'", ", ''".repeat(12));
+    let expression = Expression::new(&joined).unwrap();
+    let (_, error) = expression.evaluate(&table);
+    assert_eq!(error.map(|it| it.fault), Some(Fault::TooCostly));
     let cheap = Expression::new("big LIKE 'ab%ab' AND LENGTH(big) = 200000").unwrap();
     assert_eq!(cheap.evaluate(&table), (Value::Boolean(true), None));
 }
