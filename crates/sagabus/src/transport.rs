@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId};
+use crate::filter::{Filter, OnFilterError};
 use crate::ledger::{By, Counts, Exhausted, Fault, Order, Pause, RetryBudget, Revision, Sharing};
 use crate::pattern::Pattern;
 
@@ -272,20 +273,6 @@ pub enum Start {
     At(u64),
 }
 
-/// Decides whether an event is delivered; evaluated once, before the first attempt.
-pub type Filter = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
-
-/// What becomes of an event on which the filter fails. None of it costs an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFilterError {
-    /// It is passed over, and counted.
-    Skip,
-    /// It is delivered, as if there were no filter.
-    Deliver,
-    /// It becomes a dead letter of kind `filter`.
-    DeadLetter,
-}
-
 /// Which attribute of an event is meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Attribute {
@@ -322,7 +309,7 @@ pub struct SubscriptionSpec {
     pub patterns: Vec<Pattern>,
     /// Where it begins if it is new.
     pub start: Start,
-    /// Events that fit a pattern but not the filter are passed over.
+    /// Events that fit a pattern but not the filter are passed over; asked once, before the first attempt.
     pub filter: Option<Filter>,
     /// What becomes of an event on which the filter fails.
     pub on_filter_error: OnFilterError,
@@ -357,7 +344,7 @@ impl SubscriptionSpec {
             patterns,
             start,
             filter: None,
-            on_filter_error: OnFilterError::DeadLetter,
+            on_filter_error: OnFilterError::default(),
             order: Order::Unordered,
             exhausted: Exhausted::SkipAhead,
             key: Attribute::Subject,
@@ -383,7 +370,7 @@ impl fmt::Debug for SubscriptionSpec {
             .field("name", &self.name)
             .field("patterns", &self.patterns)
             .field("start", &self.start)
-            .field("filter", &self.filter.is_some())
+            .field("filter", &self.filter)
             .field("order", &self.order)
             .field("member", &self.member)
             .finish_non_exhaustive()

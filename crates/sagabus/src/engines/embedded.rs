@@ -161,13 +161,10 @@ impl Embedded {
                 "cut a torn tail that was never acknowledged"
             );
         }
-        let cells: BTreeMap<String, Arc<Cell>> = ledgers
-            .into_iter()
-            .map(|(name, mut ledger)| {
-                ledger.wake(clock.now());
-                (name.clone(), Arc::new(Cell::new(&name, ledger)))
-            })
-            .collect();
+        let cells = ledgers.into_iter().map(|(name, mut ledger)| {
+            ledger.wake(clock.now());
+            Arc::new(Cell::new(&name, ledger))
+        });
         let hub = Arc::new(Hub::new(recovered.next_position, cells));
         let log = Log::start(committer::Parts {
             disk,
@@ -469,13 +466,10 @@ impl Embedded {
         cell.set_patterns(spec.patterns.clone());
         // Nobody else says anything of this subscription before its beginning is said.
         let mut state = cell.state();
-        let head = self.shared.hub.write(|hub| {
-            if hub.cells.contains_key(&spec.name) {
-                return None;
-            }
-            hub.cells.insert(spec.name.clone(), Arc::clone(&cell));
-            Some(hub.tail.head())
-        });
+        let head = self
+            .shared
+            .hub
+            .write(|hub| hub.insert(&cell).then(|| hub.tail.head()));
         let Some(head) = head else {
             return Err(Error::new(
                 ErrorKind::Conflict,
@@ -526,7 +520,7 @@ impl Embedded {
             ));
         }
         let head = self.shared.hub.write(|hub| {
-            cell.set_patterns(spec.patterns.clone());
+            hub.want(cell, spec.patterns.clone());
             cell.clear_ahead();
             hub.tail.head()
         });
@@ -592,7 +586,9 @@ impl Embedded {
 fn wants_of(spec: &SubscriptionSpec) -> Wants {
     Wants {
         patterns: spec.patterns.iter().map(ToString::to_string).collect(),
-        filter: String::new(),
+        filter: spec.filter.as_ref().map_or_else(String::new, |filter| {
+            filter.text().unwrap_or_else(|| filter.describe())
+        }),
         order: spec.order,
         exhausted: spec.exhausted,
     }

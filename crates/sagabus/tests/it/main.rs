@@ -10,6 +10,7 @@ mod bus;
 mod durability;
 #[cfg(feature = "simulation")]
 mod faults;
+mod filters;
 mod flow;
 mod members;
 mod model;

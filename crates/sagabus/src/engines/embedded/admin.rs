@@ -107,7 +107,7 @@ fn view(cell: &Cell, now: Timestamp) -> LedgerView {
     let counts = state.ledger.counts();
     let wants = &state.ledger.wants;
     LedgerView {
-        subscription: cell.name.clone(),
+        subscription: cell.name.to_string(),
         patterns: wants.patterns.clone(),
         filter: wants.filter.clone(),
         order: wants.order,
@@ -154,7 +154,7 @@ impl LedgerAdmin for Shared {
                     continue;
                 };
                 found.push(DeadLetter {
-                    subscription: cell.name.clone(),
+                    subscription: cell.name.to_string(),
                     position,
                     event: self.event(position).await?,
                     attempts: delivery.attempts,
@@ -259,7 +259,7 @@ impl LedgerAdmin for Shared {
                 link: None,
             })
         };
-        self.hub.write(|state| state.cells.remove(subscription));
+        self.hub.write(|state| state.remove(&cell));
         cell.wake.notify_one();
         pending.done().await?;
         Ok(true)
