@@ -220,10 +220,10 @@ impl Drop for Server {
     }
 }
 
-/// Sends a signal to a process that was started here.
+/// Sends a signal to a process that was started here. The shell has this in itself; a bare machine has no program for it.
 pub(crate) fn signal(id: u32, name: &str) {
-    let status = Command::new("kill")
-        .args([format!("-{name}"), id.to_string()])
+    let status = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {id}")])
         .status()
         .unwrap();
     assert!(status.success());
