@@ -308,6 +308,20 @@ fn extract_prints_the_form_with_confidence_and_evidence() {
         assert_eq!(&read["form"][name], value, "{name}");
     }
     assert!(read["confidence"].as_f64().unwrap() > 0.7);
+    let fields = read["fields"].as_array().unwrap();
+    for field in fields {
+        let confidence = field["confidence"].as_f64().unwrap();
+        assert!(confidence > 0.0 && confidence < 1.0, "{field}");
+        assert!(field["evidence"]["page"].as_u64().unwrap() >= 1, "{field}");
+        assert!(field["evidence"]["bbox"].is_object() || field["evidence"]["bbox"].is_array());
+    }
+    for row in 0..3 {
+        let name = format!("samples[{row}].sample_name");
+        assert!(
+            fields.iter().any(|it| it["field"] == name.as_str()),
+            "{name}"
+        );
+    }
     let volume = read["fields"]
         .as_array()
         .unwrap()
