@@ -88,6 +88,21 @@ fn stages() -> [Stage; 4] {
     ]
 }
 
+/// Licences, sources and refused crates, by `deny.toml`; needs no network.
+fn deny() -> Stage {
+    Stage::cargo(
+        "deny",
+        &[
+            "deny",
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ],
+    )
+}
+
 /// Runs everything; the first failure stops.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let nextest = timed("preflight", "", || preflight::run(root))?;
@@ -95,6 +110,10 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         timed(stage.name, &stage.command_line(), || stage.run(root))?;
     }
     timed("tidy", "cargo xtask tidy", || tidy::run(root))?;
+    if preflight::has_deny(root) {
+        let deny = deny();
+        timed(deny.name, &deny.command_line(), || deny.run(root))?;
+    }
     let tests = Stage {
         name: "tests",
         program: nextest,
@@ -102,6 +121,10 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         environment: &[],
     };
     println!("\n==> {}: {}", tests.name, tests.command_line());
+    // The runner shows no output of a test that passes: what a test skips is said here.
+    for line in preflight::skipped(root) {
+        println!("    this machine lacks {line}");
+    }
     // No line of ours follows: the runner prints its own duration and the count.
     tests.run(root)
 }
