@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use crate::compare::{check, extract_file};
 
+#[expect(
+    clippy::print_stdout,
+    reason = "what is skipped must be said, also by a helper of tests"
+)]
 fn folder() -> Option<PathBuf> {
     let folder = crate::crate_dir().join("../../../shared/forms");
     if folder.is_dir() {
