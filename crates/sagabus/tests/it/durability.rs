@@ -142,6 +142,53 @@ async fn attempts_and_dead_letters_are_counted_over_restarts() {
 }
 
 #[tokio::test]
+async fn a_retry_that_waits_over_a_restart_counts_on_from_the_attempts_before_it() {
+    let dir = tempdir().unwrap();
+    let notes = Notes::default();
+    let subscribe = async |bus: &sagabus::Bus| {
+        let notes = notes.clone();
+        let retry = Retry {
+            jitter: sagabus::retry::Jitter::None,
+            ..Retry::times(2).delay(Duration::from_millis(100))
+        };
+        bus.subscription("s")
+            .pattern("a.b")
+            .start(Start::Earliest)
+            .retry(retry)
+            .handler(move |delivery| {
+                notes.add(delivery.attempt.to_string());
+                async { Err(HandlerError::transient("down")) }
+            })
+            .await
+            .unwrap();
+    };
+    let bus = bus_on(disk(dir.path()), SEGMENT_BYTES).unwrap();
+    bus.publish(event(&bus, "a.b", "1")).await.unwrap();
+    subscribe(&bus).await;
+    while bus.stats().retry_queue == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    bus.shutdown(Duration::from_secs(5)).await;
+    drop(bus);
+    assert_eq!(notes.all(), ["1"]);
+
+    let bus = bus_on(disk(dir.path()), SEGMENT_BYTES).unwrap();
+    subscribe(&bus).await;
+    idle(&bus).await;
+    assert_eq!(notes.all(), ["1", "2", "3"]);
+    let query = DeadLetterQuery {
+        max: 10,
+        ..DeadLetterQuery::default()
+    };
+    let dead = bus.dead_letters(query).await.unwrap();
+    assert_eq!(
+        (dead.len(), dead[0].attempts, dead[0].faults.len()),
+        (1, 3, 3)
+    );
+    bus.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn an_event_published_again_after_a_restart_is_stored_once() {
     let dir = tempdir().unwrap();
     let bus = bus_on(disk(dir.path()), SEGMENT_BYTES).unwrap();
