@@ -337,10 +337,12 @@ impl Committer {
             self.segment.file().sync()?;
             self.dirty = false;
         }
-        self.shared.durable.store(self.next, Ordering::Release);
+        // First counted for the subscriptions, then readable from the disk: one that catches up there would otherwise take
+        // an event before it is counted, and the count would stay off for good.
         if !self.events.is_empty() {
             self.observer.durable(&mut self.events);
         }
+        self.shared.durable.store(self.next, Ordering::Release);
         if !self.synced.is_empty() && !self.spare.has_failed() {
             self.shared.full.store(false, Ordering::Relaxed);
         }
