@@ -130,8 +130,8 @@ impl Check {
 
     fn run(&self, root: &Path) -> Result<()> {
         match self {
-            Self::Program(stage) => timed(stage.name, &stage.command_line(), || stage.run(root)),
-            Self::Tidy => timed("tidy", "cargo xtask tidy", || tidy::run(root)),
+            Self::Program(stage) => timed(self.name(), &stage.command_line(), || stage.run(root)),
+            Self::Tidy => timed(self.name(), "cargo xtask tidy", || tidy::run(root)),
         }
     }
 }
