@@ -55,8 +55,8 @@
 //! - **Errors** end the evaluation: an attribute or a value that is missing, a cast that fails, a division by zero, a
 //!   result beyond 32 bits. `AND` and `OR` do not look at their right side where the left one decides, so
 //!   `EXISTS subject AND subject = 'S-1'` has no error where there is no subject.
-//! - **Bounds**: [`EXPRESSION_BYTES_MAX`], [`EXPRESSION_DEPTH_MAX`], [`FILTER_PARTS_MAX`], [`FILTER_DEPTH_MAX`], and
-//!   for an evaluation [`COST_MAX`]. There are no loops, and no pattern is tried in more than one way.
+//! - **Bounds**: [`EXPRESSION_BYTES_MAX`], [`EXPRESSION_DEPTH_MAX`], [`FILTER_BYTES_MAX`], [`FILTER_PARTS_MAX`],
+//!   [`FILTER_DEPTH_MAX`], and for an evaluation [`COST_MAX`]. There are no loops, and no pattern is tried in more than one way.
 //!
 //! [CESQL 1.0]: https://github.com/cloudevents/spec/blob/main/cesql/spec.md
 
@@ -70,7 +70,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use self::closure::Closure;
 use self::dialect::Node;
@@ -79,7 +79,7 @@ use self::sql::Meter;
 use crate::error::{Error, Result};
 use crate::event::Event;
 
-pub use dialect::{FILTER_DEPTH_MAX, FILTER_PARTS_MAX, FilterError, Reason};
+pub use dialect::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FILTER_PARTS_MAX, FilterError, Reason};
 pub use sql::{
     COST_MAX, Class, EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX, EvaluationError, Expression,
     Fault, Kind, ParseError, Scope, Value,
@@ -99,21 +99,9 @@ pub enum Outcome {
     Pass,
     /// It is not.
     Skip,
-    /// The filter cannot tell, and why. [`OnFilterError`] says what that means.
+    /// The filter cannot tell, and why. The subscription's [`OnFilterError`](crate::transport::OnFilterError) says what
+    /// becomes of the event.
     Error(String),
-}
-
-/// What becomes of an event that its filter cannot tell about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnFilterError {
-    /// It is skipped, as if the filter had said so.
-    #[default]
-    Skip,
-    /// It is delivered: what must miss nothing, such as an audit, asks for this.
-    Deliver,
-    /// It becomes a dead letter of kind `filter`, so that somebody looks at it.
-    DeadLetter,
 }
 
 impl Filter {
@@ -141,6 +129,11 @@ impl Filter {
     /// # Errors
     /// `Invalid`, with [`FilterError`] as its source, which names the field; or with the JSON parser's error.
     pub fn from_json(json: &[u8]) -> Result<Self> {
+        if json.len() > FILTER_BYTES_MAX {
+            let (field, bytes) = ("filter".to_owned(), json.len());
+            let reason = Reason::TooLong { bytes };
+            return Err(refused(FilterError { field, reason }));
+        }
         let json: Json = serde_json::from_slice(json)
             .map_err(|error| Error::invalid("filter is not taken").with_source(error))?;
         dialect::read(json).map(Self::from).map_err(refused)

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId};
-use crate::filter::{Filter, OnFilterError};
+use crate::filter::Filter;
 use crate::ledger::{By, Counts, Exhausted, Fault, Order, Pause, RetryBudget, Revision, Sharing};
 use crate::pattern::Pattern;
 
@@ -271,6 +271,18 @@ pub enum Start {
     Latest,
     /// With the first event at or after this position.
     At(u64),
+}
+
+/// What becomes of an event on which the filter fails. None of it costs an attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFilterError {
+    /// It is passed over, and counted.
+    #[default]
+    Skip,
+    /// It is delivered: what must miss nothing, such as an audit, asks for this.
+    Deliver,
+    /// It becomes a dead letter of kind `filter`, so that somebody looks at it.
+    DeadLetter,
 }
 
 /// Which attribute of an event is meant.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::events::raw;
-use super::reply::{Reply, bounded};
+use super::reply::{Reply, bounded, unreadable};
 
 /// Most dead letters of one answer or one order.
 const LIMIT_MAX: usize = 1000;
@@ -110,7 +110,7 @@ async fn positions(
     app: &App,
     chosen: Result<Json<Chosen>, JsonRejection>,
 ) -> Reply<(Chosen, Vec<u64>)> {
-    let Json(chosen) = chosen.map_err(|error| Error::invalid(error.body_text()))?;
+    let Json(chosen) = chosen.map_err(|it| unreadable(&it))?;
     let positions = match (&chosen.positions, chosen.all) {
         (Some(positions), false) if positions.len() <= LIMIT_MAX => positions.clone(),
         (None, true) => {

@@ -111,8 +111,11 @@ impl Snapshot {
             [
                 ("matched", counts.matched),
                 ("acked", counts.acked),
+                ("filtered", counts.filtered),
                 ("skipped", counts.skipped),
                 ("discarded", counts.discarded),
+                ("expired", counts.expired),
+                ("ready", counts.ready),
                 ("leased", counts.leased),
                 ("waiting", counts.waiting),
                 ("dead", counts.dead),

@@ -14,11 +14,11 @@ use super::rate::Rate;
 use super::settle::Policy;
 use crate::error::{Error, Result};
 use crate::event::{Event, Payload};
-use crate::filter::{Filter, OnFilterError};
+use crate::filter::Filter;
 use crate::ledger::{Exhausted, Order, RetryBudget, Sharing};
 use crate::pattern::Pattern;
 use crate::retry::Retry;
-use crate::transport::{Attribute, Start, SubscriptionSpec};
+use crate::transport::{Attribute, OnFilterError, Start, SubscriptionSpec};
 
 /// Longest name of a subscription, in bytes.
 const NAME_BYTES_MAX: usize = 128;

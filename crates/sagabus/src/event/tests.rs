@@ -28,6 +28,25 @@ fn a_cloud_event_comes_back_as_it_went_out() {
     event.metadata.insert("tenant".to_owned(), "7".to_owned());
     let cloud = envelope::to_cloud_event(&event).unwrap();
     assert_eq!(envelope::from_json(&cloud, &SystemClock).unwrap(), event);
+    let own = envelope::to_json(&event).unwrap();
+    assert_eq!(envelope::from_json(&own, &SystemClock).unwrap(), event);
+    let own: serde_json::Value = serde_json::from_slice(&own).unwrap();
+    let names: Vec<&String> = own.as_object().unwrap().keys().collect();
+    assert_eq!(
+        names,
+        [
+            "causationId",
+            "correlationId",
+            "data",
+            "id",
+            "metadata",
+            "source",
+            "subject",
+            "timestamp",
+            "type",
+            "version"
+        ]
+    );
 }
 
 #[test]

@@ -17,6 +17,10 @@ pub const FILTER_DEPTH_MAX: usize = 16;
 /// Most filters and attribute comparisons in one filter: each event pays for all of them.
 pub const FILTER_PARTS_MAX: usize = 256;
 
+/// Longest filter, in bytes, as given and as printed: sixteen of the longest expressions. It is stored with its
+/// subscription.
+pub const FILTER_BYTES_MAX: usize = 64 * 1024;
+
 /// Why a filter is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` {reason}")]
@@ -60,6 +64,12 @@ pub enum Reason {
     /// More parts than [`FILTER_PARTS_MAX`].
     #[error("has more than {FILTER_PARTS_MAX} parts")]
     TooMany,
+    /// It, or its print, is longer than [`FILTER_BYTES_MAX`].
+    #[error("has {bytes} bytes, more than {FILTER_BYTES_MAX}")]
+    TooLong {
+        /// The length.
+        bytes: usize,
+    },
     /// The text is no expression.
     #[error("is no CESQL expression: {0}")]
     Sql(ParseError),
@@ -149,6 +159,11 @@ impl Node {
         }
         if self.parts() > FILTER_PARTS_MAX {
             return Err(Reason::TooMany);
+        }
+        // What has a closure in it is not stored, and has no text.
+        let bytes = serde_json::to_string(self).map_or(0, |text| text.len());
+        if bytes > FILTER_BYTES_MAX {
+            return Err(Reason::TooLong { bytes });
         }
         Ok(())
     }

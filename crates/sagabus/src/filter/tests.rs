@@ -9,6 +9,7 @@ use proptest::prelude::{Just, Strategy, prop_oneof};
 use super::*;
 use crate::clock::SystemClock;
 use crate::event::{EventId, EventType, METADATA_ENTRIES_MAX};
+use crate::ledger::Priority;
 
 mod guide;
 
@@ -29,7 +30,12 @@ fn event(data: &'static str) -> Event {
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into();
-    event.about("S-1").correlated("c-1")
+    event
+        .about("S-1")
+        .correlated("c-1")
+        .priority(Priority::Urgent)
+        .expires_at("2026-04-01T00:00:00Z".parse().unwrap())
+        .idempotency_key("k-1")
 }
 
 const DATA: &str = r#"{"id":"S-1","volume":80,"ratio":3.0,"part":0.50,"big":4294967296,"vast":1e300,"rush":true,
@@ -75,7 +81,11 @@ fn a_filter_sees_the_envelope_and_the_metadata_by_name() {
         "specversion = '1.0'",
         "datacontenttype = 'application/json'",
         "schemaversion = '1.0' AND version = '1.0'",
+        "timestamp = time",
         "correlationid = 'c-1' AND correlationId = 'c-1'",
+        "priority = 'urgent'",
+        "expirytime LIKE '2026-04%' AND expiresAt = expirytime",
+        "idempotencykey = 'k-1' AND idempotencyKey = 'k-1'",
         "NOT EXISTS causationid",
         "traceparent = '00-ab' AND traceParent = '00-ab'",
         "operatorname = 'Ana'",
@@ -352,7 +362,13 @@ fn a_filter_ends_at_its_limits() {
     assert!(Filter::from_json(nested(FILTER_DEPTH_MAX).as_bytes()).is_ok());
     check_refused(&nested(FILTER_DEPTH_MAX + 1), "is nested deeper than 16");
     check_refused(&nested(60), "nested deeper than 16");
-    check_refused(&"[".repeat(100_000), "nested deeper than 16");
+    check_refused(&"[".repeat(60_000), "nested deeper than 16");
+    let long = |bytes: usize| format!(r#"{{"exact":{{"id":"{}"}}}}"#, "a".repeat(bytes - 19));
+    assert!(Filter::from_json(long(FILTER_BYTES_MAX).as_bytes()).is_ok());
+    let too_long = long(FILTER_BYTES_MAX + 1);
+    check_refused(&too_long, "has 65537 bytes, more than 65536");
+    let half = Filter::from_json(long(FILTER_BYTES_MAX / 2).as_bytes()).unwrap();
+    assert!(Filter::any([half.clone(), half]).is_err());
     let wide = |parts: usize| {
         let part = r#"{"sql":"TRUE"}"#;
         format!(r#"{{"any":[{}]}}"#, vec![part; parts - 1].join(","))
@@ -451,6 +467,8 @@ fn a_filter_is_described_in_one_line() {
 
 #[test]
 fn filters_are_equal_when_their_text_is() {
+    fn is_shared<T: Send + Sync>(_: &T) {}
+    is_shared(&Filter::everything());
     let text = |json: &str| Filter::from_json(json.as_bytes()).unwrap();
     let one = text(
         r#" { "all" : [ {"exact":{"type":"a","subject":"b"}}, {"sql":"exists  SUBJECT"} ] } "#,
@@ -542,5 +560,65 @@ proptest::proptest! {
     #[test]
     fn no_bytes_break_the_reader_of_filters(bytes in vec(proptest::num::u8::ANY, 0..100)) {
         let _ = Filter::from_json(&bytes).map(|filter| filter.evaluate(&event(DATA)));
+    }
+}
+
+/// Prints what an evaluation costs: `RUN_SLOW=1 cargo test --release -p sagabus --lib dearest -- --nocapture`. What is
+/// asserted is the outcome; the figures are for reading.
+#[test]
+fn usual_filters_and_the_dearest_one_have_an_outcome_and_say_what_they_cost() {
+    let slow = std::env::var_os("RUN_SLOW").is_some();
+    let mut event = event(DATA);
+    event.metadata.insert("long".to_owned(), "a".repeat(4_000));
+    let dearest = format!(
+        r#"{{"any":[{}]}}"#,
+        vec![format!(r#"{{"sql":"long LIKE '%{}b%'"}}"#, "a".repeat(2_000)); 20].join(",")
+    );
+    let filters = [
+        (
+            "exact",
+            r#"{"exact":{"type":"sample.created"}}"#,
+            Some(Outcome::Pass),
+        ),
+        (
+            "attributes",
+            "type LIKE 'sample.%' AND subject = 'S-1'",
+            Some(Outcome::Pass),
+        ),
+        (
+            "metadata, other spelling",
+            "operatorname = 'Ana'",
+            Some(Outcome::Pass),
+        ),
+        (
+            "payload",
+            "DATA('/volume') >= 50 AND DATA('/rush')",
+            Some(Outcome::Pass),
+        ),
+        ("missing attribute", "gone = 'x'", None),
+        ("dearest", &dearest, None),
+    ];
+    for (name, filter, expected) in filters {
+        let filter = if filter.starts_with('{') {
+            Filter::from_json(filter.as_bytes())
+        } else {
+            Filter::sql(filter)
+        };
+        let filter = filter.unwrap();
+        let rounds = if slow && name != "dearest" {
+            100_000
+        } else {
+            10
+        };
+        let start = crate::clock::Clock::elapsed(&SystemClock);
+        for _ in 0..rounds {
+            let outcome = filter.evaluate(&event);
+            match &expected {
+                Some(expected) => assert_eq!(outcome, *expected, "{name}"),
+                None => assert!(matches!(outcome, Outcome::Error(_)), "{name}: {outcome:?}"),
+            }
+        }
+        let took = crate::clock::Clock::elapsed(&SystemClock) - start;
+        println!("{name}: {:?} an evaluation", took / rounds);
     }
 }

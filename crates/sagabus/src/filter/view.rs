@@ -14,9 +14,11 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 /// The name of an attribute.
 ///
 /// The envelope's own names are `id`, `source`, `type`, `subject`, `time`, `specversion`, `datacontenttype`,
-/// `schemaversion` (also `version`), `correlationid`, `causationid`, `priority` and `expirytime`. Any other name is an entry of `metadata`: the one
-/// with exactly this key, or else the first whose key is the same but for `-`, `_`, `.` and the case of ASCII letters. So
-/// `traceparent` finds `traceParent` and `trace-parent`, though CloudEvents names have small letters and digits only.
+/// `schemaversion`, `correlationid`, `causationid`, `priority`, `expirytime` and `idempotencykey`, as in a CloudEvent; the
+/// names of this project's envelope, such as `timestamp`, `version` and `expiresAt`, mean the same. Any other name is an
+/// entry of `metadata`: the one with exactly this key, or else the first whose key is the same but for `-`, `_`, `.` and
+/// the case of ASCII letters. So `traceparent` finds `traceParent` and `trace-parent`, though CloudEvents names have small
+/// letters and digits only.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name {
     written: Box<str>,
@@ -107,14 +109,15 @@ fn envelope<'e>(event: &'e Event, name: &str) -> Option<Option<Cow<'e, str>>> {
         "source" => Some(event.source.as_ref().into()),
         "type" => Some(event.event_type.as_str().into()),
         "subject" => event.subject.as_deref().map(Cow::from),
-        "time" => Some(event.time.to_string().into()),
+        "time" | "timestamp" => Some(event.time.to_string().into()),
         "specversion" => Some("1.0".into()),
         "datacontenttype" => Some("application/json".into()),
         "schemaversion" | "version" => Some(event.version.as_ref().into()),
         "correlationid" => event.correlation_id.as_deref().map(Cow::from),
         "causationid" => event.causation_id.as_ref().map(|it| it.as_str().into()),
         "priority" => Some(event.priority.as_str().into()),
-        "expirytime" => event.expires_at.map(|it| it.to_string().into()),
+        "expirytime" | "expiresat" => event.expires_at.map(|it| it.to_string().into()),
+        "idempotencykey" => event.idempotency_key.as_deref().map(Cow::from),
         _ => return None,
     })
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use sagabus::engines::embedded::disk::MemoryDisk;
 use sagabus::engines::embedded::{Embedded, Settings};
-use sagabus::filter::{Filter, OnFilterError};
+use sagabus::filter::Filter;
 use sagabus::ledger::Priority;
+use sagabus::transport::OnFilterError;
 use sagabus::{Bus, HandlerError, Retry, Start};
 
 use crate::support::{Notes, all, clock, event, idle, memory_bus};

@@ -25,6 +25,9 @@ use crate::event::Event;
 const GROUP_BYTES_MAX: usize = 1024 * 1024;
 /// Written but unsynced records are synced when nothing came for this long.
 const IDLE: Duration = Duration::from_millis(200);
+/// How often a full log looks for room by itself: a person who made some sees it at once, and a disk that has none is
+/// not kept busy with writing and deleting half a segment.
+const ROOM_CHECK: Duration = Duration::from_secs(1);
 /// Answers that were left to another task are given by the committer itself when they wait for this long.
 const LATE: Duration = Duration::from_millis(1);
 /// What a disk loses as a whole: see [`Committer::leave`].
@@ -150,10 +153,9 @@ impl Committer {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.rest();
-                    // Nothing to sync or mark: sleep until there is work.
-                    match requests.recv() {
-                        Ok(first) => first,
-                        Err(_) => return,
+                    match self.sleep(requests) {
+                        Some(first) => first,
+                        None => return,
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -168,6 +170,22 @@ impl Committer {
             }
             self.commit_all(group.into_iter());
         }
+    }
+
+    /// Waits for work with nothing to sync or mark; `None` when every sender is gone. While the log is full it looks for
+    /// room meanwhile, so that it is known to be well again although nobody dares to append.
+    fn sleep(&self, requests: &Receiver<Request>) -> Option<Request> {
+        while self.shared.full.load(Ordering::Relaxed) {
+            match requests.recv_timeout(ROOM_CHECK) {
+                Ok(first) => return Some(first),
+                Err(RecvTimeoutError::Timeout) if self.spare.is_ready() => {
+                    self.shared.full.store(false, Ordering::Relaxed);
+                }
+                Err(RecvTimeoutError::Timeout) => self.spare.prepare(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        requests.recv().ok()
     }
 
     /// Commits a group of appends and answers them.
@@ -369,10 +387,12 @@ impl Committer {
             }
             self.dirty = false;
         }
-        self.shared.durable.store(self.next, Ordering::Release);
+        // First counted for the subscriptions, then readable from the disk: one that catches up there would otherwise take
+        // an event before it is counted, and the count would stay off for good.
         if !self.events.is_empty() {
             self.observer.durable(&mut self.events);
         }
+        self.shared.durable.store(self.next, Ordering::Release);
         if !self.synced.is_empty() && !self.spare.has_failed() {
             self.shared.full.store(false, Ordering::Relaxed);
         }

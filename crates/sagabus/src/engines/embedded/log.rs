@@ -427,3 +427,6 @@ impl Shared {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

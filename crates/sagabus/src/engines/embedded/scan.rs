@@ -7,7 +7,8 @@ use super::Shared;
 use super::cell::Cell;
 use crate::error::Result;
 use crate::event::Event;
-use crate::filter::{Filter, OnFilterError, Outcome};
+use crate::filter::{Filter, Outcome};
+use crate::transport::OnFilterError;
 
 /// Events read from the disk at once by a subscription that has fallen behind what is in memory.
 const BACKLOG_EVENTS: usize = 512;

@@ -67,6 +67,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, ParseError> {
     let mut parser = Parser {
         rest: &tokens,
         end: text.len(),
+        tests_of_tests: 0,
     };
     let expr = parser.expression(0)?;
     if !parser.rest.is_empty() {
@@ -78,6 +79,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, ParseError> {
 struct Parser<'p, 't> {
     rest: &'p [Token<'t>],
     end: usize,
+    tests_of_tests: usize,
 }
 
 impl Parser<'_, '_> {
@@ -110,7 +112,7 @@ impl Parser<'_, '_> {
     /// `tested ::= signed ( NOT? LIKE text | NOT? IN set )*`
     fn tested(&mut self, depth: usize) -> Result<Expr, ParseError> {
         let mut of = self.signed(depth)?;
-        let mut depth = depth;
+        let mut tested = false;
         loop {
             let negated = matches!(self.rest, [not, it, ..]
                 if is(not, "NOT") && (is(it, "LIKE") || is(it, "IN")));
@@ -138,7 +140,11 @@ impl Parser<'_, '_> {
             } else {
                 return Ok(of);
             };
-            depth = self.deeper(depth)?;
+            // Tests of tests wrap one another without brackets; all of them count against one depth.
+            if tested {
+                self.tests_of_tests = self.deeper(self.tests_of_tests)?;
+            }
+            tested = true;
             of = boxed;
         }
     }

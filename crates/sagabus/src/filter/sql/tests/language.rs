@@ -200,6 +200,13 @@ fn an_expression_ends_at_its_limits() {
     check_wrong(&format!("{}'a'", "-".repeat(500)), "nested deeper");
     check_wrong(&format!("a{}", " IN (b)".repeat(100)), "nested deeper");
     check_wrong(&"ABS(".repeat(1_000), "nested deeper");
+    let mut tested = "a".to_owned();
+    for _ in 0..40 {
+        tested = format!("({tested} IN (b) IN (b) IN (b))");
+    }
+    check_wrong(&tested, "nested deeper");
+    assert!(Expression::new(&format!("a{}", " IN (b)".repeat(65))).is_ok());
+    check_wrong(&format!("a{}", " IN (b)".repeat(66)), "nested deeper");
     // A list of many cases is long and not deep.
     check(&vec!["1 = 2"; 400].join(" OR "), false);
     check(&vec!["1"; 1_000].join(" + "), 1_000);
