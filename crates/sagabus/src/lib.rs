@@ -17,6 +17,7 @@ pub mod transport;
 pub mod bus;
 pub mod ledger;
 pub mod saga;
+pub mod schema;
 
 pub mod engines;
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
+use crate::schema::SchemaFault;
 
 /// One event handed to a handler.
 #[derive(Clone, Debug)]
@@ -76,6 +77,13 @@ impl From<Error> for HandlerError {
             | ErrorKind::Fenced
             | ErrorKind::Closed => Self::transient(error.chain()),
         }
+    }
+}
+
+impl From<SchemaFault> for HandlerError {
+    /// No further attempt can help.
+    fn from(fault: SchemaFault) -> Self {
+        Self::permanent(format_args!("{}: {fault}", fault.kind()))
     }
 }
 

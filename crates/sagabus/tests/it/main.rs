@@ -12,4 +12,5 @@ mod members;
 mod model;
 mod recovery;
 mod saga;
+mod schema;
 mod support;
