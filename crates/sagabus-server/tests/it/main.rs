@@ -10,6 +10,7 @@
 
 mod bad_forms;
 mod client;
+mod cloud_events;
 mod demo;
 mod faults;
 mod http;
