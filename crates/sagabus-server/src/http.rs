@@ -7,6 +7,7 @@ mod health;
 mod metrics;
 mod reply;
 mod sagas;
+mod schemas;
 mod stats;
 mod submissions;
 mod traffic;
@@ -62,6 +63,9 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         .route("/api/stats", get(stats::show))
         .route("/api/events", get(events::list).post(events::publish))
         .route("/api/events/{position}", get(events::show))
+        .route("/api/schemas", get(schemas::list))
+        .route("/api/schemas/{type}", get(schemas::show))
+        .route("/asyncapi.json", get(schemas::asyncapi))
         .route("/api/dead-letters", get(dead_letters::list))
         .route("/api/dead-letters/redrive", post(dead_letters::redrive))
         .route("/api/dead-letters/discard", post(dead_letters::discard))

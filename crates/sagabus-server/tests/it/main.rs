@@ -18,5 +18,6 @@ mod kill;
 mod logs;
 mod pdf;
 mod program;
+mod schemas;
 mod stop;
 mod world;
