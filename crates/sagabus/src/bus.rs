@@ -42,7 +42,7 @@ struct Inner {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     settings: Settings,
-    registry: Registry,
+    registry: Arc<Registry>,
     state: Mutex<State>,
 }
 
@@ -111,7 +111,7 @@ impl BusBuilder {
                 transport: self.transport,
                 clock: self.clock,
                 settings: self.settings,
-                registry: self.registry.build()?,
+                registry: Arc::new(self.registry.build()?),
                 state: Mutex::default(),
             }),
         })
@@ -187,9 +187,9 @@ impl Bus {
         Ok(self.inner.registry.check(event)?)
     }
 
-    /// The event types that are known.
+    /// The event types that are known; a handler may keep a handle without keeping the bus.
     #[must_use]
-    pub fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Arc<Registry> {
         &self.inner.registry
     }
 

@@ -59,13 +59,13 @@ fn weighed(bus: &Bus, version: &'static str, data: &str) -> Event {
 
 /// Reads as the newest version.
 async fn subscribe(bus: &Bus, notes: &Notes) {
-    let (notes, registry) = (notes.clone(), bus.clone());
+    let (notes, registry) = (notes.clone(), Arc::clone(bus.registry()));
     bus.subscription("scales")
         .pattern("lab.weighed")
         .start(Start::Earliest)
         .concurrency(1)
         .handler(move |delivery: Delivery| {
-            let read = registry.registry().decode::<Weighed2>(&delivery.event);
+            let read = registry.decode::<Weighed2>(&delivery.event);
             let noted = read.map(|it| notes.add(it.milligrams.to_string()));
             async { noted.map_err(HandlerError::from) }
         })
