@@ -5,6 +5,7 @@ mod demo;
 mod extract;
 mod pdf_worker;
 mod reference;
+mod schema;
 mod serve;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Command {
     Extract(extract::Extract),
     /// Measure this machine: each figure beside what the disk or the code below allows, in one run
     Bench(bench::Bench),
+    /// List event types, show their schemas, check two versions of a schema
+    Schema(schema::Schema),
     /// Print a page of the reference, generated from the code
     Reference(reference::Reference),
     /// Read one PDF from standard input in a locked-in process (started by the program itself)
@@ -91,6 +94,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Serve(serve) => serve.run(),
             Command::Extract(extract) => extract.run(),
             Command::Bench(bench) => bench.run(),
+            Command::Schema(schema) => schema.run(),
             Command::Reference(reference) => reference.run(),
             Command::PdfWorker => Ok(()),
         });

@@ -1,5 +1,6 @@
 //! The HTTP interface: one port for the bus, the sagas and the services.
 
+mod cloud_events;
 mod connections;
 mod dead_letters;
 mod events;
@@ -7,6 +8,7 @@ mod health;
 mod metrics;
 mod reply;
 mod sagas;
+mod schemas;
 mod stats;
 mod submissions;
 mod traffic;
@@ -67,6 +69,10 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         .route("/metrics", get(metrics::show))
         .route("/api/stats", get(stats::show))
         .route("/api/events", get(events::list).post(events::publish))
+        .route("/api/events/{position}", get(events::show))
+        .route("/api/schemas", get(schemas::list))
+        .route("/api/schemas/{type}", get(schemas::show))
+        .route("/asyncapi.json", get(schemas::asyncapi))
         .route("/api/dead-letters", get(dead_letters::list))
         .route("/api/dead-letters/redrive", post(dead_letters::redrive))
         .route("/api/dead-letters/discard", post(dead_letters::discard))

@@ -1,5 +1,6 @@
 //! What an event is: an envelope that the bus reads, and a payload whose bytes it keeps as received.
 
+pub mod attributes;
 mod cause;
 pub mod envelope;
 mod name;
@@ -31,7 +32,7 @@ pub const METADATA_BYTES_MAX: usize = 4096;
 
 /// Something that happened: an envelope and a JSON payload.
 ///
-/// Built by [`Event::new`] from a typed payload, or read from the wire by [`envelope`].
+/// Built by [`Event::new`] from a typed payload, or read from the wire by [`envelope`] or [`attributes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Names this event for ever; a second publish of the same id within the window is the same event.

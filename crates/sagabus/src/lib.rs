@@ -18,6 +18,7 @@ pub mod transport;
 pub mod bus;
 pub mod ledger;
 pub mod saga;
+pub mod schema;
 
 pub mod engines;
 

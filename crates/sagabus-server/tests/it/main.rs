@@ -10,6 +10,7 @@
 
 mod bad_forms;
 mod client;
+mod cloud_events;
 mod demo;
 mod faults;
 mod http;
@@ -17,5 +18,6 @@ mod kill;
 mod logs;
 mod pdf;
 mod program;
+mod schemas;
 mod stop;
 mod world;

@@ -240,16 +240,12 @@ impl SubscriptionBuilder {
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
         let handler = Arc::new(handler);
+        let registry = Arc::clone(self.bus.registry());
         self.pattern(P::TYPE)
             .handler(move |delivery: Delivery| {
                 let handler = Arc::clone(&handler);
-                async move {
-                    let payload = delivery
-                        .event
-                        .payload::<P>()
-                        .map_err(|error| HandlerError::permanent(error.chain()))?;
-                    handler(payload, delivery).await
-                }
+                let read = registry.decode::<P>(&delivery.event);
+                async move { handler(read?, delivery).await }
             })
             .await
     }

@@ -19,6 +19,7 @@ mod order;
 mod probe;
 mod recovery;
 mod saga;
+mod schema;
 #[cfg(feature = "simulation")]
 mod simulation;
 mod support;

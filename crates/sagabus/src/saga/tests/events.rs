@@ -10,6 +10,7 @@ use crate::saga::events::{
     SagaStarted, StepCompleted, StepFailed, StepStarted, TYPES,
 };
 use crate::saga::{Sagas, Status, Step};
+use crate::schema::Registry;
 
 fn of<P: Payload>(bed: &Bed) -> Vec<(Event, P)> {
     let events = bed.disk.events().into_iter();
@@ -291,5 +292,42 @@ fn every_event_has_a_fixed_form_that_its_check_takes() {
             "{name}: {}",
             error.chain()
         );
+    }
+}
+
+#[test]
+fn the_json_schemas_of_saga_events_take_their_golden_forms() {
+    let registry = crate::saga::events::register(Registry::builder())
+        .build()
+        .unwrap();
+    assert_eq!(registry.types().len(), TYPES.len());
+    for ((_, golden), (name, _)) in GOLDEN.iter().zip(TYPES) {
+        let schema = registry.versions(name)[0].schema.clone().unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let golden: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(golden).unwrap();
+        assert!(validator.is_valid(&golden.clone().into()), "{name}");
+        for field in schema["required"].as_array().unwrap() {
+            let mut without = golden.clone();
+            without.remove(field.as_str().unwrap()).unwrap();
+            assert!(
+                !validator.is_valid(&without.into()),
+                "{name} without {field}"
+            );
+        }
+        for (field, value) in &golden {
+            let mut wrong = golden.clone();
+            let other = if value.is_string() {
+                1.into()
+            } else {
+                "x".into()
+            };
+            wrong.insert(field.clone(), other);
+            // `result` may be anything.
+            assert!(
+                field == "result" || !validator.is_valid(&wrong.into()),
+                "{name} {field}"
+            );
+        }
     }
 }
