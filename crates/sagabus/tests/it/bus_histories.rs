@@ -33,6 +33,8 @@ const TYPES: [&str; 3] = ["a.x", "a.y", "b.y"];
 const PATTERNS: [&str; 4] = ["a.*", "*.y", "**", "b.y"];
 /// Longer than handlers take unless they hang.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// How far the wall clock is put ahead at most: a day.
+const CLOCK_JUMP_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 /// Longer than all retries of a delivery take.
 const LONG: Duration = Duration::from_hours(1);
 
@@ -106,6 +108,7 @@ struct History {
     has_crashes: bool,
     has_power_losses: bool,
     has_failed_syncs: bool,
+    has_clock_jumps: bool,
     notes: Arc<Mutex<Notes>>,
     /// Acknowledged events and their positions.
     acknowledged: BTreeMap<String, u64>,
@@ -146,6 +149,7 @@ impl History {
             has_crashes: !chance.one_in(3),
             has_power_losses: chance.one_in(2),
             has_failed_syncs: chance.one_in(4),
+            has_clock_jumps: chance.one_in(4),
             notes: Arc::default(),
             acknowledged: BTreeMap::new(),
             published: Vec::new(),
@@ -208,6 +212,11 @@ impl History {
         notes.handled_now.clear();
         assert_eq!(notes.broken, None);
         drop(notes);
+        if self.has_clock_jumps {
+            // The wall clock is put ahead while the process is down.
+            let jump = self.chance.below(CLOCK_JUMP_MS_MAX);
+            self.now = self.now.after(Duration::from_millis(jump));
+        }
         self.disk.restart(crash);
     }
 
