@@ -35,7 +35,7 @@ const TYPES: [&str; 3] = ["a.x", "a.y", "b.y"];
 const PATTERNS: [&str; 4] = ["a.*", "*.y", "**", "b.y"];
 /// Longer than handlers take unless they hang.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// How far the wall clock is put ahead at most: a day.
+/// How far the wall clock jumps at most, either way: a day.
 const CLOCK_JUMP_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 /// Longer than all retries of a delivery take.
 const LONG: Duration = Duration::from_hours(1);
@@ -214,9 +214,10 @@ impl History {
         assert_eq!(notes.broken, None);
         drop(notes);
         if self.has_clock_jumps {
-            // The wall clock is put ahead while the process is down.
-            let jump = self.chance.below(CLOCK_JUMP_MS_MAX);
-            self.now = self.now.after(Duration::from_millis(jump));
+            // The wall clock is put right, or wrong, while the process is down.
+            let jump = i64::try_from(self.chance.below(2 * CLOCK_JUMP_MS_MAX)).unwrap();
+            let back = i64::try_from(CLOCK_JUMP_MS_MAX).unwrap();
+            self.now = Timestamp::from_milliseconds(self.now.milliseconds() + jump - back);
         }
         self.disk.restart(crash);
     }
