@@ -7,6 +7,8 @@
 )]
 
 mod bus;
+#[cfg(feature = "simulation")]
+mod bus_histories;
 mod durability;
 #[cfg(feature = "simulation")]
 mod faults;

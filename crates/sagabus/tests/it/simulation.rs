@@ -16,7 +16,8 @@ const SEEDS_PER_BUG: u64 = 4_000;
 /// Histories that are lived twice.
 const SEEDS_TWICE: u64 = 300;
 
-fn number(name: &str) -> Option<u64> {
+/// A number from the environment.
+pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::var_os(name).map(|it| it.to_str().unwrap().parse().unwrap())
 }
 
@@ -29,25 +30,32 @@ fn live(seed: u64) -> Result<Outcome, String> {
 }
 
 /// Lives the histories of all seeds below `seeds` on two threads; the first that breaks a promise stops.
-fn live_all(seeds: u64) -> Outcome {
+pub(crate) fn live_all<T: Default + Send>(
+    seeds: u64,
+    live: impl Fn(u64) -> Result<T, String> + Sync,
+    add: impl Fn(&mut T, &T) + Sync,
+) -> T {
     let next = AtomicU64::new(0);
     let work = || {
-        let mut all = Outcome::default();
+        let mut all = T::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds {
                 return all;
             }
             match live(seed) {
-                Ok(outcome) => all.add(&outcome),
-                Err(what) => panic!("{what}"),
+                Ok(outcome) => add(&mut all, &outcome),
+                Err(what) => {
+                    next.store(seeds, Ordering::Relaxed);
+                    panic!("{what}");
+                }
             }
         }
     };
     std::thread::scope(|scope| {
         let other = scope.spawn(work);
         let mut all = work();
-        all.add(&other.join().unwrap());
+        add(&mut all, &other.join().unwrap());
         all
     })
 }
@@ -59,7 +67,7 @@ fn the_log_keeps_its_promises_in_every_simulated_history() {
         return;
     }
     let seeds = number("SEEDS").unwrap_or(SEEDS);
-    let all = live_all(seeds);
+    let all = live_all(seeds, live, Outcome::add);
     println!("{seeds} histories: {all:#?}");
     // What a simulation never meets it does not test.
     for (count, what) in [

@@ -256,9 +256,6 @@ impl Committer {
         match append.durability {
             _ if at_once => self.crowd.answer(&mut vec![(reply, answer)]),
             Durability::Synced => self.synced.push((reply, answer)),
-            Durability::Written if planted::has(Bug::AckBeforeWrite) => {
-                self.crowd.answer(&mut vec![(reply, answer)]);
-            }
             Durability::Written => self.written.push((reply, answer)),
         }
     }
@@ -357,6 +354,10 @@ impl Committer {
 
     /// Writes the buffer; syncs when somebody waits for that; answers.
     fn flush(&mut self) -> io::Result<()> {
+        if planted::has(Bug::AckBeforeWrite) && self.synced.is_empty() {
+            self.crowd.answer(&mut self.written);
+            return Ok(());
+        }
         if !self.buffer.is_empty() {
             seal(&mut self.buffer, self.segment.salt());
             self.segment.file().write_at(self.offset, &self.buffer)?;

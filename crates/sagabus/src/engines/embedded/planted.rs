@@ -11,7 +11,7 @@
 pub enum Bug {
     /// Appends are acknowledged when they are written, before they are synced.
     AckBeforeSync,
-    /// Appends that ask only to be written are acknowledged before that.
+    /// Appends that ask only to be written are acknowledged, and written with the next that asks to be synced.
     AckBeforeWrite,
     /// An event that was stored before is acknowledged at once, although the first one may not be durable yet.
     AckDuplicateAtOnce,
