@@ -73,6 +73,7 @@ async fn run(order: &Order) -> Result<(), Error> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let settings = Settings {
         segment_bytes: SEGMENT_BYTES,
+        ..Settings::default()
     };
     let engine = Embedded::open(&order.directory, &settings, Arc::clone(&clock))?;
     let bus = Bus::builder(Arc::new(engine), clock).build()?;

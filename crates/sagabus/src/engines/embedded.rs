@@ -29,6 +29,7 @@ mod window;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -40,7 +41,7 @@ use self::log::{Append, Entry, Log};
 use self::member::EmbeddedMember;
 use self::published::Counter;
 use self::recovery::recover;
-use self::window::Window;
+use self::window::{Limits, Window};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -53,7 +54,7 @@ use crate::transport::{
 pub use lock::DirectoryLock;
 pub use log::BATCH_BYTES_MAX;
 pub(crate) use record::encode;
-pub use window::DEDUPLICATION_EVENTS;
+pub use window::{DEDUPLICATION_EVENTS, DEDUPLICATION_TIME};
 
 /// Size of a file of the log unless said otherwise (16 MiB).
 pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
@@ -61,6 +62,10 @@ pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 const SEGMENT_BYTES_MIN: u64 = 4096;
 /// Largest size of a file of the log; it is read as a whole at the start.
 const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Most events remembered: about 1.6 GiB.
+const DEDUPLICATION_EVENTS_MAX: usize = 1 << 24;
+/// Longest time for which they are.
+const DEDUPLICATION_TIME_MAX: Duration = Duration::from_hours(366 * 24);
 /// Appends that may wait for the disk at once; further publishers wait before they are taken.
 const APPENDS_MAX: usize = 8192;
 /// Most records that one read looks at.
@@ -71,12 +76,19 @@ const READ_RECORDS_MAX: usize = 16_384;
 pub struct Settings {
     /// Size of a file of the log, in bytes (4 KiB – 1 GiB; what is stored together must fit into one).
     pub segment_bytes: u64,
+    /// How many of the latest events are remembered, so that publishing one of them again stores nothing
+    /// (1 – 16,777,216; each takes about 100 bytes of memory).
+    pub deduplication_events: usize,
+    /// How long an event is remembered at most (1 s – 366 days), counted anew from each start.
+    pub deduplication_time: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             segment_bytes: SEGMENT_BYTES,
+            deduplication_events: DEDUPLICATION_EVENTS,
+            deduplication_time: DEDUPLICATION_TIME,
         }
     }
 }
@@ -97,6 +109,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Arc<dyn Clock>,
     is_instant: bool,
+    /// When the log was opened, since the clock's fixed point.
+    opened: Duration,
     /// Given back when the last member is gone too, and after the log is closed: fields go in this order.
     _lock: Option<DirectoryLock>,
 }
@@ -146,9 +160,24 @@ impl Embedded {
                 "`segment_bytes` must be {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}"
             )));
         }
+        if !(1..=DEDUPLICATION_EVENTS_MAX).contains(&settings.deduplication_events) {
+            return Err(Error::invalid(format!(
+                "`deduplication_events` must be 1 to {DEDUPLICATION_EVENTS_MAX}"
+            )));
+        }
+        if !(Duration::from_secs(1)..=DEDUPLICATION_TIME_MAX).contains(&settings.deduplication_time)
+        {
+            return Err(Error::invalid(
+                "`deduplication_time` must be 1 s to 366 days",
+            ));
+        }
         let is_instant = disk.is_instant();
+        let opened = clock.elapsed();
         let mut ledgers: BTreeMap<String, Ledger> = BTreeMap::new();
-        let mut window = Window::new(DEDUPLICATION_EVENTS);
+        let mut window = Window::new(Limits {
+            events: settings.deduplication_events,
+            time: settings.deduplication_time,
+        });
         let recovered = recover(disk.as_ref(), &mut |position, kind, content| {
             if kind == record::LEDGER {
                 fold(&mut ledgers, content)?;
@@ -180,6 +209,7 @@ impl Embedded {
             hub,
             clock,
             is_instant,
+            opened,
             _lock: lock,
         };
         let cells = shared.hub.cells();
@@ -253,6 +283,11 @@ fn count_ahead(log: &log::Shared, cells: &[Arc<Cell>], head: u64) -> Result<Vec<
 }
 
 impl Shared {
+    /// Time since the log was opened.
+    pub(crate) fn age(&self) -> Duration {
+        self.clock.elapsed().saturating_sub(self.opened)
+    }
+
     /// Counts the events that a subscription which nobody leases from yet has before it, off the runtime's threads.
     async fn count_one(&self, cell: &Arc<Cell>, head: u64) -> Result<Vec<Special>> {
         let log = self.log.reader();
@@ -336,9 +371,10 @@ impl Transport for Embedded {
             .acquire_many(permits)
             .await
             .map_err(|_| Error::closed("the log is closed"))?;
+        let at = self.shared.age();
         let entries = events
             .iter()
-            .map(|event| Entry::event(Arc::clone(event), self.shared.log.keys()))
+            .map(|event| Entry::event(Arc::clone(event), self.shared.log.keys(), at))
             .collect();
         let placed = self
             .shared

@@ -227,6 +227,7 @@ impl History {
         let clock: Arc<dyn Clock> = Arc::new(TestClock::new(self.now, self.chance.bits()));
         let settings = Settings {
             segment_bytes: self.segment_bytes,
+            ..Settings::default()
         };
         let engine = Embedded::on(Arc::new(self.disk.clone()), &settings, Arc::clone(&clock))?;
         let bus = Bus::builder(Arc::new(engine), clock).build()?;

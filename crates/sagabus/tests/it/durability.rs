@@ -412,6 +412,7 @@ async fn saga_records_and_their_events_are_stored_together_and_in_order() {
             disk(dir.path()),
             &Settings {
                 segment_bytes: SEGMENT_BYTES,
+                ..Settings::default()
             },
             Arc::new(SystemClock),
         )

@@ -9,6 +9,7 @@
 mod bus;
 #[cfg(feature = "simulation")]
 mod bus_histories;
+mod duplicates;
 mod durability;
 #[cfg(feature = "simulation")]
 mod faults;

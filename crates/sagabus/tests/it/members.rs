@@ -93,6 +93,7 @@ async fn events_that_a_full_disk_kept_from_being_handed_out_are_not_passed_over_
     let open = || {
         let settings = Settings {
             segment_bytes: 4096,
+            ..Settings::default()
         };
         Embedded::on(Arc::new(disk.clone()), &settings, Arc::new(SystemClock)).unwrap()
     };

@@ -78,6 +78,7 @@ struct Course {
 fn open(disk: &MemoryDisk, clock: &Arc<dyn Clock>) -> Bus {
     let settings = Settings {
         segment_bytes: 8192,
+        ..Settings::default()
     };
     let engine = Embedded::on(Arc::new(disk.clone()), &settings, Arc::clone(clock)).unwrap();
     Bus::builder(Arc::new(engine), Arc::clone(clock))

@@ -247,6 +247,7 @@ fn open(directory: &Path) -> sagabus::Result<Bus> {
     let clock = Arc::new(SystemClock);
     let settings = Settings {
         segment_bytes: SEGMENT_BYTES,
+        ..Settings::default()
     };
     let engine = Embedded::open(directory, &settings, Arc::clone(&clock) as _)?;
     Bus::builder(Arc::new(engine), clock).build()

@@ -27,7 +27,14 @@ pub(crate) fn memory_bus() -> Bus {
 
 pub(crate) fn bus_on(disk: Arc<dyn Disk>, segment_bytes: u64) -> sagabus::Result<Bus> {
     let clock: Arc<dyn Clock> = Arc::new(sagabus::SystemClock);
-    let engine = Embedded::on(disk, &Settings { segment_bytes }, Arc::clone(&clock))?;
+    let engine = Embedded::on(
+        disk,
+        &Settings {
+            segment_bytes,
+            ..Settings::default()
+        },
+        Arc::clone(&clock),
+    )?;
     Bus::builder(Arc::new(engine), clock).build()
 }
 

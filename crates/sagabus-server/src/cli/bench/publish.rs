@@ -65,6 +65,7 @@ pub(super) fn run(
 fn open(dir: &Path) -> Result<Bus, Failure> {
     let settings = Settings {
         segment_bytes: SEGMENT_BYTES,
+        ..Settings::default()
     };
     let engine = Embedded::open(dir, &settings, Arc::new(SystemClock))?;
     Ok(Bus::builder(Arc::new(engine), Arc::new(SystemClock)).build()?)

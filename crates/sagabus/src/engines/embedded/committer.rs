@@ -17,7 +17,7 @@ use super::planted::{self, Bug};
 use super::recovery::Recovered;
 use super::segment::{INDEX_STEP_BYTES, Segment, name_of};
 use super::spare::{SPARE_NAME, Spare};
-use super::window::Window;
+use super::window::{Known, Named, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 
@@ -216,12 +216,20 @@ impl Committer {
         let before = self.events.len();
         for (number, entry) in append.entries.iter_mut().enumerate() {
             let position = self.next + u64::from(records);
-            if let Some((key, event)) = entry.take_event() {
-                if let Some(earlier) = self.window.insert(key, position) {
-                    placed.duplicates.push((number, earlier));
-                    continue;
+            if let Some((mark, event)) = entry.take_event() {
+                match self.window.insert(&mark, position) {
+                    Known::No => self.events.push((position, event)),
+                    // What a saga tells was decided before, and is told once.
+                    Known::Other(earlier) if append.refusable => {
+                        let fresh = self.events.split_off(before);
+                        self.forget(&fresh);
+                        return refuse(reply, conflict(&event, earlier));
+                    }
+                    Known::Same(earlier) | Known::Other(earlier) => {
+                        placed.duplicates.push((number, earlier));
+                        continue;
+                    }
                 }
-                self.events.push((position, event));
             }
             let (kind, content) = entry.content();
             push_record(&mut self.body, kind, content);
@@ -233,11 +241,7 @@ impl Committer {
                 // Moving on to another segment makes what came before durable; these are not part of it yet.
                 let mut fresh = self.events.split_off(before);
                 if let Err(error) = self.make_room(bytes, append.refusable) {
-                    for (_, event) in &fresh {
-                        if !planted::has(Bug::RefusedRemembered) {
-                            self.window.forget(&event.id);
-                        }
-                    }
+                    self.forget(&fresh);
                     if let Some(link) = &append.link {
                         link.break_chain();
                     }
@@ -257,6 +261,17 @@ impl Committer {
             _ if at_once => self.crowd.answer(&mut vec![(reply, answer)]),
             Durability::Synced => self.synced.push((reply, answer)),
             Durability::Written => self.written.push((reply, answer)),
+        }
+    }
+
+    /// Forgets events that are not stored after all.
+    fn forget(&mut self, events: &[(u64, Arc<Event>)]) {
+        if planted::has(Bug::RefusedRemembered) {
+            return;
+        }
+        for (_, event) in events {
+            let mark = self.window.keys().mark(&Named::of(event), Duration::ZERO);
+            self.window.forget(&mark);
         }
     }
 
@@ -519,6 +534,19 @@ fn no_room() -> Error {
     Error::new(
         ErrorKind::Full,
         "the disk has no room for the log; nothing was stored, free some space and repeat",
+    )
+}
+
+fn conflict(event: &Event, position: u64) -> Error {
+    let name = match &event.idempotency_key {
+        Some(key) => format!("idempotency key `{}`", key.escape_debug()),
+        None => format!("id `{}`", event.id.as_str().escape_debug()),
+    };
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "another event was published under {name}, at position {position}; nothing was stored"
+        ),
     )
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -13,7 +14,7 @@ use super::frame::records;
 use super::record;
 use super::recovery::Recovered;
 use super::segment::Segment;
-use super::window::Keys;
+use super::window::{Keys, Mark, Named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 
@@ -37,17 +38,17 @@ pub(crate) enum Durability {
 pub(crate) struct Entry {
     kind: u8,
     bytes: Vec<u8>,
-    /// An event, and its key in the window: it is not stored a second time while it is remembered.
-    event: Option<(u128, Arc<Event>)>,
+    /// An event, and its mark in the window: it is not stored a second time while it is remembered.
+    event: Option<(Mark, Arc<Event>)>,
 }
 
 impl Entry {
     /// An event.
-    pub(crate) fn event(event: Arc<Event>, keys: &Keys) -> Self {
+    pub(crate) fn event(event: Arc<Event>, keys: &Keys, at: Duration) -> Self {
         Self {
             kind: record::EVENT,
             bytes: record::encode_event(&event),
-            event: Some((keys.of(event.id.as_str()), event)),
+            event: Some((keys.mark(&Named::of(&event), at), event)),
         }
     }
 
@@ -65,8 +66,8 @@ impl Entry {
         (self.kind, &self.bytes)
     }
 
-    /// The event with its key. It moves on; the content stays, and is freed with the append.
-    pub(crate) fn take_event(&mut self) -> Option<(u128, Arc<Event>)> {
+    /// The event with its mark. It moves on; the content stays, and is freed with the append.
+    pub(crate) fn take_event(&mut self) -> Option<(Mark, Arc<Event>)> {
         self.event.take()
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
+use super::window::Named;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventId, EventType};
@@ -104,13 +105,17 @@ pub(crate) fn decode_event(bytes: &[u8]) -> Result<Event> {
     })
 }
 
-/// The id of a stored event, without reading the rest.
-pub(crate) fn event_id(bytes: &[u8]) -> Result<&str> {
-    let mut decoder = minicbor::Decoder::new(bytes);
-    decoder
-        .array()
-        .and_then(|_| decoder.str())
-        .map_err(unreadable)
+/// What names a stored event.
+pub(crate) fn named(bytes: &[u8]) -> Result<Named<'_>> {
+    let stored: StoredEvent<'_> = decode(bytes)?;
+    Ok(Named {
+        id: stored.id,
+        source: stored.source,
+        idempotency_key: stored.idempotency_key,
+        event_type: stored.event_type,
+        subject: stored.subject,
+        data: stored.data,
+    })
 }
 
 /// The type of a stored event, without reading the rest.

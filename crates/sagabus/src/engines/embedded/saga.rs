@@ -55,7 +55,7 @@ impl Embedded {
         let keys = self.shared.log.keys();
         let events = events
             .iter()
-            .map(|event| Entry::event(Arc::clone(event), keys));
+            .map(|event| Entry::event(Arc::clone(event), keys, self.shared.age()));
         let entries = records.chain(events).collect();
         self.shared.log.enqueue(Append {
             entries,

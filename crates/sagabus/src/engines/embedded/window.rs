@@ -1,52 +1,113 @@
-//! Remembers the ids of the latest events, so that publishing one again stores nothing.
+//! Remembers the latest events, so that publishing one again stores nothing.
+//!
+//! Times are since the log was opened: what is found in it then is remembered for the whole time anew, and no clock that
+//! is set shortens it.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::time::Duration;
 
 use super::planted::{self, Bug};
 use super::record;
 use crate::error::Result;
-use crate::event::EventId;
+use crate::event::Event;
 
-/// How many of the latest event ids are remembered. A repeat of an older id is stored as a new event.
+/// How many of the latest events are remembered. A repeat of an older one is stored as a new event.
 pub const DEDUPLICATION_EVENTS: usize = 262_144;
+/// How long an event is remembered (24 h).
+pub const DEDUPLICATION_TIME: Duration = Duration::from_hours(24);
 
 /// Bytes of a UUID as text, in the form with hyphens.
 const UUID_BYTES: usize = 36;
 
-/// The ids of the latest events and their positions. An id is kept as 128 bits.
+/// How much is remembered: what passes either limit is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) events: usize,
+    pub(crate) time: Duration,
+}
+
+/// What names an event, and what it says: its content by its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    key: u128,
+    content: u64,
+    at: Duration,
+}
+
+/// What is known of an event that is to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Nothing; it is remembered from now on.
+    No,
+    /// It is stored at this position.
+    Same(u64),
+    /// Another event of the same name is stored at this position.
+    Other(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Remembered {
+    position: u64,
+    content: u64,
+    at: Duration,
+}
+
+/// The latest events and their positions. A name is kept as 128 bits.
 #[derive(Debug)]
 pub(crate) struct Window {
     keys: Keys,
-    positions: HashMap<u128, u64, BuildHasherDefault<Hashed>>,
-    order: VecDeque<u128>,
-    capacity: usize,
+    positions: HashMap<u128, Remembered, BuildHasherDefault<Hashed>>,
+    /// In the order in which they came; one that came again after its time is there twice.
+    order: VecDeque<(u128, Duration)>,
+    limits: Limits,
+    /// The latest time at which an event came.
+    now: Duration,
 }
 
 impl Window {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
             keys: Keys::new(),
             positions: HashMap::default(),
             order: VecDeque::new(),
-            capacity,
+            limits,
+            now: Duration::ZERO,
         }
     }
 
-    /// What turns ids into keys of this window.
+    /// What turns events into marks of this window.
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
     }
 
-    /// Remembers an event; if it is remembered already, returns the position that goes with it.
-    pub(crate) fn insert(&mut self, key: u128, position: u64) -> Option<u64> {
-        match self.positions.entry(key) {
-            Entry::Occupied(earlier) => Some(*earlier.get()),
+    /// Remembers an event that is to be stored at `position`, unless it is remembered already.
+    pub(crate) fn insert(&mut self, mark: &Mark, position: u64) -> Known {
+        self.now = self.now.max(mark.at);
+        let new = Remembered {
+            position,
+            content: mark.content,
+            at: mark.at,
+        };
+        match self.positions.entry(mark.key) {
+            Entry::Occupied(mut earlier) => {
+                let known = *earlier.get();
+                if self.now.saturating_sub(known.at) > self.limits.time {
+                    earlier.insert(new);
+                    self.order.push_back((mark.key, mark.at));
+                    return Known::No;
+                }
+                if known.content == mark.content {
+                    Known::Same(known.position)
+                } else {
+                    Known::Other(known.position)
+                }
+            }
             Entry::Vacant(place) => {
-                place.insert(position);
-                self.order.push_back(key);
-                None
+                place.insert(new);
+                self.order.push_back((mark.key, mark.at));
+                Known::No
             }
         }
     }
@@ -54,32 +115,60 @@ impl Window {
     /// Remembers a record that was read back from the log, if it is an event.
     pub(crate) fn restore(&mut self, position: u64, kind: u8, content: &[u8]) -> Result<()> {
         if kind == record::EVENT && !planted::has(Bug::IdsForgotten) {
-            let key = self.keys.of(record::event_id(content)?);
-            self.insert(key, position);
+            let named = record::named(content)?;
+            let mark = self.keys.mark(&named, Duration::ZERO);
+            self.insert(&mark, position);
             self.trim();
         }
         Ok(())
     }
 
-    /// Forgets the oldest events when there are too many. To be called when nobody waits for it.
+    /// Forgets the oldest events when there are too many or they are too old. To be called when nobody waits for it.
     pub(crate) fn trim(&mut self) {
-        while self.order.len() > self.capacity
-            && let Some(oldest) = self.order.pop_front()
+        while let Some((key, at)) = self.order.front().copied()
+            && (self.order.len() > self.limits.events
+                || self.now.saturating_sub(at) > self.limits.time)
         {
-            self.positions.remove(&oldest);
+            self.order.pop_front();
+            if self.positions.get(&key).is_some_and(|it| it.at == at) {
+                self.positions.remove(&key);
+            }
         }
     }
 
     /// Forgets an event whose append failed.
-    pub(crate) fn forget(&mut self, id: &EventId) {
-        let key = self.keys.of(id.as_str());
-        if self.positions.remove(&key).is_some() {
-            self.order.retain(|it| *it != key);
+    pub(crate) fn forget(&mut self, mark: &Mark) {
+        if self.positions.remove(&mark.key).is_some() {
+            self.order.retain(|(key, _)| *key != mark.key);
         }
     }
 }
 
-/// Turns event ids into the keys of one window.
+/// What names an event: its idempotency key within its source, or its id; and what it says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Named<'e> {
+    pub(crate) id: &'e str,
+    pub(crate) source: &'e str,
+    pub(crate) idempotency_key: Option<&'e str>,
+    pub(crate) event_type: &'e str,
+    pub(crate) subject: Option<&'e str>,
+    pub(crate) data: &'e [u8],
+}
+
+impl<'e> Named<'e> {
+    pub(crate) fn of(event: &'e Event) -> Self {
+        Self {
+            id: event.id.as_str(),
+            source: &event.source,
+            idempotency_key: event.idempotency_key.as_deref(),
+            event_type: event.event_type.as_str(),
+            subject: event.subject.as_deref(),
+            data: &event.data,
+        }
+    }
+}
+
+/// Turns events into marks of one window.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     halves: (RandomState, RandomState),
@@ -96,17 +185,34 @@ impl Keys {
         }
     }
 
+    /// The mark of an event that comes at this time.
+    pub(crate) fn mark(&self, named: &Named<'_>, at: Duration) -> Mark {
+        Mark {
+            key: match named.idempotency_key {
+                None => self.of_id(named.id),
+                // A tuple of texts hashes unlike any single text.
+                Some(key) => self.hash(&(named.source, key)),
+            },
+            content: self
+                .halves
+                .0
+                .hash_one((named.event_type, named.subject, named.data)),
+            at,
+        }
+    }
+
     /// A UUID is its own key; other ids are hashed, under a secret that nobody can aim at.
-    pub(crate) fn of(&self, id: &str) -> u128 {
+    fn of_id(&self, id: &str) -> u128 {
         // Ids that differ only in case are different ids, which a parsed UUID would not show.
         let is_plain = id.len() == UUID_BYTES && !id.bytes().any(|it| it.is_ascii_uppercase());
         match uuid::Uuid::try_parse_ascii(id.as_bytes()) {
             Ok(uuid) if is_plain => uuid.as_u128() ^ self.secret,
-            _ => {
-                u128::from(self.halves.0.hash_one(id)) << 64
-                    | u128::from(self.halves.1.hash_one(id))
-            }
+            _ => self.hash(&id),
         }
+    }
+
+    fn hash(&self, what: &impl std::hash::Hash) -> u128 {
+        u128::from(self.halves.0.hash_one(what)) << 64 | u128::from(self.halves.1.hash_one(what))
     }
 }
 
@@ -131,3 +237,6 @@ impl Hasher for Hashed {
         self.0 = crate::clock::mix(low ^ crate::clock::mix(u64::from_le_bytes(high)));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 
+use std::time::Duration;
+
 use super::*;
 use crate::clock::SystemClock;
 use crate::engines::embedded::disk::MemoryDisk;
 use crate::engines::embedded::recovery::recover;
+use crate::engines::embedded::window::Limits;
 use crate::engines::embedded::window::Window;
 use crate::event::EventType;
 
@@ -40,14 +43,17 @@ async fn an_event_is_counted_by_its_observer_before_anybody_can_read_it() {
         shared: Arc::clone(&shared),
         recovered,
         observer: Arc::clone(&watch) as Arc<dyn Observer>,
-        window: Window::new(100),
+        window: Window::new(Limits {
+            events: 100,
+            time: Duration::from_hours(24),
+        }),
     })
     .unwrap();
     for _ in 0..3 {
         let event_type = EventType::new("a.b").unwrap();
         let event = Event::raw(event_type, "test", Bytes::from_static(b"1"), &SystemClock);
         let append = Append {
-            entries: vec![Entry::event(Arc::new(event), log.keys())],
+            entries: vec![Entry::event(Arc::new(event), log.keys(), Duration::ZERO)],
             durability: Durability::Synced,
             refusable: true,
             link: None,

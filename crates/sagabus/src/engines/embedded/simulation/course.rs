@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -17,7 +18,7 @@ use crate::engines::embedded::log::{
 };
 use crate::engines::embedded::record;
 use crate::engines::embedded::recovery::{Recovered, recover};
-use crate::engines::embedded::window::Window;
+use crate::engines::embedded::window::{Limits, Window};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventId, EventType};
 use crate::ledger::Priority;
@@ -25,7 +26,10 @@ use crate::ledger::Priority;
 /// Starts that may be cut short one after the other.
 const STARTS_CUT_SHORT_MAX: u64 = 3;
 /// Ids that the log remembers: more than a history has events.
-const WINDOW_EVENTS: usize = 65_536;
+const WINDOW: Limits = Limits {
+    events: 65_536,
+    time: Duration::from_hours(24),
+};
 /// Most bytes of one record's content when it is to be small.
 const SMALL_BYTES: u64 = 120;
 
@@ -277,7 +281,7 @@ impl Course {
     fn try_open(&mut self) -> Checked<bool> {
         self.outcome.starts += 1;
         *lock(&self.flight) = Flight::default();
-        let mut window = Window::new(WINDOW_EVENTS);
+        let mut window = Window::new(WINDOW);
         let (recovered, found) = match self.read_back(&mut window) {
             Ok(read) => read,
             Err(error) => return self.excused(&error).map(|()| false),
@@ -389,7 +393,7 @@ impl Course {
                 self.events.len() - 1
             };
             if let Some(event) = self.events.get(number) {
-                let entry = Entry::event(Arc::clone(event), log.keys());
+                let entry = Entry::event(Arc::clone(event), log.keys(), Duration::ZERO);
                 let (kind, content) = entry.content();
                 entries.push(((kind, content.to_vec()), Some(number)));
                 append.entries.push(entry);
@@ -525,7 +529,7 @@ impl Course {
             return answers;
         }
         answers?;
-        let mut window = Window::new(WINDOW_EVENTS);
+        let mut window = Window::new(WINDOW);
         let (_, found) = self
             .read_back(&mut window)
             .map_err(|error| format!("does not start again: {}", error.chain()))?;
