@@ -25,13 +25,14 @@ pub use crate::schema::Check;
 
 use self::breaker::Circuits;
 use self::dispatch::Dispatch;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Payload};
 use crate::schema::{Registry, RegistryBuilder};
 use crate::settings::Settings;
 use crate::transport::{
-    Capabilities, DeadLetter, DeadLetterQuery, LedgerAdmin, Page, Receipt, Transport,
+    Capabilities, DeadLetter, DeadLetterQuery, LedgerAdmin, Page, Receipt, Scheduled, Schedules,
+    Transport,
 };
 
 /// Most events in one batch.
@@ -185,6 +186,38 @@ impl Bus {
             return Err(Error::closed("the bus was shut down"));
         }
         self.inner.transport.append(events).await
+    }
+
+    /// Publishes an event later: not before `due`, and once. It is durable on `Ok`; it enters the order of its key and is
+    /// visible to subscriptions when it is due. A time that is over is now.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`]; `Full` too when too many events are scheduled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future may leave an event that is published only after the next start; repeat with the same id.
+    pub async fn publish_at(
+        &self,
+        event: Event,
+        due: Timestamp,
+        cancel_key: Option<&str>,
+    ) -> Result<Receipt> {
+        self.check(&event)?;
+        if self.state().is_closed {
+            return Err(Error::closed("the bus was shut down"));
+        }
+        let scheduled = Scheduled {
+            event: Arc::new(event),
+            due,
+            cancel_key: cancel_key.map(str::to_owned),
+        };
+        self.schedules().set(scheduled).await
+    }
+
+    /// What is to be published later: cancel it, give it another time, count it.
+    #[must_use]
+    pub fn schedules(&self) -> &dyn Schedules {
+        self.inner.transport.schedules()
     }
 
     /// Whether the event could be published.

@@ -56,6 +56,9 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// The deliveries of all subscriptions.
     fn ledgers(&self) -> &dyn LedgerAdmin;
 
+    /// Events that are to be published later.
+    fn schedules(&self) -> &dyn Schedules;
+
     /// Whether events are taken now, or why not.
     ///
     /// # Errors
@@ -67,6 +70,54 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     /// Closing goes on when the future is dropped.
     async fn close(&self);
+}
+
+/// An event that is to be published later.
+#[derive(Clone, Debug)]
+pub struct Scheduled {
+    /// The event.
+    pub event: Arc<Event>,
+    /// Not before this time by the engine's clock; at once if it is over.
+    pub due: Timestamp,
+    /// To cancel it or to give it another time, as long as it is not due (1–255 bytes).
+    pub cancel_key: Option<String>,
+}
+
+/// Publishes events later: never early, once each. An event enters the order of its key when it is published.
+#[async_trait]
+pub trait Schedules: fmt::Debug + Send + Sync {
+    /// Schedules an event; durable on return. A repeat within the window is the same schedule, and its receipt names the
+    /// first position. The latest of several under one cancel key is the one that the key means.
+    ///
+    /// # Errors
+    /// As [`Transport::append`]; `Full` too when too many are scheduled, `Invalid` for a wrong cancel key.
+    ///
+    /// # Cancel safety
+    /// Dropping the future may leave an event that is stored and is published only after the next start; repeat the
+    /// call with the same id.
+    async fn set(&self, scheduled: Scheduled) -> Result<Receipt>;
+
+    /// Takes back what is scheduled under this key; durable on return. False when there is nothing, or it is published.
+    ///
+    /// # Errors
+    /// As [`Transport::append`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not undo it.
+    async fn cancel(&self, cancel_key: &str) -> Result<bool>;
+
+    /// Gives what is scheduled under this key another time; durable on return. False when there is nothing, or it is
+    /// published.
+    ///
+    /// # Errors
+    /// As [`Transport::append`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not undo it.
+    async fn move_to(&self, cancel_key: &str, due: Timestamp) -> Result<bool>;
+
+    /// How many are scheduled.
+    fn count(&self) -> usize;
 }
 
 /// A consumer of a subscription. It must be heard of, by any of its calls, within the lease of its specification;

@@ -19,16 +19,18 @@ mod record;
 mod recovery;
 mod saga;
 mod scan;
+mod schedule;
 mod segment;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod spare;
 mod tail;
+mod timers;
 mod window;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -41,13 +43,15 @@ use self::log::{Append, Entry, Log};
 use self::member::EmbeddedMember;
 use self::published::Counter;
 use self::recovery::recover;
+use self::schedule::Clockwork;
+use self::timers::Timers;
 use self::window::{Limits, Window};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ledger::{Change, Exhausted, Ledger, Order, Record, Tuning, Wants};
 use crate::transport::{
-    Capabilities, Durability, LedgerAdmin, Member, Page, Published, Receipt, Start,
+    Capabilities, Durability, LedgerAdmin, Member, Page, Published, Receipt, Schedules, Start,
     SubscriptionSpec, Transport,
 };
 
@@ -98,7 +102,6 @@ impl Default for Settings {
 pub struct Embedded {
     shared: Arc<Shared>,
     appends: Semaphore,
-    published: Counter,
     durability: Durability,
 }
 
@@ -109,6 +112,10 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Arc<dyn Clock>,
     is_instant: bool,
+    /// Itself, for tasks that must not keep it alive.
+    this: Weak<Self>,
+    pub(crate) published: Counter,
+    pub(crate) clockwork: Arc<Clockwork>,
     /// When the log was opened, since the clock's fixed point.
     opened: Duration,
     /// Given back when the last member is gone too, and after the log is closed: fields go in this order.
@@ -178,9 +185,12 @@ impl Embedded {
             events: settings.deduplication_events,
             time: settings.deduplication_time,
         });
+        let mut timers = Timers::default();
         let recovered = recover(disk.as_ref(), &mut |position, kind, content| {
-            if kind == record::LEDGER {
-                fold(&mut ledgers, content)?;
+            match kind {
+                record::LEDGER => fold(&mut ledgers, content)?,
+                record::SCHEDULE => timers.apply(position, &record::decode(content)?),
+                _ => {}
             }
             window.restore(position, kind, content)
         })?;
@@ -204,23 +214,25 @@ impl Embedded {
             observer: Arc::clone(&hub) as Arc<dyn log::Observer>,
             window,
         })?;
-        let shared = Shared {
+        let shared = Arc::new_cyclic(|this| Shared {
             log,
             hub,
             clock,
             is_instant,
+            this: Weak::clone(this),
+            published: Counter::default(),
+            clockwork: Arc::new(Clockwork::new(timers)),
             opened,
             _lock: lock,
-        };
+        });
         let cells = shared.hub.cells();
         let counts = count_ahead(&shared.log.reader(), &cells, u64::MAX)?;
         for (cell, (all, special)) in cells.iter().zip(counts) {
             cell.add_ahead(all, special);
         }
         Ok(Self {
-            shared: Arc::new(shared),
+            shared,
             appends: Semaphore::new(APPENDS_MAX),
-            published: Counter::default(),
             durability: if is_instant {
                 Durability::Memory
             } else {
@@ -396,7 +408,7 @@ impl Transport for Embedded {
                 duplicate,
             })
             .collect();
-        self.published.add(
+        self.shared.published.add(
             events
                 .iter()
                 .zip(&receipts)
@@ -407,6 +419,7 @@ impl Transport for Embedded {
     }
 
     async fn join(&self, spec: SubscriptionSpec) -> Result<Arc<dyn Member>> {
+        self.shared.watch_timers();
         if spec.order == Order::Unordered && spec.exhausted == Exhausted::ParkKey {
             return Err(Error::invalid(format!(
                 "subscription `{}` parks keys but has no order of keys",
@@ -430,10 +443,14 @@ impl Transport for Embedded {
     }
 
     fn published(&self) -> Published {
-        self.published.get()
+        self.shared.published.get()
     }
 
     fn ledgers(&self) -> &dyn LedgerAdmin {
+        self.shared.as_ref()
+    }
+
+    fn schedules(&self) -> &dyn Schedules {
         self.shared.as_ref()
     }
 
@@ -451,6 +468,7 @@ impl Transport for Embedded {
     }
 
     async fn close(&self) {
+        self.shared.clockwork.close().await;
         let shared = Arc::clone(&self.shared);
         if self.shared.is_instant {
             return shared.log.close();

@@ -26,3 +26,4 @@ mod schema;
 #[cfg(feature = "simulation")]
 mod simulation;
 mod support;
+mod time;

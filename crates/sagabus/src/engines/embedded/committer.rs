@@ -14,10 +14,11 @@ use super::frame::{
 };
 use super::log::{Append, BATCH_BYTES_MAX, Durability, Link, Observer, Placed, Request, Shared};
 use super::planted::{self, Bug};
+use super::record;
 use super::recovery::Recovered;
 use super::segment::{INDEX_STEP_BYTES, Segment, name_of};
 use super::spare::{SPARE_NAME, Spare};
-use super::window::{Known, Named, Window};
+use super::window::{Known, Mark, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 
@@ -73,6 +74,8 @@ pub(crate) struct Committer {
     body: Vec<u8>,
     /// Events not yet durable.
     events: Vec<(u64, Arc<Event>)>,
+    /// What is remembered by the append that is being taken.
+    fresh: Vec<Mark>,
     written: Waiting,
     synced: Waiting,
     crowd: Crowd,
@@ -131,6 +134,7 @@ impl Committer {
             buffer: Vec::new(),
             body: Vec::new(),
             events: Vec::new(),
+            fresh: Vec::new(),
             written: Vec::new(),
             synced: Vec::new(),
             crowd: Crowd::default(),
@@ -212,24 +216,28 @@ impl Committer {
             duplicates: Vec::new(),
         };
         self.body.clear();
+        self.fresh.clear();
         let mut records = 0_u32;
         let before = self.events.len();
         for (number, entry) in append.entries.iter_mut().enumerate() {
             let position = self.next + u64::from(records);
-            if let Some((mark, event)) = entry.take_event() {
-                match self.window.insert(&mark, position) {
-                    Known::No => self.events.push((position, event)),
+            if let Some(mark) = entry.mark() {
+                match self.window.insert(mark, position) {
+                    Known::No => self.fresh.push(*mark),
                     // What a saga tells was decided before, and is told once.
                     Known::Other(earlier) if append.refusable => {
-                        let fresh = self.events.split_off(before);
-                        self.forget(&fresh);
-                        return refuse(reply, conflict(&event, earlier));
+                        self.events.truncate(before);
+                        self.forget();
+                        return refuse(reply, conflict(entry.content(), earlier));
                     }
                     Known::Same(earlier) | Known::Other(earlier) => {
                         placed.duplicates.push((number, earlier));
                         continue;
                     }
                 }
+            }
+            if let Some(event) = entry.take_event() {
+                self.events.push((position, event));
             }
             let (kind, content) = entry.content();
             push_record(&mut self.body, kind, content);
@@ -239,15 +247,15 @@ impl Committer {
             let bytes = batch_bytes(self.body.len());
             if self.offset + (self.buffer.len() + bytes) as u64 > self.roomy_upto() {
                 // Moving on to another segment makes what came before durable; these are not part of it yet.
-                let mut fresh = self.events.split_off(before);
+                let mut events = self.events.split_off(before);
                 if let Err(error) = self.make_room(bytes, append.refusable) {
-                    self.forget(&fresh);
+                    self.forget();
                     if let Some(link) = &append.link {
                         link.break_chain();
                     }
                     return refuse(reply, error);
                 }
-                self.events.append(&mut fresh);
+                self.events.append(&mut events);
             }
             if planted::has(Bug::HalfBatch) {
                 self.push_halves();
@@ -264,14 +272,13 @@ impl Committer {
         }
     }
 
-    /// Forgets events that are not stored after all.
-    fn forget(&mut self, events: &[(u64, Arc<Event>)]) {
+    /// Forgets what is not stored after all.
+    fn forget(&mut self) {
         if planted::has(Bug::RefusedRemembered) {
             return;
         }
-        for (_, event) in events {
-            let mark = self.window.keys().mark(&Named::of(event), Duration::ZERO);
-            self.window.forget(&mark);
+        for mark in &self.fresh {
+            self.window.forget(mark);
         }
     }
 
@@ -537,11 +544,14 @@ fn no_room() -> Error {
     )
 }
 
-fn conflict(event: &Event, position: u64) -> Error {
-    let name = match &event.idempotency_key {
-        Some(key) => format!("idempotency key `{}`", key.escape_debug()),
-        None => format!("id `{}`", event.id.as_str().escape_debug()),
-    };
+fn conflict((_, content): (u8, &[u8]), position: u64) -> Error {
+    let name = record::named(content).map_or_else(
+        |_| "the same name".to_owned(),
+        |named| match named.idempotency_key {
+            Some(key) => format!("idempotency key `{}`", key.escape_debug()),
+            None => format!("id `{}`", named.id.escape_debug()),
+        },
+    );
     Error::new(
         ErrorKind::Conflict,
         format!(

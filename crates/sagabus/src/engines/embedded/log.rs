@@ -38,8 +38,10 @@ pub(crate) enum Durability {
 pub(crate) struct Entry {
     kind: u8,
     bytes: Vec<u8>,
-    /// An event, and its mark in the window: it is not stored a second time while it is remembered.
-    event: Option<(Mark, Arc<Event>)>,
+    /// What is not stored a second time while it is remembered.
+    mark: Option<Mark>,
+    /// What is for subscriptions once it is durable.
+    event: Option<Arc<Event>>,
 }
 
 impl Entry {
@@ -48,7 +50,26 @@ impl Entry {
         Self {
             kind: record::EVENT,
             bytes: record::encode_event(&event),
-            event: Some((keys.mark(&Named::of(&event), at), event)),
+            mark: Some(keys.mark(&Named::of(&event), at)),
+            event: Some(event),
+        }
+    }
+
+    /// An event that was to wait until now: it is remembered since it was scheduled.
+    pub(crate) fn due(event: Arc<Event>) -> Self {
+        Self {
+            kind: record::EVENT,
+            bytes: record::encode_event(&event),
+            mark: None,
+            event: Some(event),
+        }
+    }
+
+    /// A record that is remembered by this mark.
+    pub(crate) fn marked(kind: u8, bytes: Vec<u8>, mark: Mark) -> Self {
+        Self {
+            mark: Some(mark),
+            ..Self::record(kind, bytes)
         }
     }
 
@@ -57,6 +78,7 @@ impl Entry {
         Self {
             kind,
             bytes,
+            mark: None,
             event: None,
         }
     }
@@ -66,8 +88,13 @@ impl Entry {
         (self.kind, &self.bytes)
     }
 
-    /// The event with its mark. It moves on; the content stays, and is freed with the append.
-    pub(crate) fn take_event(&mut self) -> Option<(Mark, Arc<Event>)> {
+    /// What it is remembered by.
+    pub(crate) fn mark(&self) -> Option<&Mark> {
+        self.mark.as_ref()
+    }
+
+    /// The event. It moves on; the content stays, and is freed with the append.
+    pub(crate) fn take_event(&mut self) -> Option<Arc<Event>> {
         self.event.take()
     }
 }

@@ -18,6 +18,9 @@ pub(crate) const LEDGER: u8 = 2;
 /// A record of a saga.
 pub(crate) const SAGA: u8 = 3;
 
+/// A change of what is scheduled.
+pub(crate) const SCHEDULE: u8 = 4;
+
 /// Room for an envelope of usual size.
 const ENVELOPE_BYTES: usize = 256;
 
@@ -103,6 +106,43 @@ pub(crate) fn decode_event(bytes: &[u8]) -> Result<Event> {
         idempotency_key: stored.idempotency_key.map(str::to_owned),
         data: Bytes::copy_from_slice(stored.data),
     })
+}
+
+/// A change of what is scheduled.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum Schedule {
+    /// An event is to be published at `due`; it is named by the position of this record.
+    #[n(0)]
+    Set {
+        #[n(0)]
+        due: Timestamp,
+        #[n(1)]
+        cancel_key: Option<String>,
+        /// As stored.
+        #[n(2)]
+        #[cbor(with = "minicbor::bytes")]
+        event: Vec<u8>,
+    },
+    /// They were published.
+    #[n(1)]
+    Fired {
+        #[n(0)]
+        positions: Vec<u64>,
+    },
+    /// It is not to be published.
+    #[n(2)]
+    Cancelled {
+        #[n(0)]
+        position: u64,
+    },
+    /// It is to be published at another time.
+    #[n(3)]
+    Moved {
+        #[n(0)]
+        position: u64,
+        #[n(1)]
+        due: Timestamp,
+    },
 }
 
 /// What names a stored event.

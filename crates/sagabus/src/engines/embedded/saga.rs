@@ -30,7 +30,9 @@ impl SagaStore for Embedded {
                 .iter()
                 .zip(positions)
                 .filter(|(_, (_, is_duplicate))| !is_duplicate);
-            self.published.add(fresh.map(|(event, _)| event.as_ref()));
+            self.shared
+                .published
+                .add(fresh.map(|(event, _)| event.as_ref()));
         }
         Ok(())
     }

@@ -112,14 +112,26 @@ impl Window {
         }
     }
 
-    /// Remembers a record that was read back from the log, if it is an event.
+    /// Remembers a record that was read back from the log, if it is an event or one to come.
     pub(crate) fn restore(&mut self, position: u64, kind: u8, content: &[u8]) -> Result<()> {
-        if kind == record::EVENT && !planted::has(Bug::IdsForgotten) {
-            let named = record::named(content)?;
-            let mark = self.keys.mark(&named, Duration::ZERO);
-            self.insert(&mark, position);
-            self.trim();
+        if planted::has(Bug::IdsForgotten) {
+            return Ok(());
         }
+        let scheduled;
+        let named = match kind {
+            record::EVENT => record::named(content)?,
+            record::SCHEDULE => match record::decode(content)? {
+                record::Schedule::Set { event, .. } => {
+                    scheduled = event;
+                    record::named(&scheduled)?
+                }
+                _ => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        let mark = self.keys.mark(&named, Duration::ZERO);
+        self.insert(&mark, position);
+        self.trim();
         Ok(())
     }
 

@@ -1,0 +1,309 @@
+//! Publishes events when their time has come.
+//!
+//! A scheduled event is a record of its own kind; when it is due, the event and a record that says so are appended
+//! together, so it is published once, whatever happens between.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Shared;
+use super::log::{Append, Durability, Entry, Pending};
+use super::record::{self, Schedule};
+use super::timers::Timers;
+use super::window::Named;
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{ATTRIBUTE_BYTES_MAX, Event};
+use crate::transport::{Receipt, Scheduled, Schedules};
+
+/// Most events that may be scheduled at a time: about 150 MiB of memory.
+const TIMERS_MAX: usize = 2_097_152;
+/// Most events published by one append when they are due.
+const FIRE_MAX: usize = 128;
+/// Bytes of their records after which no further one goes into it.
+const FIRE_BYTES: usize = 1024 * 1024;
+/// Longest wait for a due time before the clock is asked again: it may be set.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
+/// Pause before what could not be published is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The timers and the task that watches them.
+#[derive(Debug)]
+pub(crate) struct Clockwork {
+    timers: Mutex<Timers>,
+    changed: Notify,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    is_started: std::sync::atomic::AtomicBool,
+}
+
+impl Clockwork {
+    pub(crate) fn new(timers: Timers) -> Self {
+        Self {
+            timers: Mutex::new(timers),
+            changed: Notify::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            is_started: false.into(),
+        }
+    }
+
+    fn timers(&self) -> MutexGuard<'_, Timers> {
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes nothing more, and waits until what was begun is done.
+    pub(crate) async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Shared {
+    /// Has the timers watched, from the first call that comes from within a runtime.
+    pub(crate) fn watch_timers(&self) {
+        let clockwork = &self.clockwork;
+        if clockwork
+            .is_started
+            .swap(true, std::sync::atomic::Ordering::AcqRel)
+        {
+            return;
+        }
+        // The task holds no engine, so that the last handle which is dropped ends it.
+        let shared = self.this.clone();
+        let works = Arc::clone(clockwork);
+        clockwork.tasks.spawn(async move {
+            loop {
+                let Some(engine) = shared.upgrade().filter(|it| it.log.stopped().is_none()) else {
+                    return;
+                };
+                let rest = engine.fire().await;
+                drop(engine);
+                let changed = async {
+                    match rest {
+                        None => works.changed.notified().await,
+                        Some(rest) => {
+                            let _either =
+                                tokio::time::timeout(rest, works.changed.notified()).await;
+                        }
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    () = works.stop.cancelled() => return,
+                    () = changed => {}
+                }
+            }
+        });
+    }
+
+    /// Publishes what is due; says for how long nothing is, if there is anything to come.
+    async fn fire(&self) -> Option<Duration> {
+        loop {
+            let now = self.clock.now();
+            let due = self.clockwork.timers().due(now, FIRE_MAX);
+            if due.is_empty() {
+                let rest = self.clockwork.timers().next()?.since(now);
+                return Some(rest.clamp(Duration::from_millis(1), CLOCK_CHECK));
+            }
+            if let Err(error) = self.publish_due(&due).await {
+                tracing::error!(error = %error.chain(), "cannot publish what is due");
+                return Some(PAUSE);
+            }
+        }
+    }
+
+    async fn publish_due(&self, due: &[u64]) -> Result<()> {
+        let mut events = Vec::with_capacity(due.len());
+        let mut bytes = 0;
+        for position in due {
+            let event = self.scheduled(*position).await?;
+            bytes += event.data.len();
+            events.push((*position, event));
+            if bytes > FIRE_BYTES {
+                break;
+            }
+        }
+        let (pending, taken) = {
+            // Whoever takes a timer out decides what becomes of it: cancelled or published.
+            let mut timers = self.clockwork.timers();
+            let mut taken = Vec::with_capacity(events.len());
+            events.retain(|(position, _)| {
+                let timer = timers.key_of(*position);
+                let is_there = timers.remove(*position);
+                taken.extend(timer.map(|timer| (*position, timer)));
+                is_there
+            });
+            let positions = events.iter().map(|(position, _)| *position).collect();
+            let fired = record::encode(&Schedule::Fired { positions });
+            let entries = events
+                .iter()
+                .map(|(_, event)| Entry::due(Arc::clone(event)))
+                .chain([Entry::record(record::SCHEDULE, fired)]);
+            (self.put(entries.collect(), false), taken)
+        };
+        if let Err(error) = pending.done().await {
+            let mut timers = self.clockwork.timers();
+            for (position, (due, cancel_key)) in taken {
+                timers.set(position, due, cancel_key.as_deref());
+            }
+            return Err(error);
+        }
+        self.published
+            .add(events.iter().map(|(_, event)| event.as_ref()));
+        Ok(())
+    }
+
+    fn put(&self, entries: Vec<Entry>, refusable: bool) -> Pending {
+        self.log.enqueue(Append {
+            entries,
+            durability: Durability::Synced,
+            refusable,
+            link: None,
+        })
+    }
+
+    /// The event that is scheduled by the record at `position`.
+    async fn scheduled(&self, position: u64) -> Result<Arc<Event>> {
+        let log = self.log.reader();
+        let read = move || {
+            let mut found = None;
+            log.read(position, &mut |at, kind, content| {
+                if at == position
+                    && kind == record::SCHEDULE
+                    && let Schedule::Set { event, .. } = record::decode(content)?
+                {
+                    found = Some(Arc::new(record::decode_event(&event)?));
+                }
+                Ok(false)
+            })?;
+            found.ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Corrupt,
+                    format!("the log has no scheduled event at position {position}"),
+                )
+            })
+        };
+        if self.is_instant {
+            return read();
+        }
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|error| Error::closed("reading the log was cut short").with_source(error))?
+    }
+
+    fn change(
+        &self,
+        cancel_key: &str,
+        change: impl FnOnce(&mut Timers, u64) -> Option<Schedule>,
+    ) -> Option<Pending> {
+        let mut timers = self.clockwork.timers();
+        let position = timers.find(cancel_key)?;
+        let schedule = change(&mut timers, position)?;
+        let bytes = record::encode(&schedule);
+        Some(self.put(vec![Entry::record(record::SCHEDULE, bytes)], false))
+    }
+}
+
+fn check(scheduled: &Scheduled) -> Result<()> {
+    match &scheduled.cancel_key {
+        Some(key) if key.is_empty() || key.len() > ATTRIBUTE_BYTES_MAX => Err(Error::invalid(
+            format!("`cancelKey` must have 1 to {ATTRIBUTE_BYTES_MAX} bytes"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Schedules for Shared {
+    async fn set(&self, scheduled: Scheduled) -> Result<Receipt> {
+        self.watch_timers();
+        check(&scheduled)?;
+        let Scheduled {
+            event,
+            due,
+            cancel_key,
+        } = scheduled;
+        let id = event.id.clone();
+        let mark = self.log.keys().mark(&Named::of(&event), self.age());
+        let bytes = record::encode(&Schedule::Set {
+            due,
+            cancel_key: cancel_key.clone(),
+            event: record::encode_event(&event),
+        });
+        {
+            let timers = self.clockwork.timers();
+            if timers.len() >= TIMERS_MAX {
+                return Err(Error::new(
+                    ErrorKind::Full,
+                    format!("{TIMERS_MAX} events are scheduled, the most that can be"),
+                ));
+            }
+        }
+        let entry = Entry::marked(record::SCHEDULE, bytes, mark);
+        let placed = self.put(vec![entry], true).done().await?;
+        let Some((position, duplicate)) = placed.positions().next() else {
+            return Err(Error::closed("the log gave no position"));
+        };
+        if !duplicate {
+            let mut timers = self.clockwork.timers();
+            timers.set(position, due, cancel_key.as_deref());
+            drop(timers);
+            self.clockwork.changed.notify_one();
+        }
+        Ok(Receipt {
+            id,
+            position,
+            duplicate,
+        })
+    }
+
+    async fn cancel(&self, cancel_key: &str) -> Result<bool> {
+        let mut before = None;
+        let pending = self.change(cancel_key, |timers, position| {
+            before = timers.key_of(position).map(|timer| (position, timer.0));
+            timers
+                .remove(position)
+                .then_some(Schedule::Cancelled { position })
+        });
+        let Some(pending) = pending else {
+            return Ok(false);
+        };
+        if let Err(error) = pending.done().await {
+            if let Some((position, due)) = before {
+                self.clockwork.timers().set(position, due, Some(cancel_key));
+            }
+            return Err(error);
+        }
+        Ok(true)
+    }
+
+    async fn move_to(&self, cancel_key: &str, due: Timestamp) -> Result<bool> {
+        let mut before = None;
+        let pending = self.change(cancel_key, |timers, position| {
+            before = Some((position, timers.move_to(position, due)?));
+            Some(Schedule::Moved { position, due })
+        });
+        let Some(pending) = pending else {
+            return Ok(false);
+        };
+        if let Err(error) = pending.done().await {
+            if let Some((position, due)) = before {
+                self.clockwork.timers().move_to(position, due);
+            }
+            return Err(error);
+        }
+        self.clockwork.changed.notify_one();
+        Ok(true)
+    }
+
+    fn count(&self) -> usize {
+        self.clockwork.timers().len()
+    }
+}
