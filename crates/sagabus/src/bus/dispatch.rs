@@ -104,6 +104,13 @@ impl Dispatch {
         self.stop.cancel();
     }
 
+    /// Ends as a killed process does: no handler is called, or goes on, from now on.
+    #[cfg(feature = "testing")]
+    pub(crate) fn cut_now(&self) {
+        self.stop.cancel();
+        self.cut.cancel();
+    }
+
     /// Waits for running handlers until `deadline`, cuts the rest, and says how many those were. Fine twice.
     pub(crate) async fn finish(&self, deadline: tokio::time::Instant) -> usize {
         self.stop.cancel();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
-use crate::event::Event;
+use crate::event::{Event, Payload};
 
 /// One event handed to a handler.
 #[derive(Clone, Debug)]
@@ -32,6 +32,16 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// The payload as its type.
+    ///
+    /// # Errors
+    /// Permanent when it does not fit: no attempt will make it fit.
+    pub fn payload<P: Payload>(&self) -> Result<P, HandlerError> {
+        self.event
+            .payload()
+            .map_err(|error| HandlerError::permanent(error.chain()))
+    }
+
     /// Returns when the delivery was given to another member, because this one was not heard of for longer than its
     /// lease: what the handler answers no longer counts.
     ///
@@ -71,6 +81,16 @@ impl HandlerError {
             error_type: error_type.to_owned(),
             disposition,
         }
+    }
+
+    /// The same for an error whose text is to hold its sources too.
+    #[must_use]
+    pub fn chained(
+        disposition: Disposition,
+        error_type: &str,
+        error: &dyn std::error::Error,
+    ) -> Self {
+        Self::new(disposition, error_type, crate::error::chain(error))
     }
 
     /// Another attempt could succeed: retried by the subscription's policy.

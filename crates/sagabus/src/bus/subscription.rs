@@ -9,6 +9,7 @@ use super::Bus;
 use super::breaker::Breaker;
 use super::collect::Collect;
 use super::dispatch::{Dispatch, Plan};
+use super::emit::Emit;
 use super::handler::{Delivery, Handler, HandlerError};
 use super::rate::Rate;
 use super::settle::Policy;
@@ -232,10 +233,7 @@ impl SubscriptionBuilder {
             .handler(move |delivery: Delivery| {
                 let handler = Arc::clone(&handler);
                 async move {
-                    let payload = delivery
-                        .event
-                        .payload::<P>()
-                        .map_err(|error| HandlerError::permanent(error.chain()))?;
+                    let payload = delivery.payload::<P>()?;
                     handler(payload, delivery).await
                 }
             })
@@ -257,6 +255,33 @@ impl SubscriptionBuilder {
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
         self.run(Handler::one(handler)).await
+    }
+
+    /// Starts the subscription with a handler that answers with events that follow from the one handled. They are
+    /// published all or none, before the delivery is acked; where they cannot be, the attempt has failed.
+    ///
+    /// # Errors
+    /// As [`SubscriptionBuilder::handler`].
+    ///
+    /// # Cancel safety
+    /// As [`SubscriptionBuilder::handler`].
+    pub async fn handler_emitting<H, F>(self, handler: H) -> Result<Subscription>
+    where
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Emit, HandlerError>> + Send + 'static,
+    {
+        // Shutdown, or the end of the subscription, lets go of the handler and of this handle with it.
+        let bus = self.bus.clone();
+        self.handler(move |delivery: Delivery| {
+            let bus = bus.clone();
+            let emit = handler(delivery.clone());
+            async move {
+                let events = emit.await?.into_events(&delivery, bus.clock().now())?;
+                bus.publish_batch(events).await?;
+                Ok(())
+            }
+        })
+        .await
     }
 
     /// Starts the subscription with a handler that gets up to `events_max` events at a time (1–1,000); the first of them

@@ -6,6 +6,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[cfg(all(feature = "macros", feature = "testing"))]
+mod api;
 mod bus;
 mod durability;
 mod flow;
