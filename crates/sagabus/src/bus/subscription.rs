@@ -82,6 +82,11 @@ impl SubscriptionBuilder {
         }
     }
 
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
     /// Wants events of types that fit; may be called several times, an event that fits twice is delivered once.
     pub fn pattern(mut self, pattern: &str) -> Self {
         self.patterns.push(pattern.to_owned());

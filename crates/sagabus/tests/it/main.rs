@@ -10,6 +10,8 @@
 mod api;
 mod bus;
 mod durability;
+#[cfg(all(feature = "macros", feature = "sqlite", feature = "testing"))]
+mod effects;
 mod flow;
 mod members;
 mod model;
