@@ -238,7 +238,6 @@ async fn kill_at_each(kind: &str) -> u64 {
     for point in 1.. {
         let folder = TempDir::new().unwrap();
         if run_probe(folder.path(), kind, point) {
-            println!("killed at {} points `{kind}`", point - 1);
             return point - 1;
         }
         assert!(run_probe(folder.path(), kind, 0), "{kind} {point}");
@@ -253,15 +252,21 @@ async fn kill_at_each(kind: &str) -> u64 {
 
 #[tokio::test]
 async fn a_handler_killed_at_any_point_of_its_transaction_has_one_effect_per_event() {
-    assert!(kill_at_each("tx").await >= 20);
+    let killed = kill_at_each("tx").await;
+    println!("killed at {killed} points");
+    assert!(killed >= 20, "{killed}");
 }
 
 #[tokio::test]
 async fn a_process_killed_between_commit_and_relay_publishes_each_event_once() {
-    assert!(kill_at_each("relay").await >= 20);
+    let killed = kill_at_each("relay").await;
+    println!("killed at {killed} points");
+    assert!(killed >= 20, "{killed}");
 }
 
 #[tokio::test]
 async fn a_process_killed_at_any_write_of_the_log_has_one_effect_per_event() {
-    assert!(kill_at_each("disk").await >= 20);
+    let killed = kill_at_each("disk").await;
+    println!("killed at {killed} points");
+    assert!(killed >= 20, "{killed}");
 }

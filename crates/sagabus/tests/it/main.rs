@@ -12,6 +12,8 @@ mod bus;
 mod durability;
 #[cfg(all(feature = "macros", feature = "sqlite", feature = "testing"))]
 mod effects;
+#[cfg(all(feature = "macros", feature = "testing"))]
+mod examples;
 mod flow;
 mod members;
 mod model;
