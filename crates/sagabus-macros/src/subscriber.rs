@@ -36,10 +36,6 @@ pub(crate) fn expand(options: TokenStream, function: &ItemFn) -> Result<TokenStr
     let options = Options::read(options)?;
     check_signature(function)?;
     let arguments = arguments(function)?;
-    let payload = arguments.iter().find_map(|it| match it {
-        Argument::Payload(ty) => Some(*ty),
-        Argument::Delivery | Argument::Data(_) => None,
-    });
     let state = arguments.iter().find_map(|it| match it {
         Argument::Data(ty) => Some(*ty),
         Argument::Delivery | Argument::Payload(_) => None,
@@ -48,8 +44,18 @@ pub(crate) fn expand(options: TokenStream, function: &ItemFn) -> Result<TokenStr
         let text = "say `name = \"…\"`: deliveries are kept under it, over restarts too";
         Error::new(function.sig.ident.span(), text)
     })?;
+    let payload = payload(&arguments);
     let steps = options.steps(&function.sig.ident, payload)?;
-    Ok(generate(function, &arguments, state, name, &steps))
+    let assertion = options.assertion(payload);
+    let register = generate(function, &arguments, state, name, &steps);
+    Ok(quote! { #assertion #register })
+}
+
+fn payload<'a>(arguments: &[Argument<'a>]) -> Option<&'a Type> {
+    arguments.iter().find_map(|it| match it {
+        Argument::Payload(ty) => Some(*ty),
+        Argument::Delivery | Argument::Data(_) => None,
+    })
 }
 
 fn generate(
@@ -69,10 +75,20 @@ fn generate(
     sig.ident = format_ident!("handle");
     let block = &function.block;
     let values = arguments.iter().map(|it| match it {
-        Argument::Payload(ty) => quote! { delivery.payload::<#ty>()? },
-        Argument::Delivery => quote! { ::core::clone::Clone::clone(&delivery) },
+        Argument::Payload(_) => quote! { payload },
+        Argument::Delivery => quote! { delivery },
         Argument::Data(_) => quote! { ::sagabus::bus::Data(state) },
     });
+    let (start, taken) = match payload(arguments) {
+        Some(ty) => (
+            quote! { on_emitting },
+            quote! { |payload: #ty, delivery: ::sagabus::Delivery| },
+        ),
+        None => (
+            quote! { handler_emitting },
+            quote! { |delivery: ::sagabus::Delivery| },
+        ),
+    };
     let parameter = state.map(|ty| quote! { state: #ty, });
     let value = state.map(|_| quote! { state, });
     let clone = state.map(|_| quote! { let state = ::core::clone::Clone::clone(&state); });
@@ -114,7 +130,8 @@ fn generate(
             ) -> ::sagabus::Result<::sagabus::bus::Subscription> {
                 let builder = bus.subscription(Self::NAME) #steps;
                 more(builder)
-                    .handler_emitting(move |delivery: ::sagabus::Delivery| {
+                    .#start(move #taken {
+                        let _ = &delivery;
                         #clone
                         async move {
                             match Self::handle(#(#values),*).await {
@@ -159,6 +176,17 @@ impl Options {
         }
     }
 
+    /// Refuses to compile where `on` is not the type of the payload.
+    fn assertion(&self, payload: Option<&Type>) -> Option<TokenStream> {
+        let (ty, on) = (payload?, self.on.as_ref()?);
+        Some(quote! {
+            const _: () = ::core::assert!(
+                ::sagabus::event::is_same(<#ty as ::sagabus::Payload>::TYPE, #on),
+                "`on` is not the type of the event that the function takes"
+            );
+        })
+    }
+
     /// The calls to the builder.
     fn steps(&self, function: &Ident, payload: Option<&Type>) -> Result<TokenStream> {
         let mut steps = match (payload, &self.on) {
@@ -167,16 +195,8 @@ impl Options {
                 let text = "say `on = \"…\"`, or take the payload as its type";
                 return Err(Error::new(function.span(), text));
             }
-            (Some(ty), None) => quote! { .pattern(<#ty as ::sagabus::Payload>::TYPE) },
-            (Some(ty), Some(on)) => quote! {
-                .pattern({
-                    const _: () = ::core::assert!(
-                        ::sagabus::event::is_same(<#ty as ::sagabus::Payload>::TYPE, #on),
-                        "`on` is not the type of the event that the function takes"
-                    );
-                    #on
-                })
-            },
+            // The builder says it itself where it reads the payload.
+            (Some(_), _) => TokenStream::new(),
         };
         let Some(start) = &self.start else {
             let text =

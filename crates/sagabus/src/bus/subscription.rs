@@ -289,6 +289,32 @@ impl SubscriptionBuilder {
         .await
     }
 
+    /// Starts the subscription with a handler that gets the payload as its type, as [`SubscriptionBuilder::on`], and
+    /// answers with events, as [`SubscriptionBuilder::handler_emitting`].
+    ///
+    /// # Errors
+    /// As [`SubscriptionBuilder::handler`].
+    ///
+    /// # Cancel safety
+    /// As [`SubscriptionBuilder::handler`].
+    pub async fn on_emitting<P, H, F>(self, handler: H) -> Result<Subscription>
+    where
+        P: Payload,
+        H: Fn(P, Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Emit, HandlerError>> + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        self.pattern(P::TYPE)
+            .handler_emitting(move |delivery: Delivery| {
+                let handler = Arc::clone(&handler);
+                async move {
+                    let payload = delivery.payload::<P>()?;
+                    handler(payload, delivery).await
+                }
+            })
+            .await
+    }
+
     /// Starts the subscription with a handler that gets up to `events_max` events at a time (1–1,000); the first of them
     /// waits for others for `linger` at most (0 – 1 h). The handler answers for each, in their order. Where it panics,
     /// takes too long or answers for another number, each is handled alone, so that one bad event fails for itself
