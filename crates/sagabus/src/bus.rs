@@ -3,6 +3,7 @@
 mod breaker;
 mod collect;
 mod dispatch;
+mod emit;
 mod handler;
 mod health;
 mod rate;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use breaker::Breaker;
+pub use emit::{Data, Emit};
 pub use handler::{Delivery, Disposition, HandlerError};
 pub use health::Health;
 pub use rate::Rate;
@@ -356,6 +358,17 @@ impl Bus {
         }
         self.inner.transport.close().await;
         report
+    }
+
+    /// Ends as a killed process does: takes nothing and lets no handler go on. Shutdown waits for what is left.
+    #[cfg(feature = "testing")]
+    pub(crate) fn cut(&self) {
+        let mut state = self.state();
+        state.is_stopping = true;
+        state.is_closed = true;
+        for dispatch in state.running.values() {
+            dispatch.cut_now();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -78,6 +78,11 @@ pub trait Payload: Serialize + DeserializeOwned + Send + Sync + 'static {
         None
     }
 
+    /// Words about the event that those who filter need without the payload; they become entries of `metadata`.
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// Rules that the type alone cannot say.
     ///
     /// # Errors
@@ -104,6 +109,9 @@ impl Event {
         let mut event = Self::raw(EventType::new(P::TYPE)?, P::SOURCE, data.into(), clock);
         event.version = P::VERSION.into();
         event.subject = payload.subject();
+        for (name, value) in payload.attributes() {
+            event.metadata.insert(name.to_owned(), value);
+        }
         event.check()?;
         Ok(event)
     }
@@ -239,6 +247,20 @@ impl Event {
 /// `Invalid`, naming the field.
 pub fn check_payload<P: Payload>(data: &[u8]) -> Result<()> {
     decode::<P>(data).map(drop)
+}
+
+/// Whether two event types are the same; for code that `#[subscriber]` writes, where it runs at compile time.
+#[doc(hidden)]
+#[must_use]
+pub const fn is_same(one: &str, other: &str) -> bool {
+    let (mut one, mut other) = (one.as_bytes(), other.as_bytes());
+    while let ([first, one_rest @ ..], [second, other_rest @ ..]) = (one, other) {
+        if *first != *second {
+            return false;
+        }
+        (one, other) = (one_rest, other_rest);
+    }
+    one.is_empty() && other.is_empty()
 }
 
 /// Reads a payload, checks its own rules, and names the field that does not fit.

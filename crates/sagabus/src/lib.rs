@@ -25,7 +25,10 @@ pub mod engines;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-pub use bus::{Bus, Delivery, HandlerError};
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use bus::{Bus, Data, Delivery, Disposition, Emit, HandlerError};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, EventId, EventType, Payload};
@@ -34,3 +37,15 @@ pub use retry::Retry;
 pub use saga::Sagas;
 pub use settings::Settings;
 pub use transport::{Receipt, Start};
+
+#[cfg(feature = "macros")]
+#[doc = include_str!("docs/payload.md")]
+pub use sagabus_macros::Payload;
+
+#[cfg(feature = "macros")]
+#[doc = include_str!("docs/disposition.md")]
+pub use sagabus_macros::Disposition;
+
+#[cfg(feature = "macros")]
+#[doc = include_str!("docs/subscriber.md")]
+pub use sagabus_macros::subscriber;

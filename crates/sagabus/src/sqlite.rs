@@ -1,15 +1,19 @@
 //! SQLite for services that keep their state beside the bus: one thread per database, outbox, inbox, step barrier.
 //!
 //! A change of state and the event that tells of it are one transaction ([`Outbox::write`]); an event that has effects
-//! is taken once ([`inbox::first_time`]); a saga step has its effect once ([`barrier`]).
+//! is taken once ([`inbox::first_time`]); a handler is both at a time
+//! ([`handler_tx`](crate::bus::SubscriptionBuilder::handler_tx)); a saga step has its effect once ([`barrier`]).
 
 pub mod barrier;
 mod database;
+mod handler;
 pub mod inbox;
 mod outbox;
+mod relay;
 
 pub use database::Database;
 pub use outbox::{Outbox, OutboxCounts, Publish};
+pub use relay::Relay;
 /// The version of rusqlite that the closures of [`Database::call`] speak.
 pub use rusqlite;
 

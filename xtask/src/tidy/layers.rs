@@ -18,10 +18,15 @@ const SERVICE: &[&str] = &["sagabus", "nanopore"];
 const CLIENTS: &[&str] = &["redis", "rdkafka", "tokio-postgres", "sqlx"];
 
 /// One row per crate of the workspace. A new row, or a wider one, is a change of the architecture.
-const LAYERS: [Layer; 7] = [
+const LAYERS: [Layer; 8] = [
+    Layer {
+        name: "sagabus-macros",
+        may_import: &[],
+        never: &["tokio", "rusqlite"],
+    },
     Layer {
         name: "sagabus",
-        may_import: &[],
+        may_import: &["sagabus-macros"],
         never: &[
             "axum",
             "hyper",

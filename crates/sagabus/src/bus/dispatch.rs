@@ -20,6 +20,7 @@ use super::stats::SubscriptionCounters;
 use crate::clock::Clock;
 use crate::error::ErrorKind;
 use crate::retry;
+use crate::schema::Registry;
 use crate::transport::{LeaseToken, Leased, Member, Settle, Verdict};
 
 /// Most verdicts settled by one record.
@@ -39,6 +40,7 @@ pub(crate) struct Plan {
     pub(crate) concurrency: usize,
     /// How long the member may be silent.
     pub(crate) lease: Duration,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) rate: Option<Rate>,
     pub(crate) breaker: Option<(Breaker, Arc<breaker::Shared>)>,
     /// How events are put together, for a handler of several.
@@ -102,6 +104,13 @@ impl Dispatch {
 
     pub(crate) fn stop_fetching(&self) {
         self.stop.cancel();
+    }
+
+    /// Ends as a killed process does: no handler is called, or goes on, from now on.
+    #[cfg(feature = "testing")]
+    pub(crate) fn cut_now(&self) {
+        self.stop.cancel();
+        self.cut.cancel();
     }
 
     /// Waits for running handlers until `deadline`, cuts the rest, and says how many those were. Fine twice.
@@ -309,6 +318,7 @@ impl Dispatch {
             revision: leased.revision,
             subscription: Arc::clone(&self.plan.name),
             fenced: self.fenced.clone(),
+            registry: Arc::clone(&self.plan.registry),
         }
     }
 

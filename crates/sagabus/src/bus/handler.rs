@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
-use crate::event::Event;
-use crate::schema::SchemaFault;
+use crate::event::{Event, Payload};
+use crate::schema::{Registry, SchemaFault};
 
 /// One event handed to a handler.
 #[derive(Clone, Debug)]
@@ -30,9 +30,18 @@ pub struct Delivery {
     /// The subscription.
     pub subscription: Arc<str>,
     pub(crate) fenced: CancellationToken,
+    pub(crate) registry: Arc<Registry>,
 }
 
 impl Delivery {
+    /// The payload as its type, in its newest version where the bus knows it.
+    ///
+    /// # Errors
+    /// Permanent when it does not fit: no attempt will make it fit.
+    pub fn payload<P: Payload>(&self) -> Result<P, HandlerError> {
+        Ok(self.registry.decode(&self.event)?)
+    }
+
     /// Returns when the delivery was given to another member, because this one was not heard of for longer than its
     /// lease: what the handler answers no longer counts.
     ///
@@ -75,6 +84,16 @@ impl HandlerError {
             disposition,
             is_unreadable: false,
         }
+    }
+
+    /// The same for an error whose text is to hold its sources too.
+    #[must_use]
+    pub fn chained(
+        disposition: Disposition,
+        error_type: &str,
+        error: &dyn std::error::Error,
+    ) -> Self {
+        Self::new(disposition, error_type, crate::error::chain(error))
     }
 
     /// Another attempt could succeed: retried by the subscription's policy.

@@ -9,10 +9,11 @@ use super::Bus;
 use super::breaker::Breaker;
 use super::collect::Collect;
 use super::dispatch::{Dispatch, Plan};
+use super::emit::Emit;
 use super::handler::{Delivery, Handler, HandlerError};
 use super::rate::Rate;
 use super::settle::Policy;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Payload};
 use crate::filter::Filter;
 use crate::ledger::{Exhausted, Order, RetryBudget, Sharing};
@@ -82,6 +83,11 @@ impl SubscriptionBuilder {
             collect: None,
             collect_by: None,
         }
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.bus
     }
 
     /// Wants events of types that fit; may be called several times, an event that fits twice is delivered once.
@@ -240,12 +246,13 @@ impl SubscriptionBuilder {
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        let registry = Arc::clone(self.bus.registry());
         self.pattern(P::TYPE)
             .handler(move |delivery: Delivery| {
                 let handler = Arc::clone(&handler);
-                let read = registry.decode::<P>(&delivery.event);
-                async move { handler(read?, delivery).await }
+                async move {
+                    let payload = delivery.payload::<P>()?;
+                    handler(payload, delivery).await
+                }
             })
             .await
     }
@@ -265,6 +272,59 @@ impl SubscriptionBuilder {
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
         self.run(Handler::one(handler)).await
+    }
+
+    /// Starts the subscription with a handler that answers with events that follow from the one handled. They are
+    /// published all or none, before the delivery is acked; where they cannot be, the attempt has failed.
+    ///
+    /// # Errors
+    /// As [`SubscriptionBuilder::handler`].
+    ///
+    /// # Cancel safety
+    /// As [`SubscriptionBuilder::handler`].
+    pub async fn handler_emitting<H, F>(self, handler: H) -> Result<Subscription>
+    where
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Emit, HandlerError>> + Send + 'static,
+    {
+        // Shutdown, or the end of the subscription, lets go of the handler and of this handle with it.
+        let bus = self.bus.clone();
+        self.handler(move |delivery: Delivery| {
+            let bus = bus.clone();
+            let emit = handler(delivery.clone());
+            async move {
+                let events = emit.await?.into_events(&delivery, bus.clock().now())?;
+                bus.publish_batch(events).await.map_err(emit_error)?;
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    /// Starts the subscription with a handler that gets the payload as its type, as [`SubscriptionBuilder::on`], and
+    /// answers with events, as [`SubscriptionBuilder::handler_emitting`].
+    ///
+    /// # Errors
+    /// As [`SubscriptionBuilder::handler`].
+    ///
+    /// # Cancel safety
+    /// As [`SubscriptionBuilder::handler`].
+    pub async fn on_emitting<P, H, F>(self, handler: H) -> Result<Subscription>
+    where
+        P: Payload,
+        H: Fn(P, Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Emit, HandlerError>> + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        self.pattern(P::TYPE)
+            .handler_emitting(move |delivery: Delivery| {
+                let handler = Arc::clone(&handler);
+                async move {
+                    let payload = delivery.payload::<P>()?;
+                    handler(payload, delivery).await
+                }
+            })
+            .await
     }
 
     /// Starts the subscription with a handler that gets up to `events_max` events at a time (1–1,000); the first of them
@@ -307,6 +367,7 @@ impl SubscriptionBuilder {
             timeout: self.timeout,
             concurrency: self.concurrency,
             lease: spec.lease,
+            registry: Arc::clone(self.bus.registry()),
             rate: self.rate,
             breaker: self.breaker.map(|breaker| {
                 let circuit = self.bus.inner.circuits.of(&breaker.dependency);
@@ -442,6 +503,14 @@ impl SubscriptionBuilder {
             keeps_expired: self.spec.keeps_expired && self.keeps_dead_letters,
             ..self.spec.clone()
         })
+    }
+}
+
+/// A handler that answers otherwise than the time before will do so again.
+fn emit_error(error: Error) -> HandlerError {
+    match error.kind() {
+        ErrorKind::Conflict => HandlerError::permanent(error.chain()),
+        _ => error.into(),
     }
 }
 

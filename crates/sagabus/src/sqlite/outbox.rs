@@ -121,6 +121,17 @@ impl Outbox {
             .await
     }
 
+    /// Stores an event in a transaction of the outbox's own database; the relay finds it once that is committed.
+    ///
+    /// # Errors
+    /// `Conflict` when an event of this id waits already.
+    pub fn publish(&self, tx: &Transaction<'_>, event: &Event) -> Result<()> {
+        add(tx, event)?;
+        // The relay asks the thread that runs this transaction, and so after its end.
+        self.written.notify_one();
+        Ok(())
+    }
+
     /// How many events wait, and how many were refused.
     ///
     /// # Errors

@@ -6,11 +6,17 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[cfg(all(feature = "macros", feature = "testing"))]
+mod api;
 mod bus;
 #[cfg(feature = "simulation")]
 mod bus_histories;
 mod duplicates;
 mod durability;
+#[cfg(all(feature = "macros", feature = "sqlite", feature = "testing"))]
+mod effects;
+#[cfg(all(feature = "macros", feature = "testing"))]
+mod examples;
 #[cfg(feature = "simulation")]
 mod faults;
 mod filters;
