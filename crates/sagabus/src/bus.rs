@@ -2,6 +2,7 @@
 
 mod breaker;
 mod collect;
+pub mod dead_letter;
 mod dispatch;
 mod handler;
 mod health;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use serde::de::IgnoredAny;
 
 pub use breaker::Breaker;
+pub use dead_letter::{DeadLetters, RetryPlan};
 pub use handler::{Delivery, Disposition, HandlerError};
 pub use health::Health;
 pub use rate::Rate;
@@ -24,14 +26,13 @@ pub use stats::{Stats, SubscriptionStats};
 pub use subscription::{Subscription, SubscriptionBuilder};
 
 use self::breaker::Circuits;
+use self::dead_letter::Alarm;
 use self::dispatch::Dispatch;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Payload};
 use crate::settings::Settings;
-use crate::transport::{
-    Capabilities, DeadLetter, DeadLetterQuery, LedgerAdmin, Page, Receipt, Transport,
-};
+use crate::transport::{Capabilities, LedgerAdmin, Page, Receipt, Transport};
 
 /// Most events in one batch.
 pub const BATCH_EVENTS_MAX: usize = 1000;
@@ -52,6 +53,7 @@ struct Inner {
     settings: Settings,
     schemas: HashMap<&'static str, Check>,
     circuits: Circuits,
+    alarm: Mutex<Alarm>,
     state: Mutex<State>,
 }
 
@@ -115,6 +117,7 @@ impl BusBuilder {
                 settings: self.settings,
                 schemas: self.schemas,
                 circuits: Circuits::default(),
+                alarm: Mutex::default(),
                 state: Mutex::default(),
             }),
         })
@@ -222,17 +225,6 @@ impl Bus {
         self.inner.transport.read(position, max).await
     }
 
-    /// Dead letters in the order of subscription and position.
-    ///
-    /// # Errors
-    /// `NotFound` for an unknown subscription.
-    ///
-    /// # Cancel safety
-    /// Safe: only reads.
-    pub async fn dead_letters(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
-        self.ledgers().dead_letters(query).await
-    }
-
     /// Looks into and repairs deliveries: redrive, discard.
     #[must_use]
     pub fn ledgers(&self) -> &dyn LedgerAdmin {
@@ -316,6 +308,13 @@ impl Bus {
         }
         self.inner.transport.close().await;
         report
+    }
+
+    fn alarm(&self) -> MutexGuard<'_, Alarm> {
+        self.inner
+            .alarm
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -7,6 +7,7 @@
 )]
 
 mod bus;
+mod dead_letters;
 mod durability;
 mod flow;
 mod members;
