@@ -1,11 +1,14 @@
 //! The commands, one file each.
 
 mod bench;
+mod dead_letters;
 mod demo;
 mod extract;
 mod pdf_worker;
 mod reference;
 mod serve;
+mod subscriptions;
+mod table;
 
 use std::process::ExitCode;
 
@@ -33,6 +36,10 @@ enum Command {
     Extract(extract::Extract),
     /// Measure this machine: each figure beside what the disk or the code below allows, in one run
     Bench(bench::Bench),
+    /// Look after the dead letters of a running server
+    DeadLetters(dead_letters::DeadLetters),
+    /// Look after the subscriptions of a running server
+    Subscriptions(subscriptions::Subscriptions),
     /// Print a page of the reference, generated from the code
     Reference(reference::Reference),
     /// Read one PDF from standard input in a locked-in process (started by the program itself)
@@ -91,6 +98,8 @@ pub(crate) fn main() -> ExitCode {
             Command::Serve(serve) => serve.run(),
             Command::Extract(extract) => extract.run(),
             Command::Bench(bench) => bench.run(),
+            Command::DeadLetters(letters) => letters.run(),
+            Command::Subscriptions(subscriptions) => subscriptions.run(),
             Command::Reference(reference) => reference.run(),
             Command::PdfWorker => Ok(()),
         });

@@ -10,6 +10,7 @@
 
 mod bad_forms;
 mod client;
+mod dead_letters;
 mod demo;
 mod faults;
 mod http;

@@ -17,7 +17,7 @@ pub use form::{from_json, to_json};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, envelope};
 use crate::ledger::By;
 use crate::transport::{
     DeadLetter, DeadLetterId, DeadLetterIds, DeadLetterPage, DeadLetterQuery, LedgerAdmin,
@@ -184,6 +184,8 @@ impl DeadLetters {
             ..letter.event.as_ref().clone()
         };
         self.bus.check(&revised)?;
+        // What could not be published is not delivered either.
+        envelope::from_json(&envelope::to_json(&revised)?, self.bus.clock().as_ref())?;
         let repair = Repair::Revise { data, by };
         let ledgers = self.ledgers();
         let count = ledgers
