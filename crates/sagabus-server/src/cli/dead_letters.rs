@@ -379,16 +379,20 @@ fn show_list(answer: &Value) {
     let letters = answer["deadLetters"].as_array();
     let rows = letters.into_iter().flatten().map(|letter| {
         let fault = letter["faults"].as_array().and_then(|it| it.last());
-        let fault = fault.unwrap_or(&Value::Null);
+        let in_event = |field: &str| letter["event"].get(field).unwrap_or(&Value::Null);
+        let of_fault = |field: &str| {
+            let value = fault.and_then(|it| it.get(field));
+            text(value.unwrap_or(&Value::Null))
+        };
         [
             id(letter),
-            text(&letter["event"]["type"]),
-            text(&letter["event"]["subject"]),
+            text(in_event("type")),
+            text(in_event("subject")),
             text(&letter["attempts"]),
             text(&letter["redrives"]),
             text(&letter["deadAt"]),
-            text(&fault["kind"]),
-            text(&fault["error"]),
+            of_fault("kind"),
+            of_fault("error"),
         ]
     });
     let heads = [

@@ -162,6 +162,8 @@ fn dead_letters_are_retried_revised_skipped_and_republished_over_http() {
     ] {
         order(what, body).expect_problem(400, &[word]);
     }
+    let none = order("redrive", json!({"subscription": NAME, "positions": []}));
+    assert_eq!(none.expect(200)["redriven"], 0, "no position is not any");
     let by_query = json!({"query": {"key": "FC-1"}, "author": "ann", "reason": "the disk is back"});
     assert_eq!(order("redrive", by_query).expect(200)["redriven"], 2);
     until("the two handled", || {
@@ -465,5 +467,53 @@ fn a_subscription_is_paused_over_a_restart_until_it_is_resumed() {
     until("the event handled", || {
         (view()["ahead"] == 0 && view()["pause"].is_null()).then_some(())
     });
+    server.terminate();
+}
+
+/// The words of a line, where `'…'` is one.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (number, part) in line.split('\'').enumerate() {
+        if number % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+#[test]
+fn the_commands_of_the_guide_do_what_it_says() {
+    let guide = include_str!("../../../../docs/guides/dead-letters.md");
+    let place = Place::new();
+    let server = server_with_dead(&place, &["FC-1"; 6]);
+    let mut ran = 0;
+    for line in guide.lines().filter(|it| it.starts_with("sagabus ")) {
+        // The guide has one name for whichever is there.
+        let letter = &server.get("/api/dead-letters?limit=1").expect(200)["deadLetters"][0];
+        let id = format!("{NAME}/{}", letter["position"]);
+        let words: Vec<String> = words(line).into_iter().skip(1).collect();
+        let words: Vec<&str> = words
+            .iter()
+            .map(|it| {
+                if it == "sample-service/43" {
+                    &id
+                } else {
+                    it.as_str()
+                }
+            })
+            .collect();
+        let out = said(&server, &words);
+        ran += 1;
+        if ran == 1 {
+            let heads = |text: &str| -> Vec<String> {
+                let line = text.lines().find(|it| it.starts_with("id ")).unwrap();
+                line.split_whitespace().map(str::to_owned).collect()
+            };
+            assert_eq!(heads(guide), heads(&out));
+        }
+    }
+    assert_eq!(ran, 14, "commands of the guide");
     server.terminate();
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use sagabus::bus::RetryPlan;
 use sagabus::bus::dead_letter::{Crossing, from_json, to_json};
-use sagabus::engines::embedded::disk::MemoryDisk;
+use sagabus::engines::embedded::disk::{MemoryDisk, RealDisk};
 use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::ledger::{By, Order};
 use sagabus::transport::{DeadLetterId, DeadLetterQuery, PauseUntil};
 use sagabus::{Bus, Clock, Event, HandlerError, Pattern, Retry, Start, Timestamp};
 
-use crate::support::{Notes, clock, event, idle, memory_bus};
+use crate::support::{Notes, bus_on, clock, event, idle, memory_bus};
 
 /// A handler that fails while `is_down`, after a time, and notes what it gets otherwise.
 async fn weak(bus: &Bus, name: &str, pace: Duration) -> (Arc<AtomicBool>, Notes) {
@@ -721,4 +721,71 @@ async fn a_page_ends_where_it_would_be_too_large_and_the_next_one_goes_on() {
     }
     assert_eq!(sizes, [33, 33, 14]);
     assert_eq!(seen, (1..=80).collect::<Vec<u64>>());
+    let of_type = DeadLetterQuery {
+        pattern: Some(Pattern::new("a.*").unwrap()),
+        ..DeadLetterQuery::all()
+    };
+    assert_eq!(bus.letters().count(&of_type).await.unwrap(), 80);
+}
+
+#[tokio::test]
+async fn dead_letters_far_apart_in_a_log_on_a_disk_are_found_and_read_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let disk = RealDisk::new(dir.path()).unwrap();
+        bus_on(Arc::new(disk), 128 * 1024).unwrap()
+    };
+    let bus = open();
+    let mut bad = Vec::new();
+    for _ in 0..4 {
+        let batch = (0..900).map(|number| {
+            let (event_type, data) = if number < 2 {
+                ("bad.one", "1")
+            } else {
+                ("good.one", "2")
+            };
+            event(&bus, event_type, data).about(format!("FC-{number}"))
+        });
+        let receipts = bus.publish_batch(batch.collect()).await.unwrap();
+        bad.extend(receipts.iter().take(2).map(|it| it.position));
+    }
+    bus.subscription("s")
+        .pattern("bad.*")
+        .start(Start::Earliest)
+        .retry(Retry::never())
+        .handler(|_| async { Err(HandlerError::permanent("down")) })
+        .await
+        .unwrap();
+    idle(&bus).await;
+    bus.shutdown(Duration::from_secs(5)).await;
+    drop(bus);
+    let bus = open();
+    assert_eq!(positions(&bus, DeadLetterQuery::of("s")).await, bad);
+    let of_key = DeadLetterQuery::key("s", "FC-1");
+    let second: Vec<u64> = bad.iter().copied().skip(1).step_by(2).collect();
+    assert_eq!(positions(&bus, of_key).await, second);
+    let letters = bus.dead_letters(DeadLetterQuery::of("s")).await.unwrap();
+    for letter in letters {
+        let event = bus
+            .read(letter.position, 1)
+            .await
+            .unwrap()
+            .events
+            .remove(0)
+            .1;
+        assert_eq!(letter.event, event);
+    }
+    bus.shutdown(Duration::from_secs(5)).await;
+}
+
+#[test]
+fn the_form_of_version_1_stays_readable_and_is_what_is_written() {
+    let golden = include_str!("../golden/dead-letter.json").trim_end();
+    let letter = from_json(golden.as_bytes(), clock().as_ref()).unwrap();
+    assert_eq!(letter.id().to_string(), "sample-service/43");
+    assert_eq!((letter.attempts, letter.redrives, letter.parked), (2, 1, 3));
+    assert_eq!(letter.faults[0].error_type, "LimsError");
+    assert_eq!(letter.data(), "{\"volume\":48}");
+    assert_eq!(letter.event.data, "{\"volume\":\"48\"}");
+    assert_eq!(to_json(&letter).unwrap(), golden.as_bytes());
 }

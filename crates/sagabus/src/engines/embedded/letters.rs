@@ -171,26 +171,23 @@ impl Shared {
             .chunk_by(|one, other| one.subscription == other.subscription)
             .flat_map(|ids| ids.chunks(BATCH))
         {
-            let mut letters = self.copy(ids);
-            while !letters.is_empty() {
-                let positions: Vec<u64> = letters.iter().map(|(it, ..)| *it).collect();
-                let events = self.events(&positions).await?;
-                let rest = letters.split_off(events.len().min(letters.len()));
-                for ((position, delivery, parked), event) in letters.into_iter().zip(events) {
-                    let Some(letter) = letter(ids, position, delivery, parked, event) else {
-                        continue;
-                    };
-                    bytes += letter.bytes();
-                    page.letters.push(letter);
-                    if bytes >= PAGE_BYTES_MAX {
-                        let last = page.letters.last().map(DeadLetter::id);
-                        if last != found.ids.last().cloned() {
-                            page.next = last;
-                        }
-                        return Ok(page);
+            let copies = self.copy(ids);
+            let positions: Vec<u64> = copies.iter().map(|(it, ..)| *it).collect();
+            // Where there are fewer events than that, those there are fill the page.
+            let events = self.events(&positions).await?;
+            for ((position, delivery, parked), event) in copies.into_iter().zip(events) {
+                let Some(letter) = letter(ids, position, delivery, parked, event) else {
+                    continue;
+                };
+                bytes += letter.bytes();
+                page.letters.push(letter);
+                if bytes >= PAGE_BYTES_MAX {
+                    let last = page.letters.last().map(DeadLetter::id);
+                    if last != found.ids.last().cloned() {
+                        page.next = last;
                     }
+                    return Ok(page);
                 }
-                letters = rest;
             }
         }
         Ok(page)
