@@ -88,20 +88,76 @@ fn stages() -> [Stage; 4] {
     ]
 }
 
-/// Runs everything; the first failure stops.
-pub(crate) fn run(root: &Path) -> Result<()> {
-    let nextest = timed("preflight", "", || preflight::run(root))?;
-    for stage in stages() {
-        timed(stage.name, &stage.command_line(), || stage.run(root))?;
-    }
-    timed("tidy", "cargo xtask tidy", || tidy::run(root))?;
-    let tests = Stage {
+/// Licences, sources and refused crates, by `deny.toml`; needs no network.
+fn deny() -> Stage {
+    Stage::cargo(
+        "deny",
+        &[
+            "deny",
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ],
+    )
+}
+
+/// All tests, by the runner that the machine has.
+fn tests(nextest: String) -> Stage {
+    Stage {
         name: "tests",
         program: nextest,
         arguments: &["nextest", "run", "--workspace", "--all-features"],
         environment: &[],
-    };
+    }
+}
+
+/// What is run.
+enum Check {
+    Program(Stage),
+    /// The house rules, which are looked at by this program itself.
+    Tidy,
+}
+
+impl Check {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Program(stage) => stage.name,
+            Self::Tidy => "tidy",
+        }
+    }
+
+    fn run(&self, root: &Path) -> Result<()> {
+        match self {
+            Self::Program(stage) => timed(self.name(), &stage.command_line(), || stage.run(root)),
+            Self::Tidy => timed(self.name(), "cargo xtask tidy", || tidy::run(root)),
+        }
+    }
+}
+
+/// All checks but the tests, in their order.
+fn checks(has_deny: bool) -> Vec<Check> {
+    let mut checks: Vec<Check> = stages().map(Check::Program).into();
+    checks.push(Check::Tidy);
+    if has_deny {
+        checks.push(Check::Program(deny()));
+    }
+    checks
+}
+
+/// Runs everything; the first failure stops.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let nextest = timed("preflight", "", || preflight::run(root))?;
+    for check in checks(preflight::has_deny(root)) {
+        check.run(root)?;
+    }
+    let tests = tests(nextest);
     println!("\n==> {}: {}", tests.name, tests.command_line());
+    // The runner shows no output of a test that passes: what a test skips is said here.
+    for line in preflight::skipped(root) {
+        println!("    this machine lacks {line}");
+    }
     // No line of ours follows: the runner prints its own duration and the count.
     tests.run(root)
 }

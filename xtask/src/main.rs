@@ -22,7 +22,8 @@ Checks and chores of the workspace.
 Usage: cargo xtask <command>
 
 Commands:
-  ci     every check, in order: preflight, fmt, clippy, doc, doctests, tidy, tests
+  ci     every check, in order: preflight, fmt, clippy, doc, doctests, tidy,
+         deny where the machine has cargo-deny, tests
   tidy   the house rules alone (layers, names, documents); needs no build of the workspace
   help   this text
 ";

@@ -33,6 +33,35 @@ const NEEDS: [Need; 3] = [
     },
 ];
 
+/// Programs without which some tests and checks are skipped.
+const WANTS: [Need; 3] = [
+    Need {
+        command: &["strace", "-V"],
+        what: "`strace`: tests of failed syncs, of kills at chosen syncs and of how a segment is made are skipped",
+        install: "sudo apt-get install -y strace",
+    },
+    Need {
+        command: &["sh", "-c", "test \"$(id -u)\" = 0"],
+        what: "root, who may mount a small disk: the test of a full disk is skipped",
+        install: "run this command as root, in a container for one",
+    },
+    Need {
+        command: &["cargo", "deny", "--version"],
+        what: "`cargo-deny`: licences and sources of the dependencies are not checked",
+        install: "cargo install cargo-deny --locked",
+    },
+];
+
+/// One line for each thing whose lack makes something be skipped.
+pub(crate) fn skipped(root: &Path) -> Vec<String> {
+    lacking(&WANTS, |command| answers(root, command))
+}
+
+/// Whether the licences and sources of the dependencies can be checked.
+pub(crate) fn has_deny(root: &Path) -> bool {
+    answers(root, &["cargo", "deny", "--version"])
+}
+
 /// Checks what the other stages need and returns the program that runs the tests.
 pub(crate) fn run(root: &Path) -> Result<String> {
     let answers = |command: &[&str]| answers(root, command);

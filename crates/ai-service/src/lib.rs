@@ -12,6 +12,7 @@ mod handlers;
 pub mod model;
 mod processing;
 mod publisher;
+mod refusal;
 mod repository;
 pub mod routes;
 mod service;
@@ -20,5 +21,6 @@ pub mod summary;
 mod uploads;
 
 pub use processing::{OnProgress, ProcessRequest, Processed, extract};
+pub use refusal::Refused;
 pub use service::{AiService, CONFIDENCE_MIN};
 pub use uploads::{FileId, Upload, UploadTooLarge, UploadWriter};

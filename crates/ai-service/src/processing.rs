@@ -23,7 +23,7 @@ use crate::uploads::FileId;
 /// Jobs that may be open at a time; each is a row, and two of them hold their document.
 const JOBS_OPEN_MAX: u64 = 1_000;
 /// Longest name of a document, in characters.
-const FILE_NAME_CHARACTERS_MAX: usize = 255;
+pub(crate) const FILE_NAME_CHARACTERS_MAX: usize = 255;
 
 /// Told how far the reading of a document is.
 pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
@@ -280,19 +280,30 @@ impl AiService {
 }
 
 fn check(request: &ProcessRequest) -> Result<(), FieldErrors> {
+    check_names(
+        &request.file_name,
+        [
+            ("submissionId", request.submission_id.as_ref()),
+            ("sampleId", request.sample_id.as_ref()),
+            ("userId", request.user_id.as_ref()),
+        ],
+    )
+}
+
+/// A document's name and the ids that come with it: what the events about it can carry.
+pub(crate) fn check_names(
+    file_name: &str,
+    ids: [(&'static str, Option<&String>); 3],
+) -> Result<(), FieldErrors> {
     let mut errors = FieldErrors::default();
-    let characters = request.file_name.chars().count();
-    if request.file_name.trim().is_empty() {
+    let characters = file_name.chars().count();
+    if file_name.trim().is_empty() {
         errors.add("fileName", "is empty");
     } else if characters > FILE_NAME_CHARACTERS_MAX {
         let message = format!("has {characters} characters, more than {FILE_NAME_CHARACTERS_MAX}");
         errors.add("fileName", message);
     }
-    for (field, id) in [
-        ("submissionId", &request.submission_id),
-        ("sampleId", &request.sample_id),
-        ("userId", &request.user_id),
-    ] {
+    for (field, id) in ids {
         if let Some(id) = id
             && (id.is_empty() || id.len() > ATTRIBUTE_BYTES_MAX)
         {

@@ -6,10 +6,12 @@ use nanopore::events::ai::{
     PdfProcessingFailed, PdfProcessingStarted, ProcessingJobCompleted, ProcessingJobCreated,
     ProcessingJobFailed, ProcessingJobStarted,
 };
-use sagabus::{Clock, Event, Payload, Result, Timestamp};
+use sagabus::event::Cause;
+use sagabus::{Clock, Event, EventId, Payload, Result, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::model::{ExtractionResult, Fault, Job};
+use crate::refusal::Refused;
 use crate::summary;
 
 /// Makes events within one transaction.
@@ -168,6 +170,21 @@ impl<'a> Publisher<'a> {
         self.publish(job, &payload)
     }
 
+    /// A document that became no job.
+    pub(crate) fn pdf_refused(&mut self, refused: &Refused, fault: &Fault) -> Result<()> {
+        let payload = PdfProcessingFailed {
+            sample_id: refused.sample_id.clone(),
+            submission_id: refused.submission_id.clone(),
+            file_name: refused.file_name.clone(),
+            error: fault.to_string(),
+            processing_method: Method::Pattern,
+            retry_count: 0,
+            user_id: refused.user_id.clone(),
+        };
+        self.add(&payload, &refused.cause)?;
+        Ok(())
+    }
+
     /// The service repeats nothing by itself, so that the repeats so far are all of its: `maxRetries` says no more.
     pub(crate) fn job_failed(&mut self, job: &mut Job, fault: &Fault) -> Result<()> {
         let payload = ProcessingJobFailed {
@@ -182,17 +199,22 @@ impl<'a> Publisher<'a> {
         self.publish(job, &payload)
     }
 
-    /// Logs carry ids only, no personal data.
     fn publish<P: Payload>(&mut self, job: &mut Job, payload: &P) -> Result<()> {
-        let event = Event::new(payload, self.clock)?.because(&job.cause());
+        job.last_event_id = Some(self.add(payload, &job.cause())?);
+        Ok(())
+    }
+
+    /// Logs carry ids only, no personal data.
+    fn add<P: Payload>(&mut self, payload: &P, cause: &Cause) -> Result<EventId> {
+        let event = Event::new(payload, self.clock)?.because(cause);
         event.check()?;
         tracing::info!(
             event_id = %event.id, event_type = %event.event_type, subject = event.subject,
             correlation_id = event.correlation_id, "event written to the outbox"
         );
-        job.last_event_id = Some(event.id.clone());
+        let id = event.id.clone();
         self.events.push(event);
-        Ok(())
+        Ok(id)
     }
 }
 

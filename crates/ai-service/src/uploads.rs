@@ -57,6 +57,14 @@ pub struct Upload {
 #[error("file has more than {FILE_BYTES_MAX} bytes")]
 pub struct UploadTooLarge;
 
+impl UploadTooLarge {
+    /// Whether a call failed for this.
+    #[must_use]
+    pub fn is_cause_of(error: &Error) -> bool {
+        std::error::Error::source(error).is_some_and(|source| source.is::<Self>())
+    }
+}
+
 impl From<UploadTooLarge> for Error {
     fn from(too_large: UploadTooLarge) -> Self {
         Self::invalid("upload is refused").with_source(too_large)

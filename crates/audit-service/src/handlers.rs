@@ -2,6 +2,7 @@
 
 use nanopore::steps::StepCall;
 use sagabus::saga::{Handlers, StepError};
+use sagabus::transport::OnFilterError;
 use sagabus::{Bus, Delivery, HandlerError, Result, Start};
 use serde_json::{Map, Value};
 
@@ -46,7 +47,8 @@ impl AuditService {
             .start(Start::Earliest)
             // One at a time: the chain has the order of the log, but for what had to be tried again.
             .concurrency(1)
-            .filter(wants);
+            .filter_fn("not its own", wants)
+            .on_filter_error(OnFilterError::Deliver);
         for pattern in PATTERNS {
             subscription = subscription.pattern(pattern);
         }

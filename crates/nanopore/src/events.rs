@@ -7,7 +7,9 @@ pub mod sample;
 
 pub use rules::Milliseconds;
 
+use sagabus::schema::RegistryBuilder;
 use sagabus::{Payload, Result};
+use schemars::JsonSchema;
 
 /// One event type, for those who handle all of them alike.
 #[derive(Clone, Copy, Debug)]
@@ -20,16 +22,19 @@ pub struct TypeInfo {
     pub version: &'static str,
     /// Whether some bytes are a payload of this type; the error names the field that does not fit.
     pub check: fn(&[u8]) -> Result<()>,
+    /// Adds its payload to a registry.
+    register: fn(RegistryBuilder) -> RegistryBuilder,
 }
 
 impl TypeInfo {
     /// What `P` says of itself.
-    const fn of<P: Payload>() -> Self {
+    const fn of<P: Payload + JsonSchema>() -> Self {
         Self {
             name: P::TYPE,
             source: P::SOURCE,
             version: P::VERSION,
             check: sagabus::event::check_payload::<P>,
+            register: RegistryBuilder::register::<P>,
         }
     }
 }
@@ -67,11 +72,12 @@ pub const TYPES: &[TypeInfo] = &[
     TypeInfo::of::<audit::IntegrityFailed>(),
 ];
 
-/// Tells `schemas` about each event type.
-pub fn register(schemas: &mut impl FnMut(&'static TypeInfo)) {
-    for info in TYPES {
-        schemas(info);
-    }
+/// Adds every event type to a registry.
+#[must_use]
+pub fn register(registry: RegistryBuilder) -> RegistryBuilder {
+    TYPES
+        .iter()
+        .fold(registry, |registry, info| (info.register)(registry))
 }
 
 #[cfg(test)]

@@ -25,9 +25,23 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
 }
 
+/// What was sent is larger than is taken. As the source of an `Invalid` error, it makes the status 413.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TooLarge(pub String);
+
+impl TooLarge {
+    /// A body whose size is over the limit of its route.
+    #[must_use]
+    pub fn body() -> Self {
+        Self("body has more bytes than are taken here".to_owned())
+    }
+}
+
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
         let (status, title) = match error.kind() {
+            ErrorKind::Invalid if is_too_large(error) => (413, "The content is too large"),
             ErrorKind::Invalid => (400, "The input is wrong"),
             ErrorKind::NotFound => (404, "It does not exist"),
             ErrorKind::Conflict => (409, "The present state does not allow it"),
@@ -47,12 +61,25 @@ impl From<&Error> for Problem {
             error.to_string()
         };
         Self {
-            kind: format!("urn:sagabus:problem:{}", error.kind()),
+            kind: match status {
+                413 => "urn:sagabus:problem:too_large".to_owned(),
+                _ => format!("urn:sagabus:problem:{}", error.kind()),
+            },
             title,
             status,
             detail,
             errors,
         }
+    }
+}
+
+fn is_too_large(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<TooLarge>())
+}
+
+impl From<TooLarge> for Error {
+    fn from(too_large: TooLarge) -> Self {
+        Self::invalid("what was sent is refused").with_source(too_large)
     }
 }
 

@@ -9,6 +9,7 @@ use ai_service::pdf::PdfReader;
 use audit_service::AuditService;
 use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::saga::Definition;
+use sagabus::schema::{Registry, RegistryBuilder};
 use sagabus::sqlite::Outbox;
 use sagabus::transport::Transport;
 use sagabus::{Bus, Clock, Error, ErrorKind, Sagas, SystemClock, saga};
@@ -189,16 +190,15 @@ pub(crate) fn reader() -> Result<PdfReader, Error> {
 }
 
 fn bus(engine: Arc<dyn Transport>, config: &Config, clock: &Arc<dyn Clock>) -> Result<Bus, Error> {
-    let mut builder = Bus::builder(engine, Arc::clone(clock)).settings(config.bus.clone());
-    for event_type in nanopore::events::TYPES {
-        builder = builder.schema(event_type.name, event_type.check);
-    }
-    saga::events::TYPES
-        .iter()
-        .fold(builder, |builder, (name, check)| {
-            builder.schema(name, *check)
-        })
+    Bus::builder(engine, Arc::clone(clock))
+        .settings(config.bus.clone())
+        .registry(schemas())
         .build()
+}
+
+/// Every event type of the program.
+pub(crate) fn schemas() -> RegistryBuilder {
+    saga::events::register(nanopore::events::register(Registry::builder()))
 }
 
 /// A directory for data, as a person gave it.

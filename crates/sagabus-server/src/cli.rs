@@ -6,6 +6,7 @@ mod demo;
 mod extract;
 mod pdf_worker;
 mod reference;
+mod schema;
 mod serve;
 mod subscriptions;
 mod table;
@@ -40,6 +41,8 @@ enum Command {
     DeadLetters(dead_letters::DeadLetters),
     /// Look after the subscriptions of a running server
     Subscriptions(subscriptions::Subscriptions),
+    /// List event types, show their schemas, check two versions of a schema
+    Schema(schema::Schema),
     /// Print a page of the reference, generated from the code
     Reference(reference::Reference),
     /// Read one PDF from standard input in a locked-in process (started by the program itself)
@@ -100,6 +103,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Bench(bench) => bench.run(),
             Command::DeadLetters(letters) => letters.run(),
             Command::Subscriptions(subscriptions) => subscriptions.run(),
+            Command::Schema(schema) => schema.run(),
             Command::Reference(reference) => reference.run(),
             Command::PdfWorker => Ok(()),
         });

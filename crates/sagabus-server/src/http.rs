@@ -1,11 +1,14 @@
 //! The HTTP interface: one port for the bus, the sagas and the services.
 
+mod cloud_events;
+mod connections;
 mod dead_letters;
 mod events;
 mod health;
 mod metrics;
 mod reply;
 mod sagas;
+mod schemas;
 mod stats;
 mod submissions;
 mod subscriptions;
@@ -13,14 +16,17 @@ mod traffic;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::{get, post};
 use sagabus::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::timeout::TimeoutLayer;
 
 use self::traffic::Traffic;
 use crate::assemble::System;
@@ -30,6 +36,9 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Largest body of an upload: the file and what multipart puts around it.
 const UPLOAD_BYTES_MAX: usize = ai_service::pdf::FILE_BYTES_MAX + 64 * 1024;
+
+/// Longest time for a request: an upload of the largest form over a slow line, and room for a slow disk.
+const REQUEST_LIMIT: Duration = Duration::from_mins(5);
 
 /// What every route can reach.
 #[derive(Clone, Debug)]
@@ -61,6 +70,10 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         .route("/metrics", get(metrics::show))
         .route("/api/stats", get(stats::show))
         .route("/api/events", get(events::list).post(events::publish))
+        .route("/api/events/{position}", get(events::show))
+        .route("/api/schemas", get(schemas::list))
+        .route("/api/schemas/{type}", get(schemas::show))
+        .route("/asyncapi.json", get(schemas::asyncapi))
         .route("/api/dead-letters", get(dead_letters::list))
         .route("/api/dead-letters/redrive", post(dead_letters::redrive))
         .route("/api/dead-letters/revise", post(dead_letters::revise))
@@ -94,6 +107,10 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         .merge(services)
         .fallback(reply::no_such_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            REQUEST_LIMIT,
+        ))
         .layer(middleware::from_fn(reply::problems_only))
         .layer(middleware::from_fn(reply::local_host_only))
         .layer(middleware::from_fn_with_state(traffic, traffic::count))
@@ -123,13 +140,6 @@ pub(crate) fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
 }
 
 /// Serves until `stop` fires and the open requests are answered.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    system: Arc<System>,
-    stop: CancellationToken,
-) -> Result<(), Error> {
-    axum::serve(listener, router(system))
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
-        .map_err(|error| Error::closed("serving HTTP ended").with_source(error))
+pub(crate) async fn serve(listener: TcpListener, system: Arc<System>, stop: CancellationToken) {
+    connections::serve(listener, router(system), stop).await;
 }

@@ -2,6 +2,7 @@
 
 use sagabus::ledger::{Counts, Exhausted, Order, Pause};
 use sagabus::saga::{SagaStatus, StepStatus};
+use sagabus::schema::{Registry, VersionInfo, asyncapi};
 use sagabus::transport::LedgerView;
 use serde_json::{Value, json};
 
@@ -94,4 +95,51 @@ fn step(step: &StepStatus) -> Value {
         "error": step.error,
         "compensationAttempts": step.compensation_attempts,
     })
+}
+
+/// The registered event types with their versions.
+pub(crate) fn event_types(registry: &Registry) -> Value {
+    let types: Vec<Value> = registry
+        .types()
+        .into_iter()
+        .map(|event_type| {
+            let versions = registry.versions(event_type);
+            let names: Vec<String> = versions.iter().map(|it| it.version.to_string()).collect();
+            json!({
+                "type": event_type,
+                "source": versions.last().and_then(|it| it.source),
+                "versions": names,
+            })
+        })
+        .collect();
+    json!({ "schemas": types })
+}
+
+/// One event type, with the JSON Schema of each version.
+pub(crate) fn event_type(registry: &Registry, event_type: &str) -> Option<Value> {
+    let versions = registry.versions(event_type);
+    let newest = versions.last()?;
+    let source = newest.source;
+    let versions: Vec<Value> = versions.iter().map(version).collect();
+    Some(json!({ "type": event_type, "source": source, "versions": versions }))
+}
+
+fn version(info: &VersionInfo) -> Value {
+    json!({
+        "version": info.version.to_string(),
+        "isUpcast": info.is_upcast,
+        "schema": info.schema,
+    })
+}
+
+/// All event types as an AsyncAPI document.
+pub(crate) fn asyncapi(registry: &Registry) -> Value {
+    let info = asyncapi::Info {
+        title: "sagabus",
+        version: env!("CARGO_PKG_VERSION"),
+        description: "Events of nanopore sample tracking: samples, reading of forms, sagas and the audit trail.",
+        host: "127.0.0.1:8080",
+        path: "/api/events",
+    };
+    asyncapi::document(registry, &info)
 }

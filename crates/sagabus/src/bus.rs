@@ -11,11 +11,9 @@ pub(crate) mod settle;
 mod stats;
 mod subscription;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use serde::de::IgnoredAny;
 
 pub use breaker::Breaker;
 pub use dead_letter::{DeadLetters, RetryPlan};
@@ -25,20 +23,20 @@ pub use rate::Rate;
 pub use stats::{Stats, SubscriptionStats};
 pub use subscription::{Subscription, SubscriptionBuilder};
 
+pub use crate::schema::Check;
+
 use self::breaker::Circuits;
 use self::dead_letter::Alarm;
 use self::dispatch::Dispatch;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Payload};
+use crate::schema::{Registry, RegistryBuilder};
 use crate::settings::Settings;
 use crate::transport::{Capabilities, LedgerAdmin, Page, Receipt, Transport};
 
 /// Most events in one batch.
 pub const BATCH_EVENTS_MAX: usize = 1000;
-
-/// Checks the payload of one type of event; see [`crate::event::check_payload`].
-pub type Check = fn(&[u8]) -> Result<()>;
 
 /// The event bus. Clones are handles to the same bus.
 #[derive(Clone, Debug)]
@@ -51,7 +49,7 @@ struct Inner {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     settings: Settings,
-    schemas: HashMap<&'static str, Check>,
+    registry: Arc<Registry>,
     circuits: Circuits,
     alarm: Mutex<Alarm>,
     state: Mutex<State>,
@@ -80,7 +78,7 @@ pub struct BusBuilder {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     settings: Settings,
-    schemas: HashMap<&'static str, Check>,
+    registry: RegistryBuilder,
 }
 
 impl BusBuilder {
@@ -91,23 +89,31 @@ impl BusBuilder {
         self
     }
 
-    /// Events of this type must fit `check` to be published. Types without a check take any JSON.
+    /// The event types that are known, each with its versions; types added before are forgotten.
     #[must_use]
-    pub fn schema(mut self, event_type: &'static str, check: Check) -> Self {
-        self.schemas.insert(event_type, check);
+    pub fn registry(mut self, registry: RegistryBuilder) -> Self {
+        self.registry = registry;
         self
     }
 
-    /// Events of `P`'s type must fit `P` to be published.
+    /// Events of version `1.0` of this type must fit `check` to be published. Types without a check take any JSON.
     #[must_use]
-    pub fn payload<P: Payload>(self) -> Self {
-        self.schema(P::TYPE, crate::event::check_payload::<P>)
+    pub fn schema(mut self, event_type: &'static str, check: Check) -> Self {
+        self.registry = self.registry.check(event_type, check);
+        self
+    }
+
+    /// Events of `P`'s type and version must fit `P` to be published.
+    #[must_use]
+    pub fn payload<P: Payload>(mut self) -> Self {
+        self.registry = self.registry.payload::<P>();
+        self
     }
 
     /// The bus.
     ///
     /// # Errors
-    /// `Invalid` when a setting is out of its limits.
+    /// `Invalid` when a setting is out of its limits, or the schemas do not fit together.
     pub fn build(self) -> Result<Bus> {
         self.settings.validate()?;
         Ok(Bus {
@@ -115,7 +121,7 @@ impl BusBuilder {
                 transport: self.transport,
                 clock: self.clock,
                 settings: self.settings,
-                schemas: self.schemas,
+                registry: Arc::new(self.registry.build()?),
                 circuits: Circuits::default(),
                 alarm: Mutex::default(),
                 state: Mutex::default(),
@@ -132,7 +138,7 @@ impl Bus {
             transport,
             clock,
             settings: Settings::default(),
-            schemas: HashMap::new(),
+            registry: Registry::builder(),
         }
     }
 
@@ -187,15 +193,16 @@ impl Bus {
     /// Whether the event could be published.
     ///
     /// # Errors
-    /// `Invalid`, naming the field.
+    /// `Invalid`, naming the field, or the version when its major is not known.
     pub fn check(&self, event: &Event) -> Result<()> {
         event.check()?;
-        match self.inner.schemas.get(event.event_type.as_str()) {
-            Some(check) => check(&event.data),
-            None => serde_json::from_slice::<IgnoredAny>(&event.data)
-                .map(drop)
-                .map_err(|error| Error::invalid("`data` is not JSON").with_source(error)),
-        }
+        Ok(self.inner.registry.check(event)?)
+    }
+
+    /// The event types that are known; a handler may keep a handle without keeping the bus.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.inner.registry
     }
 
     /// Begins a subscription. `name` is the durable name under which its deliveries are kept, over restarts too.

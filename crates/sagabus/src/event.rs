@@ -1,5 +1,6 @@
 //! What an event is: an envelope that the bus reads, and a payload whose bytes it keeps as received.
 
+pub mod attributes;
 mod cause;
 pub mod envelope;
 mod name;
@@ -14,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 pub use cause::Cause;
 pub use name::{EventId, EventType};
-pub(crate) use name::{TOKENS_MAX, is_token};
+pub(crate) use name::{TOKENS_MAX, TYPE_BYTES_MAX, is_token};
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -31,7 +32,7 @@ pub const METADATA_BYTES_MAX: usize = 4096;
 
 /// Something that happened: an envelope and a JSON payload.
 ///
-/// Built by [`Event::new`] from a typed payload, or read from the wire by [`envelope`].
+/// Built by [`Event::new`] from a typed payload, or read from the wire by [`envelope`] or [`attributes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Names this event for ever; a second publish of the same id within the window is the same event.

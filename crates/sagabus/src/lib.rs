@@ -1,12 +1,13 @@
 //! A durable event bus and saga orchestrator that needs no server.
 //!
-//! Vocabulary (pure): [`event`], [`pattern`], [`retry`], [`settings`], [`error`], [`clock`].
+//! Vocabulary (pure): [`event`], [`pattern`], [`filter`], [`retry`], [`settings`], [`error`], [`clock`].
 //! Seams: [`transport`], [`saga_store`]. What users hold: [`bus`], [`saga`]. The delivery rules: [`ledger`].
 //! Engines: [`engines`].
 
 pub mod clock;
 pub mod error;
 pub mod event;
+pub mod filter;
 pub mod pattern;
 pub mod retry;
 pub mod settings;
@@ -17,6 +18,7 @@ pub mod transport;
 pub mod bus;
 pub mod ledger;
 pub mod saga;
+pub mod schema;
 
 pub mod engines;
 

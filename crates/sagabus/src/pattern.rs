@@ -1,10 +1,14 @@
 //! Which event types a subscription wants.
 
+mod trie;
+
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::event::{EventType, TOKENS_MAX, is_token};
+use crate::event::{EventType, TOKENS_MAX, TYPE_BYTES_MAX, is_token};
+
+pub use trie::PatternSet;
 
 /// A pattern over event types.
 ///
@@ -31,9 +35,12 @@ impl Pattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// `Invalid` when it is empty, has more than 16 words, a word with other characters, or `**` before the end.
+    /// `Invalid` when it is empty, has more than 255 bytes or 16 words, a word with other characters, or `**` before the end.
     pub fn new(text: &str) -> Result<Self> {
         let wrong = |why: &str| Error::invalid(format!("pattern `{}` {why}", text.escape_debug()));
+        if text.len() > TYPE_BYTES_MAX {
+            return Err(Error::invalid("pattern has more than 255 bytes"));
+        }
         if text == "*" {
             return Ok(Self {
                 text: text.into(),

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId};
+use crate::filter::Filter;
 use crate::ledger::{By, Counts, Exhausted, Fault, Order, Pause, RetryBudget, Sharing};
 use crate::pattern::Pattern;
 
@@ -295,17 +296,15 @@ pub enum Start {
     At(u64),
 }
 
-/// Decides whether an event is delivered; evaluated once, before the first attempt.
-pub type Filter = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
-
 /// What becomes of an event on which the filter fails. None of it costs an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFilterError {
     /// It is passed over, and counted.
+    #[default]
     Skip,
-    /// It is delivered, as if there were no filter.
+    /// It is delivered: what must miss nothing, such as an audit, asks for this.
     Deliver,
-    /// It becomes a dead letter of kind `filter`.
+    /// It becomes a dead letter of kind `filter`, so that somebody looks at it.
     DeadLetter,
 }
 
@@ -345,7 +344,7 @@ pub struct SubscriptionSpec {
     pub patterns: Vec<Pattern>,
     /// Where it begins if it is new.
     pub start: Start,
-    /// Events that fit a pattern but not the filter are passed over.
+    /// Events that fit a pattern but not the filter are passed over; asked once, before the first attempt.
     pub filter: Option<Filter>,
     /// What becomes of an event on which the filter fails.
     pub on_filter_error: OnFilterError,
@@ -380,7 +379,7 @@ impl SubscriptionSpec {
             patterns,
             start,
             filter: None,
-            on_filter_error: OnFilterError::DeadLetter,
+            on_filter_error: OnFilterError::default(),
             order: Order::Unordered,
             exhausted: Exhausted::SkipAhead,
             key: Attribute::Subject,
@@ -406,7 +405,7 @@ impl fmt::Debug for SubscriptionSpec {
             .field("name", &self.name)
             .field("patterns", &self.patterns)
             .field("start", &self.start)
-            .field("filter", &self.filter.is_some())
+            .field("filter", &self.filter)
             .field("order", &self.order)
             .field("member", &self.member)
             .finish_non_exhaustive()

@@ -10,8 +10,22 @@ fn here() -> PathBuf {
 
 #[test]
 fn the_stages_come_in_the_promised_order() {
-    let names = stages().map(|stage| stage.name);
-    assert_eq!(names, ["fmt", "clippy", "doc", "doctests"]);
+    let names = |has_deny| -> Vec<&str> { checks(has_deny).iter().map(Check::name).collect() };
+    assert_eq!(names(false), ["fmt", "clippy", "doc", "doctests", "tidy"]);
+    assert_eq!(
+        names(true),
+        ["fmt", "clippy", "doc", "doctests", "tidy", "deny"]
+    );
+    // The tests come last, all of them.
+    assert_eq!(
+        tests("cargo".to_owned()).command_line(),
+        "cargo nextest run --workspace --all-features"
+    );
+    let source = include_str!("../ci.rs");
+    let run = source.split("pub(crate) fn run").nth(1).unwrap();
+    let place = |words: &str| run.find(words).unwrap();
+    assert!(place("preflight::run") < place("check.run(root)"));
+    assert!(place("check.run(root)") < place("tests.run(root)"));
 }
 
 #[test]

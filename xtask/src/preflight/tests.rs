@@ -17,6 +17,14 @@ fn everything_missing_is_named_at_once() {
 }
 
 #[test]
+fn what_is_skipped_for_want_of_a_tool_is_named_with_the_command_that_installs_it() {
+    let lines = lacking(&WANTS, |command| command.first() != Some(&"strace"));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("are skipped: sudo apt-get install -y strace"));
+    assert_eq!(lacking(&WANTS, |_| false).len(), WANTS.len());
+}
+
+#[test]
 fn the_test_runner_of_the_machine_comes_before_the_workspaces_own() {
     assert_eq!(runner("own", |_| true).as_deref(), Some("cargo"));
     let only_own = |command: &[&str]| command.first() == Some(&"own");

@@ -14,10 +14,16 @@ pub(crate) struct Page {
 }
 
 /// One row per generated page, such as `docs/reference/settings.md` of `settings`.
-pub(crate) const PAGES: &[Page] = &[Page {
-    path: "docs/reference/settings.md",
-    name: "settings",
-}];
+pub(crate) const PAGES: &[Page] = &[
+    Page {
+        path: "docs/reference/settings.md",
+        name: "settings",
+    },
+    Page {
+        path: "docs/reference/asyncapi.json",
+        name: "asyncapi",
+    },
+];
 
 /// The line that a generated page starts with, so that nobody edits it by hand.
 const MARK: &str = "<!-- generated:";

@@ -48,6 +48,7 @@ const BANS: [Ban; 4] = [
             "crates/sagabus/src/ledger",
             "crates/sagabus/src/bus/settle",
             "crates/sagabus/src/saga/machine",
+            "crates/sagabus/src/schema",
         ],
         except: &[],
         words: &[

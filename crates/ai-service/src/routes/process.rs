@@ -12,6 +12,7 @@ use serde_json::json;
 use super::body::Caller;
 use super::reply::Reply;
 use crate::processing::ProcessRequest;
+use crate::refusal::Refused;
 use crate::service::AiService;
 use crate::uploads::{Upload, UploadTooLarge};
 
@@ -21,7 +22,8 @@ const TEXT_BYTES_MAX: usize = 1024;
 /// What the body says.
 #[derive(Debug, Default)]
 struct Said {
-    file: Option<(Upload, String)>,
+    file_name: String,
+    file: Option<Upload>,
     submission_id: Option<String>,
     sample_id: Option<String>,
 }
@@ -34,14 +36,27 @@ pub(super) async fn pdf(
     let body = body.map_err(|rejection| {
         Error::invalid("body is not `multipart/form-data`").with_source(rejection)
     })?;
-    let said = read(&service, body).await?;
-    let (upload, file_name) = said
+    let cause = caller.cause(&*service.clock);
+    let mut said = Said::default();
+    if let Err(error) = read(&service, body, &mut said).await {
+        if !UploadTooLarge::is_cause_of(&error) {
+            return Err(error.into());
+        }
+        let refused = Refused {
+            file_name: said.file_name,
+            submission_id: said.submission_id,
+            sample_id: said.sample_id,
+            user_id: caller.user_id,
+            cause,
+        };
+        return Err(service.refuse_too_large(refused).await?.into());
+    }
+    let upload = said
         .file
         .ok_or_else(|| FieldErrors::one("file", "is required"))?;
-    let cause = caller.cause(&*service.clock);
     let request = ProcessRequest {
         file_id: upload.file_id,
-        file_name,
+        file_name: said.file_name,
         submission_id: said.submission_id,
         sample_id: said.sample_id,
         user_id: caller.user_id,
@@ -65,15 +80,14 @@ pub(super) async fn pdf(
     ))
 }
 
-async fn read(service: &AiService, mut body: Multipart) -> Result<Said, Error> {
-    let mut said = Said::default();
+async fn read(service: &AiService, mut body: Multipart, said: &mut Said) -> Result<(), Error> {
     while let Some(field) = body.next_field().await.map_err(unreadable)? {
         let name = field.name().unwrap_or_default().to_owned();
         let twice = match name.as_str() {
             "file" => {
-                let file_name = field.file_name().unwrap_or("document.pdf").to_owned();
+                said.file_name = field.file_name().unwrap_or("document.pdf").to_owned();
                 let upload = keep(service, field).await?;
-                said.file.replace((upload, file_name)).is_some()
+                said.file.replace(upload).is_some()
             }
             "submissionId" => said.submission_id.replace(text(field).await?).is_some(),
             "sampleId" => said.sample_id.replace(text(field).await?).is_some(),
@@ -86,7 +100,7 @@ async fn read(service: &AiService, mut body: Multipart) -> Result<Said, Error> {
             return Err(FieldErrors::one(name, "is given twice").into());
         }
     }
-    Ok(said)
+    Ok(())
 }
 
 async fn keep(service: &AiService, mut field: Field<'_>) -> Result<Upload, Error> {

@@ -6,8 +6,6 @@ use nanopore::problem::{MEDIA_TYPE, Problem};
 use nanopore::sample::FieldErrors;
 use sagabus::Error;
 
-use crate::uploads::UploadTooLarge;
-
 /// A failed call.
 #[derive(Debug)]
 pub(super) struct Failure(Error);
@@ -28,12 +26,7 @@ impl From<FieldErrors> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let mut problem = Problem::from(&self.0);
-        if std::error::Error::source(&self.0).is_some_and(|it| it.is::<UploadTooLarge>()) {
-            problem.kind = "urn:sagabus:problem:too_large".to_owned();
-            problem.title = "The content is too large";
-            problem.status = 413;
-        }
+        let problem = Problem::from(&self.0);
         if problem.status >= 500 {
             tracing::error!(error = self.0.chain(), "call failed");
         }

@@ -135,11 +135,12 @@ async fn a_file_that_is_no_pdf_is_accepted_and_its_job_says_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_file_over_the_limit_is_refused_as_too_large() {
+async fn a_file_over_the_limit_is_refused_as_too_large_and_told_of() {
     let fixture = Fixture::new().await;
     for more in [1, 1024 * 1024] {
         let bytes = vec![b'x'; FILE_BYTES_MAX + more];
-        let refused = post(&fixture, &[(FILE, &bytes)]).await;
+        let parts: [FormPart<'_>; 2] = [("name=\"sampleId\"", b"sample-1"), (FILE, &bytes)];
+        let refused = post(&fixture, &parts).await;
         assert_eq!(
             refused.status,
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -149,8 +150,37 @@ async fn a_file_over_the_limit_is_refused_as_too_large() {
         assert_eq!(refused.headers["content-type"], "application/problem+json");
         assert_eq!(refused.json["status"], 413);
         let detail = refused.json["detail"].as_str().unwrap();
+        assert!(detail.contains("FILE_TOO_LARGE"), "{detail}");
         assert!(detail.contains("52428800 bytes"), "{detail}");
     }
+    let events = fixture.events().await;
+    let told: Vec<Value> = events
+        .iter()
+        .map(|event| {
+            assert_eq!(event.event_type.as_str(), "ai.pdf_processing_failed");
+            assert_eq!(event.correlation_id.as_deref(), Some("work-7"));
+            serde_json::from_slice(&event.data).unwrap()
+        })
+        .collect();
+    let error =
+        "FILE_TOO_LARGE: the file has more than 50 MiB (52428800 bytes), the most that is taken";
+    assert_eq!(
+        told.first(),
+        Some(&json!({
+            "sampleId": "sample-1", "fileName": "form.pdf", "userId": "ada", "processingMethod": "pattern",
+            "retryCount": 0, "error": error,
+        }))
+    );
+    // A body that comes in one piece and is over its own limit is refused before it is taken apart.
+    assert_eq!(told.len(), 2);
+    assert_eq!(
+        (&told[1]["error"], &told[1]["fileName"]),
+        (&json!(error), &json!("document.pdf"))
+    );
+    let stats = fixture.service.stats().await.unwrap();
+    assert_eq!(stats.jobs.total, 0);
+    let stats = get(&fixture, "/jobs/stats").await.json;
+    assert_eq!(stats["errors"], json!({"FILE_TOO_LARGE": 2}));
     settled(&fixture).await;
     let left = std::fs::read_dir(fixture.folder.path().join("uploads")).unwrap();
     assert_eq!(left.count(), 0);

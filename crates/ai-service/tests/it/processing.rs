@@ -52,7 +52,18 @@ async fn a_form_becomes_a_result_with_evidence_and_six_events() {
     assert_eq!(result.status, ResultStatus::Current);
     assert_eq!(result.extracted_data, processed.form);
     assert_eq!(result.submission_id.as_deref(), Some("sub-1"));
-    assert!(result.fields.iter().all(|field| field.evidence.page >= 1));
+    assert_eq!(result.confidence_score, processed.confidence);
+    assert!(processed.confidence > 0.9 && processed.confidence < 1.0);
+    for field in &result.fields {
+        assert!(
+            field.evidence.page >= 1 && field.evidence.bbox.w > 0.0,
+            "{field:?}"
+        );
+        assert!(
+            field.confidence > 0.0 && field.confidence < 1.0,
+            "{field:?}"
+        );
+    }
     let job = fixture.service.job(processed.job_id.clone()).await.unwrap();
     assert_eq!((job.status, job.progress), (JobStatus::Completed, 100));
     assert_eq!(job.result_id, Some(processed.extraction_result_id.clone()));

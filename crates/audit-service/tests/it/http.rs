@@ -183,3 +183,13 @@ async fn wrong_requests_get_a_problem_that_names_the_field() {
     assert_eq!(json["detail"], "audit entry 7 does not exist");
     assert!(fixture.entries().await.is_empty());
 }
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_as_such() {
+    let fixture = Fixture::new().await;
+    // Over the limit of two megabytes that holds where no other is set.
+    let body = json!({ "action": "x".repeat(3_000_000) });
+    let (status, problem) = call(&fixture, "POST", "/events", &body).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{problem}");
+    assert_eq!(problem["type"], "urn:sagabus:problem:too_large");
+}

@@ -1,6 +1,7 @@
 //! What the AI service reads, does and measures.
 
 use sagabus::{Payload, Result, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -10,7 +11,7 @@ use super::rules::{Milliseconds, not_empty, percent, unit};
 const SOURCE: &str = "ai-service";
 
 /// How fields are found in a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// A language model.
@@ -24,7 +25,7 @@ pub enum Method {
 }
 
 /// What a job does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobType {
     /// Reads a document.
@@ -36,7 +37,7 @@ pub enum JobType {
 }
 
 /// How soon a job is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobPriority {
     /// When nothing else waits.
@@ -48,7 +49,7 @@ pub enum JobPriority {
 }
 
 /// `ai.pdf_processing_started`: reading of a document began.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PdfProcessingStarted {
     /// Id of the sample, where the document belongs to one.
@@ -78,7 +79,7 @@ impl Payload for PdfProcessingStarted {
 }
 
 /// `ai.pdf_processing_completed`: a document was read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PdfProcessingCompleted {
     /// Id of the sample, where the document belongs to one.
@@ -94,6 +95,7 @@ pub struct PdfProcessingCompleted {
     /// How the document is read.
     pub processing_method: Method,
     /// How sure the extraction is, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
     pub confidence_score: f64,
     /// How long it took, in milliseconds.
     pub processing_time_ms: Milliseconds,
@@ -118,7 +120,7 @@ impl Payload for PdfProcessingCompleted {
 }
 
 /// `ai.pdf_processing_failed`: a document could not be read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PdfProcessingFailed {
     /// Id of the sample, where the document belongs to one.
@@ -150,7 +152,7 @@ impl Payload for PdfProcessingFailed {
 }
 
 /// `ai.extraction_result_created`: an extraction result was stored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtractionResultCreated {
     /// Id of the stored result.
@@ -166,6 +168,7 @@ pub struct ExtractionResultCreated {
     /// How the fields were found.
     pub extraction_method: Method,
     /// How sure the extraction is, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
     pub confidence_score: f64,
     /// The fields that were found.
     pub extracted_data: Map<String, Value>,
@@ -190,7 +193,7 @@ impl Payload for ExtractionResultCreated {
 }
 
 /// `ai.extraction_confidence_low`: an extraction result needs a person to look at it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtractionConfidenceLow {
     /// Id of the stored result.
@@ -204,8 +207,10 @@ pub struct ExtractionConfidenceLow {
     /// Name of the document.
     pub file_name: String,
     /// How sure the extraction is, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
     pub confidence_score: f64,
     /// Confidence below which a person looks, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
     pub threshold: f64,
     /// How the fields were found.
     pub extraction_method: Method,
@@ -231,10 +236,11 @@ impl Payload for ExtractionConfidenceLow {
 }
 
 /// `ai.processing_job_created`: a job was put into the queue.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessingJobCreated {
     /// Id of the job.
+    #[schemars(length(min = 1))]
     pub job_id: String,
     /// What the job does.
     pub job_type: JobType,
@@ -261,10 +267,11 @@ impl Payload for ProcessingJobCreated {
 }
 
 /// `ai.processing_job_started`: a job began.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessingJobStarted {
     /// Id of the job.
+    #[schemars(length(min = 1))]
     pub job_id: String,
     /// What the job does.
     pub job_type: JobType,
@@ -292,10 +299,11 @@ impl Payload for ProcessingJobStarted {
 }
 
 /// `ai.processing_job_completed`: a job ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessingJobCompleted {
     /// Id of the job.
+    #[schemars(length(min = 1))]
     pub job_id: String,
     /// What the job does.
     pub job_type: JobType,
@@ -326,10 +334,11 @@ impl Payload for ProcessingJobCompleted {
 }
 
 /// `ai.processing_job_failed`: a job failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessingJobFailed {
     /// Id of the job.
+    #[schemars(length(min = 1))]
     pub job_id: String,
     /// What the job does.
     pub job_type: JobType,
@@ -360,14 +369,16 @@ impl Payload for ProcessingJobFailed {
 }
 
 /// `ai.model_performance_recorded`: the accuracy of a model was measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelPerformanceRecorded {
     /// Name of the model.
+    #[schemars(length(min = 1))]
     pub model_name: String,
     /// What the model does.
     pub task_type: String,
     /// Share of right answers, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
     pub accuracy_score: f64,
     /// Mean time for one document, in milliseconds.
     pub processing_time_ms: Milliseconds,
@@ -393,20 +404,25 @@ impl Payload for ModelPerformanceRecorded {
 }
 
 /// `ai.model_performance_degraded`: the accuracy of a model fell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelPerformanceDegraded {
     /// Name of the model.
+    #[schemars(length(min = 1))]
     pub model_name: String,
     /// What the model does.
     pub task_type: String,
     /// Share of right answers now, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
     pub current_accuracy: f64,
     /// Share of right answers before, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
     pub previous_accuracy: f64,
     /// Accuracy that is expected, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
     pub threshold: f64,
     /// How much it fell, in percent of the former accuracy.
+    #[schemars(range(min = 0, max = 100))]
     pub degradation_percentage: f64,
     /// Who asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! What the audit service records and finds.
 
 use sagabus::{Payload, Result, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rules::{not_empty, ordered};
@@ -9,7 +10,7 @@ use super::rules::{not_empty, ordered};
 const SOURCE: &str = "audit-service";
 
 /// Who did something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Actor {
     /// Id of the person or key, where one is known.
@@ -23,7 +24,7 @@ pub struct Actor {
 }
 
 /// What sort of act an entry is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
     /// Somebody proved who they are.
@@ -41,7 +42,7 @@ pub enum Category {
 }
 
 /// How serious an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// As expected.
@@ -55,7 +56,7 @@ pub enum Severity {
 }
 
 /// How an act ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was done.
@@ -65,7 +66,7 @@ pub enum Outcome {
 }
 
 /// What a report is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportType {
     /// Who did what.
@@ -81,7 +82,7 @@ pub enum ReportType {
 }
 
 /// File format of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportFormat {
     /// JSON.
@@ -93,7 +94,7 @@ pub enum ReportFormat {
 }
 
 /// How urgent an alert is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertSeverity {
     /// When there is time.
@@ -107,10 +108,11 @@ pub enum AlertSeverity {
 }
 
 /// `audit.entry_recorded`: an entry was added to the trail.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EntryRecorded {
     /// Id of the entry in the trail.
+    #[schemars(length(min = 1))]
     pub audit_id: String,
     /// What sort of act it was.
     pub category: Category,
@@ -148,7 +150,7 @@ impl Payload for EntryRecorded {
 }
 
 /// `audit.access_denied`: somebody was refused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessDenied {
     /// Who did it.
@@ -174,10 +176,11 @@ impl Payload for AccessDenied {
 }
 
 /// `audit.report_generated`: a report was made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReportGenerated {
     /// Id of the report.
+    #[schemars(length(min = 1))]
     pub report_id: String,
     /// What it is about.
     pub report_type: ReportType,
@@ -208,10 +211,11 @@ impl Payload for ReportGenerated {
 }
 
 /// `audit.alert_triggered`: an entry matched the condition of an alert.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertTriggered {
     /// Id of the alert.
+    #[schemars(length(min = 1))]
     pub alert_id: String,
     /// Name of the alert.
     pub alert_name: String,
@@ -237,10 +241,11 @@ impl Payload for AlertTriggered {
 }
 
 /// `audit.retention_applied`: old records were removed by a retention policy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionApplied {
     /// Id of the policy.
+    #[schemars(length(min = 1))]
     pub policy_id: String,
     /// Which records it covers.
     pub dataset: String,
@@ -266,10 +271,11 @@ impl Payload for RetentionApplied {
 }
 
 /// `audit.export_created`: the trail was exported.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportCreated {
     /// Id of the export.
+    #[schemars(length(min = 1))]
     pub export_id: String,
     /// Who asked for it.
     pub requested_by: String,
@@ -293,7 +299,7 @@ impl Payload for ExportCreated {
 }
 
 /// `audit.integrity_verified`: the chain of the trail was checked and holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrityVerified {
     /// First entry that was checked.
@@ -319,7 +325,7 @@ impl Payload for IntegrityVerified {
 }
 
 /// `audit.integrity_failed`: the chain of the trail is broken.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrityFailed {
     /// First entry that was checked.

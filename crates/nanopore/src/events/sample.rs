@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sagabus::{Payload, Result, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -13,7 +14,7 @@ use crate::sample::{Priority, Status};
 const SOURCE: &str = "sample-service";
 
 /// One field before and after a change.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     /// The value before; `null` where there was none.
@@ -23,12 +24,14 @@ pub struct Change {
 }
 
 /// `sample.created`: a sample was created.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleCreated {
     /// Id of the sample.
+    #[schemars(length(min = 1))]
     pub sample_id: String,
     /// Who did it.
+    #[schemars(length(min = 1))]
     pub user_id: String,
     /// Name that the submitter gave the sample.
     pub sample_name: String,
@@ -63,12 +66,14 @@ impl Payload for SampleCreated {
 }
 
 /// `sample.updated`: fields of a sample were changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleUpdated {
     /// Id of the sample.
+    #[schemars(length(min = 1))]
     pub sample_id: String,
     /// Who did it.
+    #[schemars(length(min = 1))]
     pub user_id: String,
     /// Old and new value of each changed field.
     pub changes: BTreeMap<String, Change>,
@@ -91,12 +96,14 @@ impl Payload for SampleUpdated {
 }
 
 /// `sample.deleted`: a sample was deleted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleDeleted {
     /// Id of the sample.
+    #[schemars(length(min = 1))]
     pub sample_id: String,
     /// Who did it.
+    #[schemars(length(min = 1))]
     pub user_id: String,
     /// Name that the submitter gave the sample.
     pub sample_name: String,
@@ -119,12 +126,14 @@ impl Payload for SampleDeleted {
 }
 
 /// `sample.assigned`: a sample was given to a person.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleAssigned {
     /// Id of the sample.
+    #[schemars(length(min = 1))]
     pub sample_id: String,
     /// Who did it.
+    #[schemars(length(min = 1))]
     pub user_id: String,
     /// Who has it now.
     pub assigned_to: String,
@@ -151,12 +160,14 @@ impl Payload for SampleAssigned {
 }
 
 /// `sample.status_changed`: a sample moved from one status to another.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleStatusChanged {
     /// Id of the sample.
+    #[schemars(length(min = 1))]
     pub sample_id: String,
     /// Who did it.
+    #[schemars(length(min = 1))]
     pub user_id: String,
     /// Status before.
     pub old_status: Status,
@@ -182,12 +193,14 @@ impl Payload for SampleStatusChanged {
 }
 
 /// `sample.processing_started`: a processing step of a sample began.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleProcessingStarted {
     /// Id of the sample.
+    #[schemars(length(min = 1))]
     pub sample_id: String,
     /// Who did it.
+    #[schemars(length(min = 1))]
     pub user_id: String,
     /// Name of the step.
     pub processing_step: String,
@@ -214,12 +227,14 @@ impl Payload for SampleProcessingStarted {
 }
 
 /// `sample.processing_completed`: a processing step of a sample ended well.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleProcessingCompleted {
     /// Id of the sample.
+    #[schemars(length(min = 1))]
     pub sample_id: String,
     /// Who did it.
+    #[schemars(length(min = 1))]
     pub user_id: String,
     /// Name of the step.
     pub processing_step: String,
@@ -248,12 +263,14 @@ impl Payload for SampleProcessingCompleted {
 }
 
 /// `sample.processing_failed`: a processing step of a sample failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleProcessingFailed {
     /// Id of the sample.
+    #[schemars(length(min = 1))]
     pub sample_id: String,
     /// Who did it.
+    #[schemars(length(min = 1))]
     pub user_id: String,
     /// Name of the step.
     pub processing_step: String,
@@ -280,12 +297,14 @@ impl Payload for SampleProcessingFailed {
 }
 
 /// `sample.attachment_added`: a file was attached to a sample.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleAttachmentAdded {
     /// Id of the sample.
+    #[schemars(length(min = 1))]
     pub sample_id: String,
     /// Who did it.
+    #[schemars(length(min = 1))]
     pub user_id: String,
     /// Id of the attachment.
     pub attachment_id: String,
@@ -312,12 +331,14 @@ impl Payload for SampleAttachmentAdded {
 }
 
 /// `sample.attachment_removed`: a file was taken from a sample.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleAttachmentRemoved {
     /// Id of the sample.
+    #[schemars(length(min = 1))]
     pub sample_id: String,
     /// Who did it.
+    #[schemars(length(min = 1))]
     pub user_id: String,
     /// Id of the attachment.
     pub attachment_id: String,

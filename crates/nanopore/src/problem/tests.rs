@@ -32,3 +32,17 @@ fn a_failure_of_the_machine_does_not_show_its_inside() {
         (500, "database file is damaged")
     );
 }
+
+#[test]
+fn what_is_too_large_has_its_own_status() {
+    let problem = Problem::from(&Error::from(TooLarge::body()));
+    assert_eq!(
+        serde_json::to_value(&problem).unwrap(),
+        serde_json::json!({
+            "type": "urn:sagabus:problem:too_large",
+            "title": "The content is too large",
+            "status": 413,
+            "detail": "what was sent is refused: body has more bytes than are taken here",
+        })
+    );
+}

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use nanopore::events::{self, TypeInfo, ai, audit, sample};
 use sagabus::Payload;
+use sagabus::schema::Registry;
 use serde_json::{Map, Value};
 
 /// What the catalogue says of one type: required fields, optional fields, and those of them that are enumerations.
@@ -146,12 +147,69 @@ fn every_type_of_the_catalogue_keeps_its_wire_form() {
 }
 
 #[test]
-fn registering_hands_over_every_type_once() {
-    let mut names = Vec::new();
-    events::register(&mut |info| names.push(info.name));
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), events::TYPES.len());
+fn the_json_schema_of_a_type_says_what_its_check_does() {
+    let registry = events::register(Registry::builder()).build().unwrap();
+    assert_eq!(registry.types().len(), events::TYPES.len());
+    for row in catalogue() {
+        let schema = registry.versions(row.name)[0].schema.clone().unwrap();
+        let named = |keyword: &str| -> Vec<String> {
+            let mut names: Vec<String> = match &schema[keyword] {
+                Value::Object(map) => map.keys().cloned().collect(),
+                Value::Array(list) => list
+                    .iter()
+                    .map(|it| it.as_str().unwrap().to_owned())
+                    .collect(),
+                _ => Vec::new(),
+            };
+            names.sort_unstable();
+            names
+        };
+        let mut required = row.required.clone();
+        required.sort_unstable();
+        assert_eq!(named("required"), required, "{}", row.name);
+        let mut all = [row.required.clone(), row.optional].concat();
+        all.sort_unstable();
+        assert_eq!(named("properties"), all, "{}", row.name);
+
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let info = info(row.name);
+        let fields = golden(row.name);
+        let check_both = |fields: &Map<String, Value>| {
+            let is_valid = validator.is_valid(&Value::Object(fields.clone()));
+            let checked = check(&info, fields);
+            assert_eq!(is_valid, checked.is_ok(), "{}: {checked:?}", row.name);
+            is_valid
+        };
+        assert!(check_both(&fields));
+        let mut refused = 0;
+        for name in fields.keys() {
+            for wrong in [
+                Value::Null,
+                "".into(),
+                "banana".into(),
+                (-1).into(),
+                2.into(),
+                101.into(),
+                true.into(),
+                Map::new().into(),
+                Vec::<Value>::new().into(),
+            ] {
+                // Which texts are times is told by the check alone: a format is a note to most validators.
+                let is_time = schema["properties"][name]["format"] == "date-time";
+                if is_time && wrong.is_string() {
+                    continue;
+                }
+                // A rule about two fields is told by the check alone.
+                if name.ends_with("Sequence") && wrong.is_number() {
+                    continue;
+                }
+                let mut changed = fields.clone();
+                changed.insert(name.clone(), wrong);
+                refused += u32::from(!check_both(&changed));
+            }
+        }
+        assert!(refused > 10, "{}: {refused}", row.name);
+    }
 }
 
 #[test]

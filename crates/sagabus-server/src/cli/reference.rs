@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use crate::config::VARIABLES;
+use crate::{assemble, wire};
 
 /// Print a page of the reference.
 #[derive(Debug, Args)]
@@ -16,12 +17,18 @@ pub(crate) struct Reference {
 enum Page {
     /// The environment variables
     Settings,
+    /// The event types, as an AsyncAPI document
+    Asyncapi,
 }
 
 impl Reference {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.page {
             Page::Settings => print!("{}", settings()),
+            Page::Asyncapi => {
+                let registry = assemble::schemas().build().map_err(sagabus::Error::from)?;
+                println!("{:#}", wire::asyncapi(&registry));
+            }
         }
         Ok(())
     }

@@ -86,7 +86,7 @@ pub(super) async fn run(
     let serving = http::serve(listener, Arc::clone(&system), stop.clone());
     tokio::pin!(serving);
     let told = tokio::select! {
-        served = &mut serving => return Ok(served?),
+        () = &mut serving => return Ok(()),
         told = until_stopped(&system, signals) => told,
     };
     stop.cancel();

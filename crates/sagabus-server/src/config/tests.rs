@@ -31,6 +31,35 @@ fn every_variable_changes_its_setting() {
 }
 
 #[test]
+fn each_variable_is_its_own_setting_in_its_own_unit() {
+    let names = [
+        "EVENT_BUS_MAX_LISTENERS",
+        "EVENT_BUS_RETRY_DELAY",
+        "EVENT_BUS_MAX_RETRIES",
+        "EVENT_BUS_DEAD_LETTER_THRESHOLD",
+        "SAGA_STEP_TIMEOUT",
+        "SAGA_MAX_ACTIVE_SAGAS",
+        "SAGA_CLEANUP_INTERVAL",
+    ];
+    assert_eq!(
+        names,
+        *VARIABLES.iter().map(|it| it.name).collect::<Vec<_>>()
+    );
+    let values = ["11", "12", "13", "14", "15", "16", "17"];
+    let pairs: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
+    let Config { bus, saga } = read(&pairs).unwrap();
+    assert_eq!(
+        (bus.subscriptions_max, bus.retry_delay, bus.retries_max),
+        (11, Duration::from_millis(12), 13)
+    );
+    assert_eq!(bus.dead_letter_threshold, 14);
+    assert_eq!(
+        (saga.step_timeout, saga.active_max, saga.cleanup_interval),
+        (Duration::from_millis(15), 16, Duration::from_millis(17))
+    );
+}
+
+#[test]
 fn an_unknown_variable_stops_the_start_with_a_suggestion() {
     for (wrong, meant) in [
         ("EVENT_BUS_MAX_LISTNERS", "EVENT_BUS_MAX_LISTENERS"),

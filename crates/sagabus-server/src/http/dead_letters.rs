@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::events::raw;
-use super::reply::{Reply, bounded};
+use super::reply::{Reply, bounded, unreadable};
 
 /// Dead letters of one answer unless said otherwise.
 const LIMIT: usize = 100;
@@ -241,7 +241,7 @@ pub(super) async fn redrive(
     State(app): State<App>,
     order: Result<Json<Order>, JsonRejection>,
 ) -> Reply<Json<Value>> {
-    let Json(mut order) = order.map_err(|error| Error::invalid(error.body_text()))?;
+    let Json(mut order) = order.map_err(|it| unreadable(&it))?;
     let plan = RetryPlan {
         per_second: order.rate_per_second,
         is_dry_run: order.dry_run,
@@ -283,7 +283,7 @@ async fn give_up(
     order: Result<Json<Order>, JsonRejection>,
     what: &'static str,
 ) -> Reply<Json<Value>> {
-    let Json(mut order) = order.map_err(|error| Error::invalid(error.body_text()))?;
+    let Json(mut order) = order.map_err(|it| unreadable(&it))?;
     let by = order.by();
     if order.rate_per_second.is_some() {
         return Err(Error::invalid("`ratePerSecond` is of a redrive only").into());
@@ -313,7 +313,7 @@ pub(super) async fn revise(
     State(app): State<App>,
     revision: Result<Json<Revision>, JsonRejection>,
 ) -> Reply<Json<Value>> {
-    let Json(revision) = revision.map_err(|error| Error::invalid(error.body_text()))?;
+    let Json(revision) = revision.map_err(|it| unreadable(&it))?;
     let id = DeadLetterId::new(&revision.subscription, revision.position);
     let data = String::from(Box::<str>::from(revision.data)).into();
     let by = By::new(&revision.author, &revision.reason);
@@ -341,7 +341,7 @@ pub(super) async fn republish(
     State(app): State<App>,
     one: Result<Json<One>, JsonRejection>,
 ) -> Reply<Json<Value>> {
-    let Json(one) = one.map_err(|error| Error::invalid(error.body_text()))?;
+    let Json(one) = one.map_err(|it| unreadable(&it))?;
     let id = DeadLetterId::new(&one.subscription, one.position);
     let receipt = letters(&app).republish(&id).await?;
     tracing::info!(letter = %id, event = receipt.id.as_str(), "dead letter republished");

@@ -2,22 +2,21 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{Query, State};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use nanopore::problem::Problem;
 use sagabus::event::{DATA_BYTES_MAX, envelope};
-use sagabus::{Error, Event, Pattern};
+use sagabus::{Error, Event, Pattern, Receipt};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::App;
+use super::cloud_events::{self, Published, STRUCTURED};
 use super::reply::{Reply, bounded, respond};
 
-/// Media type of a CloudEvent.
-const CLOUD_EVENT: &str = "application/cloudevents+json";
 /// Most events of one answer.
 const LIMIT_MAX: usize = 1000;
 /// Most pages of the log that one request looks through; `next` goes on from there.
@@ -39,9 +38,11 @@ pub(super) struct Wanted {
     limit: Option<usize>,
 }
 
-/// `POST /api/events`: one event, as a CloudEvent (structured) or in the envelope form.
+/// `POST /api/events`: one event, as a CloudEvent (structured or binary) or in the envelope form; or a batch of
+/// CloudEvents, which is stored whole or not at all.
 pub(super) async fn publish(
     State(app): State<App>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply<Response> {
     let body = match body {
@@ -49,19 +50,41 @@ pub(super) async fn publish(
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => return Ok(too_large()),
         Err(error) => return Err(Error::invalid(error.body_text()).into()),
     };
-    let event = envelope::from_json(&body, app.system.clock.as_ref())?;
-    let receipt = app.system.bus.publish(event).await?;
-    let status = if receipt.duplicate {
+    let events = match cloud_events::read(&headers, &body, app.system.clock.as_ref())? {
+        Published::One(event) => {
+            let receipt = app.system.bus.publish(event).await?;
+            let answer = (created(&[&receipt]), Json(told(&receipt)));
+            return Ok(answer.into_response());
+        }
+        Published::Batch(events) => events,
+        Published::OtherFormat(refused) => return Ok(refused),
+    };
+    for (index, event) in events.iter().enumerate() {
+        app.system.bus.check(event).map_err(|error| {
+            Error::invalid(format!("event {index} of the batch is not taken")).with_source(error)
+        })?;
+    }
+    let receipts = app.system.bus.publish_batch(events).await?;
+    let all: Vec<Value> = receipts.iter().map(told).collect();
+    let status = created(&receipts.iter().collect::<Vec<_>>());
+    Ok((status, Json(all)).into_response())
+}
+
+/// 201 when something is new.
+fn created(receipts: &[&Receipt]) -> StatusCode {
+    if receipts.iter().all(|it| it.duplicate) {
         StatusCode::OK
     } else {
         StatusCode::CREATED
-    };
-    let body = json!({
+    }
+}
+
+fn told(receipt: &Receipt) -> Value {
+    json!({
         "id": receipt.id.as_str(),
         "position": receipt.position,
         "duplicate": receipt.duplicate,
-    });
-    Ok((status, Json(body)).into_response())
+    })
 }
 
 fn too_large() -> Response {
@@ -90,13 +113,7 @@ pub(super) async fn list(
             && (wanted.correlation_id.is_none() || wanted.correlation_id == event.correlation_id)
             && (wanted.subject.is_none() || wanted.subject == event.subject)
     };
-    let as_cloud_events = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|accepted| accepted.to_str().ok())
-        .flat_map(|accepted| accepted.split(','))
-        .filter_map(|accepted| accepted.split(';').next())
-        .any(|accepted| accepted.trim().eq_ignore_ascii_case(CLOUD_EVENT));
+    let as_cloud_events = accepts_cloud_events(&headers);
     let mut next = wanted.from.unwrap_or(1);
     let mut events = Vec::new();
     let mut is_last = false;
@@ -128,6 +145,60 @@ pub(super) async fn list(
         is_last,
     })
     .into_response())
+}
+
+/// How one event is shown.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    Envelope,
+    Structured,
+    Binary,
+}
+
+/// What one event is wanted as; without it, what the client accepts says it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shown {
+    form: Option<Form>,
+}
+
+/// `GET /api/events/{position}`: one stored event; `?form=` is `envelope`, `structured` or `binary`.
+pub(super) async fn show(
+    State(app): State<App>,
+    position: Result<Path<u64>, PathRejection>,
+    shown: Result<Query<Shown>, QueryRejection>,
+    headers: HeaderMap,
+) -> Reply<Response> {
+    let Path(position) = position.map_err(|error| Error::invalid(error.body_text()))?;
+    let Query(shown) = shown.map_err(|error| Error::invalid(error.body_text()))?;
+    let page = app.system.bus.read(position, 1).await?;
+    let found = page.events.iter().find(|(it, _)| *it == position);
+    let Some((_, event)) = found else {
+        let text = format!("there is no event at position {position}");
+        return Err(Error::not_found(text).into());
+    };
+    let usual = if accepts_cloud_events(&headers) {
+        Form::Structured
+    } else {
+        Form::Envelope
+    };
+    let (media_type, body) = match shown.form.unwrap_or(usual) {
+        Form::Envelope => ("application/json", envelope::to_json(event)?),
+        Form::Structured => (STRUCTURED, envelope::to_cloud_event(event)?),
+        Form::Binary => return Ok(cloud_events::to_binary(event)?),
+    };
+    Ok(([(header::CONTENT_TYPE, media_type)], body).into_response())
+}
+
+fn accepts_cloud_events(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|accepted| accepted.to_str().ok())
+        .flat_map(|accepted| accepted.split(','))
+        .filter_map(|accepted| accepted.split(';').next())
+        .any(|accepted| accepted.trim().eq_ignore_ascii_case(STRUCTURED))
 }
 
 /// A part of the log.

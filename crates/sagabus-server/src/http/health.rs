@@ -1,11 +1,16 @@
 //! Whether the process lives, and whether it can work.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::App;
+
+/// How long a service's database may take to answer: who asks whether the program is ready must not wait with it.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
 /// The process answers.
 pub(super) async fn live() -> Json<Value> {
@@ -19,13 +24,19 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
     let mut issues = bus.issues;
     issues.extend(sagas.issues);
     for (service, outbox) in app.system.named_outboxes() {
-        match outbox.counts().await {
-            Ok(counts) if counts.refused > 0 => issues.push(format!(
+        match tokio::time::timeout(ANSWER_LIMIT, outbox.counts()).await {
+            Ok(Ok(counts)) if counts.refused > 0 => issues.push(format!(
                 "{service}: {} events were refused by the bus and wait for an operator",
                 counts.refused
             )),
-            Ok(_) => {}
-            Err(error) => issues.push(format!("{service}: its database does not answer: {error}")),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                issues.push(format!("{service}: its database does not answer: {error}"));
+            }
+            Err(_) => issues.push(format!(
+                "{service}: its database does not answer within {} s",
+                ANSWER_LIMIT.as_secs()
+            )),
         }
     }
     let (status, word) = if issues.is_empty() {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::App;
-use super::reply::{Reply, bounded};
+use super::reply::{Reply, bounded, unreadable};
 use crate::wire;
 
 /// Which sagas.
@@ -83,7 +83,7 @@ pub(super) async fn start(
     State(app): State<App>,
     order: std::result::Result<Json<Order>, JsonRejection>,
 ) -> Reply<Response> {
-    let Json(order) = order.map_err(|error| Error::invalid(error.body_text()))?;
+    let Json(order) = order.map_err(|it| unreadable(&it))?;
     let definition = definition(&app, &order)?;
     let mut start = saga::Start::new(order.context.get().to_owned());
     if let Some(correlation_id) = order.correlation_id {
@@ -120,7 +120,7 @@ pub(super) async fn cancel(
     Path(id): Path<String>,
     why: std::result::Result<Json<Why>, JsonRejection>,
 ) -> Reply<Json<Value>> {
-    let Json(why) = why.map_err(|error| Error::invalid(error.body_text()))?;
+    let Json(why) = why.map_err(|it| unreadable(&it))?;
     told(app.system.sagas.cancel(&saga_id(&id)?, why.reason).await)
 }
 
@@ -135,7 +135,7 @@ pub(super) async fn abandon(
     Path(id): Path<String>,
     why: std::result::Result<Json<Why>, JsonRejection>,
 ) -> Reply<Json<Value>> {
-    let Json(why) = why.map_err(|error| Error::invalid(error.body_text()))?;
+    let Json(why) = why.map_err(|it| unreadable(&it))?;
     told(app.system.sagas.abandon(&saga_id(&id)?, why.reason).await)
 }
 

@@ -1,13 +1,14 @@
 //! Takes a submission form.
 
+use ai_service::{Refused, UploadTooLarge, UploadWriter};
 use axum::Json;
-use axum::extract::multipart::{Field, MultipartRejection};
+use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
 use axum::extract::{Multipart, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use nanopore::problem::Problem;
 use sagabus::Error;
+use sagabus::event::Cause;
 use serde_json::json;
 
 use super::App;
@@ -37,7 +38,7 @@ pub(super) async fn submit(
         user_id: header("x-user-id"),
         idempotency_key: header("idempotency-key"),
     };
-    let mut file = None;
+    let mut file: Option<UploadWriter> = None;
     while let Some(field) = multipart.next_field().await.map_err(broken)? {
         let name = field.name().unwrap_or_default().to_owned();
         match name.as_str() {
@@ -46,10 +47,14 @@ pub(super) async fn submit(
             }
             "file" => {
                 form.file_name = field.file_name().unwrap_or("form.pdf").to_owned();
-                file = Some(match read(field, ai_service::pdf::FILE_BYTES_MAX).await? {
-                    Some(bytes) => bytes,
-                    None => return Ok(too_large()),
-                });
+                let (upload, bytes) = match write(&app, field).await {
+                    Ok(written) => written,
+                    Err(error) => return Err(refused(&app, form, error).await?.into()),
+                };
+                if bytes == 0 {
+                    return Err(Error::invalid("field `file` is empty").into());
+                }
+                file = Some(upload);
             }
             "submitterName" => form.submitter_name = Some(text(&name, field).await?),
             "submitterEmail" => form.submitter_email = Some(text(&name, field).await?),
@@ -62,10 +67,14 @@ pub(super) async fn submit(
             }
         }
     }
-    let Some(file) = file.filter(|it| !it.is_empty()) else {
-        return Err(Error::invalid("field `file` is missing or empty").into());
+    let Some(file) = file else {
+        return Err(Error::invalid("field `file` is missing").into());
     };
-    form.file_id = intake::keep(&app.system, file).await?;
+    // Kept only now that all fields are good.
+    form.file_id = match file.finish().await {
+        Ok(upload) => upload.file_id.as_str().to_owned(),
+        Err(error) => return Err(refused(&app, form, error).await?.into()),
+    };
     let taken = intake::submit(&app.system, form).await?;
     let place = format!("/api/submissions/{}", taken.submission.id);
     let body = json!({
@@ -77,6 +86,32 @@ pub(super) async fn submit(
         "saga": format!("/api/sagas/{}", taken.saga),
     });
     Ok((StatusCode::ACCEPTED, [("location", place)], Json(body)).into_response())
+}
+
+/// Writes a file away as it arrives, so that it never is in memory as a whole; how many bytes it has.
+async fn write(app: &App, mut field: Field<'_>) -> Result<(UploadWriter, usize), Error> {
+    let mut upload = app.system.ai.begin_upload()?;
+    let mut bytes = 0;
+    while let Some(chunk) = field.chunk().await.map_err(broken)? {
+        bytes += chunk.len();
+        upload.write(chunk).await?;
+    }
+    Ok((upload, bytes))
+}
+
+/// What to answer when a file could not be taken. One that is too large is told of as an event too.
+async fn refused(app: &App, form: Form, error: Error) -> Result<Error, Error> {
+    if !UploadTooLarge::is_cause_of(&error) {
+        return Ok(error);
+    }
+    let refused = Refused {
+        file_name: form.file_name,
+        submission_id: None,
+        sample_id: None,
+        user_id: form.user_id,
+        cause: Cause::new(None, app.system.clock.as_ref()),
+    };
+    app.system.ai.refuse_too_large(refused).await
 }
 
 /// A field's bytes; `None` when there are more than `bytes_max`, which are then not read.
@@ -103,18 +138,12 @@ async fn text(name: &str, field: Field<'_>) -> Result<String, Error> {
     clippy::needless_pass_by_value,
     reason = "used as a function for `map_err`"
 )]
-fn broken(error: axum::extract::multipart::MultipartError) -> Error {
+fn broken(error: MultipartError) -> Error {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return UploadTooLarge.into();
+    }
     Error::invalid(format!(
         "the upload broke off or is no multipart form: {}",
         error.body_text()
     ))
-}
-
-fn too_large() -> Response {
-    let mut problem = Problem::from(&Error::invalid(format!(
-        "FILE_TOO_LARGE: the file has more than {} MiB, the most that is taken",
-        ai_service::pdf::FILE_BYTES_MAX / (1024 * 1024)
-    )));
-    problem.status = StatusCode::PAYLOAD_TOO_LARGE.as_u16();
-    super::reply::respond(&problem)
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use super::reply::Reply;
+use super::reply::{Reply, unreadable};
 use crate::wire;
 
 /// Who pauses or resumes, and why.
@@ -61,12 +61,12 @@ pub(super) async fn resume(
 fn read(
     name: Result<Path<String>, PathRejection>,
     order: Result<Json<Order>, JsonRejection>,
-) -> Result<(String, Order), Error> {
+) -> Reply<(String, Order)> {
     let Path(name) = name.map_err(|error| Error::invalid(error.body_text()))?;
-    let Json(order) = order.map_err(|error| Error::invalid(error.body_text()))?;
+    let Json(order) = order.map_err(|it| unreadable(&it))?;
     for (field, text) in [("author", &order.author), ("reason", &order.reason)] {
         if text.trim().is_empty() {
-            return Err(Error::invalid(format!("`{field}` is empty")));
+            return Err(Error::invalid(format!("`{field}` is empty")).into());
         }
     }
     Ok((name, order))

@@ -70,13 +70,20 @@ fn bad_files() -> Vec<Bad> {
             &["VALIDATION_ERROR"],
             &["a260_280", "298.9", "0.5", "3.5"],
         ),
+        // The largest that is taken at all.
+        bad("50-mb.pdf", large(FILE_BYTES_MAX), &["FILE_CORRUPTED"], &[]),
     ]
 }
 
+/// A file that begins like a PDF.
+fn large(bytes: usize) -> Vec<u8> {
+    let mut file = b"%PDF-1.4\n".to_vec();
+    file.resize(bytes, b' ');
+    file
+}
+
 fn too_large() -> Vec<u8> {
-    let mut bytes = b"%PDF-1.4\n".to_vec();
-    bytes.resize(FILE_BYTES_MAX + 1, b' ');
-    bytes
+    large(FILE_BYTES_MAX + 1)
 }
 
 fn check_text(file: &Bad, text: &str) {
@@ -135,11 +142,6 @@ fn a_bad_form_is_rejected_with_its_reason_and_the_next_good_one_is_taken() {
     }
     server
         .request("POST", "/api/submissions")
-        .upload("large.pdf", &too_large(), &[])
-        .send()
-        .expect_problem(413, &["FILE_TOO_LARGE", "50 MiB"]);
-    server
-        .request("POST", "/api/submissions")
         .upload("empty.pdf", b"", &[])
         .send()
         .expect_problem(400, &["`file`"]);
@@ -164,6 +166,83 @@ fn a_bad_form_is_rejected_with_its_reason_and_the_next_good_one_is_taken() {
         .count();
     assert_eq!(strangers, 0, "half an upload is left");
     assert_eq!(server.terminate().code, Some(0));
+}
+
+#[test]
+fn a_file_over_50_mb_is_refused_with_its_own_error_and_event_and_nothing_of_it_stays() {
+    let place = Place::new();
+    let data = place.data();
+    let server = Server::start(&place);
+    let rows = ["samples.sqlite", "ai.sqlite"].map(|name| {
+        let table = match name {
+            "ai.sqlite" => "processing_jobs",
+            _ => "submissions",
+        };
+        (name, format!("SELECT count(*) FROM {table}"))
+    });
+    // One byte too many, and far more than the door lets through.
+    for (name, bytes) in [
+        ("one-more.pdf", too_large()),
+        ("far-more.pdf", large(FILE_BYTES_MAX * 2)),
+    ] {
+        for path in ["/api/submissions", "/api/process/pdf"] {
+            let words = ["FILE_TOO_LARGE", "50 MiB", "urn:sagabus:problem:too_large"];
+            let mut request = server.request("POST", path).upload(name, &bytes, &[]);
+            if path == "/api/submissions" {
+                request = request.header("idempotency-key", "large");
+            }
+            request
+                .header("x-user-id", "ada")
+                .send()
+                .expect_problem(413, &words);
+            world::settle(&server, &data);
+            let events = world::all_events(&server);
+            let told: Vec<&Value> = world::of_type(&events, "ai.pdf_processing_failed")
+                .filter(|event| event["data"]["fileName"] == name)
+                .collect();
+            let of_this_path = if path == "/api/submissions" { 0 } else { 1 };
+            assert_eq!(told.len(), of_this_path + 1, "{told:?}");
+            let told = told[of_this_path];
+            assert!(
+                told["data"]["error"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("FILE_TOO_LARGE: ")
+            );
+            assert_eq!(told["data"]["userId"], "ada");
+            assert!(told["correlationId"].is_string(), "{told}");
+            for (database, query) in &rows {
+                assert_eq!(world::number(&data, database, query), 0, "{database}");
+            }
+            assert_eq!(std::fs::read_dir(data.join("uploads")).unwrap().count(), 0);
+        }
+    }
+    // The trail has it, and the key is free for the file that was meant.
+    let query = "SELECT count(*) FROM audit_entries WHERE action = 'ai.pdf_processing_failed'";
+    assert_eq!(world::number(&data, "audit.sqlite", query), 4);
+    let memory = resident_bytes_max(server.id());
+    println!("largest resident memory: {} MiB", memory / (1024 * 1024));
+    // The program needs about 30 MiB; a file of 50 MiB held in memory would show.
+    assert!(memory < 64 * 1024 * 1024, "{memory}");
+    let good = server
+        .request("POST", "/api/submissions")
+        .header("idempotency-key", "large")
+        .upload("small.pdf", &form_bytes("small.pdf"), &[])
+        .send()
+        .expect(202);
+    let good = ended(&server, good["submissionId"].as_str().unwrap());
+    assert_eq!(good["status"], "accepted", "{good}");
+    let checked = world::check(&server, &data, 3);
+    assert_eq!((checked.accepted, checked.rejected), (1, 0));
+    assert_eq!(server.terminate().code, Some(0));
+}
+
+/// The most memory that a process had so far.
+fn resident_bytes_max(id: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find(|it| it.starts_with("VmHWM:")).unwrap();
+    let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib * 1024
 }
 
 /// The submission after its saga.
@@ -229,6 +308,20 @@ fn extract_prints_the_form_with_confidence_and_evidence() {
         assert_eq!(&read["form"][name], value, "{name}");
     }
     assert!(read["confidence"].as_f64().unwrap() > 0.7);
+    let fields = read["fields"].as_array().unwrap();
+    for field in fields {
+        let confidence = field["confidence"].as_f64().unwrap();
+        assert!(confidence > 0.0 && confidence < 1.0, "{field}");
+        assert!(field["evidence"]["page"].as_u64().unwrap() >= 1, "{field}");
+        assert!(field["evidence"]["bbox"].is_object() || field["evidence"]["bbox"].is_array());
+    }
+    for row in 0..3 {
+        let name = format!("samples[{row}].sample_name");
+        assert!(
+            fields.iter().any(|it| it["field"] == name.as_str()),
+            "{name}"
+        );
+    }
     let volume = read["fields"]
         .as_array()
         .unwrap()

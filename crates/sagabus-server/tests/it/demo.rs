@@ -88,6 +88,13 @@ fn the_demonstration_shows_events_with_causes_steps_samples_and_the_checked_trai
     // Every other event, and the entry of the saga's own step.
     assert_eq!(audited, lines.len() - audited + 1);
 
+    let saga = ran
+        .out
+        .lines()
+        .find(|it| it.starts_with("saga sample_processing_workflow "))
+        .unwrap();
+    assert!(saga.ends_with(": completed"), "{saga}");
+    assert_eq!(count("saga.step_started"), STEPS.len());
     for step in STEPS {
         let line = step_line(&ran.out, step);
         assert!(line.contains("completed") && line.contains(" ms"), "{line}");

@@ -146,6 +146,11 @@ fn a_full_disk_stops_acknowledgements_keeps_what_was_there_and_heals_without_a_r
     println!("a form during that: {} {}", refused.status, refused.text());
 
     disk.resize("400m");
+    // The log finds the room by itself, before anything is published.
+    until("the log is well", || {
+        let ready = server.get("/health/ready").json();
+        (!ready["issues"].to_string().contains("no room")).then_some(())
+    });
     let event = json!({"id": "after", "type": "lab.filled", "source": "test", "data": {}});
     until("events are taken again", || {
         let answer = server.post("/api/events", &event);
@@ -261,6 +266,51 @@ fn after_a_failed_sync_of_the_log_the_program_ends_with_75_and_nothing_acknowled
 }
 
 #[test]
+fn a_segment_is_written_with_zeros_to_its_end_and_synced_before_it_is_used() {
+    if !has_tool("strace", "how a segment is made") {
+        return;
+    }
+    let place = Place::new();
+    let trace = place.file("trace");
+    let mut command = Command::new("strace");
+    command
+        .args(["-f", "-y", "-qq", "-s", "0", "-o"])
+        .arg(&trace)
+        .args(["-e", "trace=pwrite64,fsync,rename,renameat,renameat2"])
+        .arg(env!("CARGO_BIN_EXE_sagabus"))
+        .args(["demo", "--exit", "--data-dir"])
+        .arg(place.data());
+    let ran = finish(&mut command);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let trace = std::fs::read_to_string(&trace).unwrap();
+    let log = place.data().join("log/00000000000000000001.log");
+    let (mut zeroed, mut is_synced) = (0_u64, false);
+    for line in trace.lines().filter(|line| line.contains("spare.tmp")) {
+        if line.contains("rename") {
+            break;
+        }
+        if line.contains("fsync(") {
+            is_synced = true;
+        } else if !is_synced {
+            // pwrite64(5</…/spare.tmp>, ""..., 65536, 131072) = 65536
+            let numbers: Vec<u64> = line
+                .split([',', ')', ' '])
+                .filter_map(|word| word.parse().ok())
+                .collect();
+            let [_process, bytes, offset, ..] = numbers[..] else {
+                panic!("{line}");
+            };
+            assert_eq!(offset, zeroed, "a hole: {line}");
+            zeroed += bytes;
+        }
+    }
+    println!("{zeroed} bytes of zeros, then synced");
+    assert!(is_synced);
+    assert_eq!(zeroed, std::fs::metadata(log).unwrap().len());
+    assert!(zeroed >= 1024 * 1024, "{zeroed}");
+}
+
+#[test]
 fn damage_to_what_was_acknowledged_stops_the_start_and_is_not_cut_away() {
     let place = Place::new();
     let data = place.data_text();
@@ -278,7 +328,14 @@ fn damage_to_what_was_acknowledged_stops_the_start_and_is_not_cut_away() {
     std::fs::write(&path, &damaged).unwrap();
     let ran = run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data]);
     assert!(ran.code.is_some_and(|code| code != 0), "{ran:?}");
-    assert!(ran.err.contains("00000000000000000001.log"), "{}", ran.err);
+    // It names the file, the place and the record, and says what to do.
+    for words in [
+        "`00000000000000000001.log` is damaged at byte ",
+        "was acknowledged and cannot be read; nothing was changed",
+        "Copy the data directory, then restore the file from a backup",
+    ] {
+        assert!(ran.err.contains(words), "{words}: {}", ran.err);
+    }
     assert_eq!(
         std::fs::read(&path).unwrap(),
         damaged,

@@ -454,6 +454,52 @@ fn a_running_saga_that_is_cancelled_takes_back_what_it_did() {
 }
 
 #[test]
+fn more_than_a_hundred_active_sagas_are_an_issue_and_so_is_a_database_that_hangs() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    // Somebody else holds the database of the samples: the sagas hang in their first step.
+    let other = Connection::open(place.data().join("samples.sqlite")).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let start = |key: usize| {
+        let order = json!({
+            "name": "sample_processing_workflow", "idempotencyKey": key.to_string(),
+            "context": {"submissionId": "none", "fileId": "0", "fileName": "form.pdf"},
+        });
+        server.post("/api/sagas", &order).expect(202);
+    };
+    let issues = || {
+        let ready = server.get("/health/ready").json();
+        (
+            ready["activeSagas"].as_u64().unwrap(),
+            ready["issues"].to_string(),
+        )
+    };
+    (0..100).for_each(start);
+    let (active, said) = issues();
+    assert_eq!(active, 100, "{said}");
+    assert!(!said.contains("active sagas"), "{said}");
+    assert!(
+        said.contains("sample-service: its database does not answer within 1 s"),
+        "{said}"
+    );
+    start(100);
+    let (active, said) = issues();
+    assert_eq!(active, 101, "{said}");
+    assert!(
+        said.contains("High number of active sagas: 101, more than 100"),
+        "{said}"
+    );
+    assert_eq!(server.get("/health/ready").status, 503);
+    assert_eq!(server.get("/health/live").status, 200);
+    other.execute_batch("ROLLBACK").unwrap();
+    until("no saga is active", || {
+        let (active, said) = issues();
+        (active == 0 && !said.contains("active sagas") && !said.contains("database")).then_some(())
+    });
+    assert_eq!(server.terminate().code, Some(0));
+}
+
+#[test]
 fn a_dead_letter_is_listed_with_its_faults_and_redriven_or_discarded() {
     let place = Place::new();
     let data = place.data_text();
@@ -542,9 +588,12 @@ fn a_dead_letter_is_listed_with_its_faults_and_redriven_or_discarded() {
     for subscription in stats["subscriptions"].as_array().unwrap() {
         assert_eq!(subscription["isConserved"], true, "{subscription}");
         let count = |field: &str| subscription[field].as_u64().unwrap();
-        let passed = count("filtered") + count("expired");
-        let settled = count("acked") + count("skipped") + count("discarded") + passed;
-        let open = count("ready") + count("leased") + count("waiting") + count("dead");
+        let fields = ["acked", "filtered", "skipped", "discarded", "expired"];
+        let settled: u64 = fields.map(count).iter().sum();
+        let open: u64 = ["ready", "leased", "waiting", "dead"]
+            .map(count)
+            .iter()
+            .sum();
         assert_eq!(count("matched"), settled + open, "{subscription}");
     }
 }

@@ -10,6 +10,7 @@
 
 mod bad_forms;
 mod client;
+mod cloud_events;
 mod dead_letters;
 mod demo;
 mod faults;
@@ -18,5 +19,6 @@ mod kill;
 mod logs;
 mod pdf;
 mod program;
+mod schemas;
 mod stop;
 mod world;

@@ -58,14 +58,20 @@ pub(crate) fn finish(command: &mut Command) -> Ran {
 
 /// Asks until there is an answer, which must be in time.
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    until_or_told(what, || ask().ok_or_else(String::new))
+}
+
+/// As [`until`], and says what `ask` said last where there is no answer in time.
+pub(crate) fn until_or_told<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let began = SystemClock.elapsed();
     loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
+        let told = match ask() {
+            Ok(answer) => return answer,
+            Err(told) => told,
+        };
         assert!(
             SystemClock.elapsed().saturating_sub(began) < LIMIT,
-            "not in time: {what}"
+            "not in time: {what} {told}"
         );
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -220,10 +226,10 @@ impl Drop for Server {
     }
 }
 
-/// Sends a signal to a process that was started here.
+/// Sends a signal to a process that was started here. The shell has this in itself; a bare machine has no program for it.
 pub(crate) fn signal(id: u32, name: &str) {
-    let status = Command::new("kill")
-        .args([format!("-{name}"), id.to_string()])
+    let status = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {id}")])
         .status()
         .unwrap();
     assert!(status.success());

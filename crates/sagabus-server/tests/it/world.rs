@@ -6,7 +6,7 @@ use std::path::Path;
 use sagabus::sqlite::rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
-use crate::program::{Server, until};
+use crate::program::{Server, until_or_told};
 
 /// The databases of the services.
 const DATABASES: [&str; 3] = ["samples.sqlite", "ai.sqlite", "audit.sqlite"];
@@ -42,7 +42,7 @@ pub(crate) struct Submission {
 
 /// Waits until sagas have ended, outboxes are empty and all deliveries are settled.
 pub(crate) fn settle(server: &Server, data: &Path) {
-    until("quiet", || {
+    until_or_told("quiet", || {
         let outboxes: i64 = DATABASES
             .iter()
             .map(|name| {
@@ -55,7 +55,10 @@ pub(crate) fn settle(server: &Server, data: &Path) {
             .sum();
         let stats = server.get("/api/stats").expect(200);
         let idle = stats["sagas"]["active"] == 0 && stats["sagas"]["queued"] == 0;
-        (outboxes == 0 && idle && stats["queueSize"] == 0).then_some(())
+        match outboxes == 0 && idle && stats["queueSize"] == 0 {
+            true => Ok(()),
+            false => Err(format!("({outboxes} events in outboxes): {stats}")),
+        }
     });
 }
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
+use crate::schema::SchemaFault;
 
 /// One event handed to a handler.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub struct HandlerError {
     text: String,
     error_type: String,
     disposition: Disposition,
+    /// The handler was not called: the payload cannot be read.
+    is_unreadable: bool,
 }
 
 /// What is to be done about an error.
@@ -70,6 +73,7 @@ impl HandlerError {
             text: error.to_string(),
             error_type: error_type.to_owned(),
             disposition,
+            is_unreadable: false,
         }
     }
 
@@ -103,6 +107,11 @@ impl HandlerError {
         self.disposition
     }
 
+    /// The kind of fault, where it is not for the handler to say.
+    pub(crate) fn fault_kind(&self) -> Option<&str> {
+        self.is_unreadable.then_some(self.error_type.as_str())
+    }
+
     /// The error's type, where it was told.
     #[must_use]
     pub fn error_type(&self) -> &str {
@@ -129,6 +138,16 @@ impl From<Error> for HandlerError {
             | ErrorKind::Transient
             | ErrorKind::Fenced
             | ErrorKind::Closed => Self::transient(error.chain()),
+        }
+    }
+}
+
+impl From<SchemaFault> for HandlerError {
+    /// No further attempt can help.
+    fn from(fault: SchemaFault) -> Self {
+        Self {
+            is_unreadable: true,
+            ..Self::new(Disposition::Reject, fault.kind(), fault)
         }
     }
 }

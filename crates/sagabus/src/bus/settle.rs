@@ -79,7 +79,7 @@ pub(crate) fn after(policy: &Policy, attempt: Attempt, outcome: &Outcome) -> Ver
         }
         Outcome::Failed(error) => {
             let (kind, is_rejected) = match error.disposition() {
-                Disposition::Reject => ("rejected", true),
+                Disposition::Reject => (error.fault_kind().unwrap_or("rejected"), true),
                 Disposition::Retry { after } => {
                     least = after;
                     ("error", false)

@@ -14,6 +14,7 @@ use super::rate::Rate;
 use super::settle::Policy;
 use crate::error::{Error, Result};
 use crate::event::{Event, Payload};
+use crate::filter::Filter;
 use crate::ledger::{Exhausted, Order, RetryBudget, Sharing};
 use crate::pattern::Pattern;
 use crate::retry::Retry;
@@ -40,6 +41,7 @@ pub struct SubscriptionBuilder {
     patterns: Vec<String>,
     start: Option<Start>,
     spec: SubscriptionSpec,
+    on_filter_error: Option<OnFilterError>,
     exhausted: Option<Exhausted>,
     retry: Retry,
     keeps_dead_letters: bool,
@@ -69,6 +71,7 @@ impl SubscriptionBuilder {
             patterns: Vec::new(),
             start: None,
             spec: SubscriptionSpec::new(name, Vec::new(), Start::Latest),
+            on_filter_error: None,
             exhausted: None,
             retry,
             keeps_dead_letters: true,
@@ -93,16 +96,25 @@ impl SubscriptionBuilder {
         self
     }
 
-    /// Of those, only events for which `filter` is true. Asked once, before the first attempt; it costs no attempt.
-    pub fn filter(mut self, filter: impl Fn(&Event) -> bool + Send + Sync + 'static) -> Self {
-        self.spec.filter = Some(Arc::new(filter));
+    /// Of those, only events that pass `filter`. Asked once, before the first attempt; it costs no attempt.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.spec.filter = Some(filter);
         self
     }
 
-    /// What becomes of an event on which the filter fails. Unless said otherwise, where the filter panics that is a dead
-    /// letter, so that nothing passes by unseen.
+    /// The same with code: see [`Filter::closure`] for what `name` is.
+    pub fn filter_fn(
+        self,
+        name: &str,
+        passes: impl Fn(&Event) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.filter(Filter::closure(name, passes))
+    }
+
+    /// What becomes of an event on which the filter fails. Unless said otherwise it is skipped, as the standard says; but
+    /// where code panics it becomes a dead letter, so that nothing passes by unseen.
     pub fn on_filter_error(mut self, choice: OnFilterError) -> Self {
-        self.spec.on_filter_error = choice;
+        self.on_filter_error = Some(choice);
         self
     }
 
@@ -228,16 +240,12 @@ impl SubscriptionBuilder {
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
         let handler = Arc::new(handler);
+        let registry = Arc::clone(self.bus.registry());
         self.pattern(P::TYPE)
             .handler(move |delivery: Delivery| {
                 let handler = Arc::clone(&handler);
-                async move {
-                    let payload = delivery
-                        .event
-                        .payload::<P>()
-                        .map_err(|error| HandlerError::permanent(error.chain()))?;
-                    handler(payload, delivery).await
-                }
+                let read = registry.decode::<P>(&delivery.event);
+                async move { handler(read?, delivery).await }
             })
             .await
     }
@@ -412,7 +420,17 @@ impl SubscriptionBuilder {
                 "asks for several events at a time where the order allows one".to_owned(),
             ));
         }
-        let on_filter_error = match self.spec.on_filter_error {
+        let has_code = self
+            .spec
+            .filter
+            .as_ref()
+            .is_some_and(|it| it.text().is_none());
+        let on_filter_error = self.on_filter_error.unwrap_or(if has_code {
+            OnFilterError::DeadLetter
+        } else {
+            OnFilterError::Skip
+        });
+        let on_filter_error = match on_filter_error {
             OnFilterError::DeadLetter if !self.keeps_dead_letters => OnFilterError::Skip,
             choice => choice,
         };

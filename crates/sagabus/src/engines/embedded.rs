@@ -14,12 +14,15 @@ mod letters;
 mod lock;
 mod log;
 mod member;
+mod planted;
 mod published;
 mod record;
 mod recovery;
 mod saga;
 mod scan;
 mod segment;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod spare;
 mod tail;
 mod window;
@@ -148,16 +151,10 @@ impl Embedded {
         let mut ledgers: BTreeMap<String, Ledger> = BTreeMap::new();
         let mut window = Window::new(DEDUPLICATION_EVENTS);
         let recovered = recover(disk.as_ref(), &mut |position, kind, content| {
-            match kind {
-                record::EVENT => {
-                    let key = window.keys().of(record::event_id(content)?);
-                    window.insert(key, position);
-                    window.trim();
-                }
-                record::LEDGER => fold(&mut ledgers, content)?,
-                _ => {}
+            if kind == record::LEDGER {
+                fold(&mut ledgers, content)?;
             }
-            Ok(())
+            window.restore(position, kind, content)
         })?;
         if recovered.torn_bytes > 0 {
             tracing::warn!(
@@ -165,13 +162,10 @@ impl Embedded {
                 "cut a torn tail that was never acknowledged"
             );
         }
-        let cells: BTreeMap<String, Arc<Cell>> = ledgers
-            .into_iter()
-            .map(|(name, mut ledger)| {
-                ledger.wake(clock.now());
-                (name.clone(), Arc::new(Cell::new(&name, ledger)))
-            })
-            .collect();
+        let cells = ledgers.into_iter().map(|(name, mut ledger)| {
+            ledger.wake(clock.now());
+            Arc::new(Cell::new(&name, ledger))
+        });
         let hub = Arc::new(Hub::new(recovered.next_position, cells));
         let log = Log::start(committer::Parts {
             disk,
@@ -473,13 +467,10 @@ impl Embedded {
         cell.set_patterns(spec.patterns.clone());
         // Nobody else says anything of this subscription before its beginning is said.
         let mut state = cell.state();
-        let head = self.shared.hub.write(|hub| {
-            if hub.cells.contains_key(&spec.name) {
-                return None;
-            }
-            hub.cells.insert(spec.name.clone(), Arc::clone(&cell));
-            Some(hub.tail.head())
-        });
+        let head = self
+            .shared
+            .hub
+            .write(|hub| hub.insert(&cell).then(|| hub.tail.head()));
         let Some(head) = head else {
             return Err(Error::new(
                 ErrorKind::Conflict,
@@ -530,7 +521,7 @@ impl Embedded {
             ));
         }
         let head = self.shared.hub.write(|hub| {
-            cell.set_patterns(spec.patterns.clone());
+            hub.want(cell, spec.patterns.clone());
             cell.clear_ahead();
             hub.tail.head()
         });
@@ -596,7 +587,9 @@ impl Embedded {
 fn wants_of(spec: &SubscriptionSpec) -> Wants {
     Wants {
         patterns: spec.patterns.iter().map(ToString::to_string).collect(),
-        filter: String::new(),
+        filter: spec.filter.as_ref().map_or_else(String::new, |filter| {
+            filter.text().unwrap_or_else(|| filter.describe())
+        }),
         order: spec.order,
         exhausted: spec.exhausted,
     }

@@ -1,4 +1,4 @@
-//! The two forms of an event on the wire: this project's own envelope, and CloudEvents 1.0 (structured JSON).
+//! Forms of an event on the wire: this project's own envelope, and CloudEvents 1.0 in structured mode, one or a batch.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::attributes::{check_media_type, extensions, metadata};
 use super::{Event, EventId, EventType};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -105,6 +106,36 @@ pub fn from_json(bytes: &[u8], clock: &dyn Clock) -> Result<Event> {
     Ok(event)
 }
 
+/// Reads a CloudEvent in structured mode, and nothing else.
+///
+/// # Errors
+/// As [`from_json`].
+pub fn from_structured(bytes: &[u8], clock: &dyn Clock) -> Result<Event> {
+    let event = from_cloud_event(parse(bytes)?, clock)?;
+    event.check()?;
+    super::strict::check(&event.data)?;
+    Ok(event)
+}
+
+/// Reads a batch of CloudEvents: a JSON array of events in structured mode.
+///
+/// # Errors
+/// As [`from_json`]; the text says which event, from 0.
+pub fn from_batch(bytes: &[u8], clock: &dyn Clock) -> Result<Vec<Event>> {
+    let batch: Vec<&RawValue> = serde_json::from_slice(bytes)
+        .map_err(|error| Error::invalid("batch is not a JSON array").with_source(error))?;
+    batch
+        .into_iter()
+        .enumerate()
+        .map(|(index, event)| {
+            from_structured(event.get().as_bytes(), clock).map_err(|error| {
+                Error::invalid(format!("event {index} of the batch is not taken"))
+                    .with_source(error)
+            })
+        })
+        .collect()
+}
+
 /// Writes the envelope form.
 ///
 /// # Errors
@@ -149,10 +180,9 @@ pub fn to_cloud_event(event: &Event) -> Result<Vec<u8>> {
         expirytime: event.expires_at,
         idempotencykey: event.idempotency_key.as_deref().map(Cow::from),
         data: Some(raw(&event.data)?),
-        extensions: event
-            .metadata
-            .iter()
-            .map(|(key, value)| (key.clone(), value.as_str().into()))
+        extensions: extensions(&event.metadata)
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
             .collect(),
     };
     serde_json::to_vec(&cloud_event)
@@ -184,19 +214,15 @@ fn from_cloud_event(event: CloudEvent<'_>, clock: &dyn Clock) -> Result<Event> {
     if event.specversion != "1.0" {
         return Err(Error::invalid("`specversion` must be `1.0`"));
     }
-    if let Some(kind) = &event.datacontenttype
-        && !kind.starts_with("application/json")
-    {
-        return Err(Error::invalid(
-            "`datacontenttype` must be `application/json`",
-        ));
+    if let Some(kind) = &event.datacontenttype {
+        check_media_type(kind)?;
     }
     let Some(data) = event.data else {
         return Err(Error::invalid(
             "`data` is missing; `data_base64` is not taken",
         ));
     };
-    let mut metadata = BTreeMap::new();
+    let mut texts = BTreeMap::new();
     for (key, value) in event.extensions {
         let text = match value {
             serde_json::Value::String(text) => text,
@@ -210,7 +236,7 @@ fn from_cloud_event(event: CloudEvent<'_>, clock: &dyn Clock) -> Result<Event> {
                 )));
             }
         };
-        metadata.insert(key, text);
+        texts.insert(key, text);
     }
     Ok(Event {
         id: EventId::new(event.id)?,
@@ -224,7 +250,7 @@ fn from_cloud_event(event: CloudEvent<'_>, clock: &dyn Clock) -> Result<Event> {
         priority: event.priority,
         expires_at: event.expirytime,
         idempotency_key: event.idempotencykey.map(Cow::into_owned),
-        metadata,
+        metadata: metadata(texts)?,
         data: Bytes::copy_from_slice(data.get().as_bytes()),
     })
 }

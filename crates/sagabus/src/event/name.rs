@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 
 /// Longest event id, in bytes.
 const ID_BYTES_MAX: usize = 128;
-/// Longest event type, in bytes.
-const TYPE_BYTES_MAX: usize = 255;
+/// Longest event type or pattern, in bytes.
+pub(crate) const TYPE_BYTES_MAX: usize = 255;
 /// Most words in an event type or a pattern.
 pub(crate) const TOKENS_MAX: usize = 16;
 

@@ -28,6 +28,25 @@ fn a_cloud_event_comes_back_as_it_went_out() {
     event.metadata.insert("tenant".to_owned(), "7".to_owned());
     let cloud = envelope::to_cloud_event(&event).unwrap();
     assert_eq!(envelope::from_json(&cloud, &SystemClock).unwrap(), event);
+    let own = envelope::to_json(&event).unwrap();
+    assert_eq!(envelope::from_json(&own, &SystemClock).unwrap(), event);
+    let own: serde_json::Value = serde_json::from_slice(&own).unwrap();
+    let names: Vec<&String> = own.as_object().unwrap().keys().collect();
+    assert_eq!(
+        names,
+        [
+            "causationId",
+            "correlationId",
+            "data",
+            "id",
+            "metadata",
+            "source",
+            "subject",
+            "timestamp",
+            "type",
+            "version"
+        ]
+    );
 }
 
 #[test]
@@ -110,4 +129,158 @@ fn a_generated_id_is_a_uuid_of_version_7_with_its_time() {
         .map(|_| EventId::generate(&SystemClock))
         .collect();
     assert_eq!(many.len(), 10_000);
+}
+
+fn full() -> Event {
+    let mut event = read(
+        r#"{"id":"e-1","type":"a.b","source":"s","timestamp":"2026-03-01T12:00:00Z","version":"2.1","subject":"x y \u00b5\u2028%22\"","correlationId":"c","causationId":"e","data":{"n":1.0}}"#,
+    )
+    .unwrap();
+    for (key, value) in [
+        ("tenant", "7"),
+        ("traceparent", "00-ab"),
+        // Names that a CloudEvent has for something else, or could not have.
+        ("id", "mine"),
+        ("data", "mine"),
+        ("Tenant", "other"),
+        ("with space", "\u{0} \n"),
+        ("", "nameless"),
+    ] {
+        event.metadata.insert(key.to_owned(), value.to_owned());
+    }
+    event
+}
+
+#[test]
+fn metadata_of_any_name_goes_through_a_cloud_event_in_both_modes() {
+    let event = full();
+    let structured = envelope::to_cloud_event(&event).unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&structured).unwrap();
+    assert_eq!(
+        (&value["id"], &value["tenant"]),
+        (&"e-1".into(), &"7".into())
+    );
+    assert_eq!(
+        envelope::from_structured(&structured, &SystemClock).unwrap(),
+        event
+    );
+    let attributes = attributes::to_attributes(&event).unwrap();
+    for (name, _) in &attributes {
+        let is_name = name
+            .bytes()
+            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit());
+        assert!(is_name, "{name}");
+    }
+    let again = attributes::from_attributes(attributes, &event.data, &SystemClock).unwrap();
+    assert_eq!(again, event);
+    let batch = [b"[", &structured[..], b",", &structured[..], b"]"].concat();
+    let again = envelope::from_batch(&batch, &SystemClock).unwrap();
+    assert_eq!(again, [event.clone(), event]);
+}
+
+#[test]
+fn the_forms_of_an_event_stay_as_they_are() {
+    let event = full();
+    let forms = serde_json::json!({
+        "envelope": serde_json::from_slice::<serde_json::Value>(&envelope::to_json(&event).unwrap()).unwrap(),
+        "structured": serde_json::from_slice::<serde_json::Value>(&envelope::to_cloud_event(&event).unwrap()).unwrap(),
+        "binary": attributes::to_attributes(&event).unwrap(),
+    });
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/golden/event-forms.json")).unwrap();
+    assert_eq!(forms, golden, "{forms:#}");
+}
+
+#[test]
+fn wrong_attributes_are_refused_and_named() {
+    let check = |changes: &[(&str, &str)], data: &str, words: &str| {
+        let mut attributes: Vec<(String, String)> = [
+            ("specversion", "1.0"),
+            ("id", "e-1"),
+            ("source", "s"),
+            ("type", "a.b"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+        for (name, value) in changes {
+            if value.is_empty() {
+                attributes.retain(|(known, _)| known != name);
+            } else {
+                attributes.push(((*name).to_owned(), (*value).to_owned()));
+            }
+        }
+        let result = attributes::from_attributes(attributes, data.as_bytes(), &SystemClock);
+        match (result, words) {
+            (Ok(event), "") => assert_eq!(event.id.as_str(), "e-1"),
+            (Ok(event), _) => panic!("{changes:?}: {event:?}"),
+            (Err(error), _) => {
+                assert_eq!(error.kind(), ErrorKind::Invalid);
+                assert!(
+                    !words.is_empty() && error.chain().contains(words),
+                    "{}",
+                    error.chain()
+                );
+            }
+        }
+    };
+    check(&[], "1", "");
+    check(
+        &[("datacontenttype", "application/json; charset=UTF-8")],
+        "1",
+        "",
+    );
+    for name in ["specversion", "id", "source", "type"] {
+        check(&[(name, "")], "1", &format!("missing field `{name}`"));
+    }
+    check(&[("id", "e-2")], "1", "`id` is there twice");
+    check(&[("data", "1")], "1", "`data`");
+    check(&[("foo-bar", "1")], "1", "`foo-bar`");
+    check(&[("time", "yesterday")], "1", "`time`");
+    for kind in [
+        "text/plain",
+        "application/jsonp",
+        "application/json; charset=latin1",
+    ] {
+        check(&[("datacontenttype", kind)], "1", "`datacontenttype`");
+    }
+    check(&[("sagabusmetadata", "[1]")], "1", "`sagabusmetadata`");
+    for data in ["", "{", "1 2", r#"{"a":1,"a":1}"#] {
+        check(&[], data, "`data`");
+    }
+}
+
+#[test]
+fn a_batch_names_the_event_that_is_wrong() {
+    let good = r#"{"specversion":"1.0","id":"1","type":"a.b","source":"s","data":1}"#;
+    let check = |batch: String, words: &str| {
+        let error = envelope::from_batch(batch.as_bytes(), &SystemClock).unwrap_err();
+        assert!(error.chain().contains(words), "{}", error.chain());
+    };
+    check(good.to_owned(), "array");
+    check(format!("[{good},1]"), "event 1 of the batch");
+    let envelope = r#"{"id":"1","type":"a.b","source":"s","data":1}"#;
+    check(format!("[{envelope},{good}]"), "event 0 of the batch");
+    assert_eq!(envelope::from_batch(b"[]", &SystemClock).unwrap(), []);
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_an_envelope_holds_goes_through_both_modes(
+        metadata in proptest::collection::btree_map(".{0,12}|[a-z0-9]{1,6}|id|type|data", ".{0,20}", 0..6),
+        texts in proptest::array::uniform4(".{0,20}"),
+    ) {
+        let mut event = read(r#"{"id":"e-1","type":"a.b","source":"s","data":{"n":1.0}}"#).unwrap();
+        event.metadata = metadata;
+        let [source, version, subject, correlation_id] = texts;
+        event.source = format!("s{source}").into();
+        event.version = version.into();
+        event.subject = Some(subject);
+        event.correlation_id = Some(correlation_id);
+        let structured = envelope::to_cloud_event(&event).unwrap();
+        let again = envelope::from_structured(&structured, &SystemClock).unwrap();
+        proptest::prop_assert_eq!(&again, &event);
+        let all = attributes::to_attributes(&event).unwrap();
+        let again = attributes::from_attributes(all, &event.data, &SystemClock).unwrap();
+        proptest::prop_assert_eq!(&again, &event);
+    }
 }

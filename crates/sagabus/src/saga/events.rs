@@ -27,6 +27,7 @@ use super::record::{Cause, Fact, Outcome, Record};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId, EventType, Payload, check_payload};
+use crate::schema::RegistryBuilder;
 
 /// Checks the payload of one type of event; see [`check_payload`].
 pub type Check = fn(&[u8]) -> Result<()>;
@@ -46,6 +47,21 @@ pub const TYPES: [(&str, Check); 9] = [
 
 const fn of<P: Payload>() -> (&'static str, Check) {
     (P::TYPE, check_payload::<P>)
+}
+
+/// Adds the nine types to a registry.
+#[must_use]
+pub fn register(registry: RegistryBuilder) -> RegistryBuilder {
+    registry
+        .register::<SagaStarted>()
+        .register::<StepStarted>()
+        .register::<StepCompleted>()
+        .register::<StepFailed>()
+        .register::<SagaCompleted>()
+        .register::<SagaFailed>()
+        .register::<CompensationStarted>()
+        .register::<CompensationCompleted>()
+        .register::<CompensationFailed>()
 }
 
 /// Largest output that an event carries, in bytes: an event has room for 256 KiB in all.

@@ -353,7 +353,10 @@ impl Sagas {
             issues.push(format!("{parked} sagas lack a handler in this process"));
         }
         if active > settings.active_max {
-            issues.push("High number of active sagas".to_owned());
+            issues.push(format!(
+                "High number of active sagas: {active}, more than {}",
+                settings.active_max
+            ));
         }
         Health {
             healthy: issues.is_empty(),

@@ -77,7 +77,7 @@ async fn a_subscription_for_everything_has_filter_retry_and_dead_letters_like_an
         bus.subscription("audit")
             .pattern("*")
             .start(Start::Earliest)
-            .filter(move |event| {
+            .filter_fn("no y", move |event| {
                 filtered.fetch_add(1, Ordering::SeqCst);
                 event.event_type.as_str() != "b"
             })
@@ -120,7 +120,7 @@ async fn a_filter_that_panics_makes_a_dead_letter_and_never_lets_an_event_by() {
     bus.subscription("s")
         .pattern("*")
         .start(Start::Earliest)
-        .filter(|event| {
+        .filter_fn("panics", |event| {
             assert_ne!(event.event_type.as_str(), "bad", "cannot judge");
             true
         })

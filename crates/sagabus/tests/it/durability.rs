@@ -142,6 +142,53 @@ async fn attempts_and_dead_letters_are_counted_over_restarts() {
 }
 
 #[tokio::test]
+async fn a_retry_that_waits_over_a_restart_counts_on_from_the_attempts_before_it() {
+    let dir = tempdir().unwrap();
+    let notes = Notes::default();
+    let subscribe = async |bus: &sagabus::Bus| {
+        let notes = notes.clone();
+        let retry = Retry {
+            jitter: sagabus::retry::Jitter::None,
+            ..Retry::times(2).delay(Duration::from_millis(100))
+        };
+        bus.subscription("s")
+            .pattern("a.b")
+            .start(Start::Earliest)
+            .retry(retry)
+            .handler(move |delivery| {
+                notes.add(delivery.attempt.to_string());
+                async { Err(HandlerError::transient("down")) }
+            })
+            .await
+            .unwrap();
+    };
+    let bus = bus_on(disk(dir.path()), SEGMENT_BYTES).unwrap();
+    bus.publish(event(&bus, "a.b", "1")).await.unwrap();
+    subscribe(&bus).await;
+    while bus.stats().retry_queue == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    bus.shutdown(Duration::from_secs(5)).await;
+    drop(bus);
+    assert_eq!(notes.all(), ["1"]);
+
+    let bus = bus_on(disk(dir.path()), SEGMENT_BYTES).unwrap();
+    subscribe(&bus).await;
+    idle(&bus).await;
+    assert_eq!(notes.all(), ["1", "2", "3"]);
+    let query = DeadLetterQuery {
+        max: 10,
+        ..DeadLetterQuery::default()
+    };
+    let dead = bus.dead_letters(query).await.unwrap();
+    assert_eq!(
+        (dead.len(), dead[0].attempts, dead[0].faults.len()),
+        (1, 3, 3)
+    );
+    bus.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn an_event_published_again_after_a_restart_is_stored_once() {
     let dir = tempdir().unwrap();
     let bus = bus_on(disk(dir.path()), SEGMENT_BYTES).unwrap();
@@ -203,6 +250,11 @@ async fn damage_to_acknowledged_records_is_found_and_never_cut_away() {
                     ErrorKind::Corrupt,
                     "byte {at}: {}",
                     error.chain()
+                );
+                let text = error.to_string();
+                assert!(
+                    text.contains("then restore the file from a backup"),
+                    "{text}"
                 );
                 assert_eq!(
                     std::fs::read(&path).unwrap(),
@@ -276,6 +328,13 @@ async fn a_full_disk_refuses_events_keeps_what_was_there_and_heals_without_a_res
         bus.health()
     );
     faulty.faults.is_full.store(false, Ordering::SeqCst);
+    // It says that it is well before anybody dares to publish.
+    let mut asked = 0;
+    while !bus.health().is_healthy() {
+        asked += 1;
+        assert!(asked < 1000, "{:?}", bus.health());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let mut tries = 0;
     while bus.publish(event(&bus, "a.b", &payload)).await.is_err() {
         tries += 1;
@@ -285,6 +344,50 @@ async fn a_full_disk_refuses_events_keeps_what_was_there_and_heals_without_a_res
     assert!(bus.health().is_healthy(), "{:?}", bus.health());
     drop(bus);
     assert_eq!(stored(dir.path()).await.len(), accepted + 1);
+}
+
+#[test]
+fn a_new_file_is_zeros_that_are_really_on_the_disk() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = tempdir().unwrap();
+    let bytes = 1024 * 1024 + 512;
+    // What an older file of that name had is gone.
+    std::fs::write(dir.path().join("a"), vec![7; 2 * 1024 * 1024]).unwrap();
+    let file = disk(dir.path()).create("a", bytes).unwrap();
+    assert_eq!(file.len().unwrap(), bytes);
+    let content = std::fs::read(dir.path().join("a")).unwrap();
+    assert!(content.len() as u64 == bytes && content.iter().all(|byte| *byte == 0));
+    let metadata = std::fs::metadata(dir.path().join("a")).unwrap();
+    assert!(
+        metadata.blocks() * 512 >= bytes,
+        "{} blocks",
+        metadata.blocks()
+    );
+}
+
+#[tokio::test]
+async fn the_next_segment_is_filled_before_it_is_needed_and_no_write_makes_a_file_longer() {
+    let dir = tempdir().unwrap();
+    let faulty = FaultDisk::new(dir.path());
+    let bus = bus_on(Arc::new(faulty.clone()), SEGMENT_BYTES).unwrap();
+    bus.publish(event(&bus, "a.b", "0")).await.unwrap();
+    // The first segment has hardly begun, and the one after it is there with its full length.
+    let mut asked = 0;
+    while faulty.faults.made.load(Ordering::SeqCst) < 2 {
+        asked += 1;
+        assert!(asked < 1000, "no spare was made");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let spare = std::fs::read(dir.path().join("spare.tmp")).unwrap();
+    assert_eq!(spare.len() as u64, SEGMENT_BYTES);
+    assert!(spare.iter().all(|byte| *byte == 0));
+    let payload = format!("\"{}\"", "x".repeat(4000));
+    for _ in 0..60 {
+        bus.publish(event(&bus, "a.b", &payload)).await.unwrap();
+    }
+    bus.shutdown(Duration::from_secs(5)).await;
+    assert!(faulty.faults.made.load(Ordering::SeqCst) > 4);
+    assert_eq!(faulty.faults.writes_past_end.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]

@@ -7,12 +7,22 @@
 )]
 
 mod bus;
+#[cfg(feature = "simulation")]
+mod bus_histories;
 mod dead_letters;
 mod durability;
+#[cfg(feature = "simulation")]
+mod faults;
+mod filters;
 mod flow;
 mod members;
 mod model;
 mod order;
+#[cfg(feature = "simulation")]
+mod probe;
 mod recovery;
 mod saga;
+mod schema;
+#[cfg(feature = "simulation")]
+mod simulation;
 mod support;

@@ -135,19 +135,23 @@ async fn a_start_that_was_cut_short_can_be_repeated() {
     let bus = bus_on(disk, SEGMENT_BYTES).unwrap();
     bus.publish(event(&bus, "a.b", "1")).await.unwrap();
     let notes = Notes::default();
-    let start = |name: &'static str| {
+    let start = |name: String| {
         let notes = notes.clone();
-        bus.subscription(name)
+        let subscription = bus.subscription(&name);
+        subscription
             .pattern("**")
             .start(Start::Earliest)
             .handler(move |_| {
-                notes.add(name);
+                notes.add(name.clone());
                 async { Ok(()) }
             })
     };
-    let mut cut = 0;
-    for name in ["one", "two", "three", "four", "five"] {
-        if tokio::time::timeout(Duration::ZERO, start(name))
+    // How often the disk is faster than the caller is not for a test to say.
+    let (mut cut, mut started) = (0, 0);
+    while cut < 3 && started < 90 {
+        let name = format!("s{started}");
+        started += 1;
+        if tokio::time::timeout(Duration::ZERO, start(name.clone()))
             .await
             .is_err()
         {
@@ -157,7 +161,7 @@ async fn a_start_that_was_cut_short_can_be_repeated() {
     }
     assert!(cut > 0, "no start was cut short");
     idle(&bus).await;
-    assert_eq!(notes.all().len(), 5);
+    assert_eq!(notes.all().len(), started);
     assert!(bus.stats().subscriptions.iter().all(|it| it.ahead == 0));
     bus.shutdown(Duration::from_secs(5)).await;
 }
@@ -173,7 +177,7 @@ async fn publishing_does_not_wait_for_a_filter() {
     bus.subscription("slow")
         .pattern("a.first")
         .start(Start::Earliest)
-        .filter(move |_| {
+        .filter_fn("slow", move |_| {
             noted.add("asked");
             let waited = is_published
                 .lock()

@@ -168,3 +168,46 @@ async fn a_saga_that_fails_after_a_restart_takes_back_what_was_done_before_it() 
         ]
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscribers_that_fail_at_every_event_of_a_saga_do_not_fail_it() {
+    let dir = tempdir().unwrap();
+    let notes = Notes::default();
+    let never = Arc::new(AtomicBool::new(false));
+    let process = open(dir.path(), handlers(&notes, &never, &Arc::default(), false)).await;
+    process
+        .bus
+        .subscription("fails")
+        .pattern("saga.*")
+        .start(Start::Earliest)
+        .retry(sagabus::Retry::never())
+        .handler(|_| async { Err(sagabus::HandlerError::permanent("no")) })
+        .await
+        .unwrap();
+    process
+        .bus
+        .subscription("panics")
+        .pattern("saga.*")
+        .start(Start::Earliest)
+        .retry(sagabus::Retry::never())
+        .handler(|_| async { panic!("boom") })
+        .await
+        .unwrap();
+    let definition = Definition::from_yaml(TWO_STEPS).unwrap();
+    let id = process
+        .sagas
+        .start(&definition, saga::Start::new("{}"))
+        .await
+        .unwrap();
+    let ended = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(ended.status, saga::Status::Completed);
+    assert!(
+        ended.steps.iter().all(|step| step.attempts == 1),
+        "{ended:?}"
+    );
+    idle(&process.bus).await;
+    // The saga's six events failed at both.
+    assert_eq!(process.bus.stats().dead_letters, 12);
+    process.sagas.shutdown(Duration::from_secs(5)).await;
+    process.bus.shutdown(Duration::from_secs(5)).await;
+}

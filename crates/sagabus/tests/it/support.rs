@@ -86,6 +86,10 @@ pub(crate) struct Faults {
     pub(crate) fail_sync: AtomicBool,
     pub(crate) is_full: AtomicBool,
     pub(crate) syncs: AtomicUsize,
+    /// Files made.
+    pub(crate) made: AtomicUsize,
+    /// Writes that made a file longer.
+    pub(crate) writes_past_end: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -119,7 +123,9 @@ impl Disk for FaultDisk {
         if self.faults.is_full.load(Ordering::SeqCst) {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
-        Ok(self.wrap(self.disk.create(name, len)?))
+        let file = self.disk.create(name, len)?;
+        self.faults.made.fetch_add(1, Ordering::SeqCst);
+        Ok(self.wrap(file))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -137,6 +143,9 @@ impl Disk for FaultDisk {
 
 impl DiskFile for FaultFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if offset + bytes.len() as u64 > self.file.len()? {
+            self.faults.writes_past_end.fetch_add(1, Ordering::SeqCst);
+        }
         self.file.write_at(offset, bytes)
     }
 

@@ -3,9 +3,12 @@
 use std::convert::Infallible;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::StatusCode;
 use axum::http::header::{HeaderName, IF_MATCH};
 use axum::http::request::Parts;
+use nanopore::problem::TooLarge;
 use nanopore::sample::FieldErrors;
 use sagabus::Error;
 use serde_json::{Map, Value};
@@ -22,7 +25,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         let bytes = Bytes::from_request(request, state)
             .await
-            .map_err(|error| Error::invalid("body cannot be read").with_source(error))?;
+            .map_err(unreadable)?;
         let fields = serde_json::from_slice(&bytes)
             .map_err(|error| Error::invalid("body is not a JSON object").with_source(error))?;
         Ok(Self(fields))
@@ -52,6 +55,13 @@ impl Body {
             None => Ok(()),
         }
     }
+}
+
+fn unreadable(rejection: BytesRejection) -> Error {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return TooLarge::body().into();
+    }
+    Error::invalid("body cannot be read").with_source(rejection)
 }
 
 /// The pairs of the query.

@@ -78,6 +78,15 @@ impl Fixture {
         events
     }
 
+    /// How many events the inbox has.
+    pub(crate) async fn inbox(&self) -> i64 {
+        let count = self.service.outbox().database().call(|tx| {
+            let query = "SELECT count(*) FROM inbox WHERE consumer = 'sample-service'";
+            Ok::<i64, sagabus::Error>(tx.query_row(query, [], |row| row.get(0))?)
+        });
+        count.await.unwrap()
+    }
+
     pub(crate) async fn event_types(&self) -> Vec<String> {
         let events = self.events().await;
         events

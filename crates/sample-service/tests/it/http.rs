@@ -306,3 +306,17 @@ async fn a_sample_is_deleted_once() {
         StatusCode::NOT_FOUND
     );
 }
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_as_such() {
+    let fixture = Fixture::new().await;
+    let mut body = fields();
+    // Over the limit of two megabytes that holds where no other is set.
+    body.insert("sampleName".to_owned(), "x".repeat(3_000_000).into());
+    let answer = fixture.call("POST", "/samples", body.into()).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    assert_eq!(answer.json["type"], "urn:sagabus:problem:too_large");
+    let list = fixture.call("GET", "/samples", Value::Null).await;
+    assert_eq!(names(&list.json), Vec::<&str>::new());
+}

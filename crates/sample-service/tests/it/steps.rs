@@ -385,7 +385,7 @@ async fn a_submission_with_a_wrong_submitter_is_refused_at_the_door() {
 async fn a_form_read_with_doubt_is_marked_for_a_person_to_look_at() {
     let fixture = Fixture::new().await;
     submitted(&fixture).await;
-    let low = ExtractionConfidenceLow {
+    let low = |issue: &str| ExtractionConfidenceLow {
         extraction_result_id: "x".to_owned(),
         sample_id: None,
         submission_id: Some("sub-1".to_owned()),
@@ -393,14 +393,20 @@ async fn a_form_read_with_doubt_is_marked_for_a_person_to_look_at() {
         confidence_score: 0.4,
         threshold: 0.7,
         extraction_method: Method::Pattern,
-        issues: vec!["two kits are ticked".to_owned()],
+        issues: vec![issue.to_owned()],
         user_id: None,
     };
-    let event = Event::new(&low, &SystemClock).unwrap();
-    fixture.service.consume(&event).await.unwrap();
-    fixture.service.consume(&event).await.unwrap();
+    let first = Event::new(&low("two kits are ticked"), &SystemClock).unwrap();
+    fixture.service.consume(&first).await.unwrap();
     let review = submission(&fixture).await.review.unwrap();
     assert_eq!(review, "confidence 0.4 is below 0.7: two kits are ticked");
+    let second = Event::new(&low("no kit is ticked"), &SystemClock).unwrap();
+    fixture.service.consume(&second).await.unwrap();
+    // What is delivered again has no effect again, although it would change what is there now.
+    fixture.service.consume(&first).await.unwrap();
+    let review = submission(&fixture).await.review.unwrap();
+    assert_eq!(review, "confidence 0.4 is below 0.7: no kit is ticked");
+    assert_eq!(fixture.inbox().await, 2);
 }
 
 #[tokio::test]
@@ -434,6 +440,30 @@ async fn a_submission_whose_saga_failed_before_its_first_step_is_rejected_once_w
         rejected.reason.as_deref(),
         Some("step `validate_sample` failed: no room")
     );
+    let taken = fixture.inbox().await;
     fixture.service.consume(&event).await.unwrap();
     assert_eq!(submission(&fixture).await, rejected);
+    assert_eq!(fixture.inbox().await, taken);
+    // A handler that fails leaves no mark: the next delivery has the effect.
+    let fault = failed("sample_processing_workflow", "sub-3");
+    break_submissions(&fixture, true).await;
+    fixture.service.consume(&fault).await.unwrap_err();
+    assert_eq!(fixture.inbox().await, taken);
+    break_submissions(&fixture, false).await;
+    fixture.service.consume(&fault).await.unwrap();
+    assert_eq!(fixture.inbox().await, taken + 1);
+}
+
+/// Takes the table of submissions away, or puts it back.
+async fn break_submissions(fixture: &Fixture, is_broken: bool) {
+    let (from, to) = match is_broken {
+        true => ("submissions", "elsewhere"),
+        false => ("elsewhere", "submissions"),
+    };
+    let statement = format!("ALTER TABLE {from} RENAME TO {to}");
+    let renamed = fixture.service.outbox().database().call(move |tx| {
+        tx.execute_batch(&statement)?;
+        Ok::<(), sagabus::Error>(())
+    });
+    renamed.await.unwrap();
 }

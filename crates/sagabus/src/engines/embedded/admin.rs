@@ -120,7 +120,7 @@ fn view(cell: &Cell, now: Timestamp) -> LedgerView {
     let counts = state.ledger.counts();
     let wants = &state.ledger.wants;
     LedgerView {
-        subscription: cell.name.clone(),
+        subscription: cell.name.to_string(),
         patterns: wants.patterns.clone(),
         filter: wants.filter.clone(),
         order: wants.order,
@@ -246,7 +246,7 @@ impl LedgerAdmin for Shared {
                 link: None,
             })
         };
-        self.hub.write(|state| state.cells.remove(subscription));
+        self.hub.write(|state| state.remove(&cell));
         cell.wake.notify_one();
         pending.done().await?;
         Ok(true)

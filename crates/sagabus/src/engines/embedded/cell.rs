@@ -1,8 +1,8 @@
 //! One subscription in the engine: its ledger with those who may change it, and how many events are ahead of it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -18,7 +18,7 @@ use crate::pattern::Pattern;
 /// One subscription.
 #[derive(Debug)]
 pub(crate) struct Cell {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     state: Mutex<CellState>,
     patterns: RwLock<Vec<Pattern>>,
     ahead: Ahead,
@@ -32,12 +32,13 @@ pub(crate) struct Cell {
     is_removed: AtomicBool,
 }
 
-/// Events that fit and are not behind the cursor; for people, and to know when it is worth while to look ahead.
+/// Events that fit and are not behind the cursor; for people, and to know when it is worth while to look ahead. An event
+/// may be looked at before it is counted: the number is then below zero for a moment, and right again after it.
 #[derive(Debug, Default)]
 struct Ahead {
-    all: AtomicU64,
+    all: AtomicI64,
     /// Of these, the ones with a priority or an end of their time.
-    special: AtomicU64,
+    special: AtomicI64,
 }
 
 /// What is guarded together: the order of changes is the order of their records in the log.
@@ -90,7 +91,7 @@ impl Cell {
     pub(crate) fn new(name: &str, ledger: Ledger) -> Self {
         let patterns = parse(&ledger.wants.patterns);
         Self {
-            name: name.to_owned(),
+            name: name.into(),
             state: Mutex::new(CellState {
                 recorded_cursor: ledger.cursor,
                 ledger,
@@ -182,11 +183,13 @@ impl Cell {
     }
 
     pub(crate) fn wants(&self, event_type: &EventType) -> bool {
-        self.patterns
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.patterns()
             .iter()
             .any(|pattern| pattern.matches(event_type))
+    }
+
+    pub(crate) fn patterns(&self) -> RwLockReadGuard<'_, Vec<Pattern>> {
+        self.patterns.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_patterns(&self, patterns: Vec<Pattern>) {
@@ -197,7 +200,7 @@ impl Cell {
     }
 
     pub(crate) fn ahead(&self) -> u64 {
-        self.ahead.all.load(Ordering::Relaxed)
+        u64::try_from(self.ahead.all.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     /// Whether some of the events ahead are to be handed out before others, or not at all.
@@ -213,21 +216,25 @@ impl Cell {
     /// There are so many events more, so many of them special.
     pub(crate) fn add_ahead(&self, all: u64, special: u64) {
         if all > 0 {
-            self.ahead.special.fetch_add(special, Ordering::Relaxed);
-            self.ahead.all.fetch_add(all, Ordering::Relaxed);
+            self.ahead
+                .special
+                .fetch_add(signed(special), Ordering::Relaxed);
+            self.ahead.all.fetch_add(signed(all), Ordering::Relaxed);
             self.wake.notify_one();
         }
     }
 
     /// So many, of which so many special ones, were looked at.
     pub(crate) fn take_ahead(&self, all: u64, special: u64) {
-        for (counter, count) in [(&self.ahead.all, all), (&self.ahead.special, special)] {
-            // Saturate rather than wrap if the count is ever behind.
-            let _before = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| {
-                Some(it.saturating_sub(count))
-            });
-        }
+        self.ahead
+            .special
+            .fetch_sub(signed(special), Ordering::Relaxed);
+        self.ahead.all.fetch_sub(signed(all), Ordering::Relaxed);
     }
+}
+
+fn signed(events: u64) -> i64 {
+    i64::try_from(events).unwrap_or(i64::MAX)
 }
 
 /// Writes a ledger record; `None` says that the subscription is removed.

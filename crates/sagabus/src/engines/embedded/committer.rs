@@ -10,9 +10,10 @@ use super::answer::{Answer, Crowd, Reply, Waiting};
 use super::disk::{Disk, DiskFile};
 use super::frame::{
     ALIGNMENT, BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES,
-    SegmentHeader, batch_bytes, push_batch, push_record, seal,
+    SegmentHeader, batch_bytes, push_batch, push_record, records, seal,
 };
 use super::log::{Append, BATCH_BYTES_MAX, Durability, Link, Observer, Placed, Request, Shared};
+use super::planted::{self, Bug};
 use super::recovery::Recovered;
 use super::segment::{INDEX_STEP_BYTES, Segment, name_of};
 use super::spare::{SPARE_NAME, Spare};
@@ -24,8 +25,17 @@ use crate::event::Event;
 const GROUP_BYTES_MAX: usize = 1024 * 1024;
 /// Written but unsynced records are synced when nothing came for this long.
 const IDLE: Duration = Duration::from_millis(200);
+/// How often a full log looks for room by itself: a person who made some sees it at once, and a disk that has none is
+/// not kept busy with writing and deleting half a segment.
+const ROOM_CHECK: Duration = Duration::from_secs(1);
 /// Answers that were left to another task are given by the committer itself when they wait for this long.
 const LATE: Duration = Duration::from_millis(1);
+/// What a disk loses as a whole: see [`Committer::leave`].
+const SECTOR_BYTES: u64 = 512;
+/// Room for the marks that a stop leaves.
+const MARKS_BYTES: u64 = SECTOR_BYTES + MARK_BYTES;
+/// Bytes of a batch without records.
+const MARK_BYTES: u64 = BATCH_HEADER_BYTES as u64;
 /// The last part of a segment is kept for records that work off what was accepted, while no spare can be made.
 const RESERVE_PARTS: u64 = 8;
 
@@ -72,6 +82,8 @@ pub(crate) struct Committer {
     has_stopped: bool,
     /// The last batch in the file says that everything before it is durable.
     marked: bool,
+    /// Where the last batch with records ends.
+    records_end: u64,
 }
 
 impl Committer {
@@ -85,7 +97,6 @@ impl Committer {
             Error::new(kind, "cannot make the first file of the log").with_source(error)
         };
         let spare = Spare::start(Arc::clone(&parts.disk), parts.segment_bytes).map_err(cannot)?;
-        let is_new = parts.recovered.segments.is_empty();
         let (segment, offset) = match parts.recovered.segments.last() {
             Some(segment) => (Arc::clone(segment), parts.recovered.end),
             None => {
@@ -125,7 +136,8 @@ impl Committer {
             crowd: Crowd::default(),
             dirty: false,
             has_stopped: false,
-            marked: is_new,
+            marked: parts.recovered.is_marked,
+            records_end: parts.recovered.records_end,
         })
     }
 
@@ -141,13 +153,12 @@ impl Committer {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.rest();
-                    // Nothing to sync or mark: sleep until there is work.
-                    match requests.recv() {
-                        Ok(first) => first,
-                        Err(_) => return self.rest(),
+                    match self.sleep(requests) {
+                        Some(first) => first,
+                        None => return,
                     }
                 }
-                Err(RecvTimeoutError::Disconnected) => return self.rest(),
+                Err(RecvTimeoutError::Disconnected) => return,
             };
             let mut bytes = bytes_of(&first.append);
             let mut group = vec![first];
@@ -157,20 +168,31 @@ impl Committer {
                 bytes += bytes_of(&request.append);
                 group.push(request);
             }
-            for request in group {
-                self.take(request);
-            }
-            self.commit();
+            self.commit_all(group.into_iter());
         }
     }
 
-    /// Commits one append and answers it.
-    pub(crate) fn commit_one(&mut self, request: Request) {
-        self.take(request);
-        self.commit();
+    /// Waits for work with nothing to sync or mark; `None` when every sender is gone. While the log is full it looks for
+    /// room meanwhile, so that it is known to be well again although nobody dares to append.
+    fn sleep(&self, requests: &Receiver<Request>) -> Option<Request> {
+        while self.shared.full.load(Ordering::Relaxed) {
+            match requests.recv_timeout(ROOM_CHECK) {
+                Ok(first) => return Some(first),
+                Err(RecvTimeoutError::Timeout) if self.spare.is_ready() => {
+                    self.shared.full.store(false, Ordering::Relaxed);
+                }
+                Err(RecvTimeoutError::Timeout) => self.spare.prepare(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        requests.recv().ok()
     }
 
-    fn commit(&mut self) {
+    /// Commits a group of appends and answers them.
+    pub(crate) fn commit_all(&mut self, group: impl Iterator<Item = Request>) {
+        for request in group {
+            self.take(request);
+        }
         if let Err(error) = self.flush() {
             self.stop(error);
         }
@@ -212,7 +234,9 @@ impl Committer {
                 let mut fresh = self.events.split_off(before);
                 if let Err(error) = self.make_room(bytes, append.refusable) {
                     for (_, event) in &fresh {
-                        self.window.forget(&event.id);
+                        if !planted::has(Bug::RefusedRemembered) {
+                            self.window.forget(&event.id);
+                        }
                     }
                     if let Some(link) = &append.link {
                         link.break_chain();
@@ -221,12 +245,27 @@ impl Committer {
                 }
                 self.events.append(&mut fresh);
             }
-            self.push_batch(records);
+            if planted::has(Bug::HalfBatch) {
+                self.push_halves();
+            } else {
+                self.push_batch(records);
+            }
         }
+        let at_once = planted::has(Bug::AckDuplicateAtOnce) && records == 0;
         let answer = Answer::new(placed, append.entries);
         match append.durability {
+            _ if at_once => self.crowd.answer(&mut vec![(reply, answer)]),
             Durability::Synced => self.synced.push((reply, answer)),
             Durability::Written => self.written.push((reply, answer)),
+        }
+    }
+
+    /// See [`Bug::HalfBatch`].
+    fn push_halves(&mut self) {
+        for (kind, content) in records(&std::mem::take(&mut self.body)) {
+            self.body.clear();
+            push_record(&mut self.body, kind, content);
+            self.push_batch(1);
         }
     }
 
@@ -244,7 +283,10 @@ impl Committer {
         };
         push_batch(&mut self.buffer, &header, &self.body);
         self.next += u64::from(records);
-        self.marked = false;
+        if records > 0 {
+            self.records_end = self.offset + self.buffer.len() as u64;
+        }
+        self.marked = records == 0;
     }
 
     /// Up to here in the segment there is nothing to think about before writing.
@@ -254,9 +296,8 @@ impl Committer {
 
     /// Makes sure that a batch of `bytes` fits behind the buffer, moving on to the next segment if it must.
     fn make_room(&mut self, bytes: usize, refusable: bool) -> Result<()> {
-        // Room for a last mark is kept, without which damage to the last batch would pass for a torn tail.
-        let mark_bytes = batch_bytes(0) as u64;
-        let bytes_max = (self.segment_bytes - SEGMENT_HEADER_BYTES as u64 - mark_bytes)
+        // Room for the last marks is kept, without which damage to the last batch would pass for a torn tail.
+        let bytes_max = (self.segment_bytes - SEGMENT_HEADER_BYTES as u64 - MARKS_BYTES)
             .min(BATCH_BYTES_MAX as u64);
         if bytes as u64 > bytes_max {
             return Err(Error::invalid(format!(
@@ -269,11 +310,17 @@ impl Committer {
             self.shared.full.store(true, Ordering::Relaxed);
             return Err(no_room());
         }
-        if end + mark_bytes <= self.segment.bytes() {
+        if end + MARKS_BYTES <= self.segment.bytes() {
             return Ok(());
         }
         // Everything in this segment is durable before the next one exists, so that recovery can rely on it.
-        if let Err(error) = self.flush().and_then(|()| self.sync()) {
+        let durable = self.flush().and_then(|()| {
+            if planted::has(Bug::SwitchBeforeSync) {
+                return Ok(());
+            }
+            self.sync()
+        });
+        if let Err(error) = durable {
             self.stop(error);
             return Err(self.stopped());
         }
@@ -291,6 +338,7 @@ impl Committer {
                     .push(Arc::clone(&segment));
                 self.segment = segment;
                 self.offset = SEGMENT_HEADER_BYTES as u64;
+                self.records_end = 0;
                 self.index_from = 0;
                 self.shared.full.store(false, Ordering::Relaxed);
                 self.spare.prepare();
@@ -306,6 +354,10 @@ impl Committer {
 
     /// Writes the buffer; syncs when somebody waits for that; answers.
     fn flush(&mut self) -> io::Result<()> {
+        if planted::has(Bug::AckBeforeWrite) && self.synced.is_empty() {
+            self.crowd.answer(&mut self.written);
+            return Ok(());
+        }
         if !self.buffer.is_empty() {
             seal(&mut self.buffer, self.segment.salt());
             self.segment.file().write_at(self.offset, &self.buffer)?;
@@ -314,6 +366,10 @@ impl Committer {
             self.dirty = true;
         }
         self.crowd.answer(&mut self.written);
+        if planted::has(Bug::AckBeforeSync) {
+            self.crowd.answer(&mut self.synced);
+            return self.sync();
+        }
         if !self.synced.is_empty() {
             self.sync()?;
         }
@@ -322,13 +378,22 @@ impl Committer {
 
     fn sync(&mut self) -> io::Result<()> {
         if self.dirty {
-            self.segment.file().sync()?;
+            let synced = if planted::has(Bug::NoSync) {
+                Ok(())
+            } else {
+                self.segment.file().sync()
+            };
+            if !planted::has(Bug::AckAfterFailedSync) {
+                synced?;
+            }
             self.dirty = false;
         }
-        self.shared.durable.store(self.next, Ordering::Release);
+        // First counted for the subscriptions, then readable from the disk: one that catches up there would otherwise take
+        // an event before it is counted, and the count would stay off for good.
         if !self.events.is_empty() {
             self.observer.durable(&mut self.events);
         }
+        self.shared.durable.store(self.next, Ordering::Release);
         if !self.synced.is_empty() && !self.spare.has_failed() {
             self.shared.full.store(false, Ordering::Relaxed);
         }
@@ -342,19 +407,36 @@ impl Committer {
 
     /// Syncs what was only written, then leaves a mark that says so: damage to acknowledged records that were the
     /// last before a stop is then told from a torn tail.
-    fn rest(&mut self) {
-        if self.has_stopped {
+    pub(crate) fn rest(&mut self) {
+        self.mark(0);
+    }
+
+    /// As [`Committer::rest`], before the end: the last mark begins in another sector than the records end in, so that
+    /// no single sector takes both along.
+    fn leave(&mut self) {
+        let sector = if planted::has(Bug::OneMark) {
+            0
+        } else {
+            self.records_end.next_multiple_of(SECTOR_BYTES)
+        };
+        self.mark(sector);
+    }
+
+    /// Leaves marks, the last of which begins at `from` or later.
+    fn mark(&mut self, from: u64) {
+        if self.has_stopped || planted::has(Bug::NoMark) {
             return;
         }
-        let mark_bytes = batch_bytes(0) as u64;
         let result = self.sync().and_then(|()| {
-            if self.marked || self.offset + mark_bytes > self.segment.bytes() {
-                return Ok(());
+            let mut end = self.offset;
+            while (!self.marked || end < from + MARK_BYTES)
+                && end + MARK_BYTES <= self.segment.bytes()
+            {
+                self.body.clear();
+                self.push_batch(0);
+                end = self.offset + self.buffer.len() as u64;
             }
-            self.body.clear();
-            self.push_batch(0);
             self.flush()?;
-            self.marked = true;
             self.sync()
         });
         if let Err(error) = result {
@@ -365,7 +447,7 @@ impl Committer {
     /// Fail-stop: after a failed write or sync nobody knows what is on the disk, so nothing is acknowledged any more.
     fn stop(&mut self, error: io::Error) {
         tracing::error!(%error, "the log stopped itself after a failed write");
-        self.has_stopped = true;
+        self.has_stopped = !planted::has(Bug::SyncTriedAgain);
         *self
             .shared
             .stopped
@@ -393,7 +475,7 @@ impl Committer {
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.rest();
+        self.leave();
     }
 }
 
@@ -411,7 +493,9 @@ fn activate(
     };
     let name = name_of(position);
     file.write_at(0, &header.encode())?;
-    file.sync()?;
+    if !planted::has(Bug::NameBeforeHeader) {
+        file.sync()?;
+    }
     disk.rename(SPARE_NAME, &name)?;
     Ok(Arc::new(Segment::new(&name, &header, file)))
 }

@@ -7,6 +7,7 @@ use super::cell::Cell;
 use super::log::Observer;
 use super::tail::Tail;
 use crate::event::Event;
+use crate::pattern::{Pattern, PatternSet};
 
 /// The latest events and all subscriptions.
 #[derive(Debug)]
@@ -19,15 +20,109 @@ pub(crate) struct Hub {
 pub(crate) struct State {
     pub(crate) tail: Tail,
     pub(crate) cells: BTreeMap<String, Arc<Cell>>,
+    /// Who wants an event, by the place of the subscription in `seats`.
+    wanted: PatternSet<usize>,
+    seats: Vec<Option<Seat>>,
+}
+
+/// A subscription, and the events of a group that it wants.
+#[derive(Debug)]
+struct Seat {
+    cell: Arc<Cell>,
+    all: u64,
+    special: u64,
+}
+
+impl State {
+    /// Takes a subscription in; false when there is one of that name.
+    pub(crate) fn insert(&mut self, cell: &Arc<Cell>) -> bool {
+        if self.cells.contains_key(&*cell.name) {
+            return false;
+        }
+        self.cells.insert(cell.name.to_string(), Arc::clone(cell));
+        let seat = Some(Seat {
+            cell: Arc::clone(cell),
+            all: 0,
+            special: 0,
+        });
+        let free = self.seats.iter().position(Option::is_none);
+        let number = free.unwrap_or(self.seats.len());
+        match self.seats.get_mut(number) {
+            Some(free) => *free = seat,
+            None => self.seats.push(seat),
+        }
+        for pattern in cell.patterns().iter() {
+            self.wanted.insert(pattern, number);
+        }
+        true
+    }
+
+    fn seat_of(&self, cell: &Cell) -> Option<usize> {
+        let is_of = |seat: &Option<Seat>| {
+            let name = seat.as_ref().map(|seat| &seat.cell.name);
+            name.is_some_and(|name| *name == cell.name)
+        };
+        self.seats.iter().position(is_of)
+    }
+
+    /// Takes a subscription out.
+    pub(crate) fn remove(&mut self, cell: &Cell) {
+        self.cells.remove(&*cell.name);
+        if let Some(number) = self.seat_of(cell) {
+            for pattern in cell.patterns().iter() {
+                self.wanted.remove(pattern, &number);
+            }
+            if let Some(seat) = self.seats.get_mut(number) {
+                *seat = None;
+            }
+        }
+    }
+
+    /// Has a subscription want other patterns.
+    pub(crate) fn want(&mut self, cell: &Cell, patterns: Vec<Pattern>) {
+        if let Some(number) = self.seat_of(cell) {
+            for pattern in cell.patterns().iter() {
+                self.wanted.remove(pattern, &number);
+            }
+            for pattern in &patterns {
+                self.wanted.insert(pattern, number);
+            }
+        }
+        cell.set_patterns(patterns);
+    }
+
+    /// Tells each subscription how many of these events it wants.
+    fn count(&mut self, events: &[(u64, Arc<Event>)]) {
+        let seats = &mut self.seats;
+        for (_, event) in events {
+            let special = u64::from(event.is_special());
+            self.wanted.matches(&event.event_type, |number| {
+                if let Some(Some(seat)) = seats.get_mut(*number) {
+                    seat.all += 1;
+                    seat.special += special;
+                }
+            });
+        }
+        for seat in seats.iter_mut().flatten().filter(|seat| seat.all > 0) {
+            seat.cell.add_ahead(seat.all, seat.special);
+            (seat.all, seat.special) = (0, 0);
+        }
+    }
 }
 
 impl Hub {
-    pub(crate) fn new(head: u64, cells: BTreeMap<String, Arc<Cell>>) -> Self {
+    pub(crate) fn new(head: u64, cells: impl Iterator<Item = Arc<Cell>>) -> Self {
+        let mut state = State {
+            tail: Tail::new(head),
+            cells: BTreeMap::new(),
+            wanted: PatternSet::default(),
+            seats: Vec::new(),
+        };
+        for cell in cells {
+            state.insert(&cell);
+        }
         Self {
-            state: RwLock::new(State {
-                tail: Tail::new(head),
-                cells,
-            }),
+            state: RwLock::new(state),
         }
     }
 
@@ -51,16 +146,7 @@ impl Hub {
 impl Observer for Hub {
     fn durable(&self, events: &mut Vec<(u64, Arc<Event>)>) {
         self.write(|state| {
-            for cell in state.cells.values() {
-                let (mut all, mut special) = (0, 0);
-                for (_, event) in events.iter() {
-                    if cell.wants(&event.event_type) {
-                        all += 1;
-                        special += u64::from(event.is_special());
-                    }
-                }
-                cell.add_ahead(all, special);
-            }
+            state.count(events);
             state.tail.push_all(events);
         });
     }

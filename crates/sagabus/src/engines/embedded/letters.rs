@@ -107,8 +107,8 @@ impl Shared {
         let mut found = DeadLetterIds::default();
         for cell in cells {
             let mut after = match &query.after {
-                Some(id) if id.subscription > cell.name => continue,
-                Some(id) if id.subscription == cell.name => Some(id.position),
+                Some(id) if id.subscription.as_str() > &*cell.name => continue,
+                Some(id) if id.subscription.as_str() == &*cell.name => Some(id.position),
                 _ => Some(0),
             };
             while let Some(position) = after {

@@ -193,6 +193,9 @@ enum Driver {
     Inline(Box<Mutex<Option<Committer>>>),
     /// A thread that commits in groups.
     Thread(RwLock<Option<(mpsc::Sender<Request>, JoinHandle<()>)>>),
+    /// Simulations say when a group is complete: see [`Log::commit`].
+    #[cfg(feature = "simulation")]
+    Manual(Box<Mutex<(Option<Committer>, Vec<Request>)>>),
 }
 
 impl Log {
@@ -222,6 +225,33 @@ impl Log {
         })
     }
 
+    /// As [`Log::start`], but appends wait until [`Log::commit`].
+    #[cfg(feature = "simulation")]
+    pub(crate) fn start_manual(parts: committer::Parts) -> Result<Self> {
+        Ok(Self {
+            shared: Arc::clone(&parts.shared),
+            keys: parts.window.keys().clone(),
+            driver: Driver::Manual(Box::new(Mutex::new((
+                Some(Committer::new(parts)?),
+                Vec::new(),
+            )))),
+        })
+    }
+
+    /// Commits all that wait as one group; with none it is as if nothing had come for a while.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn commit(&self) {
+        if let Driver::Manual(manual) = &self.driver {
+            let mut manual = manual.lock().unwrap_or_else(PoisonError::into_inner);
+            let (committer, waiting) = &mut *manual;
+            match committer {
+                Some(committer) if waiting.is_empty() => committer.rest(),
+                Some(committer) => committer.commit_all(waiting.drain(..)),
+                None => waiting.clear(),
+            }
+        }
+    }
+
     /// Hands an append to the committer and returns at once; appends take effect in the order of these calls.
     pub(crate) fn enqueue(&self, append: Append) -> Pending {
         let (reply, receiver) = oneshot::channel();
@@ -230,9 +260,14 @@ impl Log {
             Driver::Inline(committer) => {
                 let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
                 match committer.as_mut() {
-                    Some(committer) => committer.commit_one(request),
+                    Some(committer) => committer.commit_all(std::iter::once(request)),
                     None => drop(request),
                 }
+            }
+            #[cfg(feature = "simulation")]
+            Driver::Manual(manual) => {
+                let mut manual = manual.lock().unwrap_or_else(PoisonError::into_inner);
+                manual.1.push(request);
             }
             Driver::Thread(driver) => {
                 let driver = driver.read().unwrap_or_else(PoisonError::into_inner);
@@ -285,6 +320,11 @@ impl Log {
                     let _ended = thread.join();
                 }
             }
+            #[cfg(feature = "simulation")]
+            Driver::Manual(manual) => {
+                let mut manual = manual.lock().unwrap_or_else(PoisonError::into_inner);
+                *manual = (None, Vec::new());
+            }
         }
     }
 }
@@ -314,6 +354,18 @@ impl Pending {
                 .shared
                 .stopped_error()
                 .unwrap_or_else(|| Error::closed("the log is closed"))),
+        }
+    }
+
+    /// The answer if it is there.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn try_done(&mut self) -> Option<Result<Placed>> {
+        match self.receiver.try_recv() {
+            Ok(answer) => Some(answer.map(Answer::open)),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => {
+                Some(Err(Error::closed("the log is closed")))
+            }
         }
     }
 }
@@ -375,3 +427,6 @@ impl Shared {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

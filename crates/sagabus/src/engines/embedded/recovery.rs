@@ -4,14 +4,19 @@
 //! torn tail and is cut. If a later batch or segment shows that it was durable, acknowledged data is damaged: the log
 //! refuses to open and changes nothing.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile};
 use super::frame::{
     ALIGNMENT, BATCH_MAGIC, SEGMENT_HEADER_BYTES, SegmentHeader, read_batch, records,
 };
+use super::planted::{self, Bug};
 use super::segment::{Segment, position_of};
 use crate::error::{Error, ErrorKind, Result};
+
+/// Zeros written per call behind the end.
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// Takes a record's position, kind and content.
 type Visit<'a> = &'a mut dyn FnMut(u64, u8, &[u8]) -> Result<()>;
@@ -27,6 +32,10 @@ pub(crate) struct Recovered {
     pub(crate) end: u64,
     /// Bytes of a torn tail that were cut.
     pub(crate) torn_bytes: u64,
+    /// Where the last batch with records ends in the last segment; zero when there is none.
+    pub(crate) records_end: u64,
+    /// The log ends with a mark: see [`Committer::rest`](super::committer::Committer::rest).
+    pub(crate) is_marked: bool,
 }
 
 /// Opens every segment, hands every record to `visit` in order, and cuts a torn tail.
@@ -48,7 +57,7 @@ pub(crate) fn recover(disk: &dyn Disk, visit: Visit<'_>) -> Result<Recovered> {
             .and_then(SegmentHeader::decode)
             .filter(|header| header.first_position == *first_position)
             .ok_or_else(|| damaged(name, 0, "its header is not readable"))?;
-        if header.bytes != bytes.len() as u64 {
+        if header.bytes != bytes.len() as u64 && !planted::has(Bug::LengthIgnored) {
             return Err(damaged(
                 name,
                 bytes.len() as u64,
@@ -70,12 +79,16 @@ pub(crate) fn recover(disk: &dyn Disk, visit: Visit<'_>) -> Result<Recovered> {
             next_position: *first_position,
             end: 0,
             torn_bytes: 0,
+            records_end: 0,
+            is_marked: false,
         });
         state.next_position = scanned.next_position;
         state.end = scanned.end;
         state.segments.push(Arc::clone(&segment));
         if number == last {
-            state.torn_bytes = cut_tail(&segment, &bytes, &scanned)?;
+            state.torn_bytes = settle_tail(&segment, &bytes, &scanned)?;
+            state.records_end = scanned.records_end;
+            state.is_marked = scanned.is_marked && state.torn_bytes == 0;
         }
     }
     Ok(found.unwrap_or(Recovered {
@@ -83,18 +96,30 @@ pub(crate) fn recover(disk: &dyn Disk, visit: Visit<'_>) -> Result<Recovered> {
         next_position: 1,
         end: 0,
         torn_bytes: 0,
+        records_end: 0,
+        // An empty log needs no mark.
+        is_marked: true,
     }))
 }
 
 struct Scanned {
     next_position: u64,
     end: u64,
+    /// Where the last batch with records ends.
+    records_end: u64,
+    /// No batch says that what lies from here on was durable.
+    unproven: u64,
+    /// The last batch is a mark: all before it was durable, and nothing was written after it.
+    is_marked: bool,
 }
 
 /// Visits the valid batches from the start of a segment.
 fn scan(segment: &Segment, bytes: &[u8], first_position: u64, visit: Visit<'_>) -> Result<Scanned> {
     let mut at = SEGMENT_HEADER_BYTES;
     let mut position = first_position;
+    let mut unproven: VecDeque<(u64, u64)> = VecDeque::new();
+    let mut records_end = 0;
+    let mut is_marked = false;
     while let Some((header, body)) = bytes
         .get(at..)
         .and_then(|rest| read_batch(segment.salt(), rest))
@@ -113,30 +138,76 @@ fn scan(segment: &Segment, bytes: &[u8], first_position: u64, visit: Visit<'_>) 
                 "a batch has fewer records than its header says",
             ));
         }
+        unproven.push_back((position, at as u64));
+        while unproven
+            .front()
+            .is_some_and(|(position, _)| *position < header.durable_upto)
+        {
+            unproven.pop_front();
+        }
         position += count;
         at += header.bytes;
+        is_marked = count == 0 && header.durable_upto == position;
+        if count > 0 {
+            records_end = at as u64;
+        }
     }
     Ok(Scanned {
         next_position: position,
         end: at as u64,
+        records_end,
+        unproven: unproven.front().map_or(at as u64, |(_, at)| *at),
+        is_marked,
     })
 }
 
-/// Zeroes what lies after the last valid batch, after making sure that none of it had been acknowledged.
-fn cut_tail(segment: &Segment, bytes: &[u8], scanned: &Scanned) -> Result<u64> {
-    let start = usize::try_from(scanned.end).unwrap_or(usize::MAX);
-    let tail = bytes.get(start..).unwrap_or_default();
-    let Some(last) = tail.iter().rposition(|byte| *byte != 0) else {
-        // What the page cache shows may not be on the disk, after a failed sync for one: make it so before trusting it.
-        segment.file().sync().map_err(unreadable)?;
-        return Ok(0);
+/// Makes the end of the log what reading it shows, after making sure that nothing acknowledged is missing there.
+/// Returns the bytes of a torn tail.
+///
+/// What the operating system shows may not be on the disk: after a failed sync it calls pages clean that were never
+/// written, and syncing them again does nothing. So what no mark or later batch vouches for is written again, and all
+/// behind it is written over, lest bytes come back that nobody sees now.
+fn settle_tail(segment: &Segment, bytes: &[u8], scanned: &Scanned) -> Result<u64> {
+    let end = usize::try_from(scanned.end).unwrap_or(usize::MAX);
+    let tail = bytes.get(end..).unwrap_or_default();
+    let torn = tail
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |it| it + 1);
+    check_torn(segment, tail, scanned)?;
+    let start = usize::try_from(scanned.unproven).unwrap_or(usize::MAX);
+    let unproven = bytes.get(start..end).unwrap_or_default();
+    let file = segment.file();
+    if !planted::has(Bug::CacheTrusted) {
+        file.write_at(scanned.unproven, unproven)
+            .map_err(unreadable)?;
+    }
+    let zeroed = if planted::has(Bug::TornTailKept) || (scanned.is_marked && torn == 0) {
+        0
+    } else if planted::has(Bug::CacheTrusted) {
+        torn
+    } else {
+        tail.len()
     };
-    for at in (0..=last).step_by(ALIGNMENT) {
+    let mut at = scanned.end;
+    for zeros in tail.get(..zeroed).unwrap_or_default().chunks(ZEROS.len()) {
+        let zeros = ZEROS.get(..zeros.len()).unwrap_or_default();
+        file.write_at(at, zeros).map_err(unreadable)?;
+        at += zeros.len() as u64;
+    }
+    file.sync().map_err(unreadable)?;
+    Ok(torn as u64)
+}
+
+/// A torn tail holds nothing that says that more was durable than could be read.
+fn check_torn(segment: &Segment, tail: &[u8], scanned: &Scanned) -> Result<()> {
+    for at in (0..tail.len()).step_by(ALIGNMENT) {
         let Some(rest) = tail.get(at..).filter(|it| it.starts_with(&BATCH_MAGIC)) else {
             continue;
         };
         // The next batch is written only after the mark before it is durable: what lies between is a damaged mark.
         if let Some((header, _)) = read_batch(segment.salt(), rest)
+            && !planted::has(Bug::DamageCut)
             && (header.durable_upto > scanned.next_position
                 || (header.records > 0 && header.first_position == scanned.next_position))
         {
@@ -150,13 +221,7 @@ fn cut_tail(segment: &Segment, bytes: &[u8], scanned: &Scanned) -> Result<u64> {
             ));
         }
     }
-    let torn = last + 1;
-    segment
-        .file()
-        .write_at(scanned.end, &vec![0; torn])
-        .and_then(|()| segment.file().sync())
-        .map_err(unreadable)?;
-    Ok(torn as u64)
+    Ok(())
 }
 
 fn read_whole(file: &dyn DiskFile) -> Result<Vec<u8>> {

@@ -1,14 +1,14 @@
 //! Looks at the events ahead of a subscription: which of them it wants.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::Shared;
 use super::cell::Cell;
 use crate::error::Result;
 use crate::event::Event;
-use crate::transport::{Filter, OnFilterError};
+use crate::filter::{Filter, Outcome};
+use crate::transport::OnFilterError;
 
 /// Events read from the disk at once by a subscription that has fallen behind what is in memory.
 const BACKLOG_EVENTS: usize = 512;
@@ -98,9 +98,9 @@ impl Looked {
         self.cursor = position + 1;
         self.all += 1;
         self.special += u64::from(event.is_special());
-        let passes = match &sieve.filter {
-            None => Ok(true),
-            Some(filter) => catch_unwind(AssertUnwindSafe(|| filter(event))),
+        let said = match &sieve.filter {
+            None => Outcome::Pass,
+            Some(filter) => filter.evaluate(event),
         };
         let mut want = |filter_fault| {
             self.wanted.push(Wanted {
@@ -109,16 +109,14 @@ impl Looked {
                 filter_fault,
             });
         };
-        match (passes, sieve.on_error) {
-            (Ok(true), _) | (Err(_), OnFilterError::Deliver) => want(None),
-            (Ok(false), _) => self.filtered += 1,
-            (Err(_), OnFilterError::Skip) => {
+        match (said, sieve.on_error) {
+            (Outcome::Pass, _) | (Outcome::Error(_), OnFilterError::Deliver) => want(None),
+            (Outcome::Skip, _) => self.filtered += 1,
+            (Outcome::Error(_), OnFilterError::Skip) => {
                 self.filtered += 1;
                 self.filter_errors += 1;
             }
-            (Err(panic), OnFilterError::DeadLetter) => {
-                want(Some(crate::bus::panic_text(panic.as_ref())));
-            }
+            (Outcome::Error(text), OnFilterError::DeadLetter) => want(Some(text)),
         }
     }
 }

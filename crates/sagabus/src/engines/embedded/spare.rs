@@ -76,6 +76,11 @@ impl Spare {
         matches!(*self.shared.lock(), State::Failed(_))
     }
 
+    /// Whether there is one to take, so that there is room.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(*self.shared.lock(), State::Ready(_))
+    }
+
     /// Takes the spare, waiting for the one being prepared.
     ///
     /// # Errors

@@ -4,6 +4,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
+use super::planted::{self, Bug};
+use super::record;
+use crate::error::Result;
 use crate::event::EventId;
 
 /// How many of the latest event ids are remembered. A repeat of an older id is stored as a new event.
@@ -46,6 +49,16 @@ impl Window {
                 None
             }
         }
+    }
+
+    /// Remembers a record that was read back from the log, if it is an event.
+    pub(crate) fn restore(&mut self, position: u64, kind: u8, content: &[u8]) -> Result<()> {
+        if kind == record::EVENT && !planted::has(Bug::IdsForgotten) {
+            let key = self.keys.of(record::event_id(content)?);
+            self.insert(key, position);
+            self.trim();
+        }
+        Ok(())
     }
 
     /// Forgets the oldest events when there are too many. To be called when nobody waits for it.

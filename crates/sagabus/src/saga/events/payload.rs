@@ -1,5 +1,6 @@
 //! The data of the saga events, as typed structs with the wire's names.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Payload;
@@ -8,14 +9,14 @@ use crate::event::Payload;
 pub const SOURCE: &str = "saga-orchestrator";
 
 /// `saga.started`: A saga is stored and starts, or waits for its turn.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SagaStarted {
     /// The saga; also the event's subject.
     pub saga_id: String,
     /// The name of its definition.
     pub saga_name: String,
-    /// What the saga does from here on, in the words of [`Status`](crate::saga::Status).
+    /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
 }
 
@@ -29,14 +30,14 @@ impl Payload for SagaStarted {
 }
 
 /// `saga.step_started`: An attempt of a step begins.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepStarted {
     /// The saga; also the event's subject.
     pub saga_id: String,
     /// The name of its definition.
     pub saga_name: String,
-    /// What the saga does from here on, in the words of [`Status`](crate::saga::Status).
+    /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
     /// The step's id.
     pub step_id: String,
@@ -54,14 +55,14 @@ impl Payload for StepStarted {
 }
 
 /// `saga.step_completed`: A step succeeded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepCompleted {
     /// The saga; also the event's subject.
     pub saga_id: String,
     /// The name of its definition.
     pub saga_name: String,
-    /// What the saga does from here on, in the words of [`Status`](crate::saga::Status).
+    /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
     /// The step's id.
     pub step_id: String,
@@ -69,7 +70,7 @@ pub struct StepCompleted {
     pub attempt: u32,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
-    /// The step's output, where [`Settings::publish_results`](crate::saga::Settings::publish_results) is on.
+    /// The step's output, where `saga::Settings::publish_results` is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<serde_json::Value>,
 }
@@ -84,14 +85,14 @@ impl Payload for StepCompleted {
 }
 
 /// `saga.step_failed`: An attempt of a step failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepFailed {
     /// The saga; also the event's subject.
     pub saga_id: String,
     /// The name of its definition.
     pub saga_name: String,
-    /// What the saga does from here on, in the words of [`Status`](crate::saga::Status).
+    /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
     /// The step's id.
     pub step_id: String,
@@ -113,14 +114,14 @@ impl Payload for StepFailed {
 }
 
 /// `saga.completed`: Every step succeeded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SagaCompleted {
     /// The saga; also the event's subject.
     pub saga_id: String,
     /// The name of its definition.
     pub saga_name: String,
-    /// What the saga does from here on, in the words of [`Status`](crate::saga::Status).
+    /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
@@ -136,14 +137,14 @@ impl Payload for SagaCompleted {
 }
 
 /// `saga.failed`: A saga ended without having completed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SagaFailed {
     /// The saga; also the event's subject.
     pub saga_id: String,
     /// The name of its definition.
     pub saga_name: String,
-    /// What the saga does from here on, in the words of [`Status`](crate::saga::Status).
+    /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
     /// Why.
     pub error: String,
@@ -161,14 +162,14 @@ impl Payload for SagaFailed {
 }
 
 /// `saga.compensation_started`: A saga turned back: from here on, what was done is taken back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CompensationStarted {
     /// The saga; also the event's subject.
     pub saga_id: String,
     /// The name of its definition.
     pub saga_name: String,
-    /// What the saga does from here on, in the words of [`Status`](crate::saga::Status).
+    /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
     /// The step whose failure turned the saga back; none when it was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,14 +188,14 @@ impl Payload for CompensationStarted {
 }
 
 /// `saga.compensation_completed`: Everything that was done is taken back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CompensationCompleted {
     /// The saga; also the event's subject.
     pub saga_id: String,
     /// The name of its definition.
     pub saga_name: String,
-    /// What the saga does from here on, in the words of [`Status`](crate::saga::Status).
+    /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
 }
 
@@ -208,14 +209,14 @@ impl Payload for CompensationCompleted {
 }
 
 /// `saga.compensation_failed`: A step could not be taken back; an operator must say how to go on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CompensationFailed {
     /// The saga; also the event's subject.
     pub saga_id: String,
     /// The name of its definition.
     pub saga_name: String,
-    /// What the saga does from here on, in the words of [`Status`](crate::saga::Status).
+    /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
     /// The step's id.
     pub step_id: String,

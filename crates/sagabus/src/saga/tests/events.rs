@@ -10,6 +10,7 @@ use crate::saga::events::{
     SagaStarted, StepCompleted, StepFailed, StepStarted, TYPES,
 };
 use crate::saga::{Sagas, Status, Step};
+use crate::schema::Registry;
 
 fn of<P: Payload>(bed: &Bed) -> Vec<(Event, P)> {
     let events = bed.disk.events().into_iter();
@@ -230,17 +231,35 @@ async fn an_output_that_would_not_fit_an_event_stays_in_the_log() {
     assert_eq!(completed.result, None);
 }
 
-/// The golden form of every type: what is on the wire for good.
-const GOLDEN: [&str; 9] = [
-    r#"{"sagaId":"i","sagaName":"n","status":"started"}"#,
-    r#"{"sagaId":"i","sagaName":"n","status":"executing","stepId":"s","attempt":1}"#,
-    r#"{"sagaId":"i","sagaName":"n","status":"executing","stepId":"s","attempt":1,"durationMs":5,"result":{"a":1}}"#,
-    r#"{"sagaId":"i","sagaName":"n","status":"executing","stepId":"s","attempt":1,"error":"e","durationMs":5}"#,
-    r#"{"sagaId":"i","sagaName":"n","status":"completed","durationMs":5}"#,
-    r#"{"sagaId":"i","sagaName":"n","status":"compensated","error":"e","durationMs":5}"#,
-    r#"{"sagaId":"i","sagaName":"n","status":"compensating","stepId":"s","error":"e"}"#,
-    r#"{"sagaId":"i","sagaName":"n","status":"compensated"}"#,
-    r#"{"sagaId":"i","sagaName":"n","status":"compensation_stuck","stepId":"s","attempt":1,"error":"e"}"#,
+/// Every type with its golden file: what is on the wire for good.
+const GOLDEN: [(&str, &str); 9] = [
+    ("saga.started", include_str!("golden/saga.started.json")),
+    (
+        "saga.step_started",
+        include_str!("golden/saga.step_started.json"),
+    ),
+    (
+        "saga.step_completed",
+        include_str!("golden/saga.step_completed.json"),
+    ),
+    (
+        "saga.step_failed",
+        include_str!("golden/saga.step_failed.json"),
+    ),
+    ("saga.completed", include_str!("golden/saga.completed.json")),
+    ("saga.failed", include_str!("golden/saga.failed.json")),
+    (
+        "saga.compensation_started",
+        include_str!("golden/saga.compensation_started.json"),
+    ),
+    (
+        "saga.compensation_completed",
+        include_str!("golden/saga.compensation_completed.json"),
+    ),
+    (
+        "saga.compensation_failed",
+        include_str!("golden/saga.compensation_failed.json"),
+    ),
 ];
 
 fn written_again<P: Payload>(golden: &str) -> String {
@@ -262,8 +281,10 @@ fn every_event_has_a_fixed_form_that_its_check_takes() {
         written_again::<CompensationCompleted>,
         written_again::<CompensationFailed>,
     ];
-    for ((golden, again), (name, check)) in GOLDEN.iter().zip(again).zip(TYPES) {
-        assert_eq!(again(golden), *golden, "{name}");
+    for (((file, golden), again), (name, check)) in GOLDEN.iter().zip(again).zip(TYPES) {
+        assert_eq!(*file, name);
+        let golden = golden.trim_end();
+        assert_eq!(again(golden), golden, "{name}");
         check(golden.as_bytes()).unwrap();
         let error = check(br#"{"sagaId":"i"}"#).unwrap_err();
         assert!(
@@ -271,5 +292,42 @@ fn every_event_has_a_fixed_form_that_its_check_takes() {
             "{name}: {}",
             error.chain()
         );
+    }
+}
+
+#[test]
+fn the_json_schemas_of_saga_events_take_their_golden_forms() {
+    let registry = crate::saga::events::register(Registry::builder())
+        .build()
+        .unwrap();
+    assert_eq!(registry.types().len(), TYPES.len());
+    for ((_, golden), (name, _)) in GOLDEN.iter().zip(TYPES) {
+        let schema = registry.versions(name)[0].schema.clone().unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let golden: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(golden).unwrap();
+        assert!(validator.is_valid(&golden.clone().into()), "{name}");
+        for field in schema["required"].as_array().unwrap() {
+            let mut without = golden.clone();
+            without.remove(field.as_str().unwrap()).unwrap();
+            assert!(
+                !validator.is_valid(&without.into()),
+                "{name} without {field}"
+            );
+        }
+        for (field, value) in &golden {
+            let mut wrong = golden.clone();
+            let other = if value.is_string() {
+                1.into()
+            } else {
+                "x".into()
+            };
+            wrong.insert(field.clone(), other);
+            // `result` may be anything.
+            assert!(
+                field == "result" || !validator.is_valid(&wrong.into()),
+                "{name} {field}"
+            );
+        }
     }
 }

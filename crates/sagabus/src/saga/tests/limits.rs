@@ -25,7 +25,10 @@ async fn sagas_beyond_the_limit_wait_for_their_turn_in_order() {
     assert_eq!((sagas.stats().active, sagas.stats().queued), (3, 7));
     assert_eq!(bed.world.calls().len(), 3);
     assert_eq!(sagas.status(&ids[3]).unwrap().status, Status::Queued);
-    assert_eq!(sagas.health().issues, ["High number of active sagas"]);
+    assert_eq!(
+        sagas.health().issues,
+        ["High number of active sagas: 10, more than 3"]
+    );
     for id in &ids {
         assert_eq!(sagas.wait(id).await.unwrap().status, Status::Completed);
     }

@@ -1,0 +1,170 @@
+//! CloudEvents 1.0 over HTTP: which form a request has, and events as `ce-` headers beside their payload (binary mode).
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use nanopore::problem::Problem;
+use sagabus::event::{attributes, envelope};
+use sagabus::{Clock, Error, Event};
+
+use super::reply::respond;
+
+/// Media type of one event in structured mode.
+pub(super) const STRUCTURED: &str = "application/cloudevents+json";
+/// Media type of a batch.
+const BATCH: &str = "application/cloudevents-batch+json";
+/// What the media types of all structured forms begin with.
+const FAMILY: &str = "application/cloudevents";
+/// Start of the headers that are attributes.
+const PREFIX: &str = "ce-";
+/// Most bytes of `ce-` headers in an answer: clients stop reading heads between 8 and 64 KiB.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+
+/// What was published: one event, or several that are stored together or not at all.
+#[derive(Debug)]
+pub(super) enum Published {
+    One(Event),
+    Batch(Vec<Event>),
+    /// Nothing: the answer says which formats are taken.
+    OtherFormat(Response),
+}
+
+/// Reads the body of a publish in the form that its headers say.
+pub(super) fn read(
+    headers: &HeaderMap,
+    body: &[u8],
+    clock: &dyn Clock,
+) -> Result<Published, Error> {
+    let media_type = media_type(headers);
+    if media_type.eq_ignore_ascii_case(BATCH) {
+        return envelope::from_batch(body, clock).map(Published::Batch);
+    }
+    let event = if media_type.eq_ignore_ascii_case(STRUCTURED) {
+        envelope::from_structured(body, clock)
+    } else if is_of_family(&media_type) {
+        return Ok(Published::OtherFormat(no_such_format(&media_type)));
+    } else if headers.contains_key("ce-specversion") {
+        from_binary(headers, body, clock)
+    } else {
+        envelope::from_json(body, clock)
+    };
+    event.map(Published::One)
+}
+
+fn is_of_family(media_type: &str) -> bool {
+    media_type
+        .get(..FAMILY.len())
+        .is_some_and(|it| it.eq_ignore_ascii_case(FAMILY))
+}
+
+/// The media type of the body without its parameters.
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE);
+    let text = value.and_then(|it| it.to_str().ok()).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().to_owned()
+}
+
+fn no_such_format(media_type: &str) -> Response {
+    let mut problem = Problem::from(&Error::invalid(format!(
+        "`{}` is not taken; CloudEvents come as `{STRUCTURED}`, `{BATCH}`, or in binary mode with a JSON body",
+        media_type.escape_debug()
+    )));
+    problem.status = StatusCode::UNSUPPORTED_MEDIA_TYPE.as_u16();
+    respond(&problem)
+}
+
+fn from_binary(headers: &HeaderMap, body: &[u8], clock: &dyn Clock) -> Result<Event, Error> {
+    let mut all = Vec::new();
+    for (name, value) in headers {
+        let Some(attribute) = name.as_str().strip_prefix(PREFIX) else {
+            continue;
+        };
+        if attribute == "datacontenttype" {
+            return Err(Error::invalid(
+                "`ce-datacontenttype` is not taken: the media type of `data` is the `content-type`",
+            ));
+        }
+        let text = decoded(value.as_bytes()).ok_or_else(|| {
+            Error::invalid(format!(
+                "header `{name}` is not percent-encoded UTF-8 as CloudEvents have it"
+            ))
+        })?;
+        all.push((attribute.to_owned(), text));
+    }
+    if let Some(kind) = headers.get(header::CONTENT_TYPE) {
+        let kind = String::from_utf8_lossy(kind.as_bytes()).into_owned();
+        all.push(("datacontenttype".to_owned(), kind));
+    }
+    attributes::from_attributes(all, body, clock)
+}
+
+/// An event in binary mode.
+pub(super) fn to_binary(event: &Event) -> Result<Response, Error> {
+    let mut answer = Response::new(Body::from(event.data.clone()));
+    let headers = answer.headers_mut();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    let mut bytes = 0;
+    for (name, value) in attributes::to_attributes(event)? {
+        let name = format!("{PREFIX}{name}");
+        let value = encoded(&value);
+        bytes += name.len() + value.len();
+        if bytes > HEADER_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "the attributes have more than {HEADER_BYTES_MAX} bytes as headers; read the event as `{STRUCTURED}`"
+            )));
+        }
+        let bad = |_| Error::invalid(format!("attribute `{name}` cannot be a header"));
+        let header = HeaderName::try_from(name.as_str()).map_err(|error| {
+            Error::invalid(format!("attribute `{name}` cannot be a header")).with_source(error)
+        })?;
+        let value = HeaderValue::try_from(value).map_err(bad)?;
+        headers.insert(header, value);
+    }
+    Ok(answer)
+}
+
+/// A text as the value of a header: everything but printable ASCII, and space, `"` and `%`, as `%XX` of its UTF-8.
+fn encoded(text: &str) -> String {
+    let mut value = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && !matches!(byte, b'"' | b'%') {
+            value.push(char::from(byte));
+        } else {
+            let digit = |it: u8| {
+                char::from_digit(it.into(), 16)
+                    .unwrap_or('0')
+                    .to_ascii_uppercase()
+            };
+            value.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    value
+}
+
+/// The text of a header's value, which may be in quotes; one round of `%XX`. `None` when it is none.
+fn decoded(value: &[u8]) -> Option<String> {
+    let mut text = Vec::with_capacity(value.len());
+    let is_quoted = value.len() >= 2 && value.starts_with(b"\"") && value.ends_with(b"\"");
+    let inner = if is_quoted {
+        value.get(1..value.len() - 1)?
+    } else {
+        value
+    };
+    let mut bytes = inner.iter().copied();
+    while let Some(byte) = bytes.next() {
+        text.push(match byte {
+            b'%' => hex(bytes.next()?)? << 4 | hex(bytes.next()?)?,
+            b'\\' if is_quoted => bytes.next()?,
+            byte => byte,
+        });
+    }
+    String::from_utf8(text).ok()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    u8::try_from(char::from(digit).to_digit(16)?).ok()
+}
+
+#[cfg(test)]
+mod tests;

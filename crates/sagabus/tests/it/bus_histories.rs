@@ -1,0 +1,572 @@
+//! Many histories of a whole bus on a simulated disk, each from a seed: its promises hold through crashes and failures.
+//!
+//! Handlers fail, hang and panic, the process is killed, power is lost, syncs fail. `SEED=n` lives one history again;
+//! `SEEDS=n` says how many there are.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "subscriptions are numbers below their count"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use sagabus::bus::Subscription;
+use sagabus::clock::TestClock;
+use sagabus::engines::embedded::simulation::{Bug, Chance, Crash, SimDisk};
+use sagabus::engines::embedded::{Embedded, Settings};
+use sagabus::transport::DeadLetterQuery;
+use sagabus::{
+    Bus, Clock, Delivery, ErrorKind, Event, HandlerError, Pattern, Retry, Start, Timestamp,
+};
+
+use crate::simulation::{live_all, number};
+use crate::support::event;
+
+/// Histories in an ordinary run.
+const SEEDS: u64 = 5_000;
+/// Histories that are lived twice.
+const SEEDS_TWICE: u64 = 50;
+/// Histories among which a planted fault must show itself.
+const SEEDS_PER_BUG: u64 = 1_000;
+const TYPES: [&str; 3] = ["a.x", "a.y", "b.y"];
+const PATTERNS: [&str; 4] = ["a.*", "*.y", "**", "b.y"];
+/// Longer than handlers take unless they hang.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// How far the wall clock jumps at most, either way: a day.
+const CLOCK_JUMP_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+/// Longer than all retries of a delivery take.
+const LONG: Duration = Duration::from_hours(1);
+
+/// What is known of one subscription.
+#[derive(Debug)]
+struct Known {
+    name: String,
+    pattern: &'static str,
+    retries: u32,
+    concurrency: usize,
+}
+
+/// A delivery: the subscription's number and the position.
+type Key = (usize, u64);
+
+/// What the handlers saw.
+#[derive(Debug, Default)]
+struct Notes {
+    /// Handlers fail no more.
+    is_calm: bool,
+    /// The latest attempt since attempts may have been forgotten.
+    attempts: BTreeMap<Key, u32>,
+    /// Handled at least once.
+    handled: BTreeSet<Key>,
+    /// Handled since the last start: not to be seen again before the next.
+    handled_now: BTreeSet<Key>,
+    /// Acknowledged and written: not to be seen again, unless the power is lost.
+    settled: BTreeSet<Key>,
+    /// Acknowledged and synced: not to be seen again.
+    settled_for_good: BTreeSet<Key>,
+    deliveries: u64,
+    broken: Option<String>,
+}
+
+/// What happened, in sum.
+#[derive(Debug, Default)]
+struct Counted {
+    trace: u64,
+    published: u64,
+    unknown: u64,
+    deliveries: u64,
+    starts: u64,
+    kills: u64,
+    power_losses: u64,
+    failed_syncs: u64,
+    redriven: u64,
+    settled_for_good: u64,
+}
+
+impl Counted {
+    fn add(&mut self, other: &Self) {
+        self.trace ^= other.trace;
+        self.published += other.published;
+        self.unknown += other.unknown;
+        self.deliveries += other.deliveries;
+        self.starts += other.starts;
+        self.kills += other.kills;
+        self.power_losses += other.power_losses;
+        self.failed_syncs += other.failed_syncs;
+        self.redriven += other.redriven;
+        self.settled_for_good += other.settled_for_good;
+    }
+}
+
+struct History {
+    seed: u64,
+    chance: Chance,
+    disk: SimDisk,
+    segment_bytes: u64,
+    known: Vec<Arc<Known>>,
+    has_crashes: bool,
+    has_power_losses: bool,
+    has_failed_syncs: bool,
+    has_clock_jumps: bool,
+    notes: Arc<Mutex<Notes>>,
+    /// Acknowledged events and their positions.
+    acknowledged: BTreeMap<String, u64>,
+    published: Vec<Event>,
+    now: Timestamp,
+    counted: Counted,
+}
+
+fn lock(notes: &Mutex<Notes>) -> MutexGuard<'_, Notes> {
+    notes.lock().unwrap()
+}
+
+/// One life of the process.
+struct Life {
+    bus: Bus,
+    _running: Vec<Subscription>,
+}
+
+impl History {
+    fn new(seed: u64) -> Self {
+        let mut chance = Chance::new(seed ^ 0xB0B5);
+        let known = (0..1 + chance.index(3))
+            .map(|number| {
+                let pattern = *chance.pick(&PATTERNS);
+                Arc::new(Known {
+                    name: format!("s{number}"),
+                    pattern,
+                    retries: u32::try_from(chance.below(5)).unwrap(),
+                    concurrency: 1 + chance.index(4),
+                })
+            })
+            .collect();
+        Self {
+            seed,
+            disk: SimDisk::new(chance.bits()),
+            segment_bytes: *chance.pick(&[4096, 8192, 65_536]),
+            known,
+            has_crashes: !chance.one_in(3),
+            has_power_losses: chance.one_in(2),
+            has_failed_syncs: chance.one_in(4),
+            has_clock_jumps: chance.one_in(4),
+            notes: Arc::default(),
+            acknowledged: BTreeMap::new(),
+            published: Vec::new(),
+            now: Timestamp::from_milliseconds(1_767_225_600_000),
+            counted: Counted::default(),
+            chance,
+        }
+    }
+
+    fn live(mut self) -> Counted {
+        for _ in 0..1 + self.chance.below(5) {
+            self.one_life(false);
+        }
+        self.one_life(true);
+        let notes = lock(&self.notes);
+        self.counted.deliveries = notes.deliveries;
+        self.counted.settled_for_good = notes.settled_for_good.len() as u64;
+        drop(notes);
+        self.counted
+    }
+
+    /// A process from its start to its end, of whatever kind; its tasks go with it.
+    fn one_life(&mut self, is_last: bool) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let is_clean = runtime.block_on(async {
+            let began = tokio::time::Instant::now();
+            let is_clean = if is_last {
+                self.last().await;
+                true
+            } else {
+                self.act_all().await
+            };
+            self.now = self.now.after(began.elapsed());
+            is_clean
+        });
+        if !is_clean && !self.disk.is_down() {
+            self.disk.crash();
+        }
+        drop(runtime);
+        let crash = match () {
+            () if is_clean => Crash::Process,
+            () if self.has_power_losses && self.chance.one_in(2) => Crash::Power,
+            () => *self.chance.pick(&[Crash::Process, Crash::ProcessAndCache]),
+        };
+        let has_failed_sync = self.disk.has_failed_sync();
+        self.counted.failed_syncs += u64::from(has_failed_sync);
+        self.counted.kills += u64::from(!is_clean && crash != Crash::Power);
+        self.counted.power_losses += u64::from(crash == Crash::Power);
+        let mut notes = lock(&self.notes);
+        if crash == Crash::Power || has_failed_sync {
+            // What was only written may be forgotten.
+            notes.attempts.clear();
+            notes.settled = notes.settled_for_good.clone();
+        }
+        notes.handled_now.clear();
+        assert_eq!(notes.broken, None);
+        drop(notes);
+        if self.has_clock_jumps {
+            // The wall clock is put right, or wrong, while the process is down.
+            let jump = i64::try_from(self.chance.below(2 * CLOCK_JUMP_MS_MAX)).unwrap();
+            let back = i64::try_from(CLOCK_JUMP_MS_MAX).unwrap();
+            self.now = Timestamp::from_milliseconds(self.now.milliseconds() + jump - back);
+        }
+        self.disk.restart(crash);
+    }
+
+    async fn open(&mut self) -> sagabus::Result<Life> {
+        self.counted.starts += 1;
+        let clock: Arc<dyn Clock> = Arc::new(TestClock::new(self.now, self.chance.bits()));
+        let settings = Settings {
+            segment_bytes: self.segment_bytes,
+        };
+        let engine = Embedded::on(Arc::new(self.disk.clone()), &settings, Arc::clone(&clock))?;
+        let bus = Bus::builder(Arc::new(engine), clock).build()?;
+        let mut running = Vec::new();
+        for number in 0..self.known.len() {
+            running.push(self.subscribe(&bus, number).await?);
+        }
+        Ok(Life {
+            bus,
+            _running: running,
+        })
+    }
+
+    async fn subscribe(&self, bus: &Bus, number: usize) -> sagabus::Result<Subscription> {
+        let known = Arc::clone(&self.known[number]);
+        let (notes, disk, seed) = (Arc::clone(&self.notes), self.disk.clone(), self.seed);
+        let handled = Arc::clone(&known);
+        bus.subscription(&known.name)
+            .pattern(known.pattern)
+            .start(Start::Earliest)
+            .retry(Retry::times(known.retries).delay(Duration::from_millis(30)))
+            .timeout(TIMEOUT)
+            .concurrency(known.concurrency)
+            .handler(move |delivery| {
+                let (notes, disk, known) = (Arc::clone(&notes), disk.clone(), Arc::clone(&handled));
+                async move { handle(seed, number, &known, &notes, &disk, &delivery).await }
+            })
+            .await
+    }
+
+    /// A life with faults; whether it ended in good order.
+    async fn act_all(&mut self) -> bool {
+        if self.has_crashes && self.chance.one_in(3) {
+            self.disk.crash_in(self.chance.below(40));
+        }
+        let life = match self.open().await {
+            Ok(life) => life,
+            Err(error) => {
+                let is_excused = self.disk.is_down() || self.disk.has_failed_sync();
+                assert!(
+                    is_excused && error.kind() != ErrorKind::Corrupt,
+                    "{}",
+                    error.chain()
+                );
+                return false;
+            }
+        };
+        for _ in 0..self.chance.below(20) {
+            self.act(&life.bus).await;
+            if self.disk.is_down() || self.disk.has_failed_sync() {
+                return false;
+            }
+            for ledger in life.bus.ledgers().list() {
+                assert!(ledger.counts.is_conserved(), "{ledger:?}");
+            }
+        }
+        if self.has_crashes && self.chance.one_in(2) {
+            return false;
+        }
+        life.bus
+            .shutdown(Duration::from_millis(self.chance.below(2_000)))
+            .await;
+        let is_clean = !self.disk.is_down() && life.bus.condition().is_ok();
+        if is_clean {
+            let mut notes = lock(&self.notes);
+            notes.settled_for_good = notes.settled.clone();
+        }
+        is_clean
+    }
+
+    async fn act(&mut self, bus: &Bus) {
+        match self.chance.below(12) {
+            0 if self.has_crashes => self.disk.crash_in(self.chance.below(30)),
+            1 if self.has_failed_syncs => self.disk.fail_sync_in(self.chance.below(4)),
+            2 => self.redrive(bus).await,
+            3..=6 => {
+                let milliseconds = *self.chance.pick(&[1, 10, 100, 1_000, 10_000]);
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                self.note_settled(bus);
+            }
+            _ => self.publish(bus).await,
+        }
+    }
+
+    async fn publish(&mut self, bus: &Bus) {
+        let mut batch = Vec::new();
+        for _ in 0..1 + self.chance.below(5) {
+            if !self.published.is_empty() && self.chance.one_in(5) {
+                batch.push(self.chance.pick(&self.published).clone());
+                continue;
+            }
+            let event_type = *self.chance.pick(&TYPES);
+            let data = format!("\"{}\"", "x".repeat(self.chance.index(200)));
+            let event = event(bus, event_type, &data);
+            self.published.push(event.clone());
+            batch.push(event);
+        }
+        self.note_settled(bus);
+        let settled = lock(&self.notes).settled.clone();
+        let answer = bus.publish_batch(batch).await;
+        if self.disk.is_down() {
+            // It reaches nobody.
+            self.counted.unknown += 1;
+            return;
+        }
+        match answer {
+            Ok(receipts) => {
+                assert!(
+                    !self.disk.has_failed_sync(),
+                    "acknowledged after a failed sync"
+                );
+                self.counted.published += receipts.len() as u64;
+                for receipt in receipts {
+                    let id = receipt.id.to_string();
+                    let earlier = self.acknowledged.insert(id, receipt.position);
+                    assert!(
+                        earlier.is_none_or(|it| it == receipt.position && receipt.duplicate),
+                        "{receipt:?} was {earlier:?}"
+                    );
+                }
+                lock(&self.notes).settled_for_good = settled;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Closed, "{}", error.chain());
+                self.counted.unknown += 1;
+            }
+        }
+    }
+
+    /// Where no handler is at work, all that was handled is acknowledged.
+    fn note_settled(&self, bus: &Bus) {
+        if self.disk.is_down() || self.disk.has_failed_sync() {
+            return;
+        }
+        let stats = bus.stats();
+        let mut notes = lock(&self.notes);
+        for (number, known) in self.known.iter().enumerate() {
+            let subscription = stats.subscriptions.iter().find(|it| it.name == known.name);
+            if subscription.is_some_and(|it| it.counts.leased == 0) {
+                let handled: Vec<Key> = notes
+                    .handled_now
+                    .iter()
+                    .filter(|(it, _)| *it == number)
+                    .copied()
+                    .collect();
+                notes.settled.extend(handled);
+            }
+        }
+    }
+
+    async fn redrive(&mut self, bus: &Bus) {
+        let query = DeadLetterQuery {
+            max: 100_000,
+            ..DeadLetterQuery::default()
+        };
+        let Ok(dead) = bus.dead_letters(query).await else {
+            return;
+        };
+        for (number, known) in self.known.iter().enumerate() {
+            let positions: Vec<u64> = dead
+                .iter()
+                .filter(|it| it.subscription == known.name)
+                .map(|it| it.position)
+                .collect();
+            if positions.is_empty() {
+                continue;
+            }
+            {
+                let mut notes = lock(&self.notes);
+                for position in &positions {
+                    let key = (number, *position);
+                    notes.attempts.remove(&key);
+                    assert!(
+                        !notes.settled.contains(&key),
+                        "{key:?} was handled and is dead"
+                    );
+                }
+            }
+            match bus.ledgers().redrive(&known.name, &positions).await {
+                Ok(count) => self.counted.redriven += count as u64,
+                Err(_) => assert!(self.disk.is_down() || self.disk.has_failed_sync()),
+            }
+        }
+    }
+
+    /// Without faults everything comes to a good end.
+    async fn last(&mut self) {
+        lock(&self.notes).is_calm = true;
+        let life = self
+            .open()
+            .await
+            .unwrap_or_else(|error| panic!("{}", error.chain()));
+        tokio::time::sleep(LONG).await;
+        self.redrive(&life.bus).await;
+        tokio::time::sleep(LONG).await;
+        let stats = life.bus.stats();
+        assert_eq!((stats.queue, stats.dead_letters), (0, 0), "{stats:?}");
+        // Before the runtime is dropped, which drops tasks in an order of its own.
+        self.counted.trace = self.disk.trace();
+        let stored = life.bus.read(1, 100_000).await.unwrap().events;
+        let positions: BTreeMap<String, u64> = stored
+            .iter()
+            .map(|(position, event)| (event.id.to_string(), *position))
+            .collect();
+        assert_eq!(positions.len(), stored.len(), "an event is stored twice");
+        for (id, position) in &self.acknowledged {
+            assert_eq!(positions.get(id), Some(position), "{id} was acknowledged");
+        }
+        let notes = lock(&self.notes);
+        for (number, known) in self.known.iter().enumerate() {
+            let pattern = Pattern::new(known.pattern).unwrap();
+            let wanted: BTreeSet<Key> = stored
+                .iter()
+                .filter(|(_, event)| pattern.matches(&event.event_type))
+                .map(|(position, _)| (number, *position))
+                .collect();
+            let lost: Vec<_> = wanted.difference(&notes.handled).collect();
+            assert!(lost.is_empty(), "`{}` never handles {lost:?}", known.name);
+            let subscription = stats.subscriptions.iter().find(|it| it.name == known.name);
+            let counts = subscription.unwrap().counts;
+            assert_eq!(
+                (counts.matched, counts.acked),
+                (wanted.len() as u64, wanted.len() as u64),
+                "`{}`: {counts:?}",
+                known.name
+            );
+        }
+    }
+}
+
+/// Notes a delivery and does as the seed says.
+async fn handle(
+    seed: u64,
+    number: usize,
+    known: &Known,
+    notes: &Mutex<Notes>,
+    disk: &SimDisk,
+    delivery: &Delivery,
+) -> Result<(), HandlerError> {
+    let key = (number, delivery.position);
+    let mut chance = Chance::new(
+        seed ^ (delivery.position << 24) ^ (u64::from(delivery.attempt) << 8) ^ number as u64,
+    );
+    let is_calm = {
+        let mut notes = lock(notes);
+        if disk.is_down() {
+            // The process is gone already.
+            drop(notes);
+            return pending().await;
+        }
+        notes.deliveries += 1;
+        let earlier = notes.attempts.insert(key, delivery.attempt).unwrap_or(0);
+        let broken = if delivery.attempt <= earlier {
+            Some(format!("attempt {} after {earlier}", delivery.attempt))
+        } else if delivery.attempt > known.retries + 1 {
+            Some(format!(
+                "attempt {} of {}",
+                delivery.attempt,
+                known.retries + 1
+            ))
+        } else if notes.settled.contains(&key) || notes.handled_now.contains(&key) {
+            Some("a delivery after it was handled".to_owned())
+        } else {
+            None
+        };
+        if let Some(broken) = broken {
+            notes.broken.get_or_insert(format!("{key:?}: {broken}"));
+        }
+        notes.is_calm
+    };
+    if !is_calm {
+        match chance.below(12) {
+            0 => return Err(HandlerError::permanent("never")),
+            1..=3 => return Err(HandlerError::transient("not yet")),
+            4 => std::panic::resume_unwind(Box::new("a handler that panics")),
+            5 => return pending().await,
+            6 | 7 => tokio::time::sleep(Duration::from_millis(chance.below(900))).await,
+            _ => {}
+        }
+    }
+    if disk.is_down() {
+        return pending().await;
+    }
+    let mut notes = lock(notes);
+    notes.handled.insert(key);
+    notes.handled_now.insert(key);
+    Ok(())
+}
+
+fn live(seed: u64) -> Result<Counted, String> {
+    let history = std::panic::AssertUnwindSafe(|| History::new(seed).live());
+    std::panic::catch_unwind(history).map_err(|_| format!("SEED={seed}: see above"))
+}
+
+#[test]
+fn the_bus_keeps_its_promises_in_every_simulated_history() {
+    if let Some(seed) = number("SEED") {
+        println!("{:#?}", live(seed).unwrap_or_else(|what| panic!("{what}")));
+        return;
+    }
+    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let all = live_all(seeds, live, Counted::add);
+    println!("{seeds} histories: {all:#?}");
+    for (count, what) in [
+        (all.published, "acknowledged events"),
+        (all.unknown, "appends of unknown outcome"),
+        (all.deliveries, "deliveries"),
+        (all.kills, "kills"),
+        (all.power_losses, "losses of power"),
+        (all.failed_syncs, "failed syncs"),
+        (all.redriven, "dead letters handed out again"),
+        (all.settled_for_good, "deliveries handled for good"),
+    ] {
+        assert!(count >= seeds / 50, "{count} {what}");
+    }
+}
+
+#[test]
+fn a_seed_lived_twice_is_the_same_history_of_the_bus() {
+    for seed in 0..SEEDS_TWICE {
+        let (first, second) = (live(seed).unwrap(), live(seed).unwrap());
+        assert_eq!(first.trace, second.trace, "SEED={seed}");
+    }
+}
+
+#[test]
+fn a_log_that_forgets_shows_itself_in_the_histories_of_the_bus() {
+    for bug in [
+        Bug::NoSync,
+        Bug::AckBeforeWrite,
+        Bug::IdsForgotten,
+        Bug::CacheTrusted,
+    ] {
+        Bug::plant(Some(bug));
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let found = (0..SEEDS_PER_BUG).find(|seed| live(*seed).is_err());
+        std::panic::set_hook(hook);
+        Bug::plant(None);
+        println!("{bug:?}: {found:?}");
+        assert!(found.is_some(), "{bug:?} is not found");
+    }
+}
