@@ -41,6 +41,7 @@ pub(crate) struct System {
     pub(crate) audit: AuditService,
     /// What becomes of a submitted form.
     pub(crate) processing: Definition,
+    /// Relays of the outboxes, and the watch over dead letters.
     relays: TaskTracker,
     stop_relays: CancellationToken,
 }
@@ -94,6 +95,10 @@ impl System {
             );
             system.relays.spawn(relay);
         }
+        let (letters, stop) = (system.bus.letters(), system.stop_relays.clone());
+        system
+            .relays
+            .spawn(async move { stop.run_until_cancelled(letters.watch()).await });
         crate::intake::resume(&system).await?;
         Ok(system)
     }

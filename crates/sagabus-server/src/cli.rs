@@ -1,12 +1,15 @@
 //! The commands, one file each.
 
 mod bench;
+mod dead_letters;
 mod demo;
 mod extract;
 mod pdf_worker;
 mod reference;
 mod schema;
 mod serve;
+mod subscriptions;
+mod table;
 
 use std::process::ExitCode;
 
@@ -34,6 +37,10 @@ enum Command {
     Extract(extract::Extract),
     /// Measure this machine: each figure beside what the disk or the code below allows, in one run
     Bench(bench::Bench),
+    /// Look after the dead letters of a running server
+    DeadLetters(dead_letters::DeadLetters),
+    /// Look after the subscriptions of a running server
+    Subscriptions(subscriptions::Subscriptions),
     /// List event types, show their schemas, check two versions of a schema
     Schema(schema::Schema),
     /// Print a page of the reference, generated from the code
@@ -94,6 +101,8 @@ pub(crate) fn main() -> ExitCode {
             Command::Serve(serve) => serve.run(),
             Command::Extract(extract) => extract.run(),
             Command::Bench(bench) => bench.run(),
+            Command::DeadLetters(letters) => letters.run(),
+            Command::Subscriptions(subscriptions) => subscriptions.run(),
             Command::Schema(schema) => schema.run(),
             Command::Reference(reference) => reference.run(),
             Command::PdfWorker => Ok(()),

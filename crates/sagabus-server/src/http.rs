@@ -11,6 +11,7 @@ mod sagas;
 mod schemas;
 mod stats;
 mod submissions;
+mod subscriptions;
 mod traffic;
 
 use std::net::SocketAddr;
@@ -75,7 +76,24 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         .route("/asyncapi.json", get(schemas::asyncapi))
         .route("/api/dead-letters", get(dead_letters::list))
         .route("/api/dead-letters/redrive", post(dead_letters::redrive))
+        .route("/api/dead-letters/revise", post(dead_letters::revise))
+        .route("/api/dead-letters/skip", post(dead_letters::skip))
         .route("/api/dead-letters/discard", post(dead_letters::discard))
+        .route("/api/dead-letters/republish", post(dead_letters::republish))
+        .route("/api/dead-letters/export", get(dead_letters::export))
+        .route(
+            "/api/dead-letters/{subscription}/{position}",
+            get(dead_letters::show),
+        )
+        .route("/api/subscriptions", get(subscriptions::list))
+        .route(
+            "/api/subscriptions/{name}/pause",
+            post(subscriptions::pause),
+        )
+        .route(
+            "/api/subscriptions/{name}/resume",
+            post(subscriptions::resume),
+        )
         .route("/api/sagas", get(sagas::list).post(sagas::start))
         .route("/api/sagas/{id}", get(sagas::show))
         .route("/api/sagas/{id}/cancel", post(sagas::cancel))

@@ -9,6 +9,7 @@
 mod cli;
 
 mod assemble;
+mod client;
 mod config;
 mod http;
 mod intake;

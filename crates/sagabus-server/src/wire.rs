@@ -1,8 +1,68 @@
 //! JSON of the HTTP interface for things of the library, which has no JSON of its own.
 
+use sagabus::ledger::{Counts, Exhausted, Order, Pause};
 use sagabus::saga::{SagaStatus, StepStatus};
 use sagabus::schema::{Registry, VersionInfo, asyncapi};
+use sagabus::transport::LedgerView;
 use serde_json::{Value, json};
+
+/// Where deliveries are, one entry a state: `matched` is the sum of all others.
+pub(crate) fn states(counts: &Counts) -> [(&'static str, u64); 10] {
+    [
+        ("matched", counts.matched),
+        ("acked", counts.acked),
+        ("filtered", counts.filtered),
+        ("skipped", counts.skipped),
+        ("discarded", counts.discarded),
+        ("expired", counts.expired),
+        ("ready", counts.ready),
+        ("leased", counts.leased),
+        ("waiting", counts.waiting),
+        ("dead", counts.dead),
+    ]
+}
+
+/// A subscription with its deliveries.
+pub(crate) fn subscription(view: &LedgerView) -> Value {
+    let order = match view.order {
+        Order::Unordered => "unordered",
+        Order::PerKey => "perKey",
+        Order::Strict => "strict",
+    };
+    let exhausted = match view.exhausted {
+        Exhausted::SkipAhead => "skipAhead",
+        Exhausted::ParkKey => "parkKey",
+        Exhausted::Pause => "pause",
+    };
+    let counts: serde_json::Map<String, Value> = states(&view.counts)
+        .into_iter()
+        .map(|(state, count)| (state.to_owned(), count.into()))
+        .collect();
+    json!({
+        "name": view.subscription,
+        "patterns": view.patterns,
+        "filter": view.filter,
+        "order": order,
+        "exhausted": exhausted,
+        "members": view.members,
+        "pause": view.pause.as_ref().map(pause),
+        "isStalled": view.is_stalled,
+        "ahead": view.ahead,
+        "counts": counts,
+        "parked": view.counts.parked,
+        "filterErrors": view.counts.filter_errors,
+        "isConserved": view.counts.is_conserved(),
+    })
+}
+
+fn pause(pause: &Pause) -> Value {
+    json!({
+        "since": pause.at,
+        "author": pause.by.author,
+        "reason": pause.by.reason,
+        "until": pause.until,
+    })
+}
 
 /// A saga with its steps. Outputs are left out: they may hold personal data.
 pub(crate) fn saga(saga: &SagaStatus) -> Value {

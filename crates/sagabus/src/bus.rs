@@ -2,6 +2,7 @@
 
 mod breaker;
 mod collect;
+pub mod dead_letter;
 mod dispatch;
 mod emit;
 mod handler;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use breaker::Breaker;
+pub use dead_letter::{DeadLetters, RetryPlan};
 pub use emit::{Data, Emit};
 pub use handler::{Delivery, Disposition, HandlerError};
 pub use health::Health;
@@ -26,16 +28,14 @@ pub use subscription::{Subscription, SubscriptionBuilder};
 pub use crate::schema::Check;
 
 use self::breaker::Circuits;
+use self::dead_letter::Alarm;
 use self::dispatch::Dispatch;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Payload};
 use crate::schema::{Registry, RegistryBuilder};
 use crate::settings::Settings;
-use crate::transport::{
-    Capabilities, DeadLetter, DeadLetterQuery, LedgerAdmin, Page, Receipt, Scheduled, Schedules,
-    Transport,
-};
+use crate::transport::{Capabilities, LedgerAdmin, Page, Receipt, Scheduled, Schedules, Transport};
 
 /// Most events in one batch.
 pub const BATCH_EVENTS_MAX: usize = 1000;
@@ -53,6 +53,7 @@ struct Inner {
     settings: Settings,
     registry: Arc<Registry>,
     circuits: Circuits,
+    alarm: Mutex<Alarm>,
     state: Mutex<State>,
 }
 
@@ -124,6 +125,7 @@ impl BusBuilder {
                 settings: self.settings,
                 registry: Arc::new(self.registry.build()?),
                 circuits: Circuits::default(),
+                alarm: Mutex::default(),
                 state: Mutex::default(),
             }),
         })
@@ -264,17 +266,6 @@ impl Bus {
         self.inner.transport.read(position, max).await
     }
 
-    /// Dead letters in the order of subscription and position.
-    ///
-    /// # Errors
-    /// `NotFound` for an unknown subscription.
-    ///
-    /// # Cancel safety
-    /// Safe: only reads.
-    pub async fn dead_letters(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
-        self.ledgers().dead_letters(query).await
-    }
-
     /// Looks into and repairs deliveries: redrive, discard.
     #[must_use]
     pub fn ledgers(&self) -> &dyn LedgerAdmin {
@@ -369,6 +360,13 @@ impl Bus {
         for dispatch in state.running.values() {
             dispatch.cut_now();
         }
+    }
+
+    fn alarm(&self) -> MutexGuard<'_, Alarm> {
+        self.inner
+            .alarm
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -36,6 +36,8 @@ use crate::clock::Timestamp;
 
 /// Most payloads that one delivery may have had.
 pub(crate) const REVISIONS_MAX: usize = 16;
+/// Dead letters of one subscription at which it pauses: they are kept in memory, and none is dropped.
+pub(crate) const DEAD_MAX: u64 = 1_000_000;
 /// Leases of others after which a delivery that is to be handed out alone gets its turn.
 const SUSPECT_WAITS: u32 = 1000;
 
@@ -171,8 +173,12 @@ impl Ledger {
             Change::Redriven {
                 positions,
                 spacing_ms,
+                delay_ms,
                 ..
-            } => self.redrive(at, positions, Duration::from_millis(*spacing_ms)),
+            } => {
+                let first = at.after(Duration::from_millis(*delay_ms));
+                self.redrive(at, positions, first, Duration::from_millis(*spacing_ms));
+            }
             Change::Discarded { positions, .. } => {
                 for position in positions {
                     if self.open.get(position).is_some_and(Delivery::is_dead) {
@@ -324,16 +330,20 @@ impl Ledger {
                 delivery.note(fault);
                 delivery.silent = 0;
                 self.set(at, position, DeliveryState::Dead(at));
-                if self.wants.exhausted == Exhausted::Pause {
-                    self.pause = Some(Pause {
-                        at,
-                        by: By::new(
-                            "sagabus",
-                            &format!("the event at position {position} was given up"),
-                        ),
-                        until: None,
-                    });
-                }
+                let reason = if self.wants.exhausted == Exhausted::Pause {
+                    format!("the event at position {position} was given up")
+                } else if self.counts.dead >= DEAD_MAX {
+                    format!(
+                        "it has {DEAD_MAX} dead letters, the most that are kept; redrive, skip or discard some"
+                    )
+                } else {
+                    return;
+                };
+                self.pause = Some(Pause {
+                    at,
+                    by: By::new("sagabus", &reason),
+                    until: None,
+                });
             }
             Settled::Released { .. } => {
                 delivery.attempts = delivery.attempts.saturating_sub(1);
@@ -347,8 +357,7 @@ impl Ledger {
         }
     }
 
-    fn redrive(&mut self, at: Timestamp, positions: &[u64], spacing: Duration) {
-        let mut due = at;
+    fn redrive(&mut self, at: Timestamp, positions: &[u64], mut due: Timestamp, spacing: Duration) {
         for position in positions {
             if let Some(delivery) = self.open.get_mut(position).filter(|it| it.is_dead()) {
                 delivery.attempts = 0;
@@ -458,6 +467,7 @@ impl Ledger {
     }
 
     /// Dead letters after `position`, in order.
+    #[cfg(test)]
     pub(crate) fn dead_after(&self, position: u64) -> impl Iterator<Item = (u64, &Delivery)> {
         self.open_after(position).filter(|(_, it)| it.is_dead())
     }

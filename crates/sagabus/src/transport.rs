@@ -1,5 +1,7 @@
 //! The seam between the bus and an engine: an engine keeps events and hands them out, the bus decides what becomes of them.
 
+mod dead_letter;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +13,14 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId};
 use crate::filter::Filter;
-use crate::ledger::{By, Counts, Exhausted, Fault, Order, Pause, RetryBudget, Revision, Sharing};
+use crate::ledger::{By, Counts, Exhausted, Fault, Order, Pause, RetryBudget, Sharing};
 use crate::pattern::Pattern;
+
+pub(crate) use dead_letter::check_positions;
+pub use dead_letter::{
+    DEAD_LETTERS_MAX, DeadLetter, DeadLetterId, DeadLetterIds, DeadLetterPage, DeadLetterQuery,
+    PAGE_BYTES_MAX, POSITIONS_MAX,
+};
 
 /// Keeps events in one order and hands them out to subscriptions.
 #[async_trait]
@@ -160,20 +168,32 @@ pub trait LedgerAdmin: fmt::Debug + Send + Sync {
     /// All subscriptions, by name.
     fn list(&self) -> Vec<LedgerView>;
 
-    /// Dead letters in the order of subscription and position.
+    /// Which dead letters fit, in the order of subscription and position: the next ones after `query.after`, at most
+    /// 10,000 at a time. Neither reads nor copies those before, and holds up the subscriptions for a bounded number of
+    /// deliveries at a time.
     ///
     /// # Errors
-    /// `NotFound` for an unknown subscription.
+    /// `NotFound` for an unknown subscription. `Invalid` when the query is beyond a limit.
     ///
     /// # Cancel safety
     /// Safe: only reads.
-    async fn dead_letters(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>>;
+    async fn find(&self, query: &DeadLetterQuery) -> Result<DeadLetterIds>;
 
-    /// Does something to deliveries of one subscription, and to no other; durable on return. Returns how many it was done
-    /// to; positions to which it does not apply are passed over.
+    /// The same dead letters with all that is known of them, at most 1,000 and about 8 MiB at a time.
     ///
     /// # Errors
-    /// `NotFound` for an unknown subscription. `Invalid` when an author, a reason or a payload is beyond its limit.
+    /// As [`LedgerAdmin::find`].
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<DeadLetterPage>;
+
+    /// Does something to deliveries of one subscription, and to no other; durable on return. Returns how many it was done
+    /// to; positions to which it does not apply are passed over. Of two that redrive the same dead letter, one does.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown subscription. `Invalid` when an author, a reason, a payload or the number of positions
+    /// (10,000; for a revision one) is beyond its limit.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo it.
@@ -207,6 +227,7 @@ pub trait LedgerAdmin: fmt::Debug + Send + Sync {
     /// As [`LedgerAdmin::repair`].
     async fn redrive(&self, subscription: &str, positions: &[u64]) -> Result<usize> {
         let repair = Repair::Redrive {
+            delay: Duration::ZERO,
             spacing: Duration::ZERO,
             by: By::default(),
         };
@@ -235,6 +256,8 @@ pub trait LedgerAdmin: fmt::Debug + Send + Sync {
 pub enum Repair {
     /// Dead letters are handed out again, with attempts counted anew, each so long after the one before.
     Redrive {
+        /// Time until the first one (0 – 366 days).
+        delay: Duration,
         /// Least time from one to the next (0 – 1 h).
         spacing: Duration,
         /// Who and why.
@@ -524,38 +547,4 @@ pub struct LedgerView {
     pub ahead: u64,
     /// Everything that was looked at.
     pub counts: Counts,
-}
-
-/// Which dead letters.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeadLetterQuery {
-    /// Only of this subscription.
-    pub subscription: Option<String>,
-    /// Only after this position (of one subscription).
-    pub after: u64,
-    /// At most this many.
-    pub max: usize,
-}
-
-/// An event that one subscription gave up.
-#[derive(Clone, Debug)]
-pub struct DeadLetter {
-    /// The subscription that failed; no other is concerned.
-    pub subscription: String,
-    /// Where the event stands in the log.
-    pub position: u64,
-    /// The event.
-    pub event: Arc<Event>,
-    /// Attempts since the first delivery or the last redrive.
-    pub attempts: u32,
-    /// One per failed attempt, oldest first; of more than 32, the first and the latest 31.
-    pub faults: Vec<Fault>,
-    /// How often it was redriven before.
-    pub redrives: u32,
-    /// Events of its key that wait behind it.
-    pub parked: u64,
-    /// Payloads that replaced the one published, oldest first.
-    pub revisions: Vec<Revision>,
-    /// When it was given up.
-    pub dead_at: Timestamp,
 }

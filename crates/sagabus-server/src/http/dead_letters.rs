@@ -1,11 +1,16 @@
-//! Dead letters: look at them, hand them out again, throw them away.
+//! Dead letters: look at them, hand them out again, change, skip or discard them, carry them away.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Query, State};
-use sagabus::event::envelope;
-use sagabus::transport::{DeadLetter, DeadLetterQuery};
-use sagabus::{Error, Timestamp};
+use axum::body::Body;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use sagabus::bus::dead_letter::{DeadLetters, Export, RetryPlan, to_json};
+use sagabus::ledger::By;
+use sagabus::transport::{DEAD_LETTERS_MAX, DeadLetterId, DeadLetterQuery};
+use sagabus::{Error, Pattern, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -14,37 +19,168 @@ use super::App;
 use super::events::raw;
 use super::reply::{Reply, bounded, unreadable};
 
-/// Most dead letters of one answer or one order.
-const LIMIT_MAX: usize = 1000;
+/// Dead letters of one answer unless said otherwise.
+const LIMIT: usize = 100;
+/// Most positions that one order may name.
+const POSITIONS_MAX: usize = 1000;
+/// Media type of an export: one JSON value a line.
+const LINES: &str = "application/x-ndjson";
 
-/// Which dead letters to show.
-#[derive(Debug, Deserialize)]
+/// Which dead letters: in a query, or under `query` of an order.
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Wanted {
     subscription: Option<String>,
-    /// After this position; needs a subscription.
-    after: Option<u64>,
+    /// Type or pattern of the event.
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    kind: Option<String>,
+    error_type: Option<String>,
+    /// Somewhere in the text of the latest fault.
+    error: Option<String>,
+    key: Option<String>,
+    dead_from: Option<Timestamp>,
+    dead_before: Option<Timestamp>,
+    /// `next` of the page before; a position alone is one of `subscription`.
+    after: Option<String>,
     limit: Option<usize>,
 }
 
-/// Which dead letters of one subscription are meant: some positions, or all.
+impl Wanted {
+    fn query(self, max: usize) -> Result<DeadLetterQuery, Error> {
+        let pattern = self.event_type.as_deref().map(Pattern::new).transpose();
+        let after = match (self.after, &self.subscription) {
+            (None, _) => None,
+            (Some(text), Some(subscription)) if text.parse::<u64>().is_ok() => Some(
+                DeadLetterId::new(subscription, text.parse().unwrap_or_default()),
+            ),
+            (Some(text), _) => Some(text.parse::<DeadLetterId>().map_err(|error| {
+                Error::invalid(
+                    "`after` must be `next` of the page before, or a position with a `subscription`",
+                )
+                .with_source(error)
+            })?),
+        };
+        Ok(DeadLetterQuery {
+            subscription: self.subscription,
+            positions: Vec::new(),
+            pattern: pattern
+                .map_err(|error| Error::invalid("`type` is wrong").with_source(error))?,
+            kind: self.kind,
+            error_type: self.error_type,
+            error: self.error,
+            key: self.key,
+            dead_from: self.dead_from,
+            dead_before: self.dead_before,
+            after,
+            max,
+        })
+    }
+}
+
+/// Something that is to be done to dead letters: to some positions of a subscription, to a key of it, to all of it, or to
+/// those that fit a query.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Chosen {
-    subscription: String,
+pub(super) struct Order {
+    subscription: Option<String>,
     positions: Option<Vec<u64>>,
+    key: Option<String>,
     #[serde(default)]
     all: bool,
-    /// Why; needed to discard.
+    query: Option<Wanted>,
+    /// At most so many a second; of a redrive only.
+    rate_per_second: Option<u32>,
+    /// Say how many, and do nothing.
+    #[serde(default)]
+    dry_run: bool,
+    author: Option<String>,
     reason: Option<String>,
+}
+
+impl Order {
+    fn by(&self) -> By {
+        By::new(
+            self.author.as_deref().unwrap_or_default(),
+            self.reason.as_deref().unwrap_or_default(),
+        )
+    }
+
+    fn query(&mut self) -> Result<DeadLetterQuery, Error> {
+        let subscription = self.subscription.take();
+        let named = || {
+            let subscription = subscription.clone();
+            subscription.ok_or_else(|| Error::invalid("`subscription` is missing"))
+        };
+        match (
+            self.positions.take(),
+            self.key.take(),
+            self.all,
+            self.query.take(),
+        ) {
+            (Some(positions), None, false, None) if positions.len() > POSITIONS_MAX => {
+                Err(Error::invalid(format!(
+                    "`positions` has {} entries, more than {POSITIONS_MAX}; use `query`",
+                    positions.len()
+                )))
+            }
+            (Some(positions), None, false, None) => {
+                // No position is not any position.
+                let max = positions.len();
+                Ok(DeadLetterQuery {
+                    max,
+                    ..DeadLetterQuery::at(&named()?, &positions)
+                })
+            }
+            (None, Some(key), false, None) => Ok(DeadLetterQuery::key(&named()?, &key)),
+            (None, None, true, None) => Ok(DeadLetterQuery::of(&named()?)),
+            (None, None, false, Some(mut wanted)) => {
+                wanted.subscription = wanted.subscription.or(subscription);
+                let max = wanted.limit.unwrap_or(usize::MAX);
+                wanted.query(max)
+            }
+            _ => Err(Error::invalid(
+                "give one of `positions` (at most 1000), `key`, `query`, or `all: true`",
+            )),
+        }
+    }
+}
+
+/// Another payload for one dead letter.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Revision {
+    subscription: String,
+    position: u64,
+    data: Box<RawValue>,
+    author: String,
+    reason: String,
+    /// Hand it out with the new payload at once.
+    #[serde(default)]
+    retry: bool,
+}
+
+/// One dead letter.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct One {
+    subscription: String,
+    position: u64,
 }
 
 /// Some of all dead letters.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Part {
+    /// Of all subscriptions.
     total: u64,
-    dead_letters: Vec<Shown>,
+    dead_letters: Vec<Box<RawValue>>,
+    /// To be given as `after`; null at the end.
+    next: Option<String>,
+}
+
+fn letters(app: &App) -> DeadLetters {
+    app.system.bus.letters()
 }
 
 /// `GET /api/dead-letters`
@@ -53,130 +189,164 @@ pub(super) async fn list(
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Reply<Json<Part>> {
     let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
-    if wanted.after.is_some() && wanted.subscription.is_none() {
-        return Err(Error::invalid("`after` needs a `subscription`").into());
-    }
-    let query = DeadLetterQuery {
-        subscription: wanted.subscription,
-        after: wanted.after.unwrap_or(0),
-        max: bounded("limit", wanted.limit, 100, LIMIT_MAX)?,
-    };
-    let letters = app.system.bus.dead_letters(query).await?;
-    let dead_letters: Result<Vec<Shown>, Error> = letters.into_iter().map(shown).collect();
+    let max = bounded("limit", wanted.limit, LIMIT, DEAD_LETTERS_MAX)?;
+    let page = letters(&app).page(&wanted.query(max)?).await?;
+    let shown: Result<Vec<Box<RawValue>>, Error> = page
+        .letters
+        .iter()
+        .map(|letter| raw(to_json(letter)?))
+        .collect();
     Ok(Json(Part {
         total: app.system.bus.stats().dead_letters,
-        dead_letters: dead_letters?,
+        dead_letters: shown?,
+        next: page.next.map(|id| id.to_string()),
     }))
+}
+
+/// `GET /api/dead-letters/{subscription}/{position}`
+pub(super) async fn show(
+    State(app): State<App>,
+    id: Result<Path<(String, u64)>, PathRejection>,
+) -> Reply<Json<Box<RawValue>>> {
+    let Path((subscription, position)) = id.map_err(|error| Error::invalid(error.body_text()))?;
+    let id = DeadLetterId::new(&subscription, position);
+    let letter = letters(&app).get(&id).await?;
+    Ok(Json(raw(to_json(&letter)?)?))
+}
+
+/// `GET /api/dead-letters/export`: all that fit, one a line, a page in memory at a time. An answer that was cut short
+/// for an error ends without its last chunk.
+pub(super) async fn export(
+    State(app): State<App>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Reply<Response> {
+    let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
+    let max = wanted.limit.unwrap_or(usize::MAX);
+    let mut export = letters(&app).export(wanted.query(max)?);
+    // What is wrong with the query is said before the answer begins.
+    let first = export.next().await?.unwrap_or_default();
+    let rest = stream::try_unfold(export, following);
+    let lines = stream::StreamExt::chain(stream::iter([Ok::<_, Error>(first)]), rest);
+    let kind = [(header::CONTENT_TYPE, LINES)];
+    Ok((kind, Body::from_stream(lines)).into_response())
+}
+
+async fn following(mut export: Export) -> Result<Option<(Vec<u8>, Export)>, Error> {
+    let page = export.next().await?;
+    Ok(page.map(|page| (page, export)))
 }
 
 /// `POST /api/dead-letters/redrive`: hands them out again, to their own subscription only.
 pub(super) async fn redrive(
     State(app): State<App>,
-    chosen: Result<Json<Chosen>, JsonRejection>,
+    order: Result<Json<Order>, JsonRejection>,
 ) -> Reply<Json<Value>> {
-    let (chosen, positions) = positions(&app, chosen).await?;
-    let ledgers = app.system.bus.ledgers();
-    let redriven = ledgers.redrive(&chosen.subscription, &positions).await?;
+    let Json(mut order) = order.map_err(|it| unreadable(&it))?;
+    let plan = RetryPlan {
+        per_second: order.rate_per_second,
+        is_dry_run: order.dry_run,
+        by: order.by(),
+    };
+    let retried = letters(&app).retry(&order.query()?, &plan).await?;
     tracing::info!(
-        subscription = chosen.subscription,
-        redriven,
+        author = plan.by.author,
+        reason = plan.by.reason,
+        redriven = retried.count,
+        is_dry_run = plan.is_dry_run,
         "dead letters redriven"
     );
-    Ok(Json(json!({ "redriven": redriven })))
+    Ok(Json(json!({
+        "redriven": retried.count,
+        "lastDue": retried.last_due,
+        "dryRun": plan.is_dry_run,
+    })))
+}
+
+/// `POST /api/dead-letters/skip`: not to be delivered any more; what waits behind them goes on.
+pub(super) async fn skip(
+    State(app): State<App>,
+    order: Result<Json<Order>, JsonRejection>,
+) -> Reply<Json<Value>> {
+    give_up(&app, order, "skipped").await
 }
 
 /// `POST /api/dead-letters/discard`: throws them away, for a reason that is kept.
 pub(super) async fn discard(
     State(app): State<App>,
-    chosen: Result<Json<Chosen>, JsonRejection>,
+    order: Result<Json<Order>, JsonRejection>,
 ) -> Reply<Json<Value>> {
-    let (chosen, positions) = positions(&app, chosen).await?;
-    let Some(reason) = chosen.reason.filter(|it| !it.trim().is_empty()) else {
-        return Err(Error::invalid("`reason` is missing: say why they are thrown away").into());
-    };
-    let ledgers = app.system.bus.ledgers();
-    let discarded = ledgers
-        .discard(&chosen.subscription, &positions, &reason)
-        .await?;
-    tracing::info!(
-        subscription = chosen.subscription,
-        discarded,
-        "dead letters discarded"
-    );
-    Ok(Json(json!({ "discarded": discarded })))
+    give_up(&app, order, "discarded").await
 }
 
-async fn positions(
+async fn give_up(
     app: &App,
-    chosen: Result<Json<Chosen>, JsonRejection>,
-) -> Reply<(Chosen, Vec<u64>)> {
-    let Json(chosen) = chosen.map_err(|it| unreadable(&it))?;
-    let positions = match (&chosen.positions, chosen.all) {
-        (Some(positions), false) if positions.len() <= LIMIT_MAX => positions.clone(),
-        (None, true) => {
-            let query = DeadLetterQuery {
-                subscription: Some(chosen.subscription.clone()),
-                after: 0,
-                max: usize::MAX,
-            };
-            let letters = app.system.bus.dead_letters(query).await?;
-            letters.iter().map(|letter| letter.position).collect()
-        }
-        _ => {
-            return Err(Error::invalid(format!(
-                "give either `positions` (at most {LIMIT_MAX}) or `all: true`"
-            ))
-            .into());
-        }
+    order: Result<Json<Order>, JsonRejection>,
+    what: &'static str,
+) -> Reply<Json<Value>> {
+    let Json(mut order) = order.map_err(|it| unreadable(&it))?;
+    let by = order.by();
+    if order.rate_per_second.is_some() {
+        return Err(Error::invalid("`ratePerSecond` is of a redrive only").into());
+    }
+    if by.reason.trim().is_empty() {
+        return Err(Error::invalid("`reason` is missing: say why they are given up").into());
+    }
+    let query = order.query()?;
+    let letters = letters(app);
+    let count = match what {
+        _ if order.dry_run => letters.count(&query).await?,
+        "skipped" => letters.skip(&query, &by).await?,
+        _ => letters.discard(&query, &by).await?,
     };
-    Ok((chosen, positions))
+    tracing::info!(
+        author = by.author,
+        reason = by.reason,
+        count,
+        is_dry_run = order.dry_run,
+        "dead letters {what}"
+    );
+    Ok(Json(json!({ what: count, "dryRun": order.dry_run })))
 }
 
-/// A dead letter as it is shown.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Shown {
-    subscription: String,
-    position: u64,
-    attempts: u32,
-    redrives: u32,
-    first_failed_at: Option<Timestamp>,
-    dead_at: Timestamp,
-    faults: Vec<ShownFault>,
-    /// Its payload as received, byte for byte.
-    event: Box<RawValue>,
+/// `POST /api/dead-letters/revise`: another payload for one, for a reason; what was published stays.
+pub(super) async fn revise(
+    State(app): State<App>,
+    revision: Result<Json<Revision>, JsonRejection>,
+) -> Reply<Json<Value>> {
+    let Json(revision) = revision.map_err(|it| unreadable(&it))?;
+    let id = DeadLetterId::new(&revision.subscription, revision.position);
+    let data = String::from(Box::<str>::from(revision.data)).into();
+    let by = By::new(&revision.author, &revision.reason);
+    let letters = letters(&app);
+    let number = if revision.retry {
+        letters.revise_and_retry(&id, data, by).await?
+    } else {
+        letters.revise(&id, data, by).await?
+    };
+    tracing::info!(
+        author = revision.author,
+        reason = revision.reason,
+        letter = %id,
+        number,
+        "dead letter revised"
+    );
+    Ok(Json(json!({
+        "revision": number,
+        "redriven": u64::from(revision.retry),
+    })))
 }
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ShownFault {
-    attempt: u32,
-    at: Timestamp,
-    duration_ms: u64,
-    kind: String,
-    error: String,
-}
-
-fn shown(letter: DeadLetter) -> Result<Shown, Error> {
-    let faults: Vec<ShownFault> = letter
-        .faults
-        .into_iter()
-        .map(|fault| ShownFault {
-            attempt: fault.attempt,
-            at: fault.at,
-            duration_ms: fault.duration_ms,
-            kind: fault.kind,
-            error: fault.error,
-        })
-        .collect();
-    Ok(Shown {
-        subscription: letter.subscription,
-        position: letter.position,
-        attempts: letter.attempts,
-        redrives: letter.redrives,
-        first_failed_at: faults.first().map(|fault| fault.at),
-        dead_at: letter.dead_at,
-        faults,
-        event: raw(envelope::to_json(&letter.event)?)?,
-    })
+/// `POST /api/dead-letters/republish`: a new event with its payload, to **all** subscriptions.
+pub(super) async fn republish(
+    State(app): State<App>,
+    one: Result<Json<One>, JsonRejection>,
+) -> Reply<Json<Value>> {
+    let Json(one) = one.map_err(|it| unreadable(&it))?;
+    let id = DeadLetterId::new(&one.subscription, one.position);
+    let receipt = letters(&app).republish(&id).await?;
+    tracing::info!(letter = %id, event = receipt.id.as_str(), "dead letter republished");
+    Ok(Json(json!({
+        "id": receipt.id.as_str(),
+        "position": receipt.position,
+    })))
 }

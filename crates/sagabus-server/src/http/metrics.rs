@@ -18,11 +18,14 @@ use sagabus::{Error, bus, saga};
 use super::App;
 use super::reply::Reply;
 use super::traffic::Traffic;
+use crate::wire;
 
 /// Everything that is shown, as it was a moment ago.
 #[derive(Debug)]
 struct Snapshot {
     bus: bus::Stats,
+    dead_letter_threshold: u64,
+    dead_letter_alerts: u64,
     sagas: saga::Stats,
     samples: sample_service::model::Statistics,
     ai: ai_service::model::Stats,
@@ -34,6 +37,8 @@ struct Snapshot {
 pub(super) async fn show(State(app): State<App>) -> Reply<Response> {
     let snapshot = Snapshot {
         bus: app.system.bus.stats(),
+        dead_letter_threshold: app.system.bus.settings().dead_letter_threshold as u64,
+        dead_letter_alerts: app.system.bus.letters().alerts(),
         sagas: app.system.sagas.stats(),
         samples: app.system.samples.statistics().await?,
         ai: app.system.ai.stats().await?,
@@ -106,21 +111,22 @@ impl Snapshot {
             "Deliveries that wait for another attempt",
             bus.retry_queue,
         )?;
-        let states = bus.subscriptions.iter().flat_map(|subscription| {
-            let counts = subscription.counts;
-            [
-                ("matched", counts.matched),
-                ("acked", counts.acked),
-                ("filtered", counts.filtered),
-                ("skipped", counts.skipped),
-                ("discarded", counts.discarded),
-                ("expired", counts.expired),
-                ("ready", counts.ready),
-                ("leased", counts.leased),
-                ("waiting", counts.waiting),
-                ("dead", counts.dead),
-            ]
-            .map(|(state, count)| {
+        out.gauge(
+            "event_bus_dead_letter_threshold",
+            "Dead letters above which an alert is raised",
+            self.dead_letter_threshold,
+        )?;
+        out.counter(
+            "event_bus_dead_letter_alerts",
+            "Times that the number of dead letters went above the threshold",
+            self.dead_letter_alerts,
+        )?;
+        self.encode_deliveries(out)
+    }
+
+    fn encode_deliveries(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let states = self.bus.subscriptions.iter().flat_map(|subscription| {
+            wire::states(&subscription.counts).map(|(state, count)| {
                 let labels = [
                     ("subscription", subscription.name.clone()),
                     ("state", state.to_owned()),
@@ -132,6 +138,27 @@ impl Snapshot {
             "event_bus_deliveries",
             "Deliveries by subscription and state; matched is the sum of all others",
             states,
+        )?;
+        let each = |count: fn(&bus::SubscriptionStats) -> u64| {
+            self.bus
+                .subscriptions
+                .iter()
+                .map(move |it| ([("subscription", it.name.clone())], count(it)))
+        };
+        out.gauges(
+            "event_bus_parked_deliveries",
+            "Deliveries that wait behind a dead letter of their key, by subscription",
+            each(|it| it.counts.parked),
+        )?;
+        out.gauges(
+            "event_bus_events_ahead",
+            "Events that were not looked at yet, by subscription",
+            each(|it| it.ahead),
+        )?;
+        out.gauges(
+            "event_bus_subscription_paused",
+            "Whether a subscription is paused",
+            each(|it| u64::from(it.pause.is_some())),
         )
     }
 

@@ -58,6 +58,7 @@ fn subscription(stats: &SubscriptionStats) -> Value {
         "filtered": counts.filtered,
         "filterErrors": counts.filter_errors,
         "skipped": counts.skipped,
+        "filtered": counts.filtered,
         "discarded": counts.discarded,
         "expired": counts.expired,
         "ready": counts.ready,

@@ -11,6 +11,7 @@
 mod bad_forms;
 mod client;
 mod cloud_events;
+mod dead_letters;
 mod demo;
 mod faults;
 mod http;

@@ -10,6 +10,7 @@ mod committer;
 pub mod disk;
 mod frame;
 mod hub;
+mod letters;
 mod lock;
 mod log;
 mod member;

@@ -9,6 +9,8 @@ use crate::clock::Timestamp;
 
 /// Most faults kept of one delivery: the first one and the latest ones.
 pub(crate) const FAULTS_MAX: usize = 32;
+/// Most bytes of the texts of one delivery's faults: dead letters are kept in memory.
+pub(crate) const FAULT_TEXTS_BYTES_MAX: usize = 16 * 1024;
 /// Leases without any outcome after which a delivery is suspected to end the process: it is handed out alone.
 pub(crate) const SUSPECT_AFTER: u32 = 2;
 
@@ -124,6 +126,19 @@ impl Delivery {
             redrives: self.redrives,
             ..fault.clone()
         });
+        self.shorten();
+    }
+
+    /// Leaves out texts in the middle, oldest first, until the rest is within the limit. The first and the latest stay.
+    fn shorten(&mut self) {
+        let mut bytes: usize = self.faults.iter().map(|it| it.error.len()).sum();
+        let middle = 1..self.faults.len().saturating_sub(1);
+        for fault in self.faults.get_mut(middle).into_iter().flatten() {
+            if bytes <= FAULT_TEXTS_BYTES_MAX {
+                return;
+            }
+            bytes -= std::mem::take(&mut fault.error).len();
+        }
     }
 
     pub(crate) fn is_dead(&self) -> bool {

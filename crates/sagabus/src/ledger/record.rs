@@ -208,6 +208,10 @@ pub(crate) enum Change {
         #[n(2)]
         #[cbor(default)]
         by: By,
+        /// The first one is due after so many milliseconds.
+        #[n(3)]
+        #[cbor(default)]
+        delay_ms: u64,
     },
     /// Dead letters are thrown away.
     #[n(6)]

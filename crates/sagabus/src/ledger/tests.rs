@@ -96,6 +96,7 @@ fn redriven(positions: &[u64]) -> Change {
         positions: positions.to_vec(),
         spacing_ms: 0,
         by: By::default(),
+        delay_ms: 0,
     }
 }
 
@@ -198,12 +199,14 @@ fn redriven_ones_follow_each_other_at_the_rate_asked_for() {
         positions: vec![1, 2, 3],
         spacing_ms: 2000,
         by: By::default(),
+        delay_ms: 1000,
     };
     ledger.apply(at(10), &slowly);
-    assert_eq!(hand_out(&mut ledger, 10, 9), [(1, 1)]);
-    assert_eq!(hand_out(&mut ledger, 11, 9), []);
-    assert_eq!(hand_out(&mut ledger, 12, 9), [(2, 1)]);
-    assert_eq!(hand_out(&mut ledger, 14, 9), [(3, 1)]);
+    assert_eq!(hand_out(&mut ledger, 10, 9), []);
+    assert_eq!(hand_out(&mut ledger, 11, 9), [(1, 1)]);
+    assert_eq!(hand_out(&mut ledger, 12, 9), []);
+    assert_eq!(hand_out(&mut ledger, 13, 9), [(2, 1)]);
+    assert_eq!(hand_out(&mut ledger, 15, 9), [(3, 1)]);
 }
 
 #[test]
@@ -334,4 +337,42 @@ fn a_revised_payload_is_kept_with_all_before_it() {
     let revisions = &ledger.get(1).unwrap().revisions;
     assert_eq!(revisions.len(), REVISIONS_MAX);
     assert_eq!(revisions.last().unwrap().number, 16);
+}
+
+#[test]
+fn a_subscription_with_the_most_dead_letters_pauses_and_drops_none() {
+    let mut ledger = ledger(Order::Unordered, Exhausted::SkipAhead);
+    ledger.apply(at(1), &leased(4, &[(1, 1), (2, 1), (3, 1)]));
+    ledger.apply(at(1), &dead(1));
+    assert_eq!(ledger.pause, None);
+    // As if there were all the others.
+    ledger.counts.dead = DEAD_MAX - 1;
+    ledger.apply(at(2), &dead(2));
+    let pause = ledger.pause.clone().unwrap();
+    assert!(
+        pause.by.reason.contains("1000000 dead letters"),
+        "{pause:?}"
+    );
+    assert_eq!(ledger.get(2).map(Delivery::is_dead), Some(true));
+    let by = By::new("ann", "one more");
+    ledger.apply(at(3), &Change::Resumed { by });
+    ledger.apply(at(4), &dead(3));
+    assert!(ledger.is_paused(at(4)), "and so again");
+}
+
+#[test]
+fn texts_of_faults_in_the_middle_give_way_to_the_first_and_the_latest() {
+    let mut delivery = Delivery::new();
+    for attempt in 1..=40 {
+        let text = format!("{attempt:04}{}", "x".repeat(2044));
+        delivery.note(&Fault::new(attempt, at(1), 0, "error", &text));
+    }
+    assert_eq!(delivery.faults.len(), 32);
+    let attempts: Vec<u32> = delivery
+        .faults
+        .iter()
+        .filter(|it| !it.error.is_empty())
+        .map(|it| it.attempt)
+        .collect();
+    assert_eq!(attempts, [1, 34, 35, 36, 37, 38, 39, 40], "8 of 2 KiB each");
 }

@@ -11,6 +11,7 @@ mod api;
 mod bus;
 #[cfg(feature = "simulation")]
 mod bus_histories;
+mod dead_letters;
 mod duplicates;
 mod durability;
 #[cfg(all(feature = "macros", feature = "sqlite", feature = "testing"))]

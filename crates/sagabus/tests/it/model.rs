@@ -190,8 +190,8 @@ impl Course {
     async fn dead(&self, name: usize) -> Vec<u64> {
         let query = DeadLetterQuery {
             subscription: Some(NAMES[name].to_owned()),
-            after: 0,
             max: 100_000,
+            ..DeadLetterQuery::default()
         };
         let found = self.bus.dead_letters(query).await.unwrap_or_default();
         found.iter().map(|it| it.position).collect()

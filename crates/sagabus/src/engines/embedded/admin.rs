@@ -13,7 +13,10 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::DATA_BYTES_MAX;
 use crate::ledger::{By, Change, Delivery, DeliveryState, Pause, REVISIONS_MAX};
-use crate::transport::{DeadLetter, DeadLetterQuery, LedgerAdmin, LedgerView, PauseUntil, Repair};
+use crate::transport::{
+    DeadLetterIds, DeadLetterPage, DeadLetterQuery, LedgerAdmin, LedgerView, PauseUntil, Repair,
+    check_positions,
+};
 
 /// Longest author, in bytes.
 const AUTHOR_BYTES_MAX: usize = 255;
@@ -21,9 +24,11 @@ const AUTHOR_BYTES_MAX: usize = 255;
 const REASON_BYTES_MAX: usize = 2048;
 /// Longest time from one redriven event to the next.
 const SPACING_MAX: Duration = Duration::from_hours(1);
+/// Longest time until the first redriven event.
+const DELAY_MAX: Duration = Duration::from_hours(366 * 24);
 
 impl Shared {
-    fn known(&self, subscription: &str) -> Result<Arc<Cell>> {
+    pub(super) fn known(&self, subscription: &str) -> Result<Arc<Cell>> {
         self.hub
             .cell(subscription)
             .ok_or_else(|| Error::not_found(format!("no subscription is named `{subscription}`")))
@@ -45,15 +50,22 @@ fn check_by(by: &By) -> Result<()> {
     Ok(())
 }
 
-fn check(repair: &Repair) -> Result<()> {
+fn check(repair: &Repair, positions: &[u64]) -> Result<()> {
+    check_positions(positions)?;
     match repair {
-        Repair::Redrive { spacing, by } => {
+        Repair::Redrive { delay, spacing, by } => {
+            if *delay > DELAY_MAX {
+                return Err(Error::invalid("`delay` is longer than 366 days"));
+            }
             if *spacing > SPACING_MAX {
                 return Err(Error::invalid("`spacing` is longer than 1 h"));
             }
             check_by(by)
         }
         Repair::Revise { data, by } => {
+            if positions.len() > 1 {
+                return Err(Error::invalid("a revision is of one position"));
+            }
             if data.len() > DATA_BYTES_MAX {
                 return Err(Error::invalid(format!(
                     "`data` has {} bytes, more than {DATA_BYTES_MAX}",
@@ -80,10 +92,11 @@ fn applies(repair: &Repair, delivery: &Delivery) -> bool {
 
 fn changes(repair: Repair, positions: Vec<u64>) -> Vec<Change> {
     match repair {
-        Repair::Redrive { spacing, by } => vec![Change::Redriven {
+        Repair::Redrive { delay, spacing, by } => vec![Change::Redriven {
             positions,
             spacing_ms: u64::try_from(spacing.as_millis()).unwrap_or(u64::MAX),
             by,
+            delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
         }],
         Repair::Revise { data, by } => positions
             .into_iter()
@@ -135,42 +148,16 @@ impl LedgerAdmin for Shared {
         cells.iter().map(|cell| view(cell, now)).collect()
     }
 
-    async fn dead_letters(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
-        let cells = match &query.subscription {
-            Some(name) => vec![self.known(name)?],
-            None => self.hub.cells(),
-        };
-        let mut found = Vec::new();
-        for cell in cells {
-            let wanted: Vec<_> = {
-                let state = cell.state();
-                let dead = state.ledger.dead_after(query.after);
-                dead.take(query.max.saturating_sub(found.len()))
-                    .map(|(position, it)| (position, it.clone(), state.ledger.parked_by(position)))
-                    .collect()
-            };
-            for (position, delivery, parked) in wanted {
-                let DeliveryState::Dead(dead_at) = delivery.state else {
-                    continue;
-                };
-                found.push(DeadLetter {
-                    subscription: cell.name.to_string(),
-                    position,
-                    event: self.event(position).await?,
-                    attempts: delivery.attempts,
-                    faults: delivery.faults,
-                    redrives: delivery.redrives,
-                    parked,
-                    revisions: delivery.revisions,
-                    dead_at,
-                });
-            }
-        }
-        Ok(found)
+    async fn find(&self, query: &DeadLetterQuery) -> Result<DeadLetterIds> {
+        self.find_letters(query).await
+    }
+
+    async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<DeadLetterPage> {
+        self.letters(query).await
     }
 
     async fn repair(&self, subscription: &str, positions: &[u64], repair: Repair) -> Result<usize> {
-        check(&repair)?;
+        check(&repair, positions)?;
         let cell = self.known(subscription)?;
         let (count, pending) = {
             let mut state = cell.state();

@@ -1,0 +1,462 @@
+//! `sagabus dead-letters`: looks after the dead letters of a running server.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use sagabus::transport::DeadLetterId;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::table::{plain, print};
+use super::{Failure, Output};
+use crate::client::{Client, encoded};
+
+/// Longest text of a fault that is shown as a whole.
+const TEXT_MAX: usize = 2048;
+
+/// Look after the dead letters of a running server.
+#[derive(Debug, Args)]
+pub(crate) struct DeadLetters {
+    #[command(subcommand)]
+    command: Command,
+    /// Where the server is
+    #[arg(long, global = true, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// How to print
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show which there are, some at a time
+    List(List),
+    /// Show one with all its faults and revisions
+    Show {
+        /// As `list` shows it: SUBSCRIPTION/POSITION
+        id: DeadLetterId,
+    },
+    /// Hand them out again, to their own subscription only
+    Retry(Retry),
+    /// Give one another payload; what was published stays
+    Revise(Revise),
+    /// Take them as not wanted, so that what waits behind them goes on
+    Skip(GiveUp),
+    /// Throw them away
+    Discard(GiveUp),
+    /// Publish a NEW event with the payload of one, to ALL subscriptions
+    Republish {
+        /// SUBSCRIPTION/POSITION
+        id: DeadLetterId,
+    },
+    /// Write them as lines of JSON
+    Export(Export),
+}
+
+/// Which ones; all that is given must fit.
+#[derive(Clone, Debug, Default, Args)]
+struct Filter {
+    /// Of this subscription
+    #[arg(long)]
+    subscription: Option<String>,
+    /// Type or pattern of the event, such as `sample.*`
+    #[arg(long = "type")]
+    event_type: Option<String>,
+    /// Kind of the latest fault, such as `error`, `panic`, `timeout`
+    #[arg(long)]
+    kind: Option<String>,
+    /// Type of error of the latest fault
+    #[arg(long)]
+    error_type: Option<String>,
+    /// Somewhere in the text of the latest fault
+    #[arg(long)]
+    error: Option<String>,
+    /// Key or subject of the event
+    #[arg(long)]
+    key: Option<String>,
+    /// Given up at this time or later, such as `2026-03-01T12:00:00Z`
+    #[arg(long)]
+    dead_from: Option<String>,
+    /// Given up before this time
+    #[arg(long)]
+    dead_before: Option<String>,
+    /// At most so many
+    #[arg(long)]
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+struct List {
+    #[command(flatten)]
+    filter: Filter,
+    /// Go on after this one, as the page before said
+    #[arg(long)]
+    after: Option<DeadLetterId>,
+}
+
+#[derive(Debug, Args)]
+struct Chosen {
+    /// SUBSCRIPTION/POSITION, as `list` shows it
+    ids: Vec<DeadLetterId>,
+    #[command(flatten)]
+    filter: Filter,
+    /// All there are
+    #[arg(long)]
+    all: bool,
+    /// Say how many, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+struct Retry {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// At most so many a second (1 – 1000) [default: all at once]
+    #[arg(long)]
+    rate: Option<u32>,
+    /// Who does it
+    #[arg(long, default_value = "")]
+    author: String,
+    /// Why
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+struct GiveUp {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Who does it
+    #[arg(long, default_value = "")]
+    author: String,
+    /// Why
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+struct Revise {
+    /// SUBSCRIPTION/POSITION
+    id: DeadLetterId,
+    /// The payload: one JSON value
+    #[arg(long)]
+    data: String,
+    /// Who does it
+    #[arg(long)]
+    author: String,
+    /// Why
+    #[arg(long)]
+    reason: String,
+    /// Hand it out at once
+    #[arg(long)]
+    retry: bool,
+}
+
+#[derive(Debug, Args)]
+struct Export {
+    #[command(flatten)]
+    filter: Filter,
+    /// Into this file [default: standard output]
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+impl Filter {
+    fn fields(&self) -> Map<String, Value> {
+        let texts = [
+            ("subscription", &self.subscription),
+            ("type", &self.event_type),
+            ("kind", &self.kind),
+            ("errorType", &self.error_type),
+            ("error", &self.error),
+            ("key", &self.key),
+            ("deadFrom", &self.dead_from),
+            ("deadBefore", &self.dead_before),
+        ];
+        let texts = texts
+            .into_iter()
+            .filter_map(|(name, text)| Some((name.to_owned(), json!(text.as_ref()?))));
+        let limit = self.limit.map(|it| ("limit".to_owned(), json!(it)));
+        texts.chain(limit).collect()
+    }
+
+    fn path(&self, path: &str, after: Option<&DeadLetterId>) -> String {
+        let mut fields = self.fields();
+        fields.extend(after.map(|id| ("after".to_owned(), json!(id.to_string()))));
+        let pairs: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| {
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                format!("{name}={}", encoded(&text))
+            })
+            .collect();
+        format!("/api/dead-letters{path}?{}", pairs.join("&"))
+    }
+}
+
+impl Chosen {
+    /// Bodies of the orders that mean these.
+    fn orders(&self) -> Result<Vec<Map<String, Value>>, Failure> {
+        let fields = self.filter.fields();
+        let ways = [!self.ids.is_empty(), !fields.is_empty(), self.all];
+        if ways.into_iter().filter(|it| *it).count() != 1 {
+            return Err(Failure {
+                text:
+                    "say which: by SUBSCRIPTION/POSITION, by filters such as --key, or with --all"
+                        .to_owned(),
+                code: 2,
+            });
+        }
+        let mut by_name: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for id in &self.ids {
+            by_name
+                .entry(&id.subscription)
+                .or_default()
+                .push(id.position);
+        }
+        let mut orders: Vec<Value> = by_name
+            .into_iter()
+            .map(|(name, positions)| json!({ "subscription": name, "positions": positions }))
+            .collect();
+        if orders.is_empty() {
+            orders.push(json!({ "query": fields }));
+        }
+        Ok(orders
+            .into_iter()
+            .filter_map(|mut order| {
+                let order = order.as_object_mut()?;
+                order.insert("dryRun".to_owned(), json!(self.dry_run));
+                Some(std::mem::take(order))
+            })
+            .collect())
+    }
+}
+
+/// A revision as it is sent, its payload byte for byte.
+#[derive(Debug, Serialize)]
+struct RevisionBody<'a> {
+    subscription: &'a str,
+    position: u64,
+    data: &'a RawValue,
+    author: &'a str,
+    reason: &'a str,
+    retry: bool,
+}
+
+impl Revise {
+    fn body(&self) -> Result<RevisionBody<'_>, Failure> {
+        let data = serde_json::from_str(&self.data).map_err(|error| Failure {
+            text: format!("`--data` is not JSON: {error}"),
+            code: 2,
+        })?;
+        Ok(RevisionBody {
+            subscription: &self.id.subscription,
+            position: self.id.position,
+            data,
+            author: &self.author,
+            reason: &self.reason,
+            retry: self.retry,
+        })
+    }
+}
+
+impl DeadLetters {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let client = Client::new(&self.url)?;
+        super::runtime()?.block_on(self.ask(&client))
+    }
+
+    async fn ask(&self, client: &Client) -> Result<(), Failure> {
+        match &self.command {
+            Command::List(list) => {
+                let path = list.filter.path("", list.after.as_ref());
+                self.show(&client.get(&path).await?, show_list)
+            }
+            Command::Show { id } => {
+                let name = encoded(&id.subscription);
+                let path = format!("/api/dead-letters/{name}/{}", id.position);
+                self.show(&client.get(&path).await?, show_one)
+            }
+            Command::Retry(retry) => {
+                let order = json!({
+                    "ratePerSecond": retry.rate, "author": retry.author, "reason": retry.reason,
+                });
+                self.order(client, "redrive", &retry.chosen, &order).await
+            }
+            Command::Skip(skip) => {
+                let order = json!({ "author": skip.author, "reason": skip.reason });
+                self.order(client, "skip", &skip.chosen, &order).await
+            }
+            Command::Discard(discard) => {
+                let order = json!({ "author": discard.author, "reason": discard.reason });
+                self.order(client, "discard", &discard.chosen, &order).await
+            }
+            Command::Revise(revise) => {
+                let body = revise.body()?;
+                let answer = client.post("/api/dead-letters/revise", &body).await?;
+                self.show(&answer, |answer| {
+                    println!("revision {} of {}", answer["revision"], revise.id);
+                })
+            }
+            Command::Republish { id } => {
+                let body = json!({ "subscription": id.subscription, "position": id.position });
+                let answer = client.post("/api/dead-letters/republish", &body).await?;
+                self.show(&answer, |answer| {
+                    println!(
+                        "published as new event {} at position {}; {id} is still a dead letter",
+                        text(&answer["id"]),
+                        answer["position"]
+                    );
+                })
+            }
+            Command::Export(export) => export.run(client).await,
+        }
+    }
+
+    /// Gives an order for each subscription that is meant.
+    async fn order(
+        &self,
+        client: &Client,
+        what: &str,
+        chosen: &Chosen,
+        rest: &Value,
+    ) -> Result<(), Failure> {
+        for mut body in chosen.orders()? {
+            body.extend(rest.as_object().cloned().unwrap_or_default());
+            let path = format!("/api/dead-letters/{what}");
+            let answer = client.post(&path, &Value::Object(body)).await?;
+            self.show(&answer, |answer| show_done(answer, chosen.dry_run))?;
+        }
+        Ok(())
+    }
+
+    fn show(&self, answer: &Value, print: impl Fn(&Value)) -> Result<(), Failure> {
+        match self.output {
+            Output::Text => print(answer),
+            Output::Json => println!(
+                "{}",
+                serde_json::to_string_pretty(answer).map_err(|it| Failure::new(it.to_string()))?
+            ),
+        }
+        Ok(())
+    }
+}
+
+impl Export {
+    async fn run(&self, client: &Client) -> Result<(), Failure> {
+        let path = self.filter.path("/export", None);
+        let Some(file) = &self.file else {
+            let mut out = std::io::stdout();
+            return client.stream(&path, |bytes| out.write_all(bytes)).await;
+        };
+        let cannot = |error: std::io::Error| {
+            Failure::new(format!("cannot write `{}`: {error}", file.display()))
+        };
+        let mut out = std::fs::File::create_new(file).map_err(cannot)?;
+        client.stream(&path, |bytes| out.write_all(bytes)).await?;
+        out.sync_all().map_err(cannot)
+    }
+}
+
+fn show_done(answer: &Value, is_dry_run: bool) {
+    let fields = answer.as_object().into_iter().flatten();
+    for (done, count) in fields.filter(|(_, it)| it.is_u64()) {
+        let would = if is_dry_run { "would be " } else { "" };
+        println!("{count} {would}{done}");
+    }
+    if answer["lastDue"].is_string() {
+        println!("the last is due at {}", text(&answer["lastDue"]));
+    }
+}
+
+fn show_list(answer: &Value) {
+    let letters = answer["deadLetters"].as_array();
+    let rows = letters.into_iter().flatten().map(|letter| {
+        let fault = letter["faults"].as_array().and_then(|it| it.last());
+        let in_event = |field: &str| letter["event"].get(field).unwrap_or(&Value::Null);
+        let of_fault = |field: &str| {
+            let value = fault.and_then(|it| it.get(field));
+            text(value.unwrap_or(&Value::Null))
+        };
+        [
+            id(letter),
+            text(in_event("type")),
+            text(in_event("subject")),
+            text(&letter["attempts"]),
+            text(&letter["redrives"]),
+            text(&letter["deadAt"]),
+            of_fault("kind"),
+            of_fault("error"),
+        ]
+    });
+    let heads = [
+        "id", "type", "subject", "attempts", "redrives", "dead at", "kind", "error",
+    ];
+    print(heads, rows.collect());
+    println!("{} dead letters in all", answer["total"]);
+    if answer["next"].is_string() {
+        println!(
+            "more with --after {}",
+            plain(&text(&answer["next"]), TEXT_MAX)
+        );
+    }
+}
+
+fn show_one(letter: &Value) {
+    println!("{}", plain(&id(letter), TEXT_MAX));
+    for field in ["attempts", "redrives", "parked", "firstFailedAt", "deadAt"] {
+        println!(
+            "{field}: {}",
+            text(letter.get(field).unwrap_or(&Value::Null))
+        );
+    }
+    let faults = letter["faults"].as_array().into_iter().flatten();
+    let rows = faults.map(|fault| {
+        [
+            text(&fault["redrives"]),
+            text(&fault["attempt"]),
+            text(&fault["at"]),
+            text(&fault["durationMs"]),
+            text(&fault["member"]),
+            text(&fault["kind"]),
+            text(&fault["errorType"]),
+            text(&fault["error"]),
+        ]
+    });
+    let heads = [
+        "redrive", "attempt", "at", "ms", "member", "kind", "type", "error",
+    ];
+    print(heads, rows.collect());
+    let revisions = letter["revisions"].as_array().into_iter().flatten();
+    for revision in revisions {
+        let line = format!(
+            "revision {} at {} by {}, {}: {}",
+            revision["number"],
+            text(&revision["at"]),
+            text(&revision["author"]),
+            text(&revision["reason"]),
+            revision["data"]
+        );
+        println!("{}", plain(&line, TEXT_MAX));
+    }
+    println!("event: {}", letter["event"]);
+}
+
+fn id(letter: &Value) -> String {
+    format!("{}/{}", text(&letter["subscription"]), letter["position"])
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) if text.is_empty() => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
