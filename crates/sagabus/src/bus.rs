@@ -23,7 +23,7 @@ pub use handler::{Delivery, Disposition, HandlerError};
 pub use health::Health;
 pub use rate::Rate;
 pub use stats::{Stats, SubscriptionStats};
-pub use subscription::{Subscription, SubscriptionBuilder};
+pub use subscription::{Replay, Subscription, SubscriptionBuilder};
 
 pub use crate::schema::Check;
 

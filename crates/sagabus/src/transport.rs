@@ -136,7 +136,8 @@ pub trait Member: fmt::Debug + Send + Sync + 'static {
     /// the specification. The attempt is counted in a way that survives the end of this process before this returns.
     ///
     /// # Errors
-    /// `Fenced` when the subscription was removed or the member was silent for too long. `Closed` when the engine has
+    /// `NotFound` at the end of the window that the specification asks for. `Fenced` when the subscription was removed or
+    /// the member was silent for too long. `Closed` when the engine has
     /// stopped. `Full` when there is no room to write down what is handed out: nothing is.
     ///
     /// # Cancel safety
@@ -395,6 +396,8 @@ pub struct SubscriptionSpec {
     pub patterns: Vec<Pattern>,
     /// Where it begins if it is new.
     pub start: Start,
+    /// Position before which it ends: when everything before it is handled, a lease is refused as `NotFound`.
+    pub until: Option<u64>,
     /// Events that fit a pattern but not the filter are passed over; asked once, before the first attempt.
     pub filter: Option<Filter>,
     /// What becomes of an event on which the filter fails.
@@ -429,6 +432,7 @@ impl SubscriptionSpec {
             name: name.to_owned(),
             patterns,
             start,
+            until: None,
             filter: None,
             on_filter_error: OnFilterError::default(),
             order: Order::Unordered,

@@ -31,10 +31,12 @@ const FETCH_MAX: usize = 64;
 const READ_PAUSE: Duration = Duration::from_secs(1);
 
 /// How a subscription is run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) name: Arc<str>,
-    pub(crate) handler: Handler,
+    pub(crate) handler: Arc<Handler>,
+    /// Its events are handed out once more, beside the subscription that had them.
+    pub(crate) is_replay: bool,
     pub(crate) policy: Policy,
     pub(crate) timeout: Duration,
     pub(crate) concurrency: usize,
@@ -102,6 +104,15 @@ impl Dispatch {
         self.tasks.close();
     }
 
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Returns when nothing is fetched any more and everything is settled.
+    pub(crate) async fn ended(&self) {
+        self.done.cancelled().await;
+    }
+
     pub(crate) fn stop_fetching(&self) {
         self.stop.cancel();
     }
@@ -167,6 +178,7 @@ impl Dispatch {
                 }
                 Some(leased)
             }
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Fenced) => {
                 tracing::warn!(subscription = %self.plan.name, error = %error.chain(), "subscription ends");
                 None
@@ -319,6 +331,7 @@ impl Dispatch {
             subscription: Arc::clone(&self.plan.name),
             fenced: self.fenced.clone(),
             registry: Arc::clone(&self.plan.registry),
+            is_replay: self.plan.is_replay,
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Delivery {
     pub revision: u32,
     /// The subscription.
     pub subscription: Arc<str>,
+    /// It is handed out once more by a replay, beside the live deliveries.
+    pub is_replay: bool,
     pub(crate) fenced: CancellationToken,
     pub(crate) registry: Arc<Registry>,
 }

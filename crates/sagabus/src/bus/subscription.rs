@@ -16,7 +16,7 @@ use super::settle::Policy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Payload};
 use crate::filter::Filter;
-use crate::ledger::{Exhausted, Order, RetryBudget, Sharing};
+use crate::ledger::{Counts, Exhausted, Order, RetryBudget, Sharing};
 use crate::pattern::Pattern;
 use crate::retry::Retry;
 use crate::transport::{Attribute, OnFilterError, Start, SubscriptionSpec};
@@ -359,7 +359,8 @@ impl SubscriptionBuilder {
         let spec = self.checked()?;
         let plan = Plan {
             name: self.name.as_str().into(),
-            handler,
+            handler: Arc::new(handler),
+            is_replay: false,
             policy: Policy {
                 retry: self.retry,
                 keeps_dead_letters: self.keeps_dead_letters,
@@ -378,11 +379,12 @@ impl SubscriptionBuilder {
         let dispatch = Arc::new(Dispatch::new(plan, Arc::clone(self.bus.clock())));
         let place = (self.name.clone(), spec.member.clone());
         let admission = self.bus.admit(&place, &dispatch)?;
-        let member = self.bus.inner.transport.join(spec).await?;
+        let member = self.bus.inner.transport.join(spec.clone()).await?;
         dispatch.start(member);
         admission.keep();
         Ok(Subscription {
             place,
+            spec,
             bus: self.bus,
             dispatch,
         })
@@ -523,6 +525,7 @@ fn within(value: Duration, least: Duration, most: Duration) -> bool {
 pub struct Subscription {
     /// Names of subscription and member.
     place: (String, String),
+    spec: SubscriptionSpec,
     bus: Bus,
     dispatch: Arc<Dispatch>,
 }
@@ -532,6 +535,51 @@ impl Subscription {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.place.0
+    }
+
+    /// Hands the events from position `from` to before `until` to the handler once more, as [`Delivery::is_replay`]. This
+    /// has a ledger of its own: live deliveries go on untouched, and no other subscription sees anything of it. A replay
+    /// of the same window that was cut short goes on where it was.
+    ///
+    /// # Errors
+    /// `Invalid` for an empty window, or one that ends after the last event. Otherwise as
+    /// [`SubscriptionBuilder::handler`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future may leave a replay that does not run; start it again.
+    pub async fn replay(&self, from: u64, until: u64) -> Result<Replay> {
+        let name = format!("{} replay {from}-{until}", self.place.0);
+        if from == 0 || from >= until || name.len() > NAME_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "a replay from {from} to before {until} has no event, or too long a name"
+            )));
+        }
+        if self.bus.read(until - 1, 1).await?.next < until {
+            return Err(Error::invalid(format!(
+                "a replay to before {until} ends after the last event"
+            )));
+        }
+        let spec = SubscriptionSpec {
+            name: name.clone(),
+            start: Start::At(from),
+            until: Some(until),
+            ..self.spec.clone()
+        };
+        let plan = Plan {
+            is_replay: true,
+            ..self.dispatch.plan().clone()
+        };
+        let dispatch = Arc::new(Dispatch::new(plan, Arc::clone(self.bus.clock())));
+        let place = (name, spec.member.clone());
+        let admission = self.bus.admit(&place, &dispatch)?;
+        let member = self.bus.inner.transport.join(spec).await?;
+        dispatch.start(member);
+        admission.keep();
+        Ok(Replay {
+            place,
+            bus: self.bus.clone(),
+            dispatch,
+        })
     }
 
     /// Stops it: fetches nothing more, lets running handlers finish until `deadline`, cuts the rest and says how many
@@ -544,5 +592,47 @@ impl Subscription {
         let cut = self.dispatch.finish(end).await;
         self.bus.dismiss(&self.place);
         cut
+    }
+}
+
+/// Events that are handed out once more. Dropping the handle does not stop it.
+#[derive(Debug)]
+pub struct Replay {
+    place: (String, String),
+    bus: Bus,
+    dispatch: Arc<Dispatch>,
+}
+
+impl Replay {
+    /// The name under which it stands among the subscriptions while it runs, and under which its dead letters are.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.place.0
+    }
+
+    /// Waits until every event is handled or given up, and says how many were where. It is forgotten then, unless it
+    /// left dead letters.
+    ///
+    /// # Errors
+    /// `Closed` when the bus was shut down before.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing; the replay goes on.
+    pub async fn done(&self) -> Result<Counts> {
+        self.dispatch.ended().await;
+        self.bus.dismiss(&self.place);
+        let ledgers = self.bus.ledgers();
+        let view = ledgers
+            .list()
+            .into_iter()
+            .find(|it| it.subscription == self.place.0);
+        let counts = view.map(|it| it.counts).unwrap_or_default();
+        if counts.pending() > 0 {
+            return Err(Error::closed("the replay was stopped before its end"));
+        }
+        if counts.dead == 0 {
+            ledgers.remove(&self.place.0).await?;
+        }
+        Ok(counts)
     }
 }

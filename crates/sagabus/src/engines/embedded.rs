@@ -517,7 +517,9 @@ impl Embedded {
         spec: &SubscriptionSpec,
         wants: Wants,
     ) -> Result<(Arc<Cell>, Option<log::Pending>)> {
-        let cell = Arc::new(Cell::new(&spec.name, Ledger::default()));
+        let mut cell = Cell::new(&spec.name, Ledger::default());
+        cell.is_window = spec.until.is_some();
+        let cell = Arc::new(cell);
         cell.set_patterns(spec.patterns.clone());
         // Nobody else says anything of this subscription before its beginning is said.
         let mut state = cell.state();
@@ -537,7 +539,7 @@ impl Embedded {
         *cell
             .uncounted
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(head);
+            .unwrap_or_else(PoisonError::into_inner) = Some(head.min(spec.until.unwrap_or(head)));
         let start = match spec.start {
             Start::Earliest => 1,
             Start::Latest => head,

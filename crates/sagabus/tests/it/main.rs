@@ -28,6 +28,7 @@ mod order;
 #[cfg(feature = "simulation")]
 mod probe;
 mod recovery;
+mod replay;
 mod saga;
 mod schema;
 #[cfg(feature = "simulation")]

@@ -29,6 +29,8 @@ pub(crate) struct Cell {
     pub(crate) uncounted: Mutex<Option<u64>>,
     chain: Arc<Chain>,
     pub(crate) wake: Notify,
+    /// It ends somewhere, so that new events are nothing to it.
+    pub(crate) is_window: bool,
     is_removed: AtomicBool,
 }
 
@@ -106,6 +108,7 @@ impl Cell {
             uncounted: Mutex::default(),
             chain: Arc::default(),
             wake: Notify::new(),
+            is_window: false,
             is_removed: AtomicBool::new(false),
         }
     }

@@ -51,8 +51,10 @@ impl State {
             Some(free) => *free = seat,
             None => self.seats.push(seat),
         }
-        for pattern in cell.patterns().iter() {
-            self.wanted.insert(pattern, number);
+        if !cell.is_window {
+            for pattern in cell.patterns().iter() {
+                self.wanted.insert(pattern, number);
+            }
         }
         true
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::Shared;
 use super::cell::{Cell, CellState};
 use super::log::{Durability, Pending};
-use super::scan::{Looked, Sieve, scan};
+use super::scan::{Looked, Sieve, Span, scan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ledger::{Change, DeliveryState, Fault, Key, Settled, Taken};
@@ -74,14 +74,12 @@ impl Member for EmbeddedMember {
                 Next::Scan => {
                     // While another member looks, this one waits: it would find the same.
                     let mut backlog = self.cell.backlog.lock().await;
-                    let (cursor, count) = self.to_scan(max)?;
+                    let span = self.to_scan(max)?;
                     let sieve = Sieve {
                         filter: self.spec.filter.clone(),
                         on_error: self.spec.on_filter_error,
                     };
-                    let place = (cursor, count);
-                    let looked =
-                        scan(&self.shared, &self.cell, &sieve, &mut backlog, place).await?;
+                    let looked = scan(&self.shared, &self.cell, &sieve, &mut backlog, span).await?;
                     self.take(looked, max)?
                 }
                 next => next,
@@ -237,6 +235,11 @@ impl EmbeddedMember {
         self.spec.fair_by.is_some() || self.cell.has_special_ahead()
     }
 
+    /// Position of the first event that is not wanted any more.
+    fn until(&self) -> u64 {
+        self.spec.until.unwrap_or(u64::MAX)
+    }
+
     fn has_room(&self, state: &CellState) -> bool {
         let counts = state.ledger.counts();
         counts.ready < READY_MAX && counts.parked < self.spec.parked_max
@@ -250,7 +253,14 @@ impl EmbeddedMember {
             let until = state.ledger.pause.as_ref().and_then(|pause| pause.until);
             return Ok(Next::Wait(until.map(|until| until.since(now))));
         }
-        let is_behind = state.ledger.cursor < self.shared.hub.read(|it| it.tail.head());
+        let head = self.shared.hub.read(|it| it.tail.head());
+        let is_behind = state.ledger.cursor < head.min(self.until());
+        if state.ledger.cursor >= self.until() && state.ledger.counts().pending() == 0 {
+            return Err(Error::not_found(format!(
+                "subscription `{}` is at the end of its window",
+                self.cell.name
+            )));
+        }
         let is_short = state.ledger.ready() < max || self.looks_ahead();
         if is_behind && is_short && self.has_room(&state) {
             return Ok(Next::Scan);
@@ -259,7 +269,7 @@ impl EmbeddedMember {
     }
 
     /// From where on to look at events, and how many.
-    fn to_scan(&self, max: usize) -> Result<(u64, usize)> {
+    fn to_scan(&self, max: usize) -> Result<Span> {
         let state = self.joined()?;
         let count = if self.looks_ahead() {
             LOOK_AHEAD
@@ -268,7 +278,11 @@ impl EmbeddedMember {
         } else {
             LOOK_BEYOND.max(max)
         };
-        Ok((state.ledger.cursor, count))
+        Ok(Span {
+            cursor: state.ledger.cursor,
+            until: self.until(),
+            max: count,
+        })
     }
 
     /// Takes what was looked at, and hands out what there is now.

@@ -121,6 +121,14 @@ impl Looked {
     }
 }
 
+/// Which events are to be looked at: from `cursor` on, those before `until`, at most so many that are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) cursor: u64,
+    pub(crate) until: u64,
+    pub(crate) max: usize,
+}
+
 /// Looks at events from `cursor` on until `max` are wanted or there are no more; the filter is a stranger's code, and no
 /// lock but that of the backlog is held while it is asked.
 pub(crate) async fn scan(
@@ -128,7 +136,7 @@ pub(crate) async fn scan(
     cell: &Cell,
     sieve: &Sieve,
     backlog: &mut Backlog,
-    (cursor, max): (u64, usize),
+    Span { cursor, until, max }: Span,
 ) -> Result<Looked> {
     let mut looked = Looked::from(cursor);
     while looked.wanted.len() < max && looked.filtered < FILTERED_MAX {
@@ -140,9 +148,13 @@ pub(crate) async fn scan(
             if looked.wanted.len() == max {
                 return Ok(looked);
             }
+            if *position >= until {
+                looked.cursor = until;
+                return Ok(looked);
+            }
             looked.look_at(sieve, *position, event);
         }
-        looked.cursor = looked.cursor.max(found.next);
+        looked.cursor = looked.cursor.max(found.next).min(until);
         if is_last {
             return Ok(looked);
         }
@@ -159,8 +171,9 @@ pub(crate) async fn scan(
         };
     }
     while looked.wanted.len() < max {
-        let Some((position, event)) = backlog.events.pop_front() else {
-            looked.cursor = backlog.next;
+        let next = backlog.events.pop_front().filter(|it| it.0 < until);
+        let Some((position, event)) = next else {
+            looked.cursor = backlog.next.min(until);
             break;
         };
         looked.cursor = position + 1;
