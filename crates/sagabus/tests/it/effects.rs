@@ -207,6 +207,7 @@ async fn logged(folder: &Path) -> Vec<(String, String)> {
     let disk = Arc::new(RealDisk::new(folder.join("log")).unwrap());
     let settings = Settings {
         segment_bytes: 64 * 1024,
+        ..Settings::default()
     };
     let engine = Embedded::on(disk, &settings, Arc::clone(&clock)).unwrap();
     let bus = Bus::builder(Arc::new(engine), clock).build().unwrap();
