@@ -1,5 +1,6 @@
 //! The house rules that a machine can check, each a pure function over the tree of files.
 
+mod conformance;
 mod documents;
 mod files;
 mod generated;
@@ -45,7 +46,7 @@ impl fmt::Display for Finding {
 type Rule = fn(&Tree) -> Vec<Finding>;
 
 /// The rules, in the order in which their findings are printed.
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 15] = [
     files::first_line_says_what_the_file_is_for,
     files::no_mod_rs,
     files::no_large_file,
@@ -54,6 +55,7 @@ const RULES: [Rule; 14] = [
     layers::architecture_names_the_crates_that_exist,
     words::modules_keep_to_their_words,
     words::only_config_reads_the_environment,
+    conformance::rules_of_delivery_are_listed,
     documents::decisions_are_dated,
     documents::promises_name_tests_that_exist,
     documents::ticked_lines_of_the_plan_say_what_shows_them,

@@ -25,6 +25,9 @@ pub mod engines;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
 #[cfg(feature = "testing")]
 pub mod testing;
 

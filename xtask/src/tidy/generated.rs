@@ -6,22 +6,35 @@ use std::process::Command;
 use super::Finding;
 use super::tree::Tree;
 
-/// A page and the name under which the program writes it.
+/// A page and what writes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Page {
     pub(crate) path: &'static str,
-    pub(crate) name: &'static str,
+    pub(crate) program: Program,
+}
+
+/// What writes a page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Program {
+    /// `sagabus reference` with this name.
+    Reference(&'static str),
+    /// A program of the library, which runs tests to write the page.
+    Library(&'static str),
 }
 
 /// One row per generated page, such as `docs/reference/settings.md` of `settings`.
 pub(crate) const PAGES: &[Page] = &[
     Page {
         path: "docs/reference/settings.md",
-        name: "settings",
+        program: Program::Reference("settings"),
     },
     Page {
         path: "docs/reference/asyncapi.json",
-        name: "asyncapi",
+        program: Program::Reference("asyncapi"),
+    },
+    Page {
+        path: "docs/reference/capabilities.md",
+        program: Program::Library("capabilities"),
     },
 ];
 
@@ -105,16 +118,31 @@ pub(crate) fn write(root: &Path, page: &Page) -> Result<String, String> {
     String::from_utf8(output.stdout).map_err(|error| error.to_string())
 }
 
-fn arguments(page: &Page) -> [&str; 7] {
-    [
-        "run",
-        "--quiet",
-        "-p",
-        "sagabus-server",
-        "--",
-        "reference",
-        page.name,
-    ]
+fn arguments(page: &Page) -> Vec<&'static str> {
+    match page.program {
+        Program::Reference(name) => {
+            vec![
+                "run",
+                "--quiet",
+                "-p",
+                "sagabus-server",
+                "--",
+                "reference",
+                name,
+            ]
+        }
+        Program::Library(name) => {
+            vec![
+                "run",
+                "--quiet",
+                "-p",
+                "sagabus",
+                "--all-features",
+                "--bin",
+                name,
+            ]
+        }
+    }
 }
 
 fn line(page: &Page) -> String {

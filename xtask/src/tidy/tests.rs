@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::generated::Page;
+use super::generated::{Page, Program};
 use super::tree::{File, Tree};
 use super::*;
 
@@ -220,6 +220,35 @@ fn a_second_reader_of_the_environment_is_found() {
 }
 
 #[test]
+fn a_rule_of_delivery_that_the_list_forgets_is_found() {
+    let folder = "crates/sagabus/src/conformance";
+    let list = "macro_rules! x {\n  ($to:ident) => {\n    basics {\n      B01 MUST is_kept,\n      \
+        B02 MUST is_lost,\n      B03 MUST is_other,\n    }\n    retry {\n      R01 CAP is_kept_too,\n    }\n";
+    let basics = "/// B01 MUST: it is.\n/// More of it.\npub async fn is_kept(c: &dyn Cluster) {}\n\
+        /// B03 SHOULD: it is.\n#[cfg(x)]\npub async fn is_other(c: &dyn Cluster) {}\n\
+        /// It is.\npub async fn has_no_case(c: &dyn Cluster) {}\n\
+        /// B04 MUST: it is.\npub async fn is_forgotten(c: &dyn Cluster) {}\n\
+        /// Not a rule.\nasync fn part_of_one() {}\n";
+    let retry = "/// R01 CAP: it is.\npub async fn is_kept_too(c: &dyn Cluster) {}\n";
+    let paths = ["list.rs", "rules/basics.rs", "rules/retry.rs"].map(|it| format!("{folder}/{it}"));
+    let files: Vec<(&str, &str)> = paths
+        .iter()
+        .map(String::as_str)
+        .zip([list, basics, retry])
+        .collect();
+    let places = [(1, 6), (1, 8), (1, 10), (0, 5)];
+    let places = places.map(|(file, line): (usize, usize)| format!("{}:{line}", paths[file]));
+    let words = [
+        "`is_other`",
+        "has no case",
+        "`is_forgotten`",
+        "no rule `is_lost`",
+    ];
+    let found: Vec<(&str, &str)> = places.iter().map(String::as_str).zip(words).collect();
+    check(conformance::rules_of_delivery_are_listed, &files, &found);
+}
+
+#[test]
 fn a_decision_without_a_date_is_found() {
     let files = [
         ("docs/decisions/2026-01-31-own-log.md", ""),
@@ -289,7 +318,7 @@ fn a_link_to_nowhere_is_found() {
 fn a_generated_page_is_compared_with_what_the_program_writes() {
     let pages = [Page {
         path: "docs/reference/a.md",
-        name: "a",
+        program: Program::Reference("a"),
     }];
     let files = [("docs/reference/a.md", "one\ntwo\n")];
     let writes = |text: &'static str| {
@@ -314,7 +343,7 @@ fn a_generated_page_is_compared_with_what_the_program_writes() {
 fn the_list_of_generated_pages_is_complete() {
     let pages = [Page {
         path: "docs/reference/a.md",
-        name: "a",
+        program: Program::Reference("a"),
     }];
     let files = [
         ("docs/reference/b.md", "<!-- generated: do not edit -->\n"),

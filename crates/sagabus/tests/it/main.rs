@@ -11,6 +11,8 @@ mod api;
 mod bus;
 #[cfg(feature = "simulation")]
 mod bus_histories;
+#[cfg(feature = "conformance")]
+mod conformance;
 mod dead_letters;
 mod duplicates;
 mod durability;

@@ -1,0 +1,4 @@
+//! The engines of this crate against the conformance suite.
+
+mod directory;
+mod memory;
