@@ -95,15 +95,27 @@ impl State {
 
     /// Tells each subscription how many of these events it wants.
     fn count(&mut self, events: &[(u64, Arc<Event>)]) {
+        if self.wanted.is_empty() {
+            return;
+        }
         let seats = &mut self.seats;
+        // Events that come together are often of one type: who wants it is looked up once.
+        let mut wanting = Vec::new();
+        let mut looked_up = None;
         for (_, event) in events {
+            if looked_up != Some(&event.event_type) {
+                wanting.clear();
+                self.wanted
+                    .matches(&event.event_type, |number| wanting.push(*number));
+                looked_up = Some(&event.event_type);
+            }
             let special = u64::from(event.is_special());
-            self.wanted.matches(&event.event_type, |number| {
+            for number in &wanting {
                 if let Some(Some(seat)) = seats.get_mut(*number) {
                     seat.all += 1;
                     seat.special += special;
                 }
-            });
+            }
         }
         for seat in seats.iter_mut().flatten().filter(|seat| seat.all > 0) {
             seat.cell.add_ahead(seat.all, seat.special);
