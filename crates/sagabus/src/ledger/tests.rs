@@ -1,5 +1,6 @@
 //! The fold of ledger records, and who may be handed out.
 
+mod form;
 mod order;
 mod random;
 
