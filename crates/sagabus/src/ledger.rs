@@ -70,6 +70,8 @@ pub(crate) struct Ledger {
     counts: Counts,
     /// Parts of a state that is being said anew.
     parts: Vec<u8>,
+    /// It was said anew in a form that is not known here.
+    is_unreadable: bool,
 
     // What follows is made from the above and from the time.
     lanes: Lanes,
@@ -95,6 +97,7 @@ impl Default for Ledger {
             open: BTreeMap::new(),
             counts: Counts::default(),
             parts: Vec::new(),
+            is_unreadable: false,
             lanes: Lanes::default(),
             queue: Queue::default(),
             due: BTreeSet::new(),
@@ -441,6 +444,11 @@ impl Ledger {
             && self.queue.is_empty()
             && self.suspects.is_empty()
             && self.alone.is_none()
+    }
+
+    /// Whether its state was said anew in a form that is not known here, so that what it holds is not the truth.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.is_unreadable
     }
 
     /// Whether the member has any lease.

@@ -29,6 +29,8 @@ const CONCURRENCY_MAX: usize = 1024;
 const EVENTS_MAX: usize = 1000;
 /// Highest limit of parked events: they are kept in memory.
 const PARKED_MAX: u64 = 100_000;
+/// Highest number in a budget or a share; see [`RetryBudget`] and [`Sharing`].
+const MILLION: u32 = 1_000_000;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -416,6 +418,7 @@ impl SubscriptionBuilder {
             return Err(invalid("has `attempts_max` 0; the least is 1".to_owned()));
         }
         let inline = &self.retry.inline;
+        let budget = &self.spec.budget;
         let collect = self.collect.as_ref();
         let rate = self.rate.as_ref();
         for (field, is_within, limits) in [
@@ -434,6 +437,25 @@ impl SubscriptionBuilder {
                 "parked_max",
                 (1..=PARKED_MAX).contains(&self.spec.parked_max),
                 "1 to 100,000",
+            ),
+            (
+                "sharing",
+                match self.spec.sharing {
+                    Sharing::Strict => true,
+                    Sharing::Weighted { passes_max } => (1..=MILLION).contains(&passes_max),
+                },
+                "1 to 1,000,000 passes",
+            ),
+            (
+                "retry_budget",
+                [
+                    budget.tokens_max,
+                    budget.per_second,
+                    budget.successes_per_token,
+                ]
+                .iter()
+                .all(|it| (1..=MILLION).contains(it)),
+                "1 to 1,000,000 of each",
             ),
             (
                 "inline retry",

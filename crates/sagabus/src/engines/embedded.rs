@@ -201,6 +201,14 @@ impl Embedded {
                 "cut a torn tail that was never acknowledged"
             );
         }
+        if let Some((name, _)) = ledgers.iter().find(|(_, it)| it.is_unreadable()) {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "the state of subscription `{name}` is whole but cannot be read; it may come from a newer version"
+                ),
+            ));
+        }
         let cells = ledgers.into_iter().map(|(name, mut ledger)| {
             ledger.wake(clock.now());
             Arc::new(Cell::new(&name, ledger))

@@ -61,7 +61,9 @@ impl Ledger {
             return;
         }
         let bytes = std::mem::take(&mut self.parts);
-        if let Ok(state) = minicbor::decode::<State>(&bytes) {
+        let state = minicbor::decode::<State>(&bytes);
+        self.is_unreadable = state.is_err();
+        if let Ok(state) = state {
             self.wants = state.wants;
             self.cursor = state.cursor;
             self.epoch = state.epoch;

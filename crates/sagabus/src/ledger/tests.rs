@@ -143,6 +143,22 @@ fn a_lease_of_a_process_that_ended_comes_back_with_its_attempt_counted() {
 }
 
 #[test]
+fn a_state_said_anew_in_an_unknown_form_is_not_passed_over() {
+    let mut ledger = ledger(Order::Unordered, Exhausted::SkipAhead);
+    let unknown = Change::Restated {
+        part: 0,
+        parts: 1,
+        state: "x".into(),
+    };
+    ledger.apply(at(1), &unknown);
+    assert!(ledger.is_unreadable());
+    for change in ledger.restated() {
+        ledger.apply(at(2), &change);
+    }
+    assert!(!ledger.is_unreadable());
+}
+
+#[test]
 fn a_member_that_leaves_gives_up_its_leases_and_no_others() {
     let mut ledger = ledger(Order::Unordered, Exhausted::SkipAhead);
     ledger.apply(at(1), &leased(3, &[(2, 1)]));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sagabus::bus::{Breaker, Rate};
 use sagabus::engines::embedded::Embedded;
-use sagabus::ledger::{By, Order};
+use sagabus::ledger::{By, Order, RetryBudget, Sharing};
 use sagabus::retry::Jitter;
 use sagabus::transport::{
     Attribute, Member, PauseUntil, Settle, SubscriptionSpec, Transport, Verdict,
@@ -406,4 +406,25 @@ async fn what_was_fetched_and_not_started_is_handed_back_uncounted() {
         .unwrap();
     idle(&bus).await;
     assert_eq!(*attempts.lock().unwrap(), [1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_or_a_share_that_would_stop_everything_is_refused() {
+    let bus = memory_bus();
+    let builder = || bus.subscription("s").pattern("**").start(Start::Earliest);
+    let nothing = RetryBudget {
+        per_second: 0,
+        ..RetryBudget::default()
+    };
+    for (builder, field) in [
+        (builder().retry_budget(nothing), "retry_budget"),
+        (
+            builder().sharing(Sharing::Weighted { passes_max: 0 }),
+            "sharing",
+        ),
+    ] {
+        let refused = builder.handler(|_| async { Ok(()) }).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        assert!(refused.to_string().contains(field), "{refused}");
+    }
 }

@@ -544,6 +544,10 @@ impl Drop for Guard<'_> {
         }
         let member = self.member;
         let mut state = member.cell.state();
+        if member.cell.is_removed() {
+            // Nothing is said of it after its removal.
+            return;
+        }
         let change = Change::Settled {
             settles: std::mem::take(&mut self.positions)
                 .into_iter()
