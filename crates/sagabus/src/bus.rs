@@ -305,11 +305,13 @@ impl Bus {
         let dispatches = running
             .iter()
             .map(|((name, _), dispatch)| (name.as_str(), dispatch.counters()));
-        stats::collect(
+        let mut stats = stats::collect(
             self.inner.transport.published(),
             dispatches,
             self.ledgers().list(),
-        )
+        );
+        stats.kept = self.inner.transport.kept();
+        stats
     }
 
     /// Whether all is well, or what is not.

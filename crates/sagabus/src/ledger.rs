@@ -474,6 +474,16 @@ impl Ledger {
             .map(|(position, it)| (*position, it))
     }
 
+    /// Positions of deliveries before `position`, in order.
+    pub(crate) fn open_before(&self, position: u64) -> impl Iterator<Item = u64> {
+        self.open.range(..position).map(|(position, _)| *position)
+    }
+
+    /// It was said where it begins.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.cursor > 0
+    }
+
     /// Dead letters after `position`, in order.
     #[cfg(test)]
     pub(crate) fn dead_after(&self, position: u64) -> impl Iterator<Item = (u64, &Delivery)> {

@@ -73,11 +73,36 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// `Full` or `Closed`.
     fn condition(&self) -> Result<()>;
 
+    /// What is kept of what was stored. An engine that drops nothing need not say.
+    fn kept(&self) -> Kept {
+        Kept::default()
+    }
+
     /// Stores what was accepted and lets go of everything. Fine twice.
     ///
     /// # Cancel safety
     /// Closing goes on when the future is dropped.
     async fn close(&self);
+}
+
+/// What an engine keeps of what was stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Position of the first record from which on everything is kept; before it, only what is needed.
+    pub oldest: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// Subscriptions for which more is kept than the settings ask for, as they have not looked at it yet.
+    pub holding: Vec<Holding>,
+}
+
+/// A subscription that has fallen so far behind that more is kept for it than the settings ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Its name.
+    pub subscription: String,
+    /// Bytes of files that are kept for it, and perhaps for others.
+    pub bytes: u64,
 }
 
 /// An event that is to be published later.

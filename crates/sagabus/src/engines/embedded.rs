@@ -7,7 +7,9 @@ mod admin;
 mod answer;
 mod cell;
 mod committer;
+mod compacted;
 pub mod disk;
+mod fold;
 mod frame;
 mod hub;
 mod letters;
@@ -18,6 +20,7 @@ mod planted;
 mod published;
 mod record;
 mod recovery;
+mod retention;
 mod saga;
 mod scan;
 mod schedule;
@@ -29,7 +32,6 @@ mod tail;
 mod timers;
 mod window;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
@@ -39,21 +41,21 @@ use tokio::sync::Semaphore;
 
 use self::cell::{Cell, Joined};
 use self::disk::{Disk, MemoryDisk, RealDisk};
+use self::fold::Fold;
 use self::hub::Hub;
 use self::log::{Append, Entry, Log};
 use self::member::EmbeddedMember;
 use self::published::Counter;
-use self::recovery::recover;
+use self::recovery::{Place, recover};
 use self::schedule::Clockwork;
-use self::timers::Timers;
 use self::window::{Limits, Window};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::ledger::{Change, Exhausted, Ledger, Order, Record, Tuning, Wants};
+use crate::ledger::{Change, Exhausted, Ledger, Order, Tuning, Wants};
 use crate::transport::{
-    Capabilities, Durability, LedgerAdmin, Member, Page, Published, Receipt, Schedules, Start,
-    SubscriptionSpec, Transport,
+    Capabilities, Durability, Kept, LedgerAdmin, Member, Page, Published, Receipt, Schedules,
+    Start, SubscriptionSpec, Transport,
 };
 
 pub use lock::DirectoryLock;
@@ -71,6 +73,12 @@ const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const DEDUPLICATION_EVENTS_MAX: usize = 1 << 24;
 /// Longest time for which they are.
 const DEDUPLICATION_TIME_MAX: Duration = Duration::from_hours(366 * 24);
+/// How long records are kept that nobody needs, unless said otherwise (30 days).
+pub const RETENTION_TIME: Duration = Duration::from_hours(30 * 24);
+/// Bytes of files of the log beyond which they are dropped before that, unless said otherwise (4 GiB).
+pub const RETENTION_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Longest time for which they are kept: for as long as anybody cares.
+const RETENTION_TIME_MAX: Duration = Duration::from_hours(36_600 * 24);
 /// Appends that may wait for the disk at once; further publishers wait before they are taken.
 const APPENDS_MAX: usize = 8192;
 /// Most records that one read looks at.
@@ -86,6 +94,11 @@ pub struct Settings {
     pub deduplication_events: usize,
     /// How long an event is remembered at most (1 s – 366 days), counted anew from each start.
     pub deduplication_time: Duration,
+    /// How long records are kept that nobody needs (`deduplication_time` – 36,600 days).
+    pub retention_time: Duration,
+    /// Bytes of files of the log beyond which the oldest records that nobody needs are dropped before that time; not
+    /// those that are remembered by `deduplication_events` and `deduplication_time` (any number).
+    pub retention_bytes: u64,
 }
 
 impl Default for Settings {
@@ -94,6 +107,8 @@ impl Default for Settings {
             segment_bytes: SEGMENT_BYTES,
             deduplication_events: DEDUPLICATION_EVENTS,
             deduplication_time: DEDUPLICATION_TIME,
+            retention_time: RETENTION_TIME,
+            retention_bytes: RETENTION_BYTES,
         }
     }
 }
@@ -110,6 +125,8 @@ pub struct Embedded {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) log: Log,
+    disk: Arc<dyn Disk>,
+    settings: Settings,
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Arc<dyn Clock>,
     is_instant: bool,
@@ -117,8 +134,12 @@ pub(crate) struct Shared {
     this: Weak<Self>,
     pub(crate) published: Counter,
     pub(crate) clockwork: Arc<Clockwork>,
+    /// One at a time drops what is old.
+    retaining: tokio::sync::Mutex<()>,
     /// When the log was opened, since the clock's fixed point.
     opened: Duration,
+    /// The same by the wall clock.
+    opened_at: Timestamp,
     /// Given back when the last member is gone too, and after the log is closed: fields go in this order.
     _lock: Option<DirectoryLock>,
 }
@@ -157,6 +178,18 @@ impl Embedded {
         Self::start(disk, settings, clock, None)
     }
 
+    /// Drops now what is older or more than the settings ask for and needed by nobody, without waiting until that is
+    /// looked for the next time. Does nothing where that would write more than it drops.
+    ///
+    /// # Errors
+    /// `Full` when there is no room for what is left; `Transient` when the disk fails. Nothing is dropped then.
+    ///
+    /// # Cancel safety
+    /// What has begun goes on when the future is dropped.
+    pub async fn retain(&self) -> Result<()> {
+        self.shared.retain().await
+    }
+
     fn start(
         disk: Arc<dyn Disk>,
         settings: &Settings,
@@ -179,21 +212,26 @@ impl Embedded {
                 "`deduplication_time` must be 1 s to 366 days",
             ));
         }
+        if !(settings.deduplication_time..=RETENTION_TIME_MAX).contains(&settings.retention_time) {
+            return Err(Error::invalid(
+                "`retention_time` must be at least `deduplication_time`, and at most 36,600 days",
+            ));
+        }
         let is_instant = disk.is_instant();
         let opened = clock.elapsed();
-        let mut ledgers: BTreeMap<String, Ledger> = BTreeMap::new();
+        let opened_at = clock.now();
+        let mut fold = Fold::default();
         let mut window = Window::new(Limits {
             events: settings.deduplication_events,
             time: settings.deduplication_time,
         });
-        let mut timers = Timers::default();
-        let recovered = recover(disk.as_ref(), &mut |position, kind, content| {
-            match kind {
-                record::LEDGER => fold(&mut ledgers, content)?,
-                record::SCHEDULE => timers.apply(position, &record::decode(content)?),
-                _ => {}
+        let recovered = recover(disk.as_ref(), &mut |position, kind, content, place| {
+            fold.take(position, kind, content)?;
+            match place {
+                // Nothing is dropped while its ids are remembered.
+                Place::Compacted => Ok(()),
+                Place::Segment => window.restore(position, kind, content),
             }
-            window.restore(position, kind, content)
         })?;
         if recovered.torn_bytes > 0 {
             tracing::warn!(
@@ -201,37 +239,38 @@ impl Embedded {
                 "cut a torn tail that was never acknowledged"
             );
         }
-        if let Some((name, _)) = ledgers.iter().find(|(_, it)| it.is_unreadable()) {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!(
-                    "the state of subscription `{name}` is whole but cannot be read; it may come from a newer version"
-                ),
-            ));
-        }
-        let cells = ledgers.into_iter().map(|(name, mut ledger)| {
+        fold.check()?;
+        // Of one whose beginning was refused for want of room a part may be there.
+        fold.ledgers.retain(|_, ledger| ledger.has_begun());
+        let cells = fold.ledgers.into_iter().map(|(name, mut ledger)| {
             ledger.wake(clock.now());
             Arc::new(Cell::new(&name, ledger))
         });
         let hub = Arc::new(Hub::new(recovered.next_position, cells));
         let log = Log::start(committer::Parts {
-            disk,
+            disk: Arc::clone(&disk),
             segment_bytes: settings.segment_bytes,
             salt_seed: (clock.random(), clock.random()),
             shared: Arc::new(log::Shared::new(&recovered)),
             recovered,
             observer: Arc::clone(&hub) as Arc<dyn log::Observer>,
             window,
+            clock: Arc::clone(&clock),
         })?;
+        hub.write(|state| state.floor = log.reader().oldest());
         let shared = Arc::new_cyclic(|this| Shared {
             log,
+            disk,
+            settings: settings.clone(),
             hub,
             clock,
             is_instant,
             this: Weak::clone(this),
             published: Counter::default(),
-            clockwork: Arc::new(Clockwork::new(timers)),
+            clockwork: Arc::new(Clockwork::new(fold.timers)),
+            retaining: tokio::sync::Mutex::default(),
             opened,
+            opened_at,
             _lock: lock,
         });
         let cells = shared.hub.cells();
@@ -249,29 +288,6 @@ impl Embedded {
             },
         })
     }
-}
-
-/// Takes a ledger record into account.
-fn fold(ledgers: &mut BTreeMap<String, Ledger>, content: &[u8]) -> Result<()> {
-    let record: Record = record::decode(content)?;
-    match &record.change {
-        None => {
-            ledgers.remove(&record.subscription);
-        }
-        Some(
-            change @ (Change::Created { .. } | Change::Began { .. } | Change::Restated { .. }),
-        ) => ledgers
-            .entry(record.subscription)
-            .or_default()
-            .apply(record.at, change),
-        Some(change) => {
-            // A member that was still at work when its subscription was removed may have written after that.
-            if let Some(ledger) = ledgers.get_mut(&record.subscription) {
-                ledger.apply(record.at, change);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Events, and how many of them are special.
@@ -476,6 +492,10 @@ impl Transport for Embedded {
         Ok(())
     }
 
+    fn kept(&self) -> Kept {
+        self.shared.kept()
+    }
+
     async fn close(&self) {
         self.shared.clockwork.close().await;
         let shared = Arc::clone(&self.shared);
@@ -534,8 +554,8 @@ impl Embedded {
         let head = self
             .shared
             .hub
-            .write(|hub| hub.insert(&cell).then(|| hub.tail.head()));
-        let Some(head) = head else {
+            .write(|hub| hub.insert(&cell).then(|| (hub.floor, hub.tail.head())));
+        let Some((floor, head)) = head else {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!(
@@ -549,9 +569,9 @@ impl Embedded {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(head.min(spec.until.unwrap_or(head)));
         let start = match spec.start {
-            Start::Earliest => 1,
+            Start::Earliest => floor,
             Start::Latest => head,
-            Start::At(position) => position.clamp(1, head),
+            Start::At(position) => position.clamp(floor, head),
         };
         let pending = cell.change(
             &mut state,

@@ -41,13 +41,18 @@ impl Ledger {
         };
         let bytes = Bytes::from(crate::engines::embedded::encode(&state));
         let parts = bytes.len().div_ceil(PART_BYTES).max(1);
-        (0..parts)
-            .map(|part| Change::Restated {
-                part: u32::try_from(part).unwrap_or(u32::MAX),
-                parts: u32::try_from(parts).unwrap_or(u32::MAX),
-                state: bytes.slice(part * PART_BYTES..bytes.len().min((part + 1) * PART_BYTES)),
-            })
-            .collect()
+        let whole = (0..parts).map(|part| Change::Restated {
+            part: u32::try_from(part).unwrap_or(u32::MAX),
+            parts: u32::try_from(parts).unwrap_or(u32::MAX),
+            state: bytes.slice(part * PART_BYTES..bytes.len().min((part + 1) * PART_BYTES)),
+        });
+        // Of a state that is just being said anew the rest is still to come.
+        let begun = (!self.parts.is_empty()).then(|| Change::Restated {
+            part: 0,
+            parts: u32::MAX,
+            state: Bytes::from(self.parts.clone()),
+        });
+        whole.chain(begun).collect()
     }
 
     /// Takes the next part. The last one makes the state what they say; parts that do not follow each other are of a

@@ -31,6 +31,7 @@ mod order;
 mod probe;
 mod recovery;
 mod replay;
+mod retention;
 mod saga;
 mod schema;
 #[cfg(feature = "simulation")]

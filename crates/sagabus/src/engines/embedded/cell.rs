@@ -149,7 +149,7 @@ impl Cell {
         durability: Durability,
     ) -> Pending {
         let number = self.chain.number();
-        let is_whole = number == state.link;
+        let is_whole = self.is_whole(state);
         state.link = number;
         state.recorded_cursor = state.ledger.cursor;
         let append = |changes: Vec<Change>| {
@@ -174,6 +174,16 @@ impl Cell {
             drop(append(vec![part]));
         }
         append(last.into_iter().collect())
+    }
+
+    /// Whether the log was told all that this state builds on.
+    pub(crate) fn is_whole(&self, state: &CellState) -> bool {
+        self.chain.number() == state.link
+    }
+
+    /// Grows each time when the log refuses to be told something.
+    pub(crate) fn link_number(&self) -> u64 {
+        self.chain.number()
     }
 
     /// Nothing more is recorded of it, from the record on that is made under the same lock.
@@ -204,6 +214,14 @@ impl Cell {
 
     pub(crate) fn ahead(&self) -> u64 {
         u64::try_from(self.ahead.all.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// Whether it is certain that it wants no event before the head of the log that it has not looked at. To be asked
+    /// while nothing is added to that.
+    pub(crate) fn has_none_ahead(&self) -> bool {
+        let uncounted = self.uncounted.lock();
+        let is_counted = uncounted.unwrap_or_else(PoisonError::into_inner).is_none();
+        is_counted && !self.is_window && self.ahead.all.load(Ordering::Relaxed) == 0
     }
 
     /// Whether some of the events ahead are to be handed out before others, or not at all.

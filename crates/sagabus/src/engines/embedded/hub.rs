@@ -23,6 +23,8 @@ pub(crate) struct State {
     /// Who wants an event, by the place of the subscription in `seats`.
     wanted: PatternSet<usize>,
     seats: Vec<Option<Seat>>,
+    /// No subscription begins before this position: what is there may be dropped.
+    pub(crate) floor: u64,
 }
 
 /// A subscription, and the events of a group that it wants.
@@ -131,6 +133,7 @@ impl Hub {
             cells: BTreeMap::new(),
             wanted: PatternSet::default(),
             seats: Vec::new(),
+            floor: 1,
         };
         for cell in cells {
             state.insert(&cell);

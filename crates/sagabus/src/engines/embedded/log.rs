@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::answer::{Answer, Reply};
 use super::committer::{self, Committer};
+use super::compacted::Compacted;
 use super::frame::records;
 use super::record;
 use super::recovery::Recovered;
@@ -187,7 +188,13 @@ pub(crate) struct Request {
 /// What the committer and the readers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) segments: RwLock<Vec<Arc<Segment>>>,
+    files: RwLock<Files>,
+    /// Segments that are not part of the log any more and may be written over, by their names.
+    pub(crate) retired: Mutex<Vec<String>>,
+    /// Somebody waits until the log goes on in another segment.
+    pub(crate) moved_on: Notify,
+    /// No event before this position is remembered.
+    pub(crate) remembered: AtomicU64,
     /// Every record before this position is durable.
     pub(crate) durable: AtomicU64,
     /// Set once, after a failed write or sync: nothing is accepted any more.
@@ -196,10 +203,25 @@ pub(crate) struct Shared {
     pub(crate) full: AtomicBool,
 }
 
+/// The files that a log consists of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Files {
+    /// Stands for the records before the first segment.
+    pub(crate) compacted: Option<Arc<Compacted>>,
+    /// Oldest first; the last one is written.
+    pub(crate) segments: Vec<Arc<Segment>>,
+}
+
 impl Shared {
     pub(crate) fn new(recovered: &Recovered) -> Self {
         Self {
-            segments: RwLock::new(recovered.segments.clone()),
+            files: RwLock::new(Files {
+                compacted: recovered.compacted.clone(),
+                segments: recovered.segments.clone(),
+            }),
+            retired: Mutex::default(),
+            moved_on: Notify::new(),
+            remembered: AtomicU64::new(0),
             durable: AtomicU64::new(recovered.next_position),
             stopped: RwLock::new(None),
             full: AtomicBool::new(false),
@@ -399,14 +421,54 @@ impl Pending {
 }
 
 impl Shared {
+    /// The files as they are now.
+    pub(crate) fn files(&self) -> Files {
+        self.files
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The log goes on in this segment.
+    pub(crate) fn go_on_in(&self, segment: Arc<Segment>) {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        files.segments.push(segment);
+        self.moved_on.notify_one();
+    }
+
+    /// This stands for the log's beginning from now on. Returns the files that are not part of it any more.
+    pub(crate) fn begin_with(&self, compacted: Compacted) -> Files {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        let upto = compacted.upto();
+        let kept = files
+            .segments
+            .partition_point(|it| it.first_position() < upto);
+        let segments = files.segments.split_off(kept);
+        let before = std::mem::replace(&mut files.segments, segments);
+        Files {
+            compacted: files.compacted.replace(Arc::new(compacted)),
+            segments: before,
+        }
+    }
+
+    /// Position of the first record that nobody has dropped.
+    pub(crate) fn oldest(&self) -> u64 {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        files.segments.first().map_or(1, |it| it.first_position())
+    }
+
     /// Hands durable records from `position` on to `visit`, in order, until it returns `false`.
     pub(crate) fn read(&self, position: u64, visit: Visit<'_>) -> Result<()> {
         let upto = self.durable.load(Ordering::Acquire);
-        let segments = self
-            .segments
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let Files {
+            compacted,
+            segments,
+        } = self.files();
+        if let Some(compacted) = compacted.filter(|it| position < it.upto())
+            && !compacted.read(position, visit)?
+        {
+            return Ok(());
+        }
         let after = segments.partition_point(|segment| segment.first_position() <= position);
         let mut wanted = segments
             .iter()

@@ -57,6 +57,16 @@ impl Clockwork {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What else is done beside those who publish and lease; awaited at the end.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
+    }
+
+    /// Is cancelled at the end.
+    pub(super) fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
     /// Publishes nothing more, and waits until what was begun is done.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
@@ -74,6 +84,9 @@ impl Shared {
             .swap(true, std::sync::atomic::Ordering::AcqRel)
         {
             return;
+        }
+        if let Some(shared) = self.this.upgrade() {
+            shared.watch_log();
         }
         // The task holds no engine, so that the last handle which is dropped ends it.
         let shared = self.this.clone();

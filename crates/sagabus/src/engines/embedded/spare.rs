@@ -4,7 +4,8 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, write_zeros};
+use super::log;
 
 /// Name of the file while it is a spare.
 pub(crate) const SPARE_NAME: &str = "spare.tmp";
@@ -31,17 +32,23 @@ pub(crate) struct Spare {
 struct Shared {
     disk: Arc<dyn Disk>,
     bytes: u64,
+    log: Arc<log::Shared>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Spare {
     /// Starts the background thread, or prepares on the caller's thread where the disk is instant.
-    pub(crate) fn start(disk: Arc<dyn Disk>, bytes: u64) -> io::Result<Self> {
+    pub(crate) fn start(
+        disk: Arc<dyn Disk>,
+        bytes: u64,
+        log: Arc<log::Shared>,
+    ) -> io::Result<Self> {
         let instant = disk.is_instant();
         let shared = Arc::new(Shared {
             disk,
             bytes,
+            log,
             state: Mutex::new(State::Idle),
             changed: Condvar::new(),
         });
@@ -119,10 +126,48 @@ impl Shared {
     }
 
     fn make(&self) -> State {
-        match self.disk.create(SPARE_NAME, self.bytes) {
+        let made = match self.retired() {
+            Some(file) => Ok(file),
+            None => self.disk.create(SPARE_NAME, self.bytes),
+        };
+        match made {
             Ok(file) => State::Ready(file),
             Err(error) => State::Failed(error),
         }
+    }
+
+    /// A segment that is not part of the log any more, written over with zeros: it needs no new room on the disk.
+    fn retired(&self) -> Option<Arc<dyn DiskFile>> {
+        let retired = || {
+            let mut retired = self
+                .log
+                .retired
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            retired.pop()
+        };
+        while let Some(name) = retired() {
+            match self.reuse(&name) {
+                Ok(file) => return Some(file),
+                Err(error) => {
+                    tracing::warn!(name, %error, "cannot use a file of the log again");
+                    // Found and deleted at the next start at the latest.
+                    let _removed = self.disk.remove(&name);
+                }
+            }
+        }
+        None
+    }
+
+    fn reuse(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.disk.rename(name, SPARE_NAME)?;
+        let file = self.disk.open(SPARE_NAME)?;
+        if file.len()? != self.bytes {
+            return Err(io::Error::other("it has another size"));
+        }
+        write_zeros(file.as_ref(), 0, self.bytes)?;
+        file.sync()?;
+        Ok(file)
     }
 
     fn set(&self, to: State) {

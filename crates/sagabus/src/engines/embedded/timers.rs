@@ -84,6 +84,10 @@ impl Timers {
         Some((timer.due, timer.cancel_key.clone()))
     }
 
+    pub(crate) fn contains(&self, position: u64) -> bool {
+        self.timers.contains_key(&position)
+    }
+
     /// Up to `max` whose time has come, the earliest first.
     pub(crate) fn due(&self, now: Timestamp, max: usize) -> Vec<u64> {
         let due = self.due.iter().take_while(|(due, _)| *due <= now);

@@ -148,6 +148,15 @@ impl Window {
         }
     }
 
+    /// Position of the event that is remembered longest; no end when there is none.
+    pub(crate) fn oldest(&self) -> u64 {
+        let oldest = self
+            .order
+            .front()
+            .and_then(|(key, _)| self.positions.get(key));
+        oldest.map_or(u64::MAX, |it| it.position)
+    }
+
     /// Forgets an event whose append failed.
     pub(crate) fn forget(&mut self, mark: &Mark) {
         if self.positions.remove(&mark.key).is_some() {
