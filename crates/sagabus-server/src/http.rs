@@ -94,6 +94,10 @@ pub(crate) fn router(system: Arc<System>) -> Router {
             "/api/subscriptions/{name}/resume",
             post(subscriptions::resume),
         )
+        .route(
+            "/api/subscriptions/{name}/remove",
+            post(subscriptions::remove),
+        )
         .route("/api/sagas", get(sagas::list).post(sagas::start))
         .route("/api/sagas/{id}", get(sagas::show))
         .route("/api/sagas/{id}/cancel", post(sagas::cancel))

@@ -33,6 +33,7 @@ use self::dispatch::Dispatch;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Payload};
+use crate::ledger::By;
 use crate::schema::{Registry, RegistryBuilder};
 use crate::settings::Settings;
 use crate::transport::{Capabilities, LedgerAdmin, Page, Receipt, Scheduled, Schedules, Transport};
@@ -244,7 +245,8 @@ impl Bus {
         SubscriptionBuilder::new(self.clone(), name)
     }
 
-    /// Forgets a subscription that was stopped, and everything it had not handled. Returns whether it existed.
+    /// Forgets a subscription that was stopped, and everything it had not handled. Returns whether it existed. Where it is
+    /// to be known who did so and why, see [`LedgerAdmin::remove`].
     ///
     /// # Errors
     /// `Conflict` while it runs.
@@ -252,7 +254,7 @@ impl Bus {
     /// # Cancel safety
     /// Dropping the future does not undo it.
     pub async fn remove(&self, subscription: &str) -> Result<bool> {
-        self.ledgers().remove(subscription).await
+        self.ledgers().remove(subscription, By::default()).await
     }
 
     /// Stored events from `position` on.

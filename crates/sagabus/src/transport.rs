@@ -235,14 +235,14 @@ pub trait LedgerAdmin: fmt::Debug + Send + Sync {
     /// Dropping the future does not undo it.
     async fn set_pause(&self, subscription: &str, until: Option<PauseUntil>, by: By) -> Result<()>;
 
-    /// Forgets a subscription and everything it had not handled. Returns whether it existed.
+    /// Forgets a subscription, its dead letters and everything it had not handled. Returns whether it existed.
     ///
     /// # Errors
-    /// `Conflict` while a member is joined.
+    /// `Conflict` while a member is joined. `Invalid` when author or reason are beyond their limits.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo it.
-    async fn remove(&self, subscription: &str) -> Result<bool>;
+    async fn remove(&self, subscription: &str, by: By) -> Result<bool>;
 
     /// Hands dead letters out again: [`Repair::Redrive`] without a pause between them.
     ///

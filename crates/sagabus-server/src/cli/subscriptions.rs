@@ -1,4 +1,4 @@
-//! `sagabus subscriptions`: shows the subscriptions of a running server, pauses and resumes them.
+//! `sagabus subscriptions`: shows the subscriptions of a running server, pauses, resumes and removes them.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -34,6 +34,11 @@ enum Command {
     },
     /// Go on
     Resume {
+        #[command(flatten)]
+        order: Order,
+    },
+    /// Forget one that does not run, its dead letters and all it had not handled
+    Remove {
         #[command(flatten)]
         order: Order,
     },
@@ -74,6 +79,7 @@ impl Subscriptions {
                     order.give(&client, "pause", until.as_ref()).await?
                 }
                 Command::Resume { order } => order.give(&client, "resume", None).await?,
+                Command::Remove { order } => order.give(&client, "remove", None).await?,
             };
             self.show(&answer)
         })
@@ -83,6 +89,10 @@ impl Subscriptions {
         if self.output == Output::Json {
             let text = serde_json::to_string_pretty(answer);
             println!("{}", text.map_err(|it| Failure::new(it.to_string()))?);
+            return Ok(());
+        }
+        if let Some(name) = answer["removed"].as_str() {
+            println!("removed {name}");
             return Ok(());
         }
         let all = answer["subscriptions"].as_array();

@@ -121,6 +121,24 @@ impl Snapshot {
             "Times that the number of dead letters went above the threshold",
             self.dead_letter_alerts,
         )?;
+        out.gauge(
+            "event_bus_log_bytes",
+            "Bytes of the event log's files",
+            bus.kept.bytes,
+        )?;
+        out.gauge(
+            "event_bus_log_oldest_position",
+            "Position from which on every event is kept",
+            bus.kept.oldest,
+        )?;
+        out.gauges(
+            "event_bus_log_held_bytes",
+            "Bytes due to be dropped that are kept for a subscription which has not looked at them",
+            bus.kept
+                .holding
+                .iter()
+                .map(|it| ([("subscription", it.subscription.clone())], it.bytes)),
+        )?;
         self.encode_deliveries(out)
     }
 

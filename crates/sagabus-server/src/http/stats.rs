@@ -23,6 +23,14 @@ pub(super) async fn show(State(app): State<App>) -> Json<Value> {
         "deadLetterEvents": bus.dead_letters,
         "queueSize": bus.queue,
         "averageProcessingTimeMs": bus.average_processing_time.as_secs_f64() * 1000.0,
+        "kept": {
+            "oldest": bus.kept.oldest,
+            "bytes": bus.kept.bytes,
+            "holding": bus.kept.holding.iter().map(|it| json!({
+                "subscription": it.subscription,
+                "bytes": it.bytes,
+            })).collect::<Vec<_>>(),
+        },
         "subscriptions": subscriptions,
         "sagas": {
             "active": sagas.active,

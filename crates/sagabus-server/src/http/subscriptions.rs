@@ -1,4 +1,4 @@
-//! Subscriptions: where their deliveries are, and pausing them.
+//! Subscriptions: where their deliveries are, pausing and removing them.
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
@@ -56,6 +56,29 @@ pub(super) async fn resume(
         return Err(Error::invalid("`until` is of a pause only").into());
     }
     set(&app, &name, None, &order).await
+}
+
+/// `POST /api/subscriptions/{name}/remove`: forgets one that does not run, its dead letters and all it had not handled.
+pub(super) async fn remove(
+    State(app): State<App>,
+    name: Result<Path<String>, PathRejection>,
+    order: Result<Json<Order>, JsonRejection>,
+) -> Reply<Json<Value>> {
+    let (name, order) = read(name, order)?;
+    if order.until.is_some() {
+        return Err(Error::invalid("`until` is of a pause only").into());
+    }
+    let by = By::new(&order.author, &order.reason);
+    if !app.system.bus.ledgers().remove(&name, by).await? {
+        return Err(Error::not_found(format!("no subscription is named `{name}`")).into());
+    }
+    tracing::info!(
+        subscription = name,
+        author = order.author,
+        reason = order.reason,
+        "subscription removed"
+    );
+    Ok(Json(json!({ "removed": name })))
 }
 
 fn read(

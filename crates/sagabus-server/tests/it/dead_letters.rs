@@ -1,7 +1,11 @@
 //! Dead letters and pauses of a real server, over HTTP and with the commands.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use sagabus::Start;
+use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::sqlite::rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -469,6 +473,48 @@ fn a_subscription_is_paused_over_a_restart_until_it_is_resumed() {
     until("the event handled", || {
         (view()["ahead"] == 0 && view()["pause"].is_null()).then_some(())
     });
+    server.terminate();
+}
+
+#[test]
+fn a_subscription_that_nobody_runs_any_more_is_shown_and_can_be_removed_by_somebody_with_a_reason()
+{
+    let place = Place::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let clock: Arc<dyn sagabus::Clock> = Arc::new(sagabus::SystemClock);
+        let settings = Settings::default();
+        let engine = Embedded::open(&place.data(), &settings, Arc::clone(&clock)).unwrap();
+        let bus = sagabus::Bus::builder(Arc::new(engine), clock)
+            .build()
+            .unwrap();
+        let old = bus.subscription("old").pattern("**").start(Start::Earliest);
+        old.handler(|_| async { Ok(()) }).await.unwrap();
+        bus.shutdown(Duration::from_secs(5)).await;
+    });
+    let server = Server::start(&place);
+    let list = said(&server, &["subscriptions", "list"]);
+    assert!(list.lines().any(|it| it.starts_with("old ")), "{list}");
+    let by = ["--author", "ann", "--reason", "moved away"];
+    let remove = |name| [&["subscriptions", "remove", name][..], &by].concat();
+    let ran = ask(&server, &remove(NAME));
+    assert!(
+        ran.code == Some(1) && ran.err.contains("has a member"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(said(&server, &remove("old")), "removed old\n");
+    let path = "/api/subscriptions/old/remove";
+    let body = json!({"author": "ann", "reason": "moved away"});
+    server.post(path, &body).expect_problem(404, &["old"]);
+    let nameless = json!({"author": " ", "reason": "moved away"});
+    server
+        .post(path, &nameless)
+        .expect_problem(400, &["author"]);
+    let list = said(&server, &["subscriptions", "list"]);
+    assert!(!list.contains("old "), "{list}");
+    let kept = &server.get("/api/stats").expect(200)["kept"];
+    assert_eq!((&kept["oldest"], &kept["holding"]), (&json!(1), &json!([])));
     server.terminate();
 }
 

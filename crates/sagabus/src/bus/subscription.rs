@@ -16,7 +16,7 @@ use super::settle::Policy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Payload};
 use crate::filter::Filter;
-use crate::ledger::{Counts, Exhausted, Order, RetryBudget, Sharing};
+use crate::ledger::{By, Counts, Exhausted, Order, RetryBudget, Sharing};
 use crate::pattern::Pattern;
 use crate::retry::Retry;
 use crate::transport::{Attribute, OnFilterError, Start, SubscriptionSpec};
@@ -653,7 +653,9 @@ impl Replay {
             return Err(Error::closed("the replay was stopped before its end"));
         }
         if counts.dead == 0 {
-            ledgers.remove(&self.place.0).await?;
+            ledgers
+                .remove(&self.place.0, By::new("replay", "it is done"))
+                .await?;
         }
         Ok(counts)
     }

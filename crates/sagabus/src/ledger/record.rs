@@ -138,6 +138,9 @@ pub(crate) struct Record {
     /// `None`: the subscription is removed.
     #[n(2)]
     pub(crate) change: Option<Change>,
+    /// Who removed it, and why.
+    #[n(3)]
+    pub(crate) by: Option<By>,
 }
 
 /// What changes. Variants 0 and 1 are of the first version, which had neither order nor filters as text; they are

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sagabus::clock::TestClock;
 use sagabus::engines::embedded::disk::{Disk, MemoryDisk, RealDisk};
 use sagabus::engines::embedded::{Embedded, SEGMENT_BYTES, Settings};
+use sagabus::ledger::By;
 use sagabus::transport::{Settle, SubscriptionSpec, Transport, Verdict};
 use sagabus::{Bus, ErrorKind, Event, EventType, Pattern, Start, SystemClock, Timestamp};
 use tempfile::tempdir;
@@ -71,7 +72,7 @@ async fn a_late_settle_does_not_reach_the_next_subscription_of_the_same_name() {
     let old = engine.join(spec()).await.unwrap();
     let held = old.lease(1).await.unwrap();
     old.leave();
-    assert!(engine.ledgers().remove("s").await.unwrap());
+    assert!(engine.ledgers().remove("s", By::default()).await.unwrap());
     let new = engine.join(spec()).await.unwrap();
     assert_eq!(new.lease(1).await.unwrap().len(), 1);
     let late = Settle {

@@ -201,7 +201,7 @@ async fn dead_letters_are_carried_forward_and_can_be_redriven_from_long_ago() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_subscription_has_not_looked_at_is_kept_and_it_is_told_until_it_is_detached() {
+async fn what_a_subscription_has_not_looked_at_is_kept_and_it_is_told_until_it_is_removed() {
     let bed = Bed::new();
     let (engine, bus) = bed.open();
     let behind = handle(&bus, "behind", "**").await;

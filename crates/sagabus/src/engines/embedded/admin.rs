@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Shared;
-use super::cell::{Cell, encode};
+use super::cell::{Cell, encode_removal};
 use super::log::{Append, Durability, Entry};
 use super::record;
 use crate::clock::Timestamp;
@@ -218,7 +218,8 @@ impl LedgerAdmin for Shared {
         Ok(())
     }
 
-    async fn remove(&self, subscription: &str) -> Result<bool> {
+    async fn remove(&self, subscription: &str, by: By) -> Result<bool> {
+        check_by(&by)?;
         let Some(cell) = self.hub.cell(subscription) else {
             return Ok(false);
         };
@@ -239,7 +240,7 @@ impl LedgerAdmin for Shared {
             self.log.enqueue(Append {
                 entries: vec![Entry::record(
                     record::LEDGER,
-                    encode(subscription, self.clock.now(), None),
+                    encode_removal(subscription, self.clock.now(), by),
                 )],
                 durability: Durability::Synced,
                 refusable: false,

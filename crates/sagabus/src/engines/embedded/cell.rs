@@ -12,7 +12,7 @@ use super::record;
 use super::scan::{Backlog, Held};
 use crate::clock::Timestamp;
 use crate::event::EventType;
-use crate::ledger::{Change, Ledger, Record};
+use crate::ledger::{By, Change, Ledger, Record};
 use crate::pattern::Pattern;
 
 /// One subscription.
@@ -154,7 +154,7 @@ impl Cell {
         state.recorded_cursor = state.ledger.cursor;
         let append = |changes: Vec<Change>| {
             let entries = changes.into_iter().map(|change| {
-                let bytes = encode(&self.name, at, Some(change));
+                let bytes = encode(&self.name, at, change);
                 Entry::record(record::LEDGER, bytes)
             });
             log.enqueue(Append {
@@ -258,12 +258,23 @@ fn signed(events: u64) -> i64 {
     i64::try_from(events).unwrap_or(i64::MAX)
 }
 
-/// Writes a ledger record; `None` says that the subscription is removed.
-pub(crate) fn encode(subscription: &str, at: Timestamp, change: Option<Change>) -> Vec<u8> {
+/// Writes a change of a ledger.
+pub(crate) fn encode(subscription: &str, at: Timestamp, change: Change) -> Vec<u8> {
     record::encode(&Record {
         subscription: subscription.to_owned(),
         at,
-        change,
+        change: Some(change),
+        by: None,
+    })
+}
+
+/// Writes that a subscription is removed.
+pub(crate) fn encode_removal(subscription: &str, at: Timestamp, by: By) -> Vec<u8> {
+    record::encode(&Record {
+        subscription: subscription.to_owned(),
+        at,
+        change: None,
+        by: Some(by),
     })
 }
 

@@ -1,7 +1,6 @@
-//! The beginning of the log, once most of it is needed by nobody: what is left, each record under the position that it
-//! always had, and what stands for the rest.
+//! The beginning of the log once most of it is needed by nobody.
 //!
-//! Such a file has the form of a segment, but its batches are numbered by their records from zero, each record's content
+//! What is left is in one file, each record under the position that it always had, with what stands for the rest. It has the form of a segment, but its batches are numbered by their records from zero, each record's content
 //! begins with its position, and the last record says how many there are before it. It is written as a whole and gets its
 //! name when it is durable, so it has no torn tail: what cannot be read in it is damage.
 

@@ -395,7 +395,7 @@ impl<'a> Compactor<'a> {
         for (name, ledger) in &self.fold.ledgers {
             for change in ledger.restated() {
                 self.go_on()?;
-                visit(upto, record::LEDGER, &encode(name, self.now, Some(change)))?;
+                visit(upto, record::LEDGER, &encode(name, self.now, change))?;
             }
         }
         Ok(())

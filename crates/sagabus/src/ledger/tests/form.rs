@@ -140,11 +140,21 @@ fn ledger_records_keep_their_stored_form() {
             subscription: "s".to_owned(),
             at: at(1),
             change: Some(change.clone()),
+            by: None,
         });
         let read: Record = minicbor::decode(&bytes).unwrap();
         assert_eq!(read.change, Some(change), "{name}");
         writeln!(written, "{name} {}", hex(&bytes)).unwrap();
     }
+    let removed = Record {
+        subscription: "s".to_owned(),
+        at: at(1),
+        change: None,
+        by: Some(By::new("ann", "gone")),
+    };
+    let bytes = encode(&removed);
+    assert_eq!(minicbor::decode::<Record>(&bytes).unwrap(), removed);
+    writeln!(written, "removed {}", hex(&bytes)).unwrap();
     let golden = include_str!("golden/records-2.txt");
     assert_eq!(written, golden, "a stored form has changed:\n{written}");
 }
