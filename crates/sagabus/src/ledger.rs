@@ -474,9 +474,11 @@ impl Ledger {
             .map(|(position, it)| (*position, it))
     }
 
-    /// Positions of deliveries before `position`, in order.
-    pub(crate) fn open_before(&self, position: u64) -> impl Iterator<Item = u64> {
-        self.open.range(..position).map(|(position, _)| *position)
+    /// Positions of deliveries after one position and before another, in order.
+    pub(crate) fn open_between(&self, after: u64, before: u64) -> impl Iterator<Item = u64> {
+        let first = after.saturating_add(1);
+        let range = (first < before).then(|| self.open.range(first..before));
+        range.into_iter().flatten().map(|(position, _)| *position)
     }
 
     /// It was said where it begins.

@@ -365,11 +365,11 @@ pub struct Published {
 /// Where a new subscription begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// With the oldest event there is.
+    /// With the oldest event that is kept.
     Earliest,
     /// With the next event to come.
     Latest,
-    /// With the first event at or after this position.
+    /// With the first event at or after this position that is kept; a window must be kept as a whole.
     At(u64),
 }
 

@@ -564,8 +564,8 @@ impl Subscription {
     /// of the same window that was cut short goes on where it was.
     ///
     /// # Errors
-    /// `Invalid` for an empty window, or one that ends after the last event. Otherwise as
-    /// [`SubscriptionBuilder::handler`].
+    /// `Invalid` for an empty window, or one that ends after the last event. `NotFound` for one that begins before what is
+    /// kept. Otherwise as [`SubscriptionBuilder::handler`].
     ///
     /// # Cancel safety
     /// Dropping the future may leave a replay that does not run; start it again.

@@ -551,19 +551,19 @@ impl Embedded {
         cell.set_patterns(spec.patterns.clone());
         // Nobody else says anything of this subscription before its beginning is said.
         let mut state = cell.state();
-        let head = self
-            .shared
-            .hub
-            .write(|hub| hub.insert(&cell).then(|| (hub.floor, hub.tail.head())));
-        let Some((floor, head)) = head else {
-            return Err(Error::new(
+        let (floor, head) = self.shared.hub.write(|hub| match spec.start {
+            Start::At(from) if spec.until.is_some() && from < hub.floor => Err(Error::not_found(
+                format!("events before position {} are not kept any more", hub.floor),
+            )),
+            _ if hub.insert(&cell) => Ok((hub.floor, hub.tail.head())),
+            _ => Err(Error::new(
                 ErrorKind::Conflict,
                 format!(
                     "subscription `{}` is being made by another member",
                     spec.name
                 ),
-            ));
-        };
+            )),
+        })?;
         *cell
             .uncounted
             .lock()

@@ -284,6 +284,18 @@ async fn a_new_subscription_begins_at_the_oldest_that_is_kept() {
     assert_eq!(got.lock().unwrap()[0], oldest);
     let page = bus.read(1, 1).await.unwrap();
     assert_eq!(page.events[0].0, oldest);
+    let filler = bus.subscription("t").pattern("**").start(Start::Latest);
+    let filler = filler.handler(|_| async { Ok(()) }).await.unwrap();
+    let error = filler.replay(oldest - 1, oldest + 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains(&oldest.to_string()), "{error}");
+    filler
+        .replay(oldest, oldest + 1)
+        .await
+        .unwrap()
+        .done()
+        .await
+        .unwrap();
     close((engine, bus)).await;
 }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::Shared;
 use super::cell::{Cell, encode_removal};
+use super::hub::Hub;
 use super::log::{Append, Durability, Entry};
 use super::record;
 use crate::clock::Timestamp;
@@ -77,6 +78,21 @@ fn check(repair: &Repair, positions: &[u64]) -> Result<()> {
             check_by(by)
         }
         Repair::Skip(by) | Repair::Discard(by) => check_by(by),
+    }
+}
+
+/// Leaves the hub when this is dropped.
+struct Leaving<'a> {
+    hub: &'a Hub,
+    cell: &'a Cell,
+    stays: bool,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if !self.stays {
+            self.hub.write(|state| state.remove(self.cell));
+        }
     }
 }
 
@@ -225,7 +241,7 @@ impl LedgerAdmin for Shared {
         };
         let pending = {
             // All records of a ledger are enqueued under its lock: none of this one comes after its removal, and the
-            // first of a new one of the same name, made after the next line but one, does.
+            // first of a new one of the same name, made after this one has left the hub, does.
             let state = cell.state();
             if !state.members.is_empty() {
                 return Err(Error::new(
@@ -236,7 +252,7 @@ impl LedgerAdmin for Shared {
             if cell.is_removed() {
                 return Ok(false);
             }
-            cell.set_removed();
+            cell.set_removed(true);
             self.log.enqueue(Append {
                 entries: vec![Entry::record(
                     record::LEDGER,
@@ -247,9 +263,18 @@ impl LedgerAdmin for Shared {
                 link: None,
             })
         };
-        self.hub.write(|state| state.remove(&cell));
         cell.wake.notify_one();
-        pending.done().await?;
+        // Until its end is durable, what it needs is kept.
+        let mut leaving = Leaving {
+            hub: &self.hub,
+            cell: &cell,
+            stays: false,
+        };
+        if let Err(error) = pending.done().await {
+            cell.set_removed(false);
+            leaving.stays = true;
+            return Err(error);
+        }
         Ok(true)
     }
 }

@@ -54,7 +54,7 @@ pub(crate) struct CellState {
     /// Cursor as recorded last; the ledger's own may be ahead by events that are not wanted.
     pub(crate) recorded_cursor: u64,
     /// Number of the chain when the last record was made.
-    link: u64,
+    pub(crate) link: u64,
 }
 
 /// A member.
@@ -187,8 +187,8 @@ impl Cell {
     }
 
     /// Nothing more is recorded of it, from the record on that is made under the same lock.
-    pub(crate) fn set_removed(&self) {
-        self.is_removed.store(true, Ordering::Release);
+    pub(crate) fn set_removed(&self, is_removed: bool) {
+        self.is_removed.store(is_removed, Ordering::Release);
     }
 
     pub(crate) fn is_removed(&self) -> bool {

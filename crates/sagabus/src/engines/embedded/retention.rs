@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,8 @@ use crate::transport::{Holding, Kept};
 
 /// How often what became too old is looked for; what became too much is noticed at once.
 pub(super) const CHECK: Duration = Duration::from_mins(10);
+/// Deliveries looked at before others may have the ledger.
+const LOOKED_AT_MAX: usize = 4096;
 /// Most dropped segments that wait to be written over; there is one spare at a time.
 const RETIRED_MAX: usize = 2;
 
@@ -67,7 +70,8 @@ fn whole(pieces: &[Piece], position: u64) -> u64 {
 #[derive(Debug)]
 struct Needs {
     upto: u64,
-    open: BTreeSet<u64>,
+    /// Positions of open deliveries, in order.
+    open: Vec<u64>,
 }
 
 impl Shared {
@@ -112,11 +116,7 @@ impl Shared {
         let _one_at_a_time = self.retaining.lock().await;
         let files = self.log.reader().files();
         let pieces = self.pieces(&files);
-        let remembered = self
-            .log
-            .reader()
-            .remembered
-            .load(std::sync::atomic::Ordering::Relaxed);
+        let remembered = self.log.reader().remembered.load(Ordering::Relaxed);
         let wanted = wanted(&pieces, self.clock.now(), remembered, &self.settings);
         let oldest = self.log.reader().oldest();
         if wanted <= oldest {
@@ -180,16 +180,26 @@ impl Shared {
     /// What is needed of the records before `upto` by what the disk knows; `None` when it does not know all, as there was
     /// no room for it.
     async fn needs(&self, cells: &[Arc<Cell>], upto: u64) -> Result<Option<Needs>> {
-        let mut open = BTreeSet::new();
+        let mut open = Vec::new();
         let mut links = Vec::with_capacity(cells.len());
         for cell in cells {
-            let state = cell.state();
-            if !cell.is_whole(&state) {
-                return Ok(None);
+            links.push(self.whole_link(cell));
+            // What is open now, or in a moment: nothing before the cursor becomes open again.
+            let mut after = Some(0);
+            while let Some(position) = after {
+                let before = open.len();
+                {
+                    let state = cell.state();
+                    let some = state.ledger.open_between(position, upto);
+                    open.extend(some.take(LOOKED_AT_MAX));
+                }
+                let is_last = open.len() - before < LOOKED_AT_MAX;
+                after = open.last().copied().filter(|_| !is_last);
+                tokio::task::yield_now().await;
             }
-            links.push(cell.link_number());
-            open.extend(state.ledger.open_before(upto));
         }
+        open.sort_unstable();
+        open.dedup();
         let barrier = self.log.enqueue(Append {
             entries: Vec::new(),
             durability: Durability::Synced,
@@ -202,6 +212,16 @@ impl Shared {
             .zip(links)
             .all(|(cell, link)| cell.link_number() == link);
         Ok(is_known.then_some(Needs { upto, open }))
+    }
+
+    /// The number of the cell's chain after the log was told all that it did not know for want of room.
+    fn whole_link(&self, cell: &Cell) -> u64 {
+        let mut state = cell.state();
+        if !cell.is_whole(&state) && !cell.is_removed() {
+            let now = self.clock.now();
+            drop(cell.record(&mut state, &self.log, now, Vec::new(), Durability::Written));
+        }
+        state.link
     }
 
     async fn compact(&self, needs: Needs) -> Result<()> {
@@ -231,11 +251,7 @@ impl Shared {
     pub(super) fn kept(&self) -> Kept {
         let files = self.log.reader().files();
         let pieces = self.pieces(&files);
-        let remembered = self
-            .log
-            .reader()
-            .remembered
-            .load(std::sync::atomic::Ordering::Relaxed);
+        let remembered = self.log.reader().remembered.load(Ordering::Relaxed);
         let wanted = wanted(&pieces, self.clock.now(), remembered, &self.settings);
         let compacted = files.compacted.as_ref().map_or(0, |it| it.bytes());
         let holding = self.hub.cells().into_iter().filter_map(|cell| {
@@ -406,7 +422,7 @@ impl<'a> Compactor<'a> {
             return Ok(false);
         }
         Ok(match kind {
-            record::EVENT => self.needs.open.contains(&position),
+            record::EVENT => self.needs.open.binary_search(&position).is_ok(),
             record::SAGA => {
                 let stored: StoredSagaRecord<'_> = record::decode(content)?;
                 self.sagas.get(stored.saga) != Some(&true)

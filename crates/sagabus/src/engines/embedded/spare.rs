@@ -93,11 +93,18 @@ impl Spare {
     /// # Errors
     /// Why it could not be made; `StorageFull` when there is no room.
     pub(crate) fn take(&self) -> io::Result<Arc<dyn DiskFile>> {
+        // One that is being prepared already may not know of room that was made since.
+        let mut is_late = matches!(*self.shared.lock(), State::Preparing);
         self.prepare();
         let mut state = self.shared.lock();
         loop {
             match std::mem::replace(&mut *state, State::Idle) {
                 State::Ready(file) => return Ok(file),
+                State::Failed(_) if is_late => {
+                    is_late = false;
+                    *state = State::Preparing;
+                    self.shared.changed.notify_all();
+                }
                 State::Failed(error) => {
                     // Leave a trace for `has_failed`; the next `prepare` tries again.
                     *state = State::Failed(io::Error::from(error.kind()));
