@@ -31,7 +31,7 @@ mod window;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -47,7 +47,7 @@ use self::recovery::recover;
 use self::schedule::Clockwork;
 use self::timers::Timers;
 use self::window::{Limits, Window};
-use crate::clock::Clock;
+use crate::clock::{Clock, Steady, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ledger::{Change, Exhausted, Ledger, Order, Record, Tuning, Wants};
@@ -119,6 +119,7 @@ pub(crate) struct Shared {
     pub(crate) clockwork: Arc<Clockwork>,
     /// When the log was opened, since the clock's fixed point.
     opened: Duration,
+    steady: Mutex<Steady>,
     /// Given back when the last member is gone too, and after the log is closed: fields go in this order.
     _lock: Option<DirectoryLock>,
 }
@@ -232,6 +233,7 @@ impl Embedded {
             published: Counter::default(),
             clockwork: Arc::new(Clockwork::new(timers)),
             opened,
+            steady: Mutex::default(),
             _lock: lock,
         });
         let cells = shared.hub.cells();
@@ -309,6 +311,29 @@ impl Shared {
         self.clock.elapsed().saturating_sub(self.opened)
     }
 
+    /// The wall clock's time, which a ledger hears of before it is changed.
+    pub(crate) fn look(&self, ledger: &mut Ledger) -> Timestamp {
+        let now = self.clock.now();
+        ledger.observe(now, self.clock.elapsed());
+        now
+    }
+
+    /// The latest time of the wall clock that has surely come, if the clock was just set: for what is to happen at a time.
+    pub(crate) fn sure_now(&self) -> Timestamp {
+        let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
+        let mut steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = steady.doubt(elapsed);
+        let sure = steady.surely(now, elapsed);
+        let doubt = steady.doubt(elapsed);
+        drop(steady);
+        if before.is_none()
+            && let Some(doubt) = doubt
+        {
+            tracing::warn!(%now, %sure, ?doubt, "the machine's clock was set; a time ahead is believed when it stays");
+        }
+        sure
+    }
+
     /// Counts the events that a subscription which nobody leases from yet has before it, off the runtime's threads.
     async fn count_one(&self, cell: &Arc<Cell>, head: u64) -> Result<Vec<Special>> {
         let log = self.log.reader();
@@ -382,6 +407,7 @@ impl Transport for Embedded {
         Capabilities {
             engine: "embedded",
             durability: self.durability,
+            lacks: &[],
         }
     }
 
@@ -627,6 +653,7 @@ impl Embedded {
             epoch,
             floor: Some(floor),
         });
+        let now = self.shared.look(&mut state.ledger);
         state.members.insert(
             epoch,
             Joined {
@@ -639,7 +666,7 @@ impl Embedded {
         let pending = cell.change(
             &mut state,
             &self.shared.log,
-            self.shared.clock.now(),
+            now,
             changes,
             log::Durability::Written,
         );
