@@ -14,6 +14,7 @@ mod config;
 mod http;
 mod intake;
 mod logging;
+mod memory;
 mod steps;
 mod wire;
 

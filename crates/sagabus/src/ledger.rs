@@ -16,6 +16,7 @@ mod lane;
 mod policy;
 mod queue;
 mod record;
+mod repairs;
 mod restate;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -28,6 +29,8 @@ pub(crate) use policy::Key;
 pub use policy::{Exhausted, Order, Priority, RetryBudget, Sharing};
 pub use record::{By, Fault, Pause};
 pub(crate) use record::{Change, Record, Settled, Taken, Wants};
+pub(crate) use repairs::Repairs;
+pub use repairs::{REPAIRS_MAX, RepairAct, Repaired};
 
 use self::budget::Bucket;
 use self::lane::Lanes;
@@ -40,6 +43,9 @@ pub(crate) const REVISIONS_MAX: usize = 16;
 pub(crate) const DEAD_MAX: u64 = 1_000_000;
 /// Leases of others after which a delivery that is to be handed out alone gets its turn.
 const SUSPECT_WAITS: u32 = 1000;
+
+/// Difference between wall clock and monotone clock that is no jump: they are read one after the other.
+const STEP_MS: u64 = 100;
 
 /// How what is ready is handed out; not part of the state, each member brings it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +74,7 @@ pub(crate) struct Ledger {
     pub(crate) pause: Option<Pause>,
     open: BTreeMap<u64, Delivery>,
     counts: Counts,
+    repairs: Repairs,
     /// Parts of a state that is being said anew.
     parts: Vec<u8>,
     /// It was said anew in a form that is not known here.
@@ -85,6 +92,8 @@ pub(crate) struct Ledger {
     alone: Option<u64>,
     leased_since_suspect: u32,
     bucket: Bucket,
+    /// Wall clock and monotone clock, as they were seen together.
+    observed: Option<(Timestamp, Duration)>,
 }
 
 impl Default for Ledger {
@@ -96,6 +105,7 @@ impl Default for Ledger {
             pause: None,
             open: BTreeMap::new(),
             counts: Counts::default(),
+            repairs: Repairs::default(),
             parts: Vec::new(),
             is_unreadable: false,
             lanes: Lanes::default(),
@@ -106,6 +116,7 @@ impl Default for Ledger {
             alone: None,
             leased_since_suspect: 0,
             bucket: Bucket::new(RetryBudget::default()),
+            observed: None,
         }
     }
 }
@@ -119,6 +130,7 @@ impl PartialEq for Ledger {
             && self.pause == other.pause
             && self.open == other.open
             && self.counts == other.counts
+            && self.repairs == other.repairs
     }
 }
 
@@ -177,12 +189,19 @@ impl Ledger {
                 positions,
                 spacing_ms,
                 delay_ms,
-                ..
+                by,
             } => {
+                self.note(at, RepairAct::Redriven, by, positions, Delivery::is_dead);
                 let first = at.after(Duration::from_millis(*delay_ms));
                 self.redrive(at, positions, first, Duration::from_millis(*spacing_ms));
             }
-            Change::Discarded { positions, .. } => {
+            Change::Discarded {
+                positions,
+                reason,
+                author,
+            } => {
+                let by = By::new(author, reason);
+                self.note(at, RepairAct::Discarded, &by, positions, Delivery::is_dead);
                 for position in positions {
                     if self.open.get(position).is_some_and(Delivery::is_dead) {
                         self.remove(*position);
@@ -190,10 +209,11 @@ impl Ledger {
                     }
                 }
             }
-            Change::SkippedBy { positions, .. } => {
+            Change::SkippedBy { positions, by } => {
+                let is_free = |it: &Delivery| it.state != DeliveryState::Leased;
+                self.note(at, RepairAct::Skipped, by, positions, is_free);
                 for position in positions {
-                    let is_held = |it: &Delivery| it.state == DeliveryState::Leased;
-                    if self.open.get(position).is_some_and(|it| !is_held(it)) {
+                    if self.open.get(position).is_some_and(is_free) {
                         self.remove(*position);
                         self.counts.skipped += 1;
                     }
@@ -202,10 +222,11 @@ impl Ledger {
             Change::Paused { pause } => self.pause = Some(pause.clone()),
             Change::Resumed { .. } => self.pause = None,
             Change::Revised { position, by, data } => {
-                if let Some(delivery) = self.open.get_mut(position)
-                    && delivery.state != DeliveryState::Leased
-                    && delivery.revisions.len() < REVISIONS_MAX
-                {
+                let is_free = |it: &Delivery| {
+                    it.state != DeliveryState::Leased && it.revisions.len() < REVISIONS_MAX
+                };
+                self.note(at, RepairAct::Revised, by, &[*position], is_free);
+                if let Some(delivery) = self.open.get_mut(position).filter(|it| is_free(it)) {
                     let number = delivery.revisions.last().map_or(1, |last| last.number + 1);
                     delivery.revisions.push(Revision {
                         number,
@@ -216,6 +237,22 @@ impl Ledger {
                 }
             }
             Change::Restated { part, parts, state } => self.restate(*part, *parts, state),
+        }
+    }
+
+    /// Remembers who does something to those of these deliveries that it can be done to.
+    fn note(
+        &mut self,
+        at: Timestamp,
+        act: RepairAct,
+        by: &By,
+        positions: &[u64],
+        applies: impl Fn(&Delivery) -> bool,
+    ) {
+        let fits = |position: &&u64| self.open.get(position).is_some_and(&applies);
+        let positions: Vec<u64> = positions.iter().filter(fits).copied().collect();
+        if !positions.is_empty() {
+            self.repairs.note(at, act, by, positions);
         }
     }
 
@@ -233,6 +270,28 @@ impl Ledger {
     pub(crate) fn tune(&mut self, tuning: Tuning) {
         self.queue.set_sharing(tuning.sharing);
         self.bucket.set(tuning.budget);
+    }
+
+    /// Hears what the clocks show, before each change: `elapsed` is the time since some fixed point. When the wall clock
+    /// was set meanwhile, delays that have begun take as long as they were to.
+    pub(crate) fn observe(&mut self, now: Timestamp, elapsed: Duration) {
+        if let Some((wall, since)) = self.observed {
+            let expected = wall.after(elapsed.saturating_sub(since));
+            let set_ms = now.milliseconds() - expected.milliseconds();
+            if set_ms.unsigned_abs() <= STEP_MS {
+                return;
+            }
+            let waiting = std::mem::take(&mut self.due);
+            for (due, position) in waiting {
+                let due = due.shifted(set_ms);
+                if let Some(delivery) = self.open.get_mut(&position) {
+                    delivery.state = DeliveryState::Waiting(due);
+                    delivery.since = delivery.since.shifted(set_ms);
+                }
+                self.due.insert((due, position));
+            }
+        }
+        self.observed = Some((now, elapsed));
     }
 
     /// After a time in which nobody looked at the clock, and it may have been set: no delay is longer than it was.
@@ -360,6 +419,17 @@ impl Ledger {
         }
     }
 
+    /// Takes an ack back that was not stored: the delivery is as it was before.
+    pub(crate) fn unack(&mut self, position: u64, delivery: Delivery) {
+        if self.open.contains_key(&position) {
+            return;
+        }
+        self.counts.acked = self.counts.acked.saturating_sub(1);
+        *self.count(delivery.state) += 1;
+        self.open.insert(position, delivery);
+        self.enter(position);
+    }
+
     fn redrive(&mut self, at: Timestamp, positions: &[u64], mut due: Timestamp, spacing: Duration) {
         for position in positions {
             if let Some(delivery) = self.open.get_mut(position).filter(|it| it.is_dead()) {
@@ -465,6 +535,11 @@ impl Ledger {
     /// The delivery of the event at `position`, unless it is settled for good or was never taken.
     pub(crate) fn get(&self, position: u64) -> Option<&Delivery> {
         self.open.get(&position)
+    }
+
+    /// What was done to deliveries by hand.
+    pub(crate) fn repairs(&self) -> &Repairs {
+        &self.repairs
     }
 
     /// Deliveries after `position`, in order.

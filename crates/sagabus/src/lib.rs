@@ -2,7 +2,7 @@
 //!
 //! Vocabulary (pure): [`event`], [`pattern`], [`filter`], [`retry`], [`settings`], [`error`], [`clock`].
 //! Seams: [`transport`], [`saga_store`]. What users hold: [`bus`], [`saga`]. The delivery rules: [`ledger`].
-//! Engines: [`engines`].
+//! Engines: [`engines`]. From calls to events, and back: [`migration`].
 
 pub mod clock;
 pub mod error;
@@ -21,6 +21,8 @@ pub mod saga;
 pub mod schema;
 
 pub mod engines;
+
+pub mod migration;
 
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

@@ -4,6 +4,7 @@ mod bare;
 mod memory;
 mod publish;
 mod saga;
+mod timers;
 
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,18 @@ enum What {
         #[arg(long, default_value_t = 20_000)]
         sagas: usize,
     },
+    /// Events that are published later: setting them, memory, and how late they come
+    Timers {
+        /// Directory on the disk to measure; a folder is made in it and removed
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// How many
+        #[arg(long, default_value_t = 1_000_000)]
+        timers: usize,
+        /// They are due evenly over so many seconds
+        #[arg(long, default_value_t = 60)]
+        over_seconds: u32,
+    },
 }
 
 impl Bench {
@@ -62,6 +75,11 @@ impl Bench {
                 rounds,
             } => publish::run(&runtime, &dir, seconds, rounds.max(1), self.output),
             What::Memory { events } => memory::run(&runtime, events, self.output),
+            What::Timers {
+                dir,
+                timers,
+                over_seconds,
+            } => timers::run(&runtime, &dir, timers, over_seconds, self.output),
             What::Saga { dir, sagas } => saga::run(&runtime, &dir, sagas, self.output),
         }
     }

@@ -1,6 +1,7 @@
 //! `sagabus dead-letters`: looks after the dead letters of a running server.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -52,6 +53,8 @@ enum Command {
         /// SUBSCRIPTION/POSITION
         id: DeadLetterId,
     },
+    /// Show who retried, revised, skipped or discarded which, when and why, the latest first
+    Repairs(Repairs),
     /// Write them as lines of JSON
     Export(Export),
 }
@@ -154,6 +157,34 @@ struct Revise {
     /// Hand it out at once
     #[arg(long)]
     retry: bool,
+}
+
+#[derive(Debug, Args)]
+struct Repairs {
+    /// Of this subscription
+    subscription: String,
+    /// Of the event at this position
+    #[arg(long)]
+    position: Option<u64>,
+    /// At most so many (1 – 1000)
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+    /// Made before the one with this number, as the page before said
+    #[arg(long)]
+    before: Option<u64>,
+}
+
+impl Repairs {
+    fn path(&self) -> String {
+        let name = encoded(&self.subscription);
+        let mut path = format!("/api/subscriptions/{name}/repairs?limit={}", self.limit);
+        for (field, number) in [("position", self.position), ("before", self.before)] {
+            if let Some(number) = number {
+                let _written = write!(path, "&{field}={number}");
+            }
+        }
+        path
+    }
 }
 
 #[derive(Debug, Args)]
@@ -315,6 +346,9 @@ impl DeadLetters {
                     );
                 })
             }
+            Command::Repairs(repairs) => {
+                self.show(&client.get(&repairs.path()).await?, show_repairs)
+            }
             Command::Export(export) => export.run(client).await,
         }
     }
@@ -405,6 +439,43 @@ fn show_list(answer: &Value) {
             "more with --after {}",
             plain(&text(&answer["next"]), TEXT_MAX)
         );
+    }
+}
+
+fn show_repairs(answer: &Value) {
+    let repairs = answer["repairs"].as_array();
+    let rows = repairs.into_iter().flatten().map(|repair| {
+        let positions = repair["positions"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
+        let named: Vec<String> = positions.iter().take(5).map(ToString::to_string).collect();
+        let more = if positions.len() > named.len() {
+            ", …"
+        } else {
+            ""
+        };
+        [
+            text(&repair["number"]),
+            text(&repair["at"]),
+            text(&repair["act"]),
+            positions.len().to_string(),
+            format!("{}{more}", named.join(", ")),
+            text(&repair["author"]),
+            text(&repair["reason"]),
+        ]
+    });
+    let heads = [
+        "number",
+        "at",
+        "act",
+        "events",
+        "positions",
+        "author",
+        "reason",
+    ];
+    print(heads, rows.collect());
+    if let Some(next) = answer["next"].as_u64() {
+        println!("more with --before {next}");
     }
 }
 

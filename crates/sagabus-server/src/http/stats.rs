@@ -31,6 +31,13 @@ pub(super) async fn show(State(app): State<App>) -> Json<Value> {
                 "bytes": it.bytes,
             })).collect::<Vec<_>>(),
         },
+        "scheduledEvents": bus.scheduled,
+        "scheduledLateness": {
+            "count": bus.lateness.count,
+            "p50Ms": bus.lateness.percentile(50).as_secs_f64() * 1000.0,
+            "p99Ms": bus.lateness.percentile(99).as_secs_f64() * 1000.0,
+            "maxMs": bus.lateness.max.as_secs_f64() * 1000.0,
+        },
         "subscriptions": subscriptions,
         "sagas": {
             "active": sagas.active,

@@ -214,6 +214,37 @@ fn dead_letters_are_retried_revised_skipped_and_republished_over_http() {
     let discard = json!({"query": {}, "reason": "a test", "dryRun": true});
     assert_eq!(order("discard", discard).expect(200)["discarded"], 1);
     assert_eq!(page(&server, "").0, ["d-4"]);
+
+    let path = format!("/api/subscriptions/{NAME}/repairs");
+    let repairs = server.get(&path).expect(200)["repairs"].clone();
+    let acts: Vec<&str> = repairs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["act"].as_str().unwrap())
+        .collect();
+    let expected = ["skipped", "redriven", "revised", "revised", "redriven"];
+    assert_eq!(acts, expected, "{repairs}");
+    assert_eq!(repairs[0]["reason"], "done by hand");
+    assert_eq!(
+        (&repairs[4]["author"], &repairs[4]["reason"]),
+        (&json!("ann"), &json!("the disk is back"))
+    );
+    let query = format!("?position={}&limit=1", position(0));
+    let page = server.get(&format!("{path}{query}")).expect(200);
+    assert_eq!(
+        page["repairs"][0], repairs[1],
+        "the retry of the revised one"
+    );
+    assert_eq!(page["next"], repairs[1]["number"]);
+    server
+        .get(&format!("{path}?limit=0"))
+        .expect_problem(400, &["limit"]);
+    server
+        .get("/api/subscriptions/nobody/repairs")
+        .expect_problem(404, &["nobody"]);
+    let said = said(&server, &["dead-letters", "repairs", NAME]);
+    assert!(said.contains("done by hand"), "{said}");
     server.terminate();
 }
 
@@ -562,6 +593,6 @@ fn the_commands_of_the_guide_do_what_it_says() {
             assert_eq!(heads(guide), heads(&out));
         }
     }
-    assert_eq!(ran, 14, "commands of the guide");
+    assert_eq!(ran, 16, "commands of the guide");
     server.terminate();
 }

@@ -19,6 +19,7 @@ mod kill;
 mod logs;
 mod pdf;
 mod program;
+mod schedules;
 mod schemas;
 mod stop;
 mod world;

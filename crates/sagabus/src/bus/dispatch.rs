@@ -13,12 +13,14 @@ use tokio_util::task::TaskTracker;
 
 use super::breaker::{self, Breaker, Gate};
 use super::collect::{Collect, Groups};
-use super::handler::{Answer, Delivery, Handler};
+use super::handler::{Answer, Delivery, Handler, HandlerError};
 use super::rate::{self, Rate};
 use super::settle::{self, Attempt, Outcome, Policy};
 use super::stats::SubscriptionCounters;
+use super::subscription::emit_error;
 use crate::clock::Clock;
 use crate::error::ErrorKind;
+use crate::event::Event;
 use crate::retry;
 use crate::schema::Registry;
 use crate::transport::{LeaseToken, Leased, Member, Settle, Verdict};
@@ -148,7 +150,8 @@ impl Dispatch {
                 return;
             };
             for leased in leased {
-                let run = Arc::clone(&self).run(leased, permits.pop(), verdicts.clone());
+                let (member, verdicts) = (Arc::clone(&member), verdicts.clone());
+                let run = Arc::clone(&self).run(leased, permits.pop(), member, verdicts);
                 self.tasks.spawn(run);
             }
         }
@@ -250,23 +253,26 @@ impl Dispatch {
         self: Arc<Self>,
         leased: Leased,
         _permit: Option<OwnedSemaphorePermit>,
+        member: Arc<dyn Member>,
         verdicts: mpsc::Sender<Settle>,
     ) {
         let token = leased.token;
-        let verdict = self.verdict(leased).await;
-        // Closed only when the settling task has ended with the engine: the event will be delivered again.
-        let _sent = verdicts.send(Settle { token, verdict }).await;
+        if let Some(verdict) = self.verdict(leased, &member).await {
+            // Closed only when the settling task has ended with the engine: the event will be delivered again.
+            let _sent = verdicts.send(Settle::new(token, verdict)).await;
+        }
     }
 
-    async fn verdict(&self, leased: Leased) -> Verdict {
+    /// Runs an attempt. `None` when it is settled already, with the events that the handler answered with.
+    async fn verdict(&self, leased: Leased, member: &Arc<dyn Member>) -> Option<Verdict> {
         let token = leased.token;
         if let Some(verdict) = self.before(&leased) {
-            return verdict;
+            return Some(verdict);
         }
         let delivery = self.delivery(leased);
         let event = Arc::clone(&delivery.event);
         let started = self.clock.elapsed();
-        let mut outcome = self.call(delivery.clone()).await;
+        let (mut outcome, mut events) = self.call(delivery.clone()).await;
         for _ in 0..self.plan.policy.retry.inline.times {
             if !matches!(outcome, Outcome::Failed(_)) || !outcome.is_transient() {
                 break;
@@ -280,26 +286,52 @@ impl Dispatch {
             if is_cut {
                 break;
             }
-            outcome = self.call(delivery.clone()).await;
+            (outcome, events) = self.call(delivery.clone()).await;
+        }
+        let is_emitting = !events.is_empty();
+        if is_emitting && let Err(error) = self.emit(token, events, member).await {
+            outcome = Outcome::Failed(error);
         }
         let duration = self.clock.elapsed().saturating_sub(started);
-        self.after(token, &event, duration, &outcome)
+        let verdict = self.after(token, &event, duration, &outcome);
+        (!is_emitting || verdict != Verdict::Ack).then_some(verdict)
     }
 
-    /// Calls the handler once.
-    async fn call(&self, delivery: Delivery) -> Outcome {
-        tokio::select! {
+    /// Acks a delivery and publishes what follows from it, in one append.
+    async fn emit(
+        &self,
+        token: LeaseToken,
+        events: Vec<Arc<Event>>,
+        member: &Arc<dyn Member>,
+    ) -> Result<(), HandlerError> {
+        let settle = Settle {
+            events,
+            ..Settle::new(token, Verdict::Ack)
+        };
+        let settled = member.settle(vec![settle]).await.map_err(emit_error)?;
+        if settled == [false] {
+            // It is another member's now, who will come to the same.
+            tracing::warn!(subscription = %self.plan.name, position = token.position, "a late answer does not count");
+        }
+        Ok(())
+    }
+
+    /// Calls the handler once: what became of it, and what it answered with.
+    async fn call(&self, delivery: Delivery) -> (Outcome, Vec<Arc<Event>>) {
+        let outcome = tokio::select! {
             biased;
             () = self.cut.cancelled() => {
                 self.cut_count.fetch_add(1, Ordering::Relaxed);
                 Outcome::Interrupted
             }
             ended = tokio::time::timeout(self.plan.timeout, self.plan.handler.call(delivery)) => match ended {
-                Ok(Ok(answer)) => outcome(answer),
+                Ok(Ok(Ok(events))) => return (Outcome::Handled, events),
+                Ok(Ok(Err(error))) => Outcome::Failed(error),
                 Ok(Err(panic)) => Outcome::Panicked(panic),
                 Err(_) => self.timed_out(),
             },
-        }
+        };
+        (outcome, Vec::new())
     }
 
     fn timed_out(&self) -> Outcome {
@@ -339,7 +371,7 @@ impl Dispatch {
     fn after(
         &self,
         token: LeaseToken,
-        event: &crate::event::Event,
+        event: &Event,
         duration: Duration,
         outcome: &Outcome,
     ) -> Verdict {
@@ -367,12 +399,7 @@ impl Dispatch {
         verdict
     }
 
-    fn attempt(
-        &self,
-        token: LeaseToken,
-        event: &crate::event::Event,
-        duration: Duration,
-    ) -> Attempt {
+    fn attempt(&self, token: LeaseToken, event: &Event, duration: Duration) -> Attempt {
         Attempt {
             number: token.attempt,
             duration_ms: milliseconds(duration),
@@ -421,7 +448,8 @@ impl Dispatch {
                         .hand_back(group.into_iter().chain(groups.drain()), &verdicts)
                         .await;
                 };
-                let run = Arc::clone(&self).run_group(group, permit, verdicts.clone());
+                let (member, verdicts) = (Arc::clone(&member), verdicts.clone());
+                let run = Arc::clone(&self).run_group(group, permit, member, verdicts);
                 self.tasks.spawn(run);
             }
             let room = groups.room(self.plan.concurrency).min(fetch_max);
@@ -449,10 +477,7 @@ impl Dispatch {
         verdicts: &mpsc::Sender<Settle>,
     ) {
         for leased in leased {
-            let settle = Settle {
-                token: leased.token,
-                verdict: Verdict::Release,
-            };
+            let settle = Settle::new(leased.token, Verdict::Release);
             let _sent = verdicts.send(settle).await;
         }
     }
@@ -461,6 +486,7 @@ impl Dispatch {
         self: Arc<Self>,
         group: Vec<Leased>,
         _permit: OwnedSemaphorePermit,
+        member: Arc<dyn Member>,
         verdicts: mpsc::Sender<Settle>,
     ) {
         let mut running = Vec::with_capacity(group.len());
@@ -468,7 +494,7 @@ impl Dispatch {
             let token = leased.token;
             match self.before(&leased) {
                 Some(verdict) => {
-                    let _sent = verdicts.send(Settle { token, verdict }).await;
+                    let _sent = verdicts.send(Settle::new(token, verdict)).await;
                 }
                 None => running.push(leased),
             }
@@ -477,18 +503,16 @@ impl Dispatch {
             // One of them may be what makes all fail: each is tried alone.
             for leased in running {
                 let token = leased.token;
-                let verdict = self.verdict(leased).await;
-                let _sent = verdicts.send(Settle { token, verdict }).await;
+                if let Some(verdict) = self.verdict(leased, &member).await {
+                    let _sent = verdicts.send(Settle::new(token, verdict)).await;
+                }
             }
             return;
         };
         let (duration, answers) = answers;
         for (leased, outcome) in running.into_iter().zip(answers) {
             let verdict = self.after(leased.token, &leased.event, duration, &outcome);
-            let settle = Settle {
-                token: leased.token,
-                verdict,
-            };
+            let settle = Settle::new(leased.token, verdict);
             let _sent = verdicts.send(settle).await;
         }
     }
@@ -549,7 +573,7 @@ impl Dispatch {
 
 fn outcome(answer: Answer) -> Outcome {
     match answer {
-        Ok(()) => Outcome::Handled,
+        Ok(_) => Outcome::Handled,
         Err(error) => Outcome::Failed(error),
     }
 }

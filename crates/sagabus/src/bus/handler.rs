@@ -173,10 +173,10 @@ impl From<SchemaFault> for HandlerError {
     }
 }
 
-/// What handlers answer.
-pub(crate) type Answer = Result<(), HandlerError>;
+/// What handlers answer: events that are to be published as the delivery is acked.
+pub(crate) type Answer = Result<Vec<Arc<Event>>, HandlerError>;
 
-type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A handler, whatever its type: of one event, or of several at a time.
 pub(crate) enum Handler {
@@ -188,6 +188,17 @@ impl Handler {
     pub(crate) fn one<H, F>(handler: H) -> Self
     where
         H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        Self::One(Box::new(move |delivery| {
+            let answer = handler(delivery);
+            Box::pin(async move { answer.await.map(nothing) })
+        }))
+    }
+
+    pub(crate) fn emitting<H, F>(handler: H) -> Self
+    where
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
         Self::One(Box::new(move |delivery| Box::pin(handler(delivery))))
@@ -196,9 +207,18 @@ impl Handler {
     pub(crate) fn many<H, F>(handler: H) -> Self
     where
         H: Fn(Vec<Delivery>) -> F + Send + Sync + 'static,
-        F: Future<Output = Vec<Answer>> + Send + 'static,
+        F: Future<Output = Vec<Result<(), HandlerError>>> + Send + 'static,
     {
-        Self::Many(Box::new(move |deliveries| Box::pin(handler(deliveries))))
+        Self::Many(Box::new(move |deliveries| {
+            let answers = handler(deliveries);
+            Box::pin(async move {
+                answers
+                    .await
+                    .into_iter()
+                    .map(|it| it.map(nothing))
+                    .collect()
+            })
+        }))
     }
 
     /// Calls the handler with one event; a panic, in the call or later, is an output too.
@@ -221,6 +241,10 @@ impl Handler {
     }
 }
 
+fn nothing((): ()) -> Vec<Arc<Event>> {
+    Vec::new()
+}
+
 fn no_answer() -> Answer {
     Err(HandlerError::transient(
         "the handler of several events gave no answer for this one",
@@ -237,7 +261,7 @@ impl fmt::Debug for Handler {
 pub(crate) struct CatchPanic<T>(Result<Running<T>, String>);
 
 impl<T> CatchPanic<T> {
-    fn new(call: impl FnOnce() -> Running<T>) -> Self {
+    pub(crate) fn new(call: impl FnOnce() -> Running<T>) -> Self {
         let called = catch_unwind(AssertUnwindSafe(call));
         Self(called.map_err(|panic| super::panic_text(panic.as_ref())))
     }

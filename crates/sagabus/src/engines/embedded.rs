@@ -33,7 +33,7 @@ mod timers;
 mod window;
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,7 +49,7 @@ use self::published::Counter;
 use self::recovery::{Place, recover};
 use self::schedule::Clockwork;
 use self::window::{Limits, Window};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Steady, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ledger::{Change, Exhausted, Ledger, Order, Tuning, Wants};
@@ -140,6 +140,7 @@ pub(crate) struct Shared {
     opened: Duration,
     /// The same by the wall clock.
     opened_at: Timestamp,
+    steady: Mutex<Steady>,
     /// Given back when the last member is gone too, and after the log is closed: fields go in this order.
     _lock: Option<DirectoryLock>,
 }
@@ -271,6 +272,7 @@ impl Embedded {
             retaining: tokio::sync::Mutex::default(),
             opened,
             opened_at,
+            steady: Mutex::default(),
             _lock: lock,
         });
         let cells = shared.hub.cells();
@@ -323,6 +325,29 @@ impl Shared {
     /// Time since the log was opened.
     pub(crate) fn age(&self) -> Duration {
         self.clock.elapsed().saturating_sub(self.opened)
+    }
+
+    /// The wall clock's time, which a ledger hears of before it is changed.
+    pub(crate) fn look(&self, ledger: &mut Ledger) -> Timestamp {
+        let now = self.clock.now();
+        ledger.observe(now, self.clock.elapsed());
+        now
+    }
+
+    /// The latest time of the wall clock that has surely come, if the clock was just set: for what is to happen at a time.
+    pub(crate) fn sure_now(&self) -> Timestamp {
+        let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
+        let mut steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = steady.doubt(elapsed);
+        let sure = steady.surely(now, elapsed);
+        let doubt = steady.doubt(elapsed);
+        drop(steady);
+        if before.is_none()
+            && let Some(doubt) = doubt
+        {
+            tracing::warn!(%now, %sure, ?doubt, "the machine's clock was set; a time ahead is believed when it stays");
+        }
+        sure
     }
 
     /// Counts the events that a subscription which nobody leases from yet has before it, off the runtime's threads.
@@ -398,6 +423,7 @@ impl Transport for Embedded {
         Capabilities {
             engine: "embedded",
             durability: self.durability,
+            lacks: &[],
         }
     }
 
@@ -647,6 +673,7 @@ impl Embedded {
             epoch,
             floor: Some(floor),
         });
+        let now = self.shared.look(&mut state.ledger);
         state.members.insert(
             epoch,
             Joined {
@@ -659,7 +686,7 @@ impl Embedded {
         let pending = cell.change(
             &mut state,
             &self.shared.log,
-            self.shared.clock.now(),
+            now,
             changes,
             log::Durability::Written,
         );

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use super::record::{Pause, Wants};
-use super::{Change, Counts, Delivery, Ledger};
+use super::{Change, Counts, Delivery, Ledger, Repairs};
 
 /// Bytes of the state in one record.
 const PART_BYTES: usize = 512 * 1024;
@@ -26,6 +26,9 @@ struct State {
     open: BTreeMap<u64, Delivery>,
     #[n(5)]
     counts: Counts,
+    /// Left out where there are none.
+    #[n(6)]
+    repairs: Option<Repairs>,
 }
 
 impl Ledger {
@@ -38,6 +41,7 @@ impl Ledger {
             pause: self.pause.clone(),
             open: self.open.clone(),
             counts: self.counts,
+            repairs: Some(self.repairs.clone()).filter(|it| !it.is_empty()),
         };
         let bytes = Bytes::from(crate::engines::embedded::encode(&state));
         let parts = bytes.len().div_ceil(PART_BYTES).max(1);
@@ -75,6 +79,7 @@ impl Ledger {
             self.pause = state.pause;
             self.open = state.open;
             self.counts = state.counts;
+            self.repairs = state.repairs.unwrap_or_default();
             self.index();
         }
     }

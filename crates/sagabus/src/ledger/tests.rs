@@ -159,6 +159,41 @@ fn a_state_said_anew_in_an_unknown_form_is_not_passed_over() {
 }
 
 #[test]
+fn the_latest_repairs_are_remembered_within_a_bound_and_restated() {
+    let mut ledger = ledger(Order::Unordered, Exhausted::SkipAhead);
+    let by = By::new("ann", "typo");
+    let skip = |ledger: &mut Ledger, count: u64| {
+        let positions = (0..count).collect();
+        ledger
+            .repairs
+            .note(at(1), RepairAct::Skipped, &by, positions);
+    };
+    let numbers = |ledger: &Ledger| -> Vec<u64> {
+        let found = ledger.repairs().before(None, None);
+        found.map(|it| it.number).collect()
+    };
+    for _ in 0..REPAIRS_MAX + 10 {
+        skip(&mut ledger, 1);
+    }
+    let expected: Vec<u64> = (11..=REPAIRS_MAX as u64 + 10).rev().collect();
+    assert_eq!(numbers(&ledger), expected);
+    for _ in 0..12 {
+        skip(&mut ledger, 10_000);
+    }
+    assert_eq!(numbers(&ledger).len(), 10, "100,000 positions");
+    skip(&mut ledger, 200_000);
+    assert_eq!(numbers(&ledger).len(), 1, "the latest is always there");
+    let mut other = Ledger::default();
+    for change in ledger.restated() {
+        other.apply(at(2), &change);
+    }
+    assert_eq!(other, ledger);
+    skip(&mut other, 1);
+    let latest = other.repairs().before(None, None).next().unwrap();
+    assert_eq!(latest.number, numbers(&ledger)[0] + 1);
+}
+
+#[test]
 fn a_member_that_leaves_gives_up_its_leases_and_no_others() {
     let mut ledger = ledger(Order::Unordered, Exhausted::SkipAhead);
     ledger.apply(at(1), &leased(3, &[(2, 1)]));

@@ -11,6 +11,7 @@ mod api;
 mod bus;
 #[cfg(feature = "simulation")]
 mod bus_histories;
+mod capabilities;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod dead_letters;
@@ -18,6 +19,8 @@ mod duplicates;
 mod durability;
 #[cfg(all(feature = "macros", feature = "sqlite", feature = "testing"))]
 mod effects;
+#[cfg(feature = "testing")]
+mod emit;
 #[cfg(all(feature = "macros", feature = "testing"))]
 mod examples;
 #[cfg(feature = "simulation")]
@@ -25,6 +28,8 @@ mod faults;
 mod filters;
 mod flow;
 mod members;
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+mod migration;
 mod model;
 mod order;
 #[cfg(feature = "simulation")]

@@ -47,10 +47,7 @@ async fn a_member_that_left_gets_nothing_settles_nothing_and_does_not_free_the_n
     append(&engine, 1).await;
     let refused = tokio::time::timeout(Duration::from_secs(1), old.lease(1)).await;
     assert_eq!(refused.unwrap().unwrap_err().kind(), ErrorKind::Fenced);
-    let ack = |token| Settle {
-        token,
-        verdict: Verdict::Ack,
-    };
+    let ack = |token| Settle::new(token, Verdict::Ack);
     assert_eq!(old.settle(vec![ack(held[0].token)]).await.unwrap(), [false]);
     drop(old);
     let third = SubscriptionSpec {
@@ -75,10 +72,7 @@ async fn a_late_settle_does_not_reach_the_next_subscription_of_the_same_name() {
     assert!(engine.ledgers().remove("s", By::default()).await.unwrap());
     let new = engine.join(spec()).await.unwrap();
     assert_eq!(new.lease(1).await.unwrap().len(), 1);
-    let late = Settle {
-        token: held[0].token,
-        verdict: Verdict::Ack,
-    };
+    let late = Settle::new(held[0].token, Verdict::Ack);
     assert_eq!(old.settle(vec![late]).await.unwrap(), [false]);
     drop((old, new, engine));
     let engine = engine_on(&disk);
@@ -106,10 +100,7 @@ async fn events_that_a_full_disk_kept_from_being_handed_out_are_not_passed_over_
     let refused = loop {
         match member.lease(1).await {
             Ok(leased) => {
-                let release = Settle {
-                    token: leased[0].token,
-                    verdict: Verdict::Release,
-                };
+                let release = Settle::new(leased[0].token, Verdict::Release);
                 let _full = member.settle(vec![release]).await;
             }
             Err(error) => break error,

@@ -356,16 +356,14 @@ impl Work<'_> {
         let now = self.cluster.clock().now();
         let asked = settles.iter().map(|(leased, ended)| {
             let fault = Fault::new(leased.token.attempt, now, 0, "error", "by chance");
-            Settle {
-                token: leased.token,
-                verdict: match ended {
-                    Ended::Ack => Verdict::Ack,
-                    Ended::Skip => Verdict::Skip,
-                    Ended::Release => Verdict::Release,
-                    Ended::Dead => Verdict::Dead(fault),
-                    Ended::RetryAt(due) => Verdict::RetryAt(*due, fault),
-                },
-            }
+            let verdict = match ended {
+                Ended::Ack => Verdict::Ack,
+                Ended::Skip => Verdict::Skip,
+                Ended::Release => Verdict::Release,
+                Ended::Dead => Verdict::Dead(fault),
+                Ended::RetryAt(due) => Verdict::RetryAt(*due, fault),
+            };
+            Settle::new(leased.token, verdict)
         });
         let heard = self.cluster.clock().elapsed();
         let member = Arc::clone(&self.members[place].member);

@@ -13,10 +13,10 @@ use super::record;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::DATA_BYTES_MAX;
-use crate::ledger::{By, Change, Delivery, DeliveryState, Pause, REVISIONS_MAX};
+use crate::ledger::{By, Change, Delivery, DeliveryState, Pause, REVISIONS_MAX, Repaired};
 use crate::transport::{
     DeadLetterIds, DeadLetterPage, DeadLetterQuery, LedgerAdmin, LedgerView, PauseUntil, Repair,
-    check_positions,
+    RepairQuery, check_positions,
 };
 
 /// Longest author, in bytes.
@@ -159,7 +159,7 @@ fn view(cell: &Cell, now: Timestamp) -> LedgerView {
 #[async_trait]
 impl LedgerAdmin for Shared {
     fn list(&self) -> Vec<LedgerView> {
-        let now = self.clock.now();
+        let now = self.sure_now();
         let cells = self.hub.cells();
         cells.iter().map(|cell| view(cell, now)).collect()
     }
@@ -180,6 +180,7 @@ impl LedgerAdmin for Shared {
             if cell.is_removed() {
                 return Ok(0);
             }
+            let now = self.look(&mut state.ledger);
             let mut positions: Vec<u64> = positions.to_vec();
             positions.sort_unstable();
             positions.dedup();
@@ -194,7 +195,7 @@ impl LedgerAdmin for Shared {
             let pending = cell.change(
                 &mut state,
                 &self.log,
-                self.clock.now(),
+                now,
                 changes(repair, positions),
                 Durability::Synced,
             );
@@ -203,6 +204,13 @@ impl LedgerAdmin for Shared {
         pending.done().await?;
         cell.wake.notify_one();
         Ok(count)
+    }
+
+    fn repairs(&self, subscription: &str, query: &RepairQuery) -> Result<Vec<Repaired>> {
+        let cell = self.known(subscription)?;
+        let state = cell.state();
+        let found = state.ledger.repairs().before(query.before, query.position);
+        Ok(found.take(query.max).cloned().collect())
     }
 
     async fn set_pause(&self, subscription: &str, until: Option<PauseUntil>, by: By) -> Result<()> {

@@ -12,7 +12,7 @@ use super::record;
 use super::scan::{Backlog, Held};
 use crate::clock::Timestamp;
 use crate::event::EventType;
-use crate::ledger::{By, Change, Ledger, Record};
+use crate::ledger::{By, Change, Delivery, Ledger, Record, Settled};
 use crate::pattern::Pattern;
 
 /// One subscription.
@@ -42,6 +42,9 @@ struct Ahead {
     /// Of these, the ones with a priority or an end of their time.
     special: AtomicI64,
 }
+
+/// Events that are published with an ack, and the delivery as it was before that.
+type With = (Vec<Entry>, Option<(u64, Delivery)>);
 
 /// What is guarded together: the order of changes is the order of their records in the log.
 #[derive(Debug)]
@@ -148,32 +151,76 @@ impl Cell {
         changes: Vec<Change>,
         durability: Durability,
     ) -> Pending {
+        self.append(state, log, at, changes, (durability, None))
+    }
+
+    /// Acks a delivery, and publishes these events with that: all is stored or nothing. Where it is refused, the delivery
+    /// is as it was from [`Cell::restore`] on.
+    pub(crate) fn ack_with(
+        &self,
+        state: &mut CellState,
+        log: &Log,
+        at: Timestamp,
+        (position, events): (u64, Vec<Entry>),
+    ) -> Pending {
+        let before = state.ledger.get(position).cloned();
+        let acked = before.map(|delivery| (position, delivery));
+        let change = Change::Settled {
+            settles: vec![Settled::Acked { position }],
+        };
+        state.ledger.apply(at, &change);
+        let with = Some((events, acked));
+        self.append(state, log, at, vec![change], (Durability::Synced, with))
+    }
+
+    /// Takes back acks that were refused.
+    pub(crate) fn restore(&self, state: &mut CellState, at: Timestamp) {
+        for (position, delivery) in self.chain.take_unacked() {
+            let epoch = delivery.epoch;
+            state.ledger.unack(position, delivery);
+            if !state.members.contains_key(&epoch) {
+                state.ledger.apply(at, &Change::Left { epoch });
+            }
+        }
+    }
+
+    fn append(
+        &self,
+        state: &mut CellState,
+        log: &Log,
+        at: Timestamp,
+        changes: Vec<Change>,
+        (durability, with): (Durability, Option<With>),
+    ) -> Pending {
         let number = self.chain.number();
         let is_whole = self.is_whole(state);
         state.link = number;
         state.recorded_cursor = state.ledger.cursor;
-        let append = |changes: Vec<Change>| {
-            let entries = changes.into_iter().map(|change| {
+        let append = |changes: Vec<Change>, with: Option<With>| {
+            let records = changes.into_iter().map(|change| {
                 let bytes = encode(&self.name, at, change);
                 Entry::record(record::LEDGER, bytes)
             });
+            let refusable = with.is_some();
+            let (events, acked) = with.unwrap_or_default();
             log.enqueue(Append {
-                entries: entries.collect(),
+                entries: events.into_iter().chain(records).collect(),
                 durability,
-                refusable: false,
-                link: Some(self.chain.link(number)),
+                refusable,
+                link: Some(self.chain.link(number).acking(acked)),
             })
         };
         if is_whole {
-            return append(changes);
+            return append(changes, with);
         }
+        self.restore(state, at);
         let mut parts = state.ledger.restated();
         let last = parts.pop();
         for part in parts {
             // If one is refused, so are those after it, and the last one says so.
-            drop(append(vec![part]));
+            drop(append(vec![part], None));
         }
-        append(last.into_iter().collect())
+        append(last.into_iter().collect(), with)
     }
 
     /// Whether the log was told all that this state builds on.

@@ -12,7 +12,9 @@ use super::frame::{
     ALIGNMENT, BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES,
     SegmentHeader, batch_bytes, push_batch, push_record, records, seal,
 };
-use super::log::{Append, BATCH_BYTES_MAX, Durability, Link, Observer, Placed, Request, Shared};
+use super::log::{
+    Append, BATCH_BYTES_MAX, BehindRefused, Durability, Observer, Placed, Request, Shared,
+};
 use super::planted::{self, Bug};
 use super::record;
 use super::recovery::Recovered;
@@ -215,8 +217,9 @@ impl Committer {
             return refuse(request.reply, self.stopped());
         }
         let Request { mut append, reply } = request;
-        if append.link.as_ref().is_some_and(Link::is_broken) {
-            return refuse(reply, no_room());
+        if let Some(link) = append.link.as_ref().filter(|it| it.is_broken()) {
+            link.refuse();
+            return refuse(reply, no_room().with_source(BehindRefused));
         }
         let mut placed = Placed {
             first: self.next,
@@ -235,6 +238,9 @@ impl Committer {
                     Known::Other(earlier) if append.refusable => {
                         self.events.truncate(before);
                         self.forget();
+                        if let Some(link) = &append.link {
+                            link.break_chain();
+                        }
                         return refuse(reply, conflict(entry.content(), earlier));
                     }
                     Known::Same(earlier) | Known::Other(earlier) => {

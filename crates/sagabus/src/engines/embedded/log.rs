@@ -18,6 +18,7 @@ use super::segment::Segment;
 use super::window::{Keys, Mark, Named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::ledger::Delivery;
 
 /// Largest atomic append, in bytes of the file (4 MiB).
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -114,19 +115,31 @@ pub(crate) struct Append {
 /// Ties together appends that build on each other: when one is refused, so are those behind it that were made before
 /// this was known.
 #[derive(Debug, Default)]
-pub(crate) struct Chain(AtomicU64);
+pub(crate) struct Chain {
+    number: AtomicU64,
+    /// Deliveries whose ack was refused together with what was to be published with it.
+    unacked: Mutex<Vec<(u64, Delivery)>>,
+}
 
 /// A place on a chain.
 #[derive(Debug)]
 pub(crate) struct Link {
     chain: Arc<Chain>,
     number: u64,
+    /// What is to be as it was if this is refused.
+    acked: Option<(u64, Delivery)>,
 }
 
 impl Chain {
     /// Grows each time when the chain breaks.
     pub(crate) fn number(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+        self.number.load(Ordering::Acquire)
+    }
+
+    /// What was refused since the last time: to be taken after [`Chain::number`] has changed.
+    pub(crate) fn take_unacked(&self) -> Vec<(u64, Delivery)> {
+        let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut unacked)
     }
 
     /// A place behind all that was said while the number was this.
@@ -134,6 +147,7 @@ impl Chain {
         Link {
             chain: Arc::clone(self),
             number,
+            acked: None,
         }
     }
 }
@@ -143,9 +157,37 @@ impl Link {
         self.chain.number() != self.number
     }
 
-    pub(crate) fn break_chain(&self) {
-        self.chain.0.fetch_add(1, Ordering::AcqRel);
+    /// The same for an ack that is taken back if this is refused.
+    pub(crate) fn acking(mut self, acked: Option<(u64, Delivery)>) -> Self {
+        self.acked = acked;
+        self
     }
+
+    pub(crate) fn break_chain(&self) {
+        if let Some(acked) = self.acked.clone() {
+            let unacked = &self.chain.unacked;
+            let mut unacked = unacked.lock().unwrap_or_else(PoisonError::into_inner);
+            unacked.push(acked);
+        }
+        self.chain.number.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// As [`Link::break_chain`], for one that is refused since the chain is broken: nothing new is unknown but an ack.
+    pub(crate) fn refuse(&self) {
+        if self.acked.is_some() {
+            self.break_chain();
+        }
+    }
+}
+
+/// It was refused only since it builds on what was refused.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it builds on what was refused")]
+pub(crate) struct BehindRefused;
+
+/// Whether an append was refused for nothing of its own.
+pub(crate) fn is_behind_refused(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|it| it.is::<BehindRefused>())
 }
 
 /// Where an append's records went.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::Shared;
 use super::cell::{Cell, CellState};
-use super::log::{Durability, Pending};
+use super::log::{self, Durability, Entry, Pending};
 use super::scan::{Looked, Sieve, Span, scan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -25,6 +25,9 @@ const LOOK_BEYOND: usize = 512;
 const UNRECORDED_MAX: u64 = 65_536;
 /// Longest wait for a due time before the clock is asked again: a wall clock may jump.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
+
+/// Tries of an ack with events that is refused for another one: as many others as handlers can be at work in a member.
+const TRIES_MAX: u32 = 1024;
 
 /// A member of a subscription.
 pub(crate) struct EmbeddedMember {
@@ -98,42 +101,26 @@ impl Member for EmbeddedMember {
     }
 
     async fn settle(&self, settles: Vec<Settle>) -> Result<Vec<bool>> {
-        let mut counted = Vec::with_capacity(settles.len());
-        let pending = {
-            let Ok(mut state) = self.joined() else {
-                return Ok(vec![false; settles.len()]);
-            };
-            let mut kept = Vec::with_capacity(settles.len());
-            for settle in settles {
-                let token = settle.token;
-                let holds = token.epoch == self.epoch
-                    && state.ledger.get(token.position).is_some_and(|it| {
-                        it.state == DeliveryState::Leased
-                            && it.epoch == token.epoch
-                            && it.attempts == token.attempt
-                    });
-                counted.push(holds);
-                if holds {
-                    kept.push(settled(settle, &self.spec.member));
+        let is_wrong = |it: &Settle| !it.events.is_empty() && it.verdict != Verdict::Ack;
+        if settles.iter().any(is_wrong) {
+            return Err(Error::invalid("events are published with an ack only"));
+        }
+        let is_emitting: Vec<bool> = settles.iter().map(|it| !it.events.is_empty()).collect();
+        let (emitting, plain): (Vec<_>, Vec<_>) =
+            settles.into_iter().partition(|it| !it.events.is_empty());
+        let mut plain = self.settle_plain(plain).await?.into_iter();
+        let mut emitting = emitting.into_iter();
+        let mut counted = Vec::with_capacity(is_emitting.len());
+        for is_emitting in is_emitting {
+            counted.extend(if is_emitting {
+                match emitting.next() {
+                    Some(settle) => Some(self.ack_with(settle.token, settle.events).await?),
+                    None => None,
                 }
-            }
-            if kept.is_empty() {
-                return Ok(counted);
-            }
-            let change = Change::Settled { settles: kept };
-            let now = self.shared.clock.now();
-            self.cell.change(
-                &mut state,
-                &self.shared.log,
-                now,
-                vec![change],
-                Durability::Written,
-            )
-        };
-        let stored = pending.done().await;
-        // A retry may be due before the time that a member sleeps until, and an event behind this one may go on.
-        self.cell.wake.notify_one();
-        stored?;
+            } else {
+                plain.next()
+            });
+        }
         Ok(counted)
     }
 
@@ -146,6 +133,7 @@ impl Member for EmbeddedMember {
         if state.members.remove(&self.epoch).is_none() {
             return;
         }
+        let now = self.shared.look(&mut state.ledger);
         let mut changes = self.unrecorded(&state);
         if state.ledger.holds(self.epoch) {
             changes.push(Change::Left { epoch: self.epoch });
@@ -154,7 +142,7 @@ impl Member for EmbeddedMember {
             drop(self.cell.change(
                 &mut state,
                 &self.shared.log,
-                self.shared.clock.now(),
+                now,
                 changes,
                 Durability::Written,
             ));
@@ -192,7 +180,95 @@ fn settled(settle: Settle, member: &str) -> Settled {
     }
 }
 
+/// Whether the lease still counts.
+fn holds(state: &CellState, token: LeaseToken) -> bool {
+    state.ledger.get(token.position).is_some_and(|it| {
+        it.state == DeliveryState::Leased && it.epoch == token.epoch && it.attempts == token.attempt
+    })
+}
+
 impl EmbeddedMember {
+    /// Settles leases from which nothing follows, with one record.
+    async fn settle_plain(&self, settles: Vec<Settle>) -> Result<Vec<bool>> {
+        let mut counted = Vec::with_capacity(settles.len());
+        let pending = {
+            let Ok(mut state) = self.joined() else {
+                return Ok(vec![false; settles.len()]);
+            };
+            let mut kept = Vec::with_capacity(settles.len());
+            for settle in settles {
+                let holds = settle.token.epoch == self.epoch && holds(&state, settle.token);
+                counted.push(holds);
+                if holds {
+                    kept.push(settled(settle, &self.spec.member));
+                }
+            }
+            if kept.is_empty() {
+                return Ok(counted);
+            }
+            let change = Change::Settled { settles: kept };
+            let now = self.shared.clock.now();
+            self.cell.change(
+                &mut state,
+                &self.shared.log,
+                now,
+                vec![change],
+                Durability::Written,
+            )
+        };
+        let stored = pending.done().await;
+        // A retry may be due before the time that a member sleeps until, and an event behind this one may go on.
+        self.cell.wake.notify_one();
+        stored?;
+        Ok(counted)
+    }
+
+    /// Acks a delivery and publishes these events, in one append; says whether the lease still counted. One that is
+    /// refused since another one was is tried again: none fails for the events of another.
+    async fn ack_with(&self, token: LeaseToken, events: Vec<Arc<Event>>) -> Result<bool> {
+        let mut tries = 0;
+        loop {
+            let pending = {
+                let Ok(mut state) = self.joined() else {
+                    return Ok(false);
+                };
+                if token.epoch != self.epoch || !holds(&state, token) {
+                    return Ok(false);
+                }
+                let (keys, age) = (self.shared.log.keys(), self.shared.age());
+                let entries = events.iter().map(Arc::clone);
+                let entries = entries
+                    .map(|event| Entry::event(event, keys, age))
+                    .collect();
+                let now = self.shared.clock.now();
+                let acking = (token.position, entries);
+                self.cell
+                    .ack_with(&mut state, &self.shared.log, now, acking)
+            };
+            let placed = pending.done().await;
+            if placed.is_err() {
+                let mut state = self.cell.state();
+                let now = self.shared.look(&mut state.ledger);
+                self.cell.restore(&mut state, now);
+            }
+            self.cell.wake.notify_one();
+            tries += 1;
+            match placed {
+                Ok(placed) => {
+                    let new = events.iter().zip(placed.positions());
+                    let new = new.filter(|(_, (_, is_duplicate))| !is_duplicate);
+                    let new = new.map(|(event, _)| event.as_ref());
+                    self.shared.published.add(new);
+                    return Ok(true);
+                }
+                Err(error) if !log::is_behind_refused(&error) || tries >= TRIES_MAX => {
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
     /// The state, while this is one of the members that may change it; they are heard by this.
     fn joined(&self) -> Result<MutexGuard<'_, CellState>> {
         let fenced = |why| {
@@ -209,6 +285,7 @@ impl EmbeddedMember {
                 "goes on without this member, which was silent or replaced",
             ));
         }
+        state.ledger.observe(self.shared.clock.now(), elapsed);
         self.part(&mut state, elapsed);
         Ok(state)
     }
@@ -249,9 +326,10 @@ impl EmbeddedMember {
         let mut state = self.joined()?;
         let now = self.shared.clock.now();
         state.ledger.advance(now, self.shared.clock.elapsed());
-        if state.ledger.is_paused(now) {
+        let sure = self.shared.sure_now();
+        if state.ledger.is_paused(sure) {
             let until = state.ledger.pause.as_ref().and_then(|pause| pause.until);
-            return Ok(Next::Wait(until.map(|until| until.since(now))));
+            return Ok(Next::Wait(until.map(|until| until.since(sure))));
         }
         let head = self.shared.hub.read(|it| it.tail.head());
         let is_behind = state.ledger.cursor < head.min(self.until());
@@ -291,7 +369,7 @@ impl EmbeddedMember {
         self.cell.take_ahead(looked.all, looked.special);
         let now = self.shared.clock.now();
         let is_plain = state.ledger.is_plain()
-            && !state.ledger.is_paused(now)
+            && !state.ledger.is_paused(self.shared.sure_now())
             && looked.special == 0
             && looked.wanted.len() <= max
             && looked.wanted.iter().all(|it| it.filter_fault.is_none());
@@ -402,7 +480,7 @@ impl EmbeddedMember {
     /// Chooses what is handed out now; applied, to be recorded.
     fn picked(&self, state: &mut CellState, max: usize) -> Vec<Change> {
         let now = self.shared.clock.now();
-        let picked = state.ledger.pick(now, max);
+        let picked = state.ledger.pick(self.shared.sure_now(), max);
         let mut changes = Vec::new();
         if !picked.leases.is_empty() {
             changes.push(Change::Leased {
@@ -544,6 +622,7 @@ impl Drop for Guard<'_> {
         }
         let member = self.member;
         let mut state = member.cell.state();
+        let now = member.shared.look(&mut state.ledger);
         if member.cell.is_removed() {
             // Nothing is said of it after its removal.
             return;
@@ -562,7 +641,7 @@ impl Drop for Guard<'_> {
         drop(member.cell.change(
             &mut state,
             &member.shared.log,
-            member.shared.clock.now(),
+            now,
             vec![change],
             Durability::Written,
         ));
