@@ -148,18 +148,22 @@ fn checks(has_deny: bool) -> Vec<Check> {
 
 /// Runs everything; the first failure stops.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let nextest = timed("preflight", "", || preflight::run(root))?;
+    let ready = timed("preflight", "", || preflight::run(root))?;
     for check in checks(preflight::has_deny(root)) {
         check.run(root)?;
     }
-    let tests = tests(nextest);
+    let tests = tests(ready.nextest);
     println!("\n==> {}: {}", tests.name, tests.command_line());
     // The runner shows no output of a test that passes: what a test skips is said here.
-    for line in preflight::skipped(root) {
-        println!("    this machine lacks {line}");
+    for line in &ready.skipped {
+        println!("    skipped: this machine lacks {line}");
     }
-    // No line of ours follows: the runner prints its own duration and the count.
-    tests.run(root)
+    // The runner prints its own duration and the count; what is missing from that count is the only line after it.
+    let outcome = tests.run(root);
+    if let Some(line) = preflight::closing(&ready.skipped) {
+        println!("{line}");
+    }
+    outcome
 }
 
 /// Announces a stage, runs it and says how long it took.
