@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use self::cell::{Cell, Joined};
 use self::disk::{Disk, MemoryDisk, RealDisk};
@@ -117,6 +118,8 @@ pub(crate) struct Shared {
     this: Weak<Self>,
     pub(crate) published: Counter,
     pub(crate) clockwork: Arc<Clockwork>,
+    /// Cancelled when the engine is closed: nothing is handed out or taken any more.
+    pub(crate) closing: CancellationToken,
     /// When the log was opened, since the clock's fixed point.
     opened: Duration,
     /// Given back when the last member is gone too, and after the log is closed: fields go in this order.
@@ -231,6 +234,7 @@ impl Embedded {
             this: Weak::clone(this),
             published: Counter::default(),
             clockwork: Arc::new(Clockwork::new(timers)),
+            closing: CancellationToken::new(),
             opened,
             _lock: lock,
         });
@@ -304,6 +308,17 @@ fn count_ahead(log: &log::Shared, cells: &[Arc<Cell>], head: u64) -> Result<Vec<
 }
 
 impl Shared {
+    /// Whether it has neither stopped itself nor been closed.
+    pub(crate) fn running(&self) -> Result<()> {
+        if let Some(error) = self.log.stopped() {
+            return Err(error);
+        }
+        if self.closing.is_cancelled() {
+            return Err(Error::closed("the engine was closed"));
+        }
+        Ok(())
+    }
+
     /// Time since the log was opened.
     pub(crate) fn age(&self) -> Duration {
         self.clock.elapsed().saturating_sub(self.opened)
@@ -464,9 +479,7 @@ impl Transport for Embedded {
     }
 
     fn condition(&self) -> Result<()> {
-        if let Some(error) = self.shared.log.stopped() {
-            return Err(error);
-        }
+        self.shared.running()?;
         if self.shared.log.is_full() {
             return Err(Error::new(
                 ErrorKind::Full,
@@ -477,6 +490,7 @@ impl Transport for Embedded {
     }
 
     async fn close(&self) {
+        self.shared.closing.cancel();
         self.shared.clockwork.close().await;
         let shared = Arc::clone(&self.shared);
         if self.shared.is_instant {
