@@ -11,6 +11,7 @@ pub mod filter;
 pub mod pattern;
 pub mod retry;
 pub mod settings;
+mod text;
 
 pub mod saga_store;
 pub mod transport;

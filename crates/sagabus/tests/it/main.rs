@@ -8,6 +8,7 @@
 
 #[cfg(all(feature = "macros", feature = "testing"))]
 mod api;
+mod bad_input;
 mod bus;
 #[cfg(feature = "simulation")]
 mod bus_histories;
@@ -37,3 +38,4 @@ mod schema;
 mod simulation;
 mod support;
 mod time;
+mod traps;
