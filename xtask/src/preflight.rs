@@ -40,7 +40,7 @@ struct Want {
     package: Option<&'static str>,
 }
 
-const WANTS: [Want; 7] = [
+const WANTS: [Want; 8] = [
     Want {
         need: Need {
             command: &["strace", "-V"],
@@ -83,6 +83,14 @@ const WANTS: [Want; 7] = [
     },
     Want {
         need: Need {
+            command: CPLUSPLUS,
+            what: "`c++`, which builds libFuzzer: parsers are not fuzzed",
+            install: "sudo apt-get install -y g++",
+        },
+        package: Some("g++"),
+    },
+    Want {
+        need: Need {
             command: &["sh", "-c", MOUNTS],
             what: "the right to mount a small disk: tests of a full disk and of a loss of power are skipped",
             install: "run this command as root, in a container that may mount for one",
@@ -98,6 +106,8 @@ const WANTS: [Want; 7] = [
         package: None,
     },
 ];
+
+const CPLUSPLUS: &[&str] = &["c++", "--version"];
 
 /// Mounts what the tests mount; to be root is not enough in a container without the right.
 const MOUNTS: &str = r#"d=$(mktemp -d) || exit 1
@@ -134,6 +144,11 @@ pub(crate) fn closing(skipped: &[String]) -> Option<String> {
 /// Whether the licences and sources of the dependencies can be checked.
 pub(crate) fn has_deny(root: &Path) -> bool {
     answers(root, &["cargo", "deny", "--version"])
+}
+
+/// Whether libFuzzer can be built.
+pub(crate) fn has_cplusplus(root: &Path) -> bool {
+    answers(root, CPLUSPLUS)
 }
 
 /// Checks what the other stages need, and brings what it can.

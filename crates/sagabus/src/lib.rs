@@ -29,6 +29,9 @@ pub mod sqlite;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+
 #[cfg(feature = "testing")]
 pub mod testing;
 

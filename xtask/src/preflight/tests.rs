@@ -110,7 +110,7 @@ fn the_closing_line_counts_what_is_lacking() {
     assert_eq!(closing(&[]), None);
     let line = closing(&skipped(None, machine(true, true, &["strace", "cargo"]))).unwrap();
     let expected =
-        "skipped: what needs 2 of 7 things that this machine lacks: `strace`; `cargo-deny`";
+        "skipped: what needs 2 of 8 things that this machine lacks: `strace`; `cargo-deny`";
     assert_eq!(line, expected);
 }
 

@@ -9,6 +9,8 @@ mod cell;
 mod committer;
 pub mod disk;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod hub;
 mod letters;
 mod lock;

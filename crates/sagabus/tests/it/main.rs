@@ -25,6 +25,8 @@ mod examples;
 mod faults;
 mod filters;
 mod flow;
+#[cfg(all(feature = "fuzzing", feature = "simulation"))]
+mod fuzz;
 mod members;
 mod model;
 mod order;
