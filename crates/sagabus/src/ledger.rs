@@ -12,6 +12,8 @@
 mod budget;
 mod counts;
 mod delivery;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod lane;
 mod policy;
 mod queue;

@@ -11,6 +11,7 @@ pub mod filter;
 pub mod pattern;
 pub mod retry;
 pub mod settings;
+mod text;
 
 pub mod saga_store;
 pub mod transport;
@@ -29,6 +30,9 @@ pub mod sqlite;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -112,12 +112,13 @@ impl Schedules {
             Command::List { .. } => {
                 let listed = answer["schedules"].as_array();
                 let rows = listed.into_iter().flatten().map(|it| {
+                    let event = &it["event"];
                     [
                         text(&it["due"]),
                         text(&it["cancelKey"]),
-                        text(&it["event"]["type"]),
-                        text(&it["event"]["subject"]),
-                        text(&it["event"]["id"]),
+                        text(&event["type"]),
+                        text(&event["subject"]),
+                        text(&event["id"]),
                     ]
                 });
                 print(

@@ -19,6 +19,7 @@ use crate::filter::Filter;
 use crate::ledger::{By, Counts, Exhausted, Order, RetryBudget, Sharing};
 use crate::pattern::Pattern;
 use crate::retry::Retry;
+use crate::text::is_hidden;
 use crate::transport::{Attribute, OnFilterError, Property, Start, SubscriptionSpec};
 
 /// Longest name of a subscription, in bytes.
@@ -428,10 +429,9 @@ impl SubscriptionBuilder {
         let name = &self.name;
         let invalid = |what: String| Error::invalid(format!("subscription `{name}` {what}"));
         for text in [name, &self.spec.member] {
-            if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control)
-            {
+            if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(is_hidden) {
                 return Err(Error::invalid(format!(
-                    "subscription name and member name must have 1 to {NAME_BYTES_MAX} bytes and no control characters"
+                    "subscription name and member name must have 1 to {NAME_BYTES_MAX} bytes and no characters that are not to be seen"
                 )));
             }
         }

@@ -11,6 +11,8 @@ mod compacted;
 pub mod disk;
 mod fold;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod hub;
 mod letters;
 mod lock;
@@ -38,6 +40,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use self::cell::{Cell, Joined};
 use self::disk::{Disk, MemoryDisk, RealDisk};
@@ -136,6 +139,8 @@ pub(crate) struct Shared {
     pub(crate) clockwork: Arc<Clockwork>,
     /// One at a time drops what is old.
     retaining: tokio::sync::Mutex<()>,
+    /// Cancelled when the engine is closed: nothing is handed out or taken any more.
+    pub(crate) closing: CancellationToken,
     /// When the log was opened, since the clock's fixed point.
     opened: Duration,
     /// The same by the wall clock.
@@ -270,6 +275,7 @@ impl Embedded {
             published: Counter::default(),
             clockwork: Arc::new(Clockwork::new(fold.timers)),
             retaining: tokio::sync::Mutex::default(),
+            closing: CancellationToken::new(),
             opened,
             opened_at,
             steady: Mutex::default(),
@@ -322,6 +328,17 @@ fn count_ahead(log: &log::Shared, cells: &[Arc<Cell>], head: u64) -> Result<Vec<
 }
 
 impl Shared {
+    /// Whether it has neither stopped itself nor been closed.
+    pub(crate) fn running(&self) -> Result<()> {
+        if let Some(error) = self.log.stopped() {
+            return Err(error);
+        }
+        if self.closing.is_cancelled() {
+            return Err(Error::closed("the engine was closed"));
+        }
+        Ok(())
+    }
+
     /// Time since the log was opened.
     pub(crate) fn age(&self) -> Duration {
         self.clock.elapsed().saturating_sub(self.opened)
@@ -506,9 +523,7 @@ impl Transport for Embedded {
     }
 
     fn condition(&self) -> Result<()> {
-        if let Some(error) = self.shared.log.stopped() {
-            return Err(error);
-        }
+        self.shared.running()?;
         if self.shared.log.is_full() {
             return Err(Error::new(
                 ErrorKind::Full,
@@ -523,6 +538,7 @@ impl Transport for Embedded {
     }
 
     async fn close(&self) {
+        self.shared.closing.cancel();
         self.shared.clockwork.close().await;
         let shared = Arc::clone(&self.shared);
         if self.shared.is_instant {

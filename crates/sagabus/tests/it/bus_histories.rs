@@ -307,7 +307,9 @@ impl History {
         life.bus
             .shutdown(Duration::from_millis(self.chance.below(2_000)))
             .await;
-        let is_clean = !self.disk.is_down() && life.bus.condition().is_ok();
+        // A log that stopped itself says why, whether it was closed after that or not.
+        let condition = life.bus.condition().unwrap_err();
+        let is_clean = !self.disk.is_down() && condition.to_string() == "the engine was closed";
         if is_clean {
             let mut notes = lock(&self.notes);
             notes.settled_for_good = notes.settled.clone();

@@ -8,6 +8,7 @@
 
 #[cfg(all(feature = "macros", feature = "testing"))]
 mod api;
+mod bad_input;
 mod bus;
 #[cfg(feature = "simulation")]
 mod bus_histories;
@@ -27,6 +28,8 @@ mod examples;
 mod faults;
 mod filters;
 mod flow;
+#[cfg(all(feature = "fuzzing", feature = "simulation"))]
+mod fuzz;
 mod members;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod migration;
@@ -43,3 +46,4 @@ mod schema;
 mod simulation;
 mod support;
 mod time;
+mod traps;

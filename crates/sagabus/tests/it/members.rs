@@ -308,3 +308,47 @@ async fn subscriptions_that_come_and_go_while_publishing_miss_nothing_and_get_no
     }
     bus.shutdown(Duration::from_secs(5)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_waits_is_told_when_the_engine_is_closed() {
+    let engine = engine_on(&MemoryDisk::default());
+    assert!(engine.condition().is_ok());
+    let (one, two) = (
+        engine.join(spec()).await.unwrap(),
+        SubscriptionSpec {
+            member: "other".to_owned(),
+            ..spec()
+        },
+    );
+    let two = engine.join(two).await.unwrap();
+    let waiting = async { tokio::join!(one.lease(1), two.lease(1)) };
+    let closing = async {
+        tokio::task::yield_now().await;
+        engine.close().await;
+    };
+    // An hour of the paused clock passes at once where nobody is woken.
+    let both = async { tokio::join!(waiting, closing).0 };
+    let outcome = tokio::time::timeout(Duration::from_hours(1), both).await;
+    let (first, second) = outcome.expect("both are woken");
+    for outcome in [first, second, one.lease(1).await] {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Closed);
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_was_closed_says_so() {
+    let engine = engine_on(&MemoryDisk::default());
+    append(&engine, 1).await;
+    assert!(engine.condition().is_ok());
+    engine.close().await;
+    assert_eq!(engine.condition().unwrap_err().kind(), ErrorKind::Closed);
+    engine.close().await;
+    let event = Event::raw(
+        EventType::new("a").unwrap(),
+        "test",
+        "1".into(),
+        &SystemClock,
+    );
+    let refused = engine.append(&[Arc::new(event)]).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Closed);
+}

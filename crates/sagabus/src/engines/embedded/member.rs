@@ -70,9 +70,7 @@ impl Member for EmbeddedMember {
     async fn lease(&self, max: usize) -> Result<Vec<Leased>> {
         let max = max.max(1);
         loop {
-            if let Some(error) = self.shared.log.stopped() {
-                return Err(error);
-            }
+            self.shared.running()?;
             let next = match self.next(max)? {
                 Next::Scan => {
                     // While another member looks, this one waits: it would find the same.
@@ -597,7 +595,12 @@ impl EmbeddedMember {
     }
 
     async fn wait(&self, rest: Option<Duration>) {
-        let woken = self.cell.wake.notified();
+        let woken = async {
+            tokio::select! {
+                () = self.cell.wake.notified() => {}
+                () = self.shared.closing.cancelled() => {}
+            }
+        };
         match rest {
             None => woken.await,
             Some(duration) => {

@@ -260,7 +260,8 @@ fn check(scheduled: &Scheduled) -> Result<()> {
         Some(key) if key.is_empty() || key.len() > ATTRIBUTE_BYTES_MAX => Err(Error::invalid(
             format!("`cancelKey` must have 1 to {ATTRIBUTE_BYTES_MAX} bytes"),
         )),
-        _ => Ok(()),
+        Some(key) => crate::text::check_visible("cancelKey", key),
+        None => Ok(()),
     }
 }
 
