@@ -34,6 +34,8 @@ pub(crate) use record::{Change, Record, Settled, Taken, Wants};
 pub(crate) use repairs::Repairs;
 pub use repairs::{REPAIRS_MAX, RepairAct, Repaired};
 
+pub(crate) use self::restate::PART_BYTES;
+
 use self::budget::Bucket;
 use self::lane::Lanes;
 use self::queue::Queue;
@@ -139,6 +141,10 @@ impl PartialEq for Ledger {
 impl Ledger {
     /// Takes a record into account. Records that do not fit the state change nothing, so a fold cannot fail.
     pub(crate) fn apply(&mut self, at: Timestamp, change: &Change) {
+        if !matches!(change, Change::Restated { .. }) {
+            // What was being said anew was cut short.
+            self.parts.clear();
+        }
         match change {
             Change::Created { patterns, start } => {
                 self.want(Wants {

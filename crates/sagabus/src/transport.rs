@@ -97,8 +97,11 @@ pub struct Kept {
     pub oldest: u64,
     /// Bytes of the files.
     pub bytes: u64,
-    /// Subscriptions for which more is kept than the settings ask for, as they have not looked at it yet.
+    /// Subscriptions for which more is kept than the settings ask for, as they have not looked at it yet; as of the last
+    /// look.
     pub holding: Vec<Holding>,
+    /// Why what is due to be dropped could not be, at the last try.
+    pub fault: Option<String>,
 }
 
 /// A subscription that has fallen so far behind that more is kept for it than the settings ask for.

@@ -1,7 +1,7 @@
 //! Publishes and consumes until it is killed, and writes what was acknowledged and handled to its standard output.
 //!
 //! `fault-probe DIRECTORY LIFE PUBLISHERS SUBSCRIPTIONS EVENTS [drop]`; lines are `A <id> <position>` for an acknowledged event,
-//! `H <subscription> <position> <attempt>` for a delivery that begins, `F` for a refusal for want of room.
+//! `H <subscription> <position> <attempt>` for a delivery that begins, `D <subscription> <position>` for one that is done, `F` for a refusal for want of room.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -118,6 +118,7 @@ async fn subscribe(bus: &Bus, name: &str) -> Result<(), Error> {
             if delivery.attempt == 1 && position % 7 == 0 {
                 return Err(HandlerError::transient("the first attempt fails"));
             }
+            say(&format!("D {name} {position}"));
             Ok(())
         })
         .await?;

@@ -74,6 +74,11 @@ pub(crate) fn judge(
             ));
         }
     }
+    if let Some(fault) = &stats.kept.fault {
+        issues.push(format!(
+            "Events that are due to be dropped cannot be: {fault}"
+        ));
+    }
     for holding in &stats.kept.holding {
         issues.push(format!(
             "Subscription `{}` has not looked at events that are due to be dropped: {:.1} MiB are kept for it",

@@ -50,6 +50,7 @@ use self::log::{Append, Entry, Log};
 use self::member::EmbeddedMember;
 use self::published::Counter;
 use self::recovery::{Place, recover};
+use self::retention::LastTry;
 use self::schedule::Clockwork;
 use self::window::{Limits, Window};
 use crate::clock::{Clock, Steady, Timestamp};
@@ -138,7 +139,9 @@ pub(crate) struct Shared {
     pub(crate) published: Counter,
     pub(crate) clockwork: Arc<Clockwork>,
     /// One at a time drops what is old.
-    retaining: tokio::sync::Mutex<()>,
+    retaining: Arc<tokio::sync::Mutex<()>>,
+    /// What became of that.
+    last_try: Mutex<LastTry>,
     /// Cancelled when the engine is closed: nothing is handed out or taken any more.
     pub(crate) closing: CancellationToken,
     /// When the log was opened, since the clock's fixed point.
@@ -188,12 +191,20 @@ impl Embedded {
     /// looked for the next time. Does nothing where that would write more than it drops.
     ///
     /// # Errors
-    /// `Full` when there is no room for what is left; `Transient` when the disk fails. Nothing is dropped then.
+    /// `Full` when there is no room for what is left; `Transient` when the disk fails; `Corrupt` when the log is damaged;
+    /// `Closed` when the engine is closed meanwhile. Nothing is dropped then.
     ///
     /// # Cancel safety
     /// What has begun goes on when the future is dropped.
     pub async fn retain(&self) -> Result<()> {
-        self.shared.retain().await
+        let shared = Arc::clone(&self.shared);
+        let retained = self
+            .shared
+            .clockwork
+            .spawn(async move { shared.retain().await });
+        retained.await.map_err(|error| {
+            Error::closed("dropping what is old was cut short").with_source(error)
+        })?
     }
 
     fn start(
@@ -274,7 +285,8 @@ impl Embedded {
             this: Weak::clone(this),
             published: Counter::default(),
             clockwork: Arc::new(Clockwork::new(fold.timers)),
-            retaining: tokio::sync::Mutex::default(),
+            retaining: Arc::default(),
+            last_try: Mutex::default(),
             closing: CancellationToken::new(),
             opened,
             opened_at,
@@ -445,6 +457,7 @@ impl Transport for Embedded {
     }
 
     async fn append(&self, events: &[Arc<Event>]) -> Result<Vec<Receipt>> {
+        self.shared.watch_timers();
         let permits = u32::try_from(events.len().min(APPENDS_MAX)).unwrap_or(1);
         let _permit = self
             .appends
@@ -597,7 +610,7 @@ impl Embedded {
             Start::At(from) if spec.until.is_some() && from < hub.floor => Err(Error::not_found(
                 format!("events before position {} are not kept any more", hub.floor),
             )),
-            _ if hub.insert(&cell) => Ok((hub.floor, hub.tail.head())),
+            _ if hub.insert(&cell) => Ok((hub.floor, hub.tail.head().max(hub.floor))),
             _ => Err(Error::new(
                 ErrorKind::Conflict,
                 format!(

@@ -60,7 +60,7 @@ fn check(ledger: &Ledger) {
     let counts = ledger.counts();
     assert!(counts.is_conserved(), "{counts:?}");
     let mut restated = Ledger::default();
-    for change in ledger.restated() {
+    for change in ledger.restated(super::PART_BYTES) {
         restated.apply(Timestamp::default(), &change);
     }
     assert!(!restated.is_unreadable());

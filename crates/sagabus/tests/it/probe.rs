@@ -172,7 +172,7 @@ impl Book {
                         "{line}: attempt {earlier} was made before"
                     );
                 }
-                ["F"] => {}
+                ["D", ..] | ["F"] => {}
                 // A kill may cut the last line.
                 _ => assert!(line.len() < 64 && !line.starts_with('E'), "{line}"),
             }
@@ -182,7 +182,7 @@ impl Book {
     /// Takes the deliveries among a probe's lines into account, without a look at their attempts, which may be forgotten.
     pub(crate) fn add_handled(&mut self, lines: &[String]) {
         for line in lines {
-            if let ["H", name, position, _] = line.split(' ').collect::<Vec<_>>()[..] {
+            if let ["D", name, position] = line.split(' ').collect::<Vec<_>>()[..] {
                 let position = position.parse().unwrap();
                 self.handled.insert((name.to_owned(), position));
             }

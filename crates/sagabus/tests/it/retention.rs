@@ -429,6 +429,171 @@ async fn settings_that_would_forget_what_is_to_be_remembered_are_refused() {
     assert!(error.to_string().contains("`retention_time`"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_is_over_keeps_its_dead_letters_and_nothing_else() {
+    let bed = Bed::new();
+    let (engine, bus) = bed.open();
+    fail(&bus, "s", "a.*").await;
+    let position = bus.publish(event(&bus, "a.x", "1")).await.unwrap().position;
+    idle(&bus).await;
+    let failing = bus.subscription("t").pattern("a.*").start(Start::Earliest);
+    let failing = failing
+        .retry(Retry::times(0))
+        .handler(|_| async { Err(HandlerError::permanent("bad")) })
+        .await
+        .unwrap();
+    idle(&bus).await;
+    failing
+        .replay(position, position + 1)
+        .await
+        .unwrap()
+        .done()
+        .await
+        .unwrap();
+    assert_eq!(bus.stats().dead_letters, 3);
+    for _ in 0..2 {
+        fill(&bus, 20 * SEGMENT_BYTES).await;
+        engine.retain().await.unwrap();
+        let kept = bus.stats().kept;
+        assert!(
+            kept.oldest > position && kept.holding.is_empty(),
+            "{kept:?}"
+        );
+        assert_eq!(bus.stats().queue, 0);
+    }
+    close((engine, bus)).await;
+    let (engine, bus) = bed.open();
+    fill(&bus, 20 * SEGMENT_BYTES).await;
+    let before = bus.stats().kept.oldest;
+    engine.retain().await.unwrap();
+    assert!(bus.stats().kept.oldest > before);
+    assert_eq!((bus.stats().dead_letters, bus.stats().queue), (3, 0));
+    close((engine, bus)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_grows_without_an_event_has_a_bound_too_and_subscriptions_begin_within_it() {
+    let bed = Bed::new();
+    let (engine, bus) = bed.open();
+    bus.publish(event(&bus, "a.x", "1")).await.unwrap();
+    let due = bed.clock.now().after(Duration::from_hours(10));
+    let schedule = async |count| {
+        for number in 0..count {
+            let key = format!("k{number}");
+            let later = event(&bus, "later.x", &format!("\"{}\"", "x".repeat(200)));
+            bus.publish_at(later, due, Some(&key)).await.unwrap();
+            assert!(bus.schedules().cancel(&key).await.unwrap());
+        }
+    };
+    schedule(600).await;
+    engine.retain().await.unwrap();
+    let oldest = bus.stats().kept.oldest;
+    assert!(oldest > 100);
+    for (name, start) in [
+        ("earliest", Start::Earliest),
+        ("latest", Start::Latest),
+        ("at", Start::At(1)),
+    ] {
+        let subscription = bus.subscription(name).pattern("**").start(start);
+        subscription.handler(|_| async { Ok(()) }).await.unwrap();
+    }
+    // Nobody is woken by what is no event, and nobody holds it.
+    schedule(600).await;
+    engine.retain().await.unwrap();
+    let kept = bus.stats().kept;
+    assert!(kept.oldest > oldest && kept.holding.is_empty(), "{kept:?}");
+    let last = bus.publish(event(&bus, "a.x", "2")).await.unwrap().position;
+    idle(&bus).await;
+    for subscription in bus.stats().subscriptions {
+        assert_eq!(subscription.counts.acked, 1, "{last} {subscription:?}");
+    }
+    close((engine, bus)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_wrong_for_years_drops_nothing_that_is_remembered() {
+    let mut bed = Bed::new();
+    bed.settings.deduplication_events = 10_000;
+    bed.settings.retention_bytes = u64::MAX;
+    let known = {
+        let (engine, bus) = bed.open();
+        let known = event(&bus, "a.x", "1");
+        bus.publish(known.clone()).await.unwrap();
+        fill(&bus, 5 * SEGMENT_BYTES).await;
+        close((engine, bus)).await;
+        known
+    };
+    let years = bed.clock.now().after(Duration::from_hours(20 * 366 * 24));
+    bed.clock = Arc::new(sagabus::clock::TestClock::new(years, 9));
+    let (engine, bus) = bed.open();
+    fill(&bus, 5 * SEGMENT_BYTES).await;
+    engine.retain().await.unwrap();
+    close((engine, bus)).await;
+    let (engine, bus) = bed.open();
+    assert!(bus.publish(known.clone()).await.unwrap().duplicate);
+    // It is forgotten after its time, although nothing comes, and dropped then.
+    tokio::time::sleep(Duration::from_hours(25)).await;
+    assert!(bus.stats().kept.oldest > 100);
+    assert!(!bus.publish(known).await.unwrap().duplicate);
+    close((engine, bus)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_was_dropped_a_subscription_begins_with_the_first_event() {
+    let bed = Bed::new();
+    let (engine, bus) = bed.open();
+    // What is left would be larger than what is dropped.
+    fail(&bus, "s", "a.*").await;
+    for _ in 0..200 {
+        let large = event(&bus, "a.x", &format!("\"{}\"", "x".repeat(200)));
+        bus.publish(large).await.unwrap();
+    }
+    idle(&bus).await;
+    fill(&bus, 4 * SEGMENT_BYTES).await;
+    engine.retain().await.unwrap();
+    let oldest = bus.stats().kept.oldest;
+    fill(&bus, 2 * SEGMENT_BYTES).await;
+    engine.retain().await.unwrap();
+    assert_eq!(bus.stats().kept.oldest, oldest, "it was not worth while");
+    let got = handle(&bus, "t", "**").await;
+    idle(&bus).await;
+    let first = bus.read(oldest, 1).await.unwrap().events[0].0;
+    assert_eq!(got.lock().unwrap()[0], first);
+    close((engine, bus)).await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_dropping_may_go_and_it_is_done_by_one_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bed = Bed::new();
+    bed.clock = Arc::new(sagabus::SystemClock);
+    bed.disk = Arc::new(RealDisk::new(folder.path()).unwrap());
+    let (engine, bus) = bed.open();
+    fail(&bus, "dead", "a.*").await;
+    let bad = bus.publish(event(&bus, "a.x", "1")).await.unwrap().position;
+    for _ in 0..40 {
+        let events: Vec<Event> = (0..20)
+            .map(|_| event(&bus, "filler.x", &format!("\"{}\"", "x".repeat(200))))
+            .collect();
+        bus.publish_batch(events).await.unwrap();
+        for _ in 0..4 {
+            let retain = std::pin::pin!(engine.retain());
+            tokio::select! {
+                biased;
+                outcome = retain => outcome.unwrap(),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+    engine.retain().await.unwrap();
+    assert!(bus.stats().kept.oldest > 100);
+    close((engine, bus)).await;
+    let (engine, bus) = bed.open();
+    let letters = bus.dead_letters(all()).await.unwrap();
+    assert_eq!((letters.len(), letters[0].position), (1, bad));
+    close((engine, bus)).await;
+}
+
 /// Files of the log in a directory, by what their names end with.
 fn files(directory: &Path, suffix: &str) -> Vec<String> {
     let names = RealDisk::new(directory).unwrap().list().unwrap();
@@ -441,12 +606,11 @@ fn files(directory: &Path, suffix: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn on_a_real_disk_dropped_segments_are_written_over_and_a_missing_beginning_is_found() {
+async fn on_a_real_disk_the_log_has_a_bound_too_and_a_missing_beginning_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = Arc::new(RealDisk::new(folder.path()).unwrap());
     let mut bed = Bed::new();
     bed.clock = Arc::new(sagabus::SystemClock);
-    bed.disk = disk;
+    bed.disk = Arc::new(RealDisk::new(folder.path()).unwrap());
     let (engine, bus) = bed.open();
     let got = handle(&bus, "s", "**").await;
     fail(&bus, "dead", "a.*").await;

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 
 use super::Shared;
 use super::cell::{Cell, encode_removal};
-use super::hub::Hub;
 use super::log::{Append, Durability, Entry};
 use super::record;
 use crate::clock::Timestamp;
@@ -78,21 +77,6 @@ fn check(repair: &Repair, positions: &[u64]) -> Result<()> {
             check_by(by)
         }
         Repair::Skip(by) | Repair::Discard(by) => check_by(by),
-    }
-}
-
-/// Leaves the hub when this is dropped.
-struct Leaving<'a> {
-    hub: &'a Hub,
-    cell: &'a Cell,
-    stays: bool,
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        if !self.stays {
-            self.hub.write(|state| state.remove(self.cell));
-        }
     }
 }
 
@@ -272,17 +256,21 @@ impl LedgerAdmin for Shared {
             })
         };
         cell.wake.notify_one();
-        // Until its end is durable, what it needs is kept.
-        let mut leaving = Leaving {
-            hub: &self.hub,
-            cell: &cell,
-            stays: false,
-        };
-        if let Err(error) = pending.done().await {
-            cell.set_removed(false);
-            leaving.stays = true;
-            return Err(error);
-        }
-        Ok(true)
+        // Until its end is durable, what it needs is kept. Whoever asked for it may be gone by then.
+        let hub = Arc::clone(&self.hub);
+        let gone = self.clockwork.spawn(async move {
+            match pending.done().await {
+                Ok(_) => {
+                    hub.write(|state| state.remove(&cell));
+                    Ok(true)
+                }
+                Err(error) => {
+                    cell.set_removed(false);
+                    Err(error)
+                }
+            }
+        });
+        gone.await
+            .map_err(|error| Error::closed("the removal was cut short").with_source(error))?
     }
 }

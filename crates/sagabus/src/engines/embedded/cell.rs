@@ -95,6 +95,7 @@ impl CellState {
 impl Cell {
     pub(crate) fn new(name: &str, ledger: Ledger) -> Self {
         let patterns = parse(&ledger.wants.patterns);
+        let is_window = ledger.cursor == u64::MAX;
         Self {
             name: name.into(),
             state: Mutex::new(CellState {
@@ -111,7 +112,7 @@ impl Cell {
             uncounted: Mutex::default(),
             chain: Arc::default(),
             wake: Notify::new(),
-            is_window: false,
+            is_window,
             is_removed: AtomicBool::new(false),
         }
     }
@@ -214,7 +215,7 @@ impl Cell {
             return append(changes, with);
         }
         self.restore(state, at);
-        let mut parts = state.ledger.restated();
+        let mut parts = state.ledger.restated(log.part_bytes());
         let last = parts.pop();
         for part in parts {
             // If one is refused, so are those after it, and the last one says so.
@@ -261,14 +262,6 @@ impl Cell {
 
     pub(crate) fn ahead(&self) -> u64 {
         u64::try_from(self.ahead.all.load(Ordering::Relaxed)).unwrap_or(0)
-    }
-
-    /// Whether it is certain that it wants no event before the head of the log that it has not looked at. To be asked
-    /// while nothing is added to that.
-    pub(crate) fn has_none_ahead(&self) -> bool {
-        let uncounted = self.uncounted.lock();
-        let is_counted = uncounted.unwrap_or_else(PoisonError::into_inner).is_none();
-        is_counted && !self.is_window && self.ahead.all.load(Ordering::Relaxed) == 0
     }
 
     /// Whether some of the events ahead are to be handed out before others, or not at all.

@@ -66,6 +66,8 @@ pub(crate) struct Committer {
     observer: Arc<dyn Observer>,
     window: Window,
     clock: Arc<dyn Clock>,
+    /// When the log was opened, since the clock's fixed point.
+    opened: Duration,
     spare: Spare,
     segment: Arc<Segment>,
     /// Where `buffer` goes in the segment.
@@ -134,6 +136,7 @@ impl Committer {
             shared: parts.shared,
             observer: parts.observer,
             window: parts.window,
+            opened: parts.clock.elapsed(),
             clock: parts.clock,
             spare,
             segment,
@@ -432,7 +435,8 @@ impl Committer {
             answer.take_along(event);
         }
         self.crowd.answer(&mut self.synced);
-        self.window.trim();
+        let age = self.clock.elapsed().saturating_sub(self.opened);
+        self.window.trim(age);
         let remembered = self.window.oldest();
         self.shared.remembered.store(remembered, Ordering::Relaxed);
         Ok(())
@@ -525,6 +529,7 @@ fn activate(
         salt,
         bytes: file.len()?,
         made_at: Some(now),
+        is_compacted: false,
     };
     let name = name_of(position);
     file.write_at(0, &header.encode())?;

@@ -11,7 +11,7 @@ use super::frame::{
     BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, Salt,
     SegmentHeader, batch_bytes, push_batch, push_record, records, seal,
 };
-use super::log::Visit;
+use super::log::{BATCH_BYTES_MAX, Visit};
 use super::planted::{self, Bug};
 use super::recovery::{damaged, unreadable};
 use super::segment::walk;
@@ -47,7 +47,7 @@ pub(crate) type Source<'a> = &'a dyn Fn(Visit<'_>) -> Result<()>;
 
 /// Where a batch begins.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Entry {
     /// Position of its first record.
     position: u64,
     /// Number of its first record in the file.
@@ -64,7 +64,8 @@ pub(crate) struct Compacted {
     salt: Salt,
     file: Arc<dyn DiskFile>,
     bytes: u64,
-    index: Vec<Place>,
+    made_at: Timestamp,
+    index: Vec<Entry>,
     /// Number of the last record, which is [`END`].
     end: u64,
 }
@@ -84,6 +85,11 @@ impl Compacted {
         self.bytes
     }
 
+    /// When it was written.
+    pub(crate) fn made_at(&self) -> Timestamp {
+        self.made_at
+    }
+
     /// Writes what `source` hands out as the beginning of the log up to `upto`. The file has its name, and is durable, when
     /// this returns.
     pub(crate) fn write(
@@ -93,47 +99,53 @@ impl Compacted {
         made_at: Timestamp,
         source: Source<'_>,
     ) -> Result<Self> {
-        let full = |error: std::io::Error| {
-            let kind = match error.kind() {
-                std::io::ErrorKind::StorageFull => ErrorKind::Full,
-                _ => ErrorKind::Transient,
-            };
-            Error::new(kind, "cannot write what is left of the log's beginning").with_source(error)
-        };
         let mut measure = Writer::new(None, salt);
         measure.write_all(upto, source)?;
-        let bytes = measure.at;
-        let file = disk.create(UNFINISHED_NAME, bytes).map_err(full)?;
         let header = SegmentHeader {
             first_position: upto,
             salt,
-            bytes,
+            bytes: measure.at,
             made_at: Some(made_at),
+            is_compacted: true,
         };
-        file.write_at(0, &header.encode()).map_err(full)?;
-        let mut writer = Writer::new(Some(file.as_ref()), salt);
-        writer.write_all(upto, source)?;
-        if writer.at != bytes {
+        let written = Self::write_as(disk, UNFINISHED_NAME, &header, source).and_then(|()| {
+            // Read before anything is dropped for it.
+            Self::open(disk, UNFINISHED_NAME, upto, &mut |_, _, _| Ok(true))
+        });
+        let mut compacted = match written {
+            Ok(compacted) => compacted,
+            Err(error) => {
+                // If this fails too, the next start does it.
+                let _removed = disk.remove(UNFINISHED_NAME);
+                return Err(error);
+            }
+        };
+        compacted.name = name_of(upto);
+        disk.rename(UNFINISHED_NAME, &compacted.name)
+            .map_err(not_written)?;
+        Ok(compacted)
+    }
+
+    fn write_as(
+        disk: &dyn Disk,
+        name: &str,
+        header: &SegmentHeader,
+        source: Source<'_>,
+    ) -> Result<()> {
+        let file = disk.create(name, header.bytes).map_err(not_written)?;
+        file.write_at(0, &header.encode()).map_err(not_written)?;
+        let mut writer = Writer::new(Some(file.as_ref()), header.salt);
+        writer.write_all(header.first_position, source)?;
+        if writer.at != header.bytes {
             return Err(Error::new(
                 ErrorKind::Transient,
                 "what is left of the log changed while it was written",
             ));
         }
-        let (index, end) = (writer.index, writer.number - 1);
         if !planted::has(Bug::CompactedUnsynced) {
-            file.sync().map_err(full)?;
+            file.sync().map_err(not_written)?;
         }
-        let name = name_of(upto);
-        disk.rename(UNFINISHED_NAME, &name).map_err(full)?;
-        Ok(Self {
-            name,
-            upto,
-            salt,
-            file,
-            bytes,
-            index,
-            end,
-        })
+        Ok(())
     }
 
     /// Opens the file and hands each of its records to `visit`.
@@ -144,7 +156,7 @@ impl Compacted {
         let header = head
             .get(..read)
             .and_then(SegmentHeader::decode)
-            .filter(|header| header.first_position == upto)
+            .filter(|it| it.first_position == upto && it.is_compacted)
             .ok_or_else(|| damaged(name, 0, "its header is not readable"))?;
         let len = file.len().map_err(unreadable)?;
         if header.bytes != len {
@@ -169,7 +181,7 @@ impl Compacted {
                     let (position, content) = split(content)
                         .ok_or_else(|| damaged(name, at, "a record has no position"))?;
                     if number == header.first_position {
-                        index.push(Place {
+                        index.push(Entry {
                             position,
                             number,
                             at,
@@ -194,6 +206,7 @@ impl Compacted {
                 salt,
                 file,
                 bytes: len,
+                made_at: header.made_at.unwrap_or_default(),
                 index,
                 end,
             }),
@@ -243,6 +256,14 @@ impl Compacted {
     }
 }
 
+fn not_written(error: std::io::Error) -> Error {
+    let kind = match error.kind() {
+        std::io::ErrorKind::StorageFull => ErrorKind::Full,
+        _ => ErrorKind::Transient,
+    };
+    Error::new(kind, "cannot write what is left of the log's beginning").with_source(error)
+}
+
 fn split(content: &[u8]) -> Option<(u64, &[u8])> {
     let (position, content) = content.split_first_chunk::<POSITION_BYTES>()?;
     Some((u64::from_le_bytes(*position), content))
@@ -257,10 +278,9 @@ struct Writer<'a> {
     /// Number of the next record.
     number: u64,
     body: Vec<u8>,
-    /// Bytes and records of the batch that is open, and the position of its first.
-    open: (usize, u32, u64),
+    /// Bytes and records of the batch that is open.
+    open: (usize, u32),
     content: Vec<u8>,
-    index: Vec<Place>,
 }
 
 impl<'a> Writer<'a> {
@@ -271,9 +291,8 @@ impl<'a> Writer<'a> {
             at: SEGMENT_HEADER_BYTES as u64,
             number: 0,
             body: Vec::new(),
-            open: (0, 0, 0),
+            open: (0, 0),
             content: Vec::new(),
-            index: Vec::new(),
         }
     }
 
@@ -288,13 +307,9 @@ impl<'a> Writer<'a> {
     }
 
     fn push(&mut self, position: u64, kind: u8, content: &[u8]) -> Result<()> {
-        let (bytes, count, first) = self.open;
+        let (bytes, count) = self.open;
         let added = RECORD_HEADER_BYTES + POSITION_BYTES + content.len();
-        self.open = (
-            bytes + added,
-            count + 1,
-            if count == 0 { position } else { first },
-        );
+        self.open = (bytes + added, count + 1);
         self.number += 1;
         if self.file.is_some() {
             self.content.clear();
@@ -309,9 +324,14 @@ impl<'a> Writer<'a> {
     }
 
     fn close(&mut self) -> Result<()> {
-        let (bytes, count, position) = std::mem::take(&mut self.open);
+        let (bytes, count) = std::mem::take(&mut self.open);
         if count == 0 {
             return Ok(());
+        }
+        if bytes > 2 * BATCH_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "a record of {bytes} bytes cannot be carried forward"
+            )));
         }
         let first_position = self.number - u64::from(count);
         if let Some(file) = self.file {
@@ -324,13 +344,8 @@ impl<'a> Writer<'a> {
             let mut batch = Vec::with_capacity(BATCH_HEADER_BYTES + bytes);
             push_batch(&mut batch, &header, &self.body);
             seal(&mut batch, &self.salt);
-            file.write_at(self.at, &batch).map_err(unreadable)?;
+            file.write_at(self.at, &batch).map_err(not_written)?;
             self.body.clear();
-            self.index.push(Place {
-                position,
-                number: first_position,
-                at: self.at,
-            });
         }
         self.at += batch_bytes(bytes) as u64;
         Ok(())

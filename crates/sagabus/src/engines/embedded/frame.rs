@@ -22,6 +22,8 @@ pub(crate) const ALIGNMENT: usize = 8;
 
 /// First bytes of a segment; the last of them is the version of this format.
 const SEGMENT_MAGIC: [u8; 8] = *b"SAGALOG\x01";
+/// First bytes of a file that stands for a log's beginning.
+const COMPACTED_MAGIC: [u8; 8] = *b"SAGACMP\x01";
 /// First bytes of a batch.
 pub(crate) const BATCH_MAGIC: [u8; 4] = *b"SBt\x01";
 
@@ -39,6 +41,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) bytes: u64,
     /// When the file became part of the log; earlier versions did not write it down, and left zeros in its place.
     pub(crate) made_at: Option<Timestamp>,
+    /// It is not a segment, but stands for all of the log before the position.
+    pub(crate) is_compacted: bool,
 }
 
 /// Bytes of a segment's header before its first checksum.
@@ -47,7 +51,11 @@ const SEGMENT_FIELDS_BYTES: usize = 40;
 impl SegmentHeader {
     pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
         let mut fields = Vec::with_capacity(SEGMENT_HEADER_BYTES);
-        fields.extend_from_slice(&SEGMENT_MAGIC);
+        fields.extend_from_slice(if self.is_compacted {
+            &COMPACTED_MAGIC
+        } else {
+            &SEGMENT_MAGIC
+        });
         fields.extend_from_slice(&self.first_position.to_le_bytes());
         fields.extend_from_slice(&self.salt);
         fields.extend_from_slice(&self.bytes.to_le_bytes());
@@ -68,7 +76,8 @@ impl SegmentHeader {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (fields, rest) = bytes.split_at_checked(SEGMENT_FIELDS_BYTES)?;
         let crc = u32::from_le_bytes(array(rest, 0)?);
-        if !fields.starts_with(&SEGMENT_MAGIC) || crc32c::crc32c(fields) != crc {
+        let is_compacted = fields.starts_with(&COMPACTED_MAGIC);
+        if !(is_compacted || fields.starts_with(&SEGMENT_MAGIC)) || crc32c::crc32c(fields) != crc {
             return None;
         }
         let made_at: [u8; 8] = array(rest, 4)?;
@@ -82,6 +91,7 @@ impl SegmentHeader {
             salt: array(fields, 16)?,
             bytes: u64::from_le_bytes(array(fields, 32)?),
             made_at: has_time.then(|| Timestamp::from_milliseconds(i64::from_le_bytes(made_at))),
+            is_compacted,
         })
     }
 }

@@ -83,6 +83,7 @@ impl<'a> Made<'a> {
             salt: self.salt,
             bytes: self.number,
             made_at: Some(Timestamp::from_milliseconds(self.number.cast_signed())),
+            is_compacted: self.number % 2 == 1,
         };
         let mut bytes = header.encode();
         assert_eq!(SegmentHeader::decode(&bytes), Some(header));

@@ -19,6 +19,7 @@ use super::window::{Keys, Mark, Named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ledger::Delivery;
+use crate::ledger::PART_BYTES;
 
 /// Largest atomic append, in bytes of the file (4 MiB).
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -276,7 +277,14 @@ impl Shared {
 pub(crate) struct Log {
     shared: Arc<Shared>,
     keys: Keys,
+    part_bytes: usize,
     driver: Driver,
+}
+
+/// What a ledger's state is cut into, for segments of this size.
+fn part_bytes(segment_bytes: u64) -> usize {
+    let quarter = usize::try_from(segment_bytes / 4).unwrap_or(PART_BYTES);
+    quarter.min(PART_BYTES)
 }
 
 #[derive(Debug)]
@@ -295,6 +303,7 @@ impl Log {
     pub(crate) fn start(parts: committer::Parts) -> Result<Self> {
         let shared = Arc::clone(&parts.shared);
         let instant = parts.disk.is_instant();
+        let part_bytes = part_bytes(parts.segment_bytes);
         let keys = parts.window.keys().clone();
         let committer = Committer::new(parts)?;
         let driver = if instant {
@@ -313,6 +322,7 @@ impl Log {
         Ok(Self {
             shared,
             keys,
+            part_bytes,
             driver,
         })
     }
@@ -323,6 +333,7 @@ impl Log {
         Ok(Self {
             shared: Arc::clone(&parts.shared),
             keys: parts.window.keys().clone(),
+            part_bytes: part_bytes(parts.segment_bytes),
             driver: Driver::Manual(Box::new(Mutex::new((
                 Some(Committer::new(parts)?),
                 Vec::new(),
@@ -373,6 +384,11 @@ impl Log {
             receiver,
             shared: Arc::clone(&self.shared),
         }
+    }
+
+    /// Most bytes that a part of something large may have, so that a segment takes it.
+    pub(crate) fn part_bytes(&self) -> usize {
+        self.part_bytes
     }
 
     /// What an event's key is made with.

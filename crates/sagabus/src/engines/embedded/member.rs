@@ -365,6 +365,11 @@ impl EmbeddedMember {
     fn take(&self, looked: Looked, max: usize) -> Result<Next> {
         let mut state = self.joined()?;
         self.cell.take_ahead(looked.all, looked.special);
+        let mut looked = looked;
+        if looked.cursor >= self.until() {
+            // It looks at nothing any more, and nothing is kept for it.
+            looked.cursor = u64::MAX;
+        }
         let now = self.shared.clock.now();
         let is_plain = state.ledger.is_plain()
             && !state.ledger.is_paused(self.shared.sure_now())

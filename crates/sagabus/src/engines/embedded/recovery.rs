@@ -118,7 +118,7 @@ pub(crate) fn recover(disk: &dyn Disk, visit: Visit<'_>) -> Result<Recovered> {
         let header = bytes
             .get(..SEGMENT_HEADER_BYTES)
             .and_then(SegmentHeader::decode)
-            .filter(|header| header.first_position == *first_position)
+            .filter(|it| it.first_position == *first_position && !it.is_compacted)
             .ok_or_else(|| damaged(name, 0, "its header is not readable"))?;
         if header.bytes != bytes.len() as u64 && !planted::has(Bug::LengthIgnored) {
             return Err(damaged(

@@ -4,11 +4,13 @@
 //! together, so it is published once, whatever happens between.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -43,7 +45,7 @@ pub(crate) struct Clockwork {
     changed: Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
-    is_started: std::sync::atomic::AtomicBool,
+    is_started: AtomicBool,
 }
 
 impl Clockwork {
@@ -63,8 +65,11 @@ impl Clockwork {
     }
 
     /// What else is done beside those who publish and lease; awaited at the end.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(work);
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tasks.spawn(work)
     }
 
     /// Is cancelled at the end.
@@ -88,10 +93,8 @@ impl Shared {
     /// Has the timers watched, from the first call that comes from within a runtime.
     pub(crate) fn watch_timers(&self) {
         let clockwork = &self.clockwork;
-        if clockwork
-            .is_started
-            .swap(true, std::sync::atomic::Ordering::AcqRel)
-        {
+        let is_started = &clockwork.is_started;
+        if is_started.load(Ordering::Relaxed) || is_started.swap(true, Ordering::AcqRel) {
             return;
         }
         if let Some(shared) = self.this.upgrade() {

@@ -155,7 +155,8 @@ impl Shared {
         };
         while let Some(name) = retired() {
             match self.reuse(&name) {
-                Ok(file) => return Some(file),
+                Ok(Some(file)) => return Some(file),
+                Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(name, %error, "cannot use a file of the log again");
                     // Found and deleted at the next start at the latest.
@@ -166,15 +167,16 @@ impl Shared {
         None
     }
 
-    fn reuse(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+    /// `None` when it has another size than segments are to have now.
+    fn reuse(&self, name: &str) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        if self.disk.open(name)?.len()? != self.bytes {
+            return self.disk.remove(name).map(|()| None);
+        }
         self.disk.rename(name, SPARE_NAME)?;
         let file = self.disk.open(SPARE_NAME)?;
-        if file.len()? != self.bytes {
-            return Err(io::Error::other("it has another size"));
-        }
         write_zeros(file.as_ref(), 0, self.bytes)?;
         file.sync()?;
-        Ok(file)
+        Ok(Some(file))
     }
 
     fn set(&self, to: State) {
@@ -215,3 +217,6 @@ impl Drop for Spare {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,12 +131,14 @@ impl Window {
         };
         let mark = self.keys.mark(&named, Duration::ZERO);
         self.insert(&mark, position);
-        self.trim();
+        self.trim(Duration::ZERO);
         Ok(())
     }
 
-    /// Forgets the oldest events when there are too many or they are too old. To be called when nobody waits for it.
-    pub(crate) fn trim(&mut self) {
+    /// Forgets the oldest events when there are too many or they are too old at `now`, since the log was opened. To be
+    /// called when nobody waits for it.
+    pub(crate) fn trim(&mut self, now: Duration) {
+        self.now = self.now.max(now);
         while let Some((key, at)) = self.order.front().copied()
             && (self.order.len() > self.limits.events
                 || self.now.saturating_sub(at) > self.limits.time)

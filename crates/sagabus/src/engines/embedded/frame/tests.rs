@@ -72,6 +72,7 @@ fn the_format_of_version_1_stays_readable() {
         salt: SALT,
         bytes: 4096,
         made_at: None,
+        is_compacted: false,
     };
     let hex = |bytes: &[u8]| {
         bytes
@@ -97,8 +98,10 @@ fn a_segment_says_when_it_was_made_and_any_changed_bit_of_that_makes_its_header_
         salt: SALT,
         bytes: 4096,
         made_at: Some(Timestamp::from_milliseconds(1_767_225_600_000)),
+        is_compacted: true,
     };
     let bytes = header.encode();
+    assert!(bytes.starts_with(b"SAGACMP\x01"));
     assert_eq!(SegmentHeader::decode(&bytes), Some(header));
     for at in 0..SEGMENT_HEADER_BYTES - 8 {
         for bit in 0..8 {

@@ -29,27 +29,27 @@ fn settings(retention_time: Duration, retention_bytes: u64) -> Settings {
 #[test]
 fn a_segment_is_dropped_when_the_one_after_it_is_old_enough() {
     let settings = settings(HOUR * 4, u64::MAX);
-    let wanted = |hours| wanted(&pieces(), at(hours), u64::MAX, &settings);
-    assert_eq!(wanted(0), 1);
-    assert_eq!(wanted(4), 1);
-    assert_eq!(wanted(5), 11);
-    assert_eq!(wanted(9), 51);
-    assert_eq!(wanted(1000), 91, "the last one is written");
+    let due = |hours| due(&pieces(), at(hours), u64::MAX, &settings);
+    assert_eq!(due(0), 1);
+    assert_eq!(due(4), 1);
+    assert_eq!(due(5), 11);
+    assert_eq!(due(9), 51);
+    assert_eq!(due(1000), 91, "the last one is written");
 }
 
 #[test]
 fn the_oldest_segments_are_dropped_when_there_are_too_many_bytes() {
-    let wanted = |bytes, remembered| {
+    let due = |bytes, remembered| {
         let settings = settings(HOUR * 1000, bytes);
-        wanted(&pieces(), at(9), remembered, &settings)
+        due(&pieces(), at(9), remembered, &settings)
     };
-    assert_eq!(wanted(1000, u64::MAX), 1);
-    assert_eq!(wanted(999, u64::MAX), 11);
-    assert_eq!(wanted(500, u64::MAX), 51);
-    assert_eq!(wanted(0, u64::MAX), 91, "the last one is written");
-    assert_eq!(wanted(0, 30), 21, "what is remembered stays");
-    assert_eq!(wanted(0, 31), 31);
-    assert_eq!(wanted(0, 1), 1);
+    assert_eq!(due(1000, u64::MAX), 1);
+    assert_eq!(due(999, u64::MAX), 11);
+    assert_eq!(due(500, u64::MAX), 51);
+    assert_eq!(due(0, u64::MAX), 91, "the last one is written");
+    assert_eq!(due(0, 30), 21, "what is remembered stays");
+    assert_eq!(due(0, 31), 31);
+    assert_eq!(due(0, 1), 1);
 }
 
 #[test]

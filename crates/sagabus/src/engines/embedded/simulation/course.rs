@@ -360,9 +360,12 @@ impl Course {
     fn compact(&mut self) -> Checked {
         let Some(log) = &self.log else { return Ok(()) };
         let log = log.reader();
-        let segments = log.files().segments;
-        let upto = match segments.get(self.chance.index(segments.len().max(1))) {
-            Some(segment) if segment.first_position() > log.oldest() => segment.first_position(),
+        let firsts: Vec<u64> = {
+            let segments = log.files().segments;
+            segments.iter().map(|it| it.first_position()).collect()
+        };
+        let upto = match firsts.get(self.chance.index(firsts.len().max(1))) {
+            Some(first) if *first > log.oldest() => *first,
             _ => return Ok(()),
         };
         let salt = salt((self.chance.bits(), self.chance.bits()), upto);
