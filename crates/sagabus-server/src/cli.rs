@@ -5,6 +5,7 @@ mod dead_letters;
 mod demo;
 mod extract;
 mod pdf_worker;
+mod print;
 mod reference;
 mod schedules;
 mod schema;
@@ -110,7 +111,8 @@ pub(crate) fn main() -> ExitCode {
             Command::Schema(schema) => schema.run(),
             Command::Reference(reference) => reference.run(),
             Command::PdfWorker => Ok(()),
-        });
+        })
+        .and_then(|()| print::outcome());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

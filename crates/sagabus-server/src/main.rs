@@ -1,7 +1,6 @@
 //! The program `sagabus`.
 
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command line program speaks to its user"
 )]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::table::print;
 use super::{Failure, Output};
+use crate::cli::print::say;
 use crate::client::{Client, encoded};
 
 /// Look after the subscriptions of a running server.
@@ -88,7 +89,7 @@ impl Subscriptions {
     fn show(&self, answer: &Value) -> Result<(), Failure> {
         if self.output == Output::Json {
             let text = serde_json::to_string_pretty(answer);
-            println!("{}", text.map_err(|it| Failure::new(it.to_string()))?);
+            say!("{}", text.map_err(|it| Failure::new(it.to_string()))?);
             return Ok(());
         }
         if let Some(name) = answer["removed"].as_str() {

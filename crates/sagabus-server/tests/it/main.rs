@@ -9,6 +9,7 @@
 )]
 
 mod bad_forms;
+mod bad_input;
 mod client;
 mod cloud_events;
 mod dead_letters;

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
 use super::median;
+use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
 /// Publishers at a time.
@@ -33,12 +34,12 @@ pub(super) fn run(runtime: &Runtime, events: usize, output: Output) -> Result<()
                 .iter()
                 .map(|(n, rate)| (format!("events_per_second_{n}"), json!(rate.round())))
                 .collect();
-            println!("{}", serde_json::Value::Object(object));
+            say!("{}", serde_json::Value::Object(object));
         }
         Output::Text => {
-            println!("publish and handle in memory, {PUBLISHERS} publishers, {events} events");
+            say!("publish and handle in memory, {PUBLISHERS} publishers, {events} events");
             for (subscribers, rate) in figures {
-                println!("{subscribers:>3} subscribers {rate:>10.0} events/s");
+                say!("{subscribers:>3} subscribers {rate:>10.0} events/s");
             }
         }
     }

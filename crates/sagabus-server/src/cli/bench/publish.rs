@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::bare::Bare;
 use super::{Folder, failed, median};
+use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
 /// Publishers at a time.
@@ -86,15 +87,18 @@ fn print(rows: &[Row], durability: &str, output: Output) {
                     json!((row.ratio * 1000.0).round() / 1000.0),
                 );
             }
-            println!("{}", serde_json::Value::Object(object));
+            say!("{}", serde_json::Value::Object(object));
         }
         Output::Text => {
-            println!("durable publish, {EVENT_BYTES}-byte events, {durability}");
-            println!("publishers   bare loop /s   Bus::publish /s   ratio (median of rounds)");
+            say!("durable publish, {EVENT_BYTES}-byte events, {durability}");
+            say!("publishers   bare loop /s   Bus::publish /s   ratio (median of rounds)");
             for row in rows {
-                println!(
+                say!(
                     "{:>10} {:>14.0} {:>17.0} {:>7.2}",
-                    row.publishers, row.bare, row.bus, row.ratio
+                    row.publishers,
+                    row.bare,
+                    row.bus,
+                    row.ratio
                 );
             }
         }
