@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 pub use counts::Counts;
-pub(crate) use delivery::Delivery;
+pub(crate) use delivery::{Delivery, FAULTS_MAX};
 pub use delivery::{DeliveryState, Revision};
 pub(crate) use policy::Key;
 pub use policy::{Exhausted, Order, Priority, RetryBudget, Sharing};
@@ -33,6 +33,7 @@ use self::budget::Bucket;
 use self::lane::Lanes;
 use self::queue::Queue;
 use crate::clock::Timestamp;
+use crate::planted::{self, DeliveryBug};
 
 /// Most payloads that one delivery may have had.
 pub(crate) const REVISIONS_MAX: usize = 16;
@@ -40,6 +41,10 @@ pub(crate) const REVISIONS_MAX: usize = 16;
 pub(crate) const DEAD_MAX: u64 = 1_000_000;
 /// Leases of others after which a delivery that is to be handed out alone gets its turn.
 const SUSPECT_WAITS: u32 = 1000;
+
+/// The wall clock was set when it differs by more than this from the time that has passed; less is a clock that is kept
+/// right bit by bit.
+const CLOCK_SET: i64 = 1000;
 
 /// How what is ready is handed out; not part of the state, each member brings it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,6 +90,8 @@ pub(crate) struct Ledger {
     alone: Option<u64>,
     leased_since_suspect: u32,
     bucket: Bucket,
+    /// Both clocks when they were looked at last.
+    looked: Option<(Timestamp, Duration)>,
 }
 
 impl Default for Ledger {
@@ -106,6 +113,7 @@ impl Default for Ledger {
             alone: None,
             leased_since_suspect: 0,
             bucket: Bucket::new(RetryBudget::default()),
+            looked: None,
         }
     }
 }
@@ -215,6 +223,13 @@ impl Ledger {
                     });
                 }
             }
+            Change::Restored {
+                position, delivery, ..
+            } => {
+                if delivery.is_dead() && self.is_over(*position) {
+                    self.insert(*position, delivery.clone());
+                }
+            }
             Change::Restated { part, parts, state } => self.restate(*part, *parts, state),
         }
     }
@@ -240,6 +255,30 @@ impl Ledger {
         for delivery in self.open.values_mut() {
             if let DeliveryState::Waiting(due) = &mut delivery.state {
                 *due = (*due).min(now.after(due.since(delivery.since)));
+            }
+        }
+        if planted::has(DeliveryBug::PauseForgotten) {
+            self.pause = None;
+        }
+        self.index();
+    }
+
+    /// Where the wall clock was set since the last look, what waits goes on waiting as long as it would have. `elapsed` is
+    /// the time since some fixed point.
+    pub(crate) fn look(&mut self, now: Timestamp, elapsed: Duration) {
+        let Some((then, at)) = self.looked.replace((now, elapsed)) else {
+            return;
+        };
+        let expected = then.after(elapsed.saturating_sub(at));
+        let jump = now.milliseconds() - expected.milliseconds();
+        if jump.abs() <= CLOCK_SET {
+            return;
+        }
+        let moved = |time: Timestamp| Timestamp::from_milliseconds(time.milliseconds() + jump);
+        for delivery in self.open.values_mut() {
+            if let DeliveryState::Waiting(due) = &mut delivery.state {
+                *due = moved(*due);
+                delivery.since = moved(delivery.since);
             }
         }
         self.index();
@@ -292,6 +331,9 @@ impl Ledger {
         for position in void {
             if let Some(delivery) = self.open.get_mut(&position) {
                 delivery.silent += 1;
+                if planted::has(DeliveryBug::AttemptCountedAtItsEnd) {
+                    delivery.attempts -= 1;
+                }
             }
             self.set(at, position, DeliveryState::Waiting(at));
         }
@@ -314,7 +356,12 @@ impl Ledger {
                 let is_retry = delivery.attempts > 1;
                 self.bucket.succeeded(is_retry);
                 self.remove(position);
-                self.counts.acked += 1;
+                if !planted::has(DeliveryBug::AckNotCounted) {
+                    self.counts.acked += 1;
+                }
+                if planted::has(DeliveryBug::AckTakesEarlier) {
+                    self.take_earlier(position);
+                }
             }
             Settled::Skipped { .. } => {
                 self.remove(position);
@@ -349,7 +396,9 @@ impl Ledger {
                 });
             }
             Settled::Released { .. } => {
-                delivery.attempts = delivery.attempts.saturating_sub(1);
+                if !planted::has(DeliveryBug::ReleaseCosts) {
+                    delivery.attempts = delivery.attempts.saturating_sub(1);
+                }
                 let state = if delivery.attempts == 0 {
                     DeliveryState::Ready
                 } else {
@@ -360,9 +409,22 @@ impl Ledger {
         }
     }
 
+    /// See [`DeliveryBug::AckTakesEarlier`].
+    fn take_earlier(&mut self, position: u64) {
+        let is_open = |it: &Delivery| it.state != DeliveryState::Leased && !it.is_dead();
+        let earlier = self.open.range(..position).filter(|(_, it)| is_open(it));
+        let earlier: Vec<u64> = earlier.map(|(position, _)| *position).collect();
+        for position in earlier {
+            self.remove(position);
+            self.counts.acked += 1;
+        }
+    }
+
     fn redrive(&mut self, at: Timestamp, positions: &[u64], mut due: Timestamp, spacing: Duration) {
         for position in positions {
-            if let Some(delivery) = self.open.get_mut(position).filter(|it| it.is_dead()) {
+            let is_dead =
+                |it: &Delivery| it.is_dead() || planted::has(DeliveryBug::RedriveReachesAny);
+            if let Some(delivery) = self.open.get_mut(position).filter(|it| is_dead(it)) {
                 delivery.attempts = 0;
                 delivery.silent = 0;
                 delivery.redrives += 1;
@@ -375,6 +437,12 @@ impl Ledger {
     /// Lets those whose time has come be handed out, as far as there are tokens for retries. `elapsed` is the time since
     /// some fixed point.
     pub(crate) fn advance(&mut self, now: Timestamp, elapsed: Duration) {
+        self.look(now, elapsed);
+        let now = if planted::has(DeliveryBug::RetryTooEarly) {
+            now.after(Duration::from_secs(2))
+        } else {
+            now
+        };
         while let Some((due, position)) = self.due.first().copied()
             && due <= now
         {
@@ -467,6 +535,11 @@ impl Ledger {
         self.open.get(&position)
     }
 
+    /// Whether the event at `position` was looked at, and nothing is to come of it any more.
+    pub(crate) fn is_over(&self, position: u64) -> bool {
+        position < self.cursor && !self.open.contains_key(&position)
+    }
+
     /// Deliveries after `position`, in order.
     pub(crate) fn open_after(&self, position: u64) -> impl Iterator<Item = (u64, &Delivery)> {
         self.open
@@ -508,6 +581,21 @@ impl Ledger {
             parked: self.lanes.parked(),
             ..self.counts
         }
+    }
+
+    /// Whether each delivery is counted in its one state, and what came is where it went.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut found = Counts::default();
+        for delivery in self.open.values() {
+            match delivery.state {
+                DeliveryState::Ready => found.ready += 1,
+                DeliveryState::Leased => found.leased += 1,
+                DeliveryState::Waiting(_) => found.waiting += 1,
+                DeliveryState::Dead(_) => found.dead += 1,
+            }
+        }
+        let of = |it: &Counts| (it.ready, it.leased, it.waiting, it.dead);
+        of(&found) == of(&self.counts) && self.counts.is_conserved()
     }
 
     /// The key by which a delivery is in order.
@@ -581,7 +669,9 @@ impl Ledger {
             DeliveryState::Leased if delivery.is_suspect() => self.alone = Some(position),
             DeliveryState::Ready | DeliveryState::Leased | DeliveryState::Dead(_) => {}
         }
-        let blocks = !delivery.is_dead() || self.wants.exhausted == Exhausted::ParkKey;
+        let parks =
+            self.wants.exhausted == Exhausted::ParkKey && !planted::has(DeliveryBug::FollowersGo);
+        let blocks = !delivery.is_dead() || parks;
         if let Some(key) = self.lane_of(delivery).filter(|_| blocks) {
             let before = self.lanes.head(key);
             self.lanes.enter(key, position, delivery.state);

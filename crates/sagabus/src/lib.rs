@@ -22,6 +22,8 @@ pub mod schema;
 
 pub mod engines;
 
+mod planted;
+
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -4,12 +4,13 @@
 //! which takes whatever has come meanwhile and settles it with one record.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::breaker::{self, Breaker, Gate};
 use super::collect::{Collect, Groups};
@@ -43,7 +44,7 @@ pub(crate) struct Plan {
     /// How long the member may be silent.
     pub(crate) lease: Duration,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) rate: Option<Rate>,
+    pub(crate) rate: Option<(Rate, Arc<Mutex<rate::Bucket>>)>,
     pub(crate) breaker: Option<(Breaker, Arc<breaker::Shared>)>,
     /// How events are put together, for a handler of several.
     pub(crate) collect: Option<Collect>,
@@ -55,7 +56,6 @@ pub(crate) struct Dispatch {
     plan: Plan,
     clock: Arc<dyn Clock>,
     counters: SubscriptionCounters,
-    rate: Mutex<rate::Bucket>,
     tasks: TaskTracker,
     /// Fetch nothing more.
     stop: CancellationToken,
@@ -74,7 +74,6 @@ impl Dispatch {
             plan,
             clock,
             counters: SubscriptionCounters::default(),
-            rate: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -173,8 +172,8 @@ impl Dispatch {
         }
         match leased? {
             Ok(leased) => {
-                if let Some(rate) = &self.plan.rate {
-                    self.bucket().took(rate, self.clock.elapsed(), leased.len());
+                if let Some((rate, bucket)) = &self.plan.rate {
+                    lock(bucket).took(rate, self.clock.elapsed(), leased.len());
                 }
                 Some(leased)
             }
@@ -196,8 +195,8 @@ impl Dispatch {
     async fn allowed(&self, mut max: usize) -> Option<(usize, bool)> {
         loop {
             let now = self.clock.elapsed();
-            if let Some(rate) = &self.plan.rate {
-                let asked = self.bucket().ask(rate, now, max);
+            if let Some((rate, bucket)) = &self.plan.rate {
+                let asked = lock(bucket).ask(rate, now, max);
                 match asked {
                     Ok(count) => max = count,
                     Err(wait) => {
@@ -224,10 +223,6 @@ impl Dispatch {
                 () = circuit.changed(rest) => {}
             }
         }
-    }
-
-    fn bucket(&self) -> std::sync::MutexGuard<'_, rate::Bucket> {
-        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until a handler may be started; takes further free slots with it. `None` when it is time to stop.
@@ -288,13 +283,14 @@ impl Dispatch {
 
     /// Calls the handler once.
     async fn call(&self, delivery: Delivery) -> Outcome {
+        let span = span(&delivery);
         tokio::select! {
             biased;
             () = self.cut.cancelled() => {
                 self.cut_count.fetch_add(1, Ordering::Relaxed);
                 Outcome::Interrupted
             }
-            ended = tokio::time::timeout(self.plan.timeout, self.plan.handler.call(delivery)) => match ended {
+            ended = tokio::time::timeout(self.plan.timeout, self.plan.handler.call(delivery).instrument(span)) => match ended {
                 Ok(Ok(answer)) => outcome(answer),
                 Ok(Err(panic)) => Outcome::Panicked(panic),
                 Err(_) => self.timed_out(),
@@ -545,6 +541,24 @@ impl Dispatch {
             }
         }
     }
+}
+
+/// Says in the logs of a handler which span of which trace it is.
+fn span(delivery: &Delivery) -> tracing::Span {
+    let Some(own) = delivery.trace() else {
+        return tracing::Span::none();
+    };
+    tracing::debug_span!(
+        "handle",
+        subscription = %delivery.subscription,
+        event_id = %delivery.event.id,
+        attempt = delivery.attempt,
+        traceparent = %own,
+    )
+}
+
+fn lock(bucket: &Mutex<rate::Bucket>) -> MutexGuard<'_, rate::Bucket> {
+    bucket.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn outcome(answer: Answer) -> Outcome {

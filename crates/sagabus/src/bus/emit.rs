@@ -6,6 +6,7 @@ use super::handler::Delivery;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::event::{Event, EventId, Payload};
+use crate::planted::{self, DeliveryBug};
 
 /// What a handler was registered with, as an argument of a function under `#[subscriber]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,7 +14,8 @@ pub struct Data<T>(pub T);
 
 /// Events that follow from the one handled, published before its delivery is acked.
 ///
-/// Cause and correlation are taken from the event handled. The id is made from its id, the name of the subscription and
+/// Cause and correlation are taken from the event handled, and so is the trace, where it belongs to one: they come from the
+/// span of the attempt ([`Delivery::trace`]). The id is made from its id, the name of the subscription and
 /// the place in this list, so that a handler that runs again publishes nothing twice within the window of
 /// deduplication. For that it must emit the same events in the same order; what it emits on a redrive of another
 /// revision are new events.
@@ -54,12 +56,16 @@ impl Emit {
     /// # Errors
     /// `Invalid` when a payload broke a rule of its type.
     pub(crate) fn into_events(self, delivery: &Delivery, now: Timestamp) -> Result<Vec<Event>> {
+        let span = delivery.trace();
         let numbered = self.events.into_iter().enumerate();
         numbered
             .map(|(index, event)| {
                 let mut event = event?.caused_by(&delivery.event);
                 event.id = derived_id(delivery, index)?;
                 event.time = now;
+                if let Some(span) = &span {
+                    span.mark(&mut event);
+                }
                 Ok(event)
             })
             .collect()
@@ -82,6 +88,9 @@ fn derived_id(delivery: &Delivery, index: usize) -> Result<EventId> {
     }
     hash.update((index as u64).to_be_bytes());
     hash.update(delivery.revision.to_be_bytes());
+    if planted::has(DeliveryBug::EmittedTwice) {
+        hash.update(delivery.attempt.to_be_bytes());
+    }
     let mut bytes = [0; 16];
     for (to, from) in bytes.iter_mut().zip(hash.finalize()) {
         *to = from;

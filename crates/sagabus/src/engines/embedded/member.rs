@@ -11,7 +11,9 @@ use super::log::{Durability, Pending};
 use super::scan::{Looked, Sieve, Span, scan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::filter::Outcome;
 use crate::ledger::{Change, DeliveryState, Fault, Key, Settled, Taken};
+use crate::planted::{self, DeliveryBug};
 use crate::transport::{LeaseToken, Leased, Member, Settle, SubscriptionSpec, Verdict};
 
 /// Most deliveries that are ready and not handed out: so far ahead a subscription looks for urgent events, for other
@@ -112,6 +114,8 @@ impl Member for EmbeddedMember {
                             && it.epoch == token.epoch
                             && it.attempts == token.attempt
                     });
+                let is_let_in = planted::has(DeliveryBug::FencedSettleCounts);
+                let holds = holds || (is_let_in && state.ledger.get(token.position).is_some());
                 counted.push(holds);
                 if holds {
                     kept.push(settled(settle, &self.spec.member));
@@ -209,6 +213,8 @@ impl EmbeddedMember {
                 "goes on without this member, which was silent or replaced",
             ));
         }
+        // Before anything is said to be due at a time of the clock as it is now.
+        state.ledger.look(self.shared.clock.now(), elapsed);
         self.part(&mut state, elapsed);
         Ok(state)
     }
@@ -216,7 +222,7 @@ impl EmbeddedMember {
     /// Lets go of the members that were silent for too long.
     fn part(&self, state: &mut CellState, elapsed: Duration) {
         let silent = state.silent(elapsed);
-        if silent.is_empty() {
+        if silent.is_empty() || planted::has(DeliveryBug::SilentMemberKeeps) {
             return;
         }
         tracing::warn!(subscription = %self.cell.name, ?silent, "members were silent for longer than their lease");
@@ -492,7 +498,25 @@ impl EmbeddedMember {
         }
         self.tell_past(&mut leased);
         guard.positions.clear();
+        if planted::has(DeliveryBug::FilterAskedAgain) {
+            self.ask_again(&mut leased).await?;
+        }
         Ok(leased)
+    }
+
+    /// See [`DeliveryBug::FilterAskedAgain`].
+    async fn ask_again(&self, leased: &mut Vec<Leased>) -> Result<()> {
+        let Some(filter) = &self.spec.filter else {
+            return Ok(());
+        };
+        let is_unwanted =
+            |it: &mut Leased| it.token.attempt > 1 && filter.evaluate(&it.event) == Outcome::Skip;
+        let unwanted = leased.extract_if(.., is_unwanted).map(|it| Settle {
+            token: it.token,
+            verdict: Verdict::Skip,
+        });
+        let unwanted = unwanted.collect();
+        self.settle(unwanted).await.map(drop)
     }
 
     /// Says of each what happened to it before.
