@@ -9,7 +9,7 @@
 #[cfg(all(feature = "macros", feature = "testing"))]
 mod api;
 mod bus;
-#[cfg(feature = "simulation")]
+#[cfg(all(feature = "simulation", feature = "conformance"))]
 mod bus_histories;
 #[cfg(feature = "conformance")]
 mod conformance;
