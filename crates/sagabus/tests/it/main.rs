@@ -13,6 +13,8 @@ mod bus;
 mod bus_histories;
 #[cfg(feature = "conformance")]
 mod conformance;
+#[cfg(all(feature = "conformance", feature = "simulation", feature = "testing"))]
+mod conservation;
 mod dead_letters;
 mod duplicates;
 mod durability;

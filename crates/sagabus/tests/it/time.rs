@@ -8,16 +8,15 @@ use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::ledger::Order;
 use sagabus::{Bus, Clock, ErrorKind, Start, Timestamp};
 
-use crate::support::{clock, event, memory_bus};
+use crate::support::{Checked, checked, clock, event, memory_bus};
 
 type Got = Arc<Mutex<Vec<(Timestamp, String)>>>;
 
-fn open(disk: &MemoryDisk, clock: &Arc<dyn Clock>) -> Bus {
+fn open(disk: &MemoryDisk, clock: &Arc<dyn Clock>) -> Checked {
     let settings = Settings::default();
     let engine = Embedded::on(Arc::new(disk.clone()), &settings, Arc::clone(clock)).unwrap();
-    Bus::builder(Arc::new(engine), Arc::clone(clock))
-        .build()
-        .unwrap()
+    let bus = Bus::builder(Arc::new(engine), Arc::clone(clock)).build();
+    checked(bus.unwrap())
 }
 
 async fn listen(bus: &Bus, got: &Got) {
