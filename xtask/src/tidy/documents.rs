@@ -159,7 +159,7 @@ fn rows(text: &str) -> Vec<(usize, Vec<&str>)> {
 }
 
 /// The names of all functions in Rust files.
-fn functions(tree: &Tree) -> BTreeSet<&str> {
+pub(crate) fn functions(tree: &Tree) -> BTreeSet<&str> {
     tree.rust()
         .flat_map(|(_, text)| text.lines())
         .filter_map(|line| {

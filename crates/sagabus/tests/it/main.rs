@@ -15,6 +15,8 @@ mod bus_histories;
 mod conformance;
 #[cfg(all(feature = "conformance", feature = "simulation", feature = "testing"))]
 mod conservation;
+#[cfg(all(feature = "simulation", unix))]
+mod crash_loop;
 mod dead_letters;
 mod duplicates;
 mod durability;
@@ -27,6 +29,8 @@ mod faults;
 mod filters;
 mod flow;
 mod members;
+#[cfg(target_os = "linux")]
+mod memory;
 mod model;
 mod order;
 #[cfg(feature = "simulation")]
