@@ -20,6 +20,13 @@ mod crash_loop;
 mod dead_letters;
 mod duplicates;
 mod durability;
+#[cfg(all(
+    feature = "macros",
+    feature = "simulation",
+    feature = "sqlite",
+    feature = "testing"
+))]
+mod effect_histories;
 #[cfg(all(feature = "macros", feature = "sqlite", feature = "testing"))]
 mod effects;
 #[cfg(all(feature = "macros", feature = "testing"))]
