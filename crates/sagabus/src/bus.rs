@@ -31,6 +31,7 @@ pub use crate::schema::Check;
 use self::breaker::Circuits;
 use self::dead_letter::Alarm;
 use self::dispatch::Dispatch;
+use self::rate::Buckets;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Payload};
@@ -57,6 +58,7 @@ struct Inner {
     settings: Settings,
     registry: Arc<Registry>,
     circuits: Circuits,
+    buckets: Buckets,
     alarm: Mutex<Alarm>,
     state: Mutex<State>,
 }
@@ -140,6 +142,7 @@ impl BusBuilder {
                 settings: self.settings,
                 registry: Arc::new(self.registry.build()?),
                 circuits: Circuits::default(),
+                buckets: Buckets::default(),
                 alarm: Mutex::default(),
                 state: Mutex::default(),
             }),

@@ -5,6 +5,7 @@ mod cause;
 pub mod envelope;
 mod name;
 pub(crate) mod strict;
+pub mod trace;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 pub use counts::Counts;
-pub(crate) use delivery::Delivery;
+pub(crate) use delivery::{Delivery, FAULTS_MAX};
 pub use delivery::{DeliveryState, Revision};
 pub(crate) use policy::Key;
 pub use policy::{Exhausted, Order, Priority, RetryBudget, Sharing};
@@ -40,6 +40,7 @@ use self::budget::Bucket;
 use self::lane::Lanes;
 use self::queue::Queue;
 use crate::clock::Timestamp;
+use crate::planted::{self, DeliveryBug};
 
 /// Most payloads that one delivery may have had.
 pub(crate) const REVISIONS_MAX: usize = 16;
@@ -244,6 +245,13 @@ impl Ledger {
                     });
                 }
             }
+            Change::Restored {
+                position, delivery, ..
+            } => {
+                if delivery.is_dead() && self.is_over(*position) {
+                    self.insert(*position, delivery.clone());
+                }
+            }
             Change::Restated { part, parts, state } => self.restate(*part, *parts, state),
         }
     }
@@ -309,6 +317,9 @@ impl Ledger {
                 *due = (*due).min(now.after(due.since(delivery.since)));
             }
         }
+        if planted::has(DeliveryBug::PauseForgotten) {
+            self.pause = None;
+        }
         self.index();
     }
 
@@ -359,6 +370,9 @@ impl Ledger {
         for position in void {
             if let Some(delivery) = self.open.get_mut(&position) {
                 delivery.silent += 1;
+                if planted::has(DeliveryBug::AttemptCountedAtItsEnd) {
+                    delivery.attempts -= 1;
+                }
             }
             self.set(at, position, DeliveryState::Waiting(at));
         }
@@ -381,7 +395,12 @@ impl Ledger {
                 let is_retry = delivery.attempts > 1;
                 self.bucket.succeeded(is_retry);
                 self.remove(position);
-                self.counts.acked += 1;
+                if !planted::has(DeliveryBug::AckNotCounted) {
+                    self.counts.acked += 1;
+                }
+                if planted::has(DeliveryBug::AckTakesEarlier) {
+                    self.take_earlier(position);
+                }
             }
             Settled::Skipped { .. } => {
                 self.remove(position);
@@ -416,7 +435,9 @@ impl Ledger {
                 });
             }
             Settled::Released { .. } => {
-                delivery.attempts = delivery.attempts.saturating_sub(1);
+                if !planted::has(DeliveryBug::ReleaseCosts) {
+                    delivery.attempts = delivery.attempts.saturating_sub(1);
+                }
                 let state = if delivery.attempts == 0 {
                     DeliveryState::Ready
                 } else {
@@ -438,9 +459,22 @@ impl Ledger {
         self.enter(position);
     }
 
+    /// See [`DeliveryBug::AckTakesEarlier`].
+    fn take_earlier(&mut self, position: u64) {
+        let is_open = |it: &Delivery| it.state != DeliveryState::Leased && !it.is_dead();
+        let earlier = self.open.range(..position).filter(|(_, it)| is_open(it));
+        let earlier: Vec<u64> = earlier.map(|(position, _)| *position).collect();
+        for position in earlier {
+            self.remove(position);
+            self.counts.acked += 1;
+        }
+    }
+
     fn redrive(&mut self, at: Timestamp, positions: &[u64], mut due: Timestamp, spacing: Duration) {
         for position in positions {
-            if let Some(delivery) = self.open.get_mut(position).filter(|it| it.is_dead()) {
+            let is_dead =
+                |it: &Delivery| it.is_dead() || planted::has(DeliveryBug::RedriveReachesAny);
+            if let Some(delivery) = self.open.get_mut(position).filter(|it| is_dead(it)) {
                 delivery.attempts = 0;
                 delivery.silent = 0;
                 delivery.redrives += 1;
@@ -453,6 +487,12 @@ impl Ledger {
     /// Lets those whose time has come be handed out, as far as there are tokens for retries. `elapsed` is the time since
     /// some fixed point.
     pub(crate) fn advance(&mut self, now: Timestamp, elapsed: Duration) {
+        self.observe(now, elapsed);
+        let now = if planted::has(DeliveryBug::RetryTooEarly) {
+            now.after(Duration::from_secs(2))
+        } else {
+            now
+        };
         while let Some((due, position)) = self.due.first().copied()
             && due <= now
         {
@@ -550,6 +590,11 @@ impl Ledger {
         &self.repairs
     }
 
+    /// Whether the event at `position` was looked at, and nothing is to come of it any more.
+    pub(crate) fn is_over(&self, position: u64) -> bool {
+        position < self.cursor && !self.open.contains_key(&position)
+    }
+
     /// Deliveries after `position`, in order.
     pub(crate) fn open_after(&self, position: u64) -> impl Iterator<Item = (u64, &Delivery)> {
         self.open
@@ -603,6 +648,21 @@ impl Ledger {
             parked: self.lanes.parked(),
             ..self.counts
         }
+    }
+
+    /// Whether each delivery is counted in its one state, and what came is where it went.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut found = Counts::default();
+        for delivery in self.open.values() {
+            match delivery.state {
+                DeliveryState::Ready => found.ready += 1,
+                DeliveryState::Leased => found.leased += 1,
+                DeliveryState::Waiting(_) => found.waiting += 1,
+                DeliveryState::Dead(_) => found.dead += 1,
+            }
+        }
+        let of = |it: &Counts| (it.ready, it.leased, it.waiting, it.dead);
+        of(&found) == of(&self.counts) && self.counts.is_conserved()
     }
 
     /// The key by which a delivery is in order.
@@ -676,7 +736,9 @@ impl Ledger {
             DeliveryState::Leased if delivery.is_suspect() => self.alone = Some(position),
             DeliveryState::Ready | DeliveryState::Leased | DeliveryState::Dead(_) => {}
         }
-        let blocks = !delivery.is_dead() || self.wants.exhausted == Exhausted::ParkKey;
+        let parks =
+            self.wants.exhausted == Exhausted::ParkKey && !planted::has(DeliveryBug::FollowersGo);
+        let blocks = !delivery.is_dead() || parks;
         if let Some(key) = self.lane_of(delivery).filter(|_| blocks) {
             let before = self.lanes.head(key);
             self.lanes.enter(key, position, delivery.state);

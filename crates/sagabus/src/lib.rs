@@ -24,6 +24,7 @@ pub mod schema;
 pub mod engines;
 
 pub mod migration;
+mod planted;
 
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

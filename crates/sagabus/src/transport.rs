@@ -350,6 +350,14 @@ pub enum Repair {
     Skip(By),
     /// Dead letters are thrown away.
     Discard(By),
+    /// What was a dead letter once and is settled for good is one again, with all that was known of it; it counts as one
+    /// more that came. It does not apply to what is still to come, or is open.
+    Restore {
+        /// As it was. Its event must be in the log, where it was; otherwise `Conflict`.
+        letter: Box<DeadLetter>,
+        /// Who and why.
+        by: By,
+    },
 }
 
 /// Which repairs.

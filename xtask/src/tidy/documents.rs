@@ -192,7 +192,7 @@ fn tests(tree: &Tree) -> BTreeSet<&str> {
 }
 
 /// The names of all functions in Rust files.
-fn functions(tree: &Tree) -> BTreeSet<&str> {
+pub(crate) fn functions(tree: &Tree) -> BTreeSet<&str> {
     let lines = tree.rust().flat_map(|(_, text)| text.lines());
     lines.filter_map(function).collect()
 }

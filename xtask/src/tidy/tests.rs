@@ -249,6 +249,20 @@ fn a_rule_of_delivery_that_the_list_forgets_is_found() {
 }
 
 #[test]
+fn a_case_that_names_no_test_is_found() {
+    let cases = "pub const ELSEWHERE: &[(&str, &str, &str)] = &[\n    (\n        \"F01\",\n        \"what it_is about\",\n        \"it_is_kept\",\n    ),\n    (\n        \"X05\",\n        \"word\",\n        \"it_is_lost\",\n    ),\n];\n";
+    let files = [
+        ("crates/sagabus/src/conformance/cases.rs", cases),
+        ("a/tests.rs", "#[test]\nfn it_is_kept() {}\n"),
+    ];
+    let found = [(
+        "crates/sagabus/src/conformance/cases.rs:10",
+        "no test `it_is_lost`",
+    )];
+    check(conformance::cases_name_tests_that_exist, &files, &found);
+}
+
+#[test]
 fn a_decision_without_a_date_is_found() {
     let files = [
         ("docs/decisions/2026-01-31-own-log.md", ""),

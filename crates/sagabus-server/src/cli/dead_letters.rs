@@ -486,7 +486,7 @@ fn show_repairs(answer: &Value) {
     ];
     print(heads, rows.collect());
     if let Some(next) = answer["next"].as_u64() {
-        println!("more with --before {next}");
+        say!("more with --before {next}");
     }
 }
 

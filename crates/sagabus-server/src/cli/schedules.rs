@@ -1,5 +1,6 @@
 //! `sagabus schedules`: looks after the events that a running server is to publish later.
 
+use crate::cli::print::say;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -104,7 +105,7 @@ impl Schedules {
     fn show(&self, answer: &Value) -> Result<(), Failure> {
         if self.output == Output::Json {
             let text = serde_json::to_string_pretty(answer);
-            println!("{}", text.map_err(|it| Failure::new(it.to_string()))?);
+            say!("{}", text.map_err(|it| Failure::new(it.to_string()))?);
             return Ok(());
         }
         let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
@@ -125,18 +126,18 @@ impl Schedules {
                     ["due", "cancel key", "type", "subject", "id"],
                     rows.collect(),
                 );
-                println!("{} scheduled", answer["total"]);
+                say!("{} scheduled", answer["total"]);
                 if let Some(next) = answer["next"].as_str() {
-                    println!("more with --after {next}");
+                    say!("more with --after {next}");
                 }
             }
-            Command::Add { .. } => println!(
+            Command::Add { .. } => say!(
                 "{} is published at {}",
                 text(&answer["id"]),
                 text(&answer["due"])
             ),
-            Command::Move { .. } => println!("published at {}", text(&answer["due"])),
-            Command::Cancel { .. } => println!("cancelled"),
+            Command::Move { .. } => say!("published at {}", text(&answer["due"])),
+            Command::Cancel { .. } => say!("cancelled"),
         }
         Ok(())
     }

@@ -93,7 +93,7 @@ impl Subscriptions {
             return Ok(());
         }
         if let Some(name) = answer["removed"].as_str() {
-            println!("removed {name}");
+            say!("removed {name}");
             return Ok(());
         }
         let all = answer["subscriptions"].as_array();

@@ -4,12 +4,13 @@
 //! which takes whatever has come meanwhile and settles it with one record.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::breaker::{self, Breaker, Gate};
 use super::collect::{Collect, Groups};
@@ -45,7 +46,7 @@ pub(crate) struct Plan {
     /// How long the member may be silent.
     pub(crate) lease: Duration,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) rate: Option<Rate>,
+    pub(crate) rate: Option<(Rate, Arc<Mutex<rate::Bucket>>)>,
     pub(crate) breaker: Option<(Breaker, Arc<breaker::Shared>)>,
     /// How events are put together, for a handler of several.
     pub(crate) collect: Option<Collect>,
@@ -57,7 +58,6 @@ pub(crate) struct Dispatch {
     plan: Plan,
     clock: Arc<dyn Clock>,
     counters: SubscriptionCounters,
-    rate: Mutex<rate::Bucket>,
     tasks: TaskTracker,
     /// Fetch nothing more.
     stop: CancellationToken,
@@ -76,7 +76,6 @@ impl Dispatch {
             plan,
             clock,
             counters: SubscriptionCounters::default(),
-            rate: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -176,8 +175,8 @@ impl Dispatch {
         }
         match leased? {
             Ok(leased) => {
-                if let Some(rate) = &self.plan.rate {
-                    self.bucket().took(rate, self.clock.elapsed(), leased.len());
+                if let Some((rate, bucket)) = &self.plan.rate {
+                    lock(bucket).took(rate, self.clock.elapsed(), leased.len());
                 }
                 Some(leased)
             }
@@ -199,8 +198,8 @@ impl Dispatch {
     async fn allowed(&self, mut max: usize) -> Option<(usize, bool)> {
         loop {
             let now = self.clock.elapsed();
-            if let Some(rate) = &self.plan.rate {
-                let asked = self.bucket().ask(rate, now, max);
+            if let Some((rate, bucket)) = &self.plan.rate {
+                let asked = lock(bucket).ask(rate, now, max);
                 match asked {
                     Ok(count) => max = count,
                     Err(wait) => {
@@ -227,10 +226,6 @@ impl Dispatch {
                 () = circuit.changed(rest) => {}
             }
         }
-    }
-
-    fn bucket(&self) -> std::sync::MutexGuard<'_, rate::Bucket> {
-        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until a handler may be started; takes further free slots with it. `None` when it is time to stop.
@@ -318,13 +313,14 @@ impl Dispatch {
 
     /// Calls the handler once: what became of it, and what it answered with.
     async fn call(&self, delivery: Delivery) -> (Outcome, Vec<Arc<Event>>) {
+        let span = span(&delivery);
         let outcome = tokio::select! {
             biased;
             () = self.cut.cancelled() => {
                 self.cut_count.fetch_add(1, Ordering::Relaxed);
                 Outcome::Interrupted
             }
-            ended = tokio::time::timeout(self.plan.timeout, self.plan.handler.call(delivery)) => match ended {
+            ended = tokio::time::timeout(self.plan.timeout, self.plan.handler.call(delivery).instrument(span)) => match ended {
                 Ok(Ok(Ok(events))) => return (Outcome::Handled, events),
                 Ok(Ok(Err(error))) => Outcome::Failed(error),
                 Ok(Err(panic)) => Outcome::Panicked(panic),
@@ -569,6 +565,24 @@ impl Dispatch {
             }
         }
     }
+}
+
+/// Says in the logs of a handler which span of which trace it is.
+fn span(delivery: &Delivery) -> tracing::Span {
+    let Some(own) = delivery.trace() else {
+        return tracing::Span::none();
+    };
+    tracing::debug_span!(
+        "handle",
+        subscription = %delivery.subscription,
+        event_id = %delivery.event.id,
+        attempt = delivery.attempt,
+        traceparent = %own,
+    )
+}
+
+fn lock(bucket: &Mutex<rate::Bucket>) -> MutexGuard<'_, rate::Bucket> {
+    bucket.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn outcome(answer: Answer) -> Outcome {

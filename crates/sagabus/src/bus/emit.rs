@@ -6,6 +6,7 @@ use super::handler::Delivery;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::event::{Event, EventId, Payload};
+use crate::planted::{self, DeliveryBug};
 
 /// What a handler was registered with, as an argument of a function under `#[subscriber]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,12 +56,16 @@ impl Emit {
     /// # Errors
     /// `Invalid` when a payload broke a rule of its type.
     pub(crate) fn into_events(self, delivery: &Delivery, now: Timestamp) -> Result<Vec<Event>> {
+        let span = delivery.trace();
         let numbered = self.events.into_iter().enumerate();
         numbered
             .map(|(index, event)| {
                 let mut event = event?.caused_by(&delivery.event);
                 event.id = derived_id(delivery, index)?;
                 event.time = now;
+                if let Some(span) = &span {
+                    span.mark(&mut event);
+                }
                 Ok(event)
             })
             .collect()
@@ -83,6 +88,9 @@ fn derived_id(delivery: &Delivery, index: usize) -> Result<EventId> {
     }
     hash.update((index as u64).to_be_bytes());
     hash.update(delivery.revision.to_be_bytes());
+    if planted::has(DeliveryBug::EmittedTwice) {
+        hash.update(delivery.attempt.to_be_bytes());
+    }
     let mut bytes = [0; 16];
     for (to, from) in bytes.iter_mut().zip(hash.finalize()) {
         *to = from;

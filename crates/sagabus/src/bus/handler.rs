@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
+use crate::event::trace::TraceContext;
 use crate::event::{Event, Payload};
 use crate::schema::{Registry, SchemaFault};
 
@@ -42,6 +44,33 @@ impl Delivery {
     /// Permanent when it does not fit: no attempt will make it fit.
     pub fn payload<P: Payload>(&self) -> Result<P, HandlerError> {
         Ok(self.registry.decode(&self.event)?)
+    }
+
+    /// The span of this attempt, a child of the span that the event was published from: of the same trace in each
+    /// attempt, and another each time. `None` where the event belongs to no trace.
+    ///
+    /// What a handler of several does for all of them together has no one parent; its links are
+    /// [`TraceContext::of`] each event.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        let parent = TraceContext::of(&self.event)?;
+        let mut hash = Sha256::new();
+        for part in [self.event.id.as_str(), &self.subscription] {
+            // With its length first, no part can run into the next.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.update(parent.span_id().to_be_bytes());
+        for number in [
+            self.redrives,
+            self.attempt,
+            self.revision,
+            u32::from(self.is_replay),
+        ] {
+            hash.update(number.to_be_bytes());
+        }
+        let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
+        Some(parent.span(u64::from_be_bytes([a, b, c, d, e, f, g, h])))
     }
 
     /// Returns when the delivery was given to another member, because this one was not heard of for longer than its

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::handler::{Disposition, HandlerError};
 use crate::clock::Timestamp;
 use crate::ledger::Fault;
+use crate::planted::{self, DeliveryBug};
 use crate::retry::Retry;
 use crate::transport::Verdict;
 
@@ -60,7 +61,9 @@ pub(crate) struct Attempt {
 /// Decides before a handler is called: `Some` when it must not be. `silent` is how many attempts before ended without an
 /// outcome.
 pub(crate) fn before(policy: &Policy, attempt: Attempt, silent: u32) -> Option<Verdict> {
-    if silent >= SILENT_MAX || attempt.number > policy.retry.attempts_max {
+    let is_spent = attempt.number > policy.retry.attempts_max
+        && !planted::has(DeliveryBug::AttemptsWithoutEnd);
+    if silent >= SILENT_MAX || is_spent {
         let text =
             "the process ended, or the member was silent, during each of the attempts before";
         return Some(give_up(policy, fault(attempt, "crash_loop", text)));
@@ -99,7 +102,8 @@ pub(crate) fn after(policy: &Policy, attempt: Attempt, outcome: &Outcome) -> Ver
             &format!("the handler ran longer than {limit_ms} ms"),
         ),
     };
-    if attempt.number >= policy.retry.attempts_max {
+    if attempt.number >= policy.retry.attempts_max && !planted::has(DeliveryBug::AttemptsWithoutEnd)
+    {
         return give_up(policy, fault);
     }
     let delay = policy.retry.delay_after(attempt.number, attempt.seed);
@@ -107,7 +111,7 @@ pub(crate) fn after(policy: &Policy, attempt: Attempt, outcome: &Outcome) -> Ver
 }
 
 fn give_up(policy: &Policy, fault: Fault) -> Verdict {
-    if policy.keeps_dead_letters {
+    if policy.keeps_dead_letters && !planted::has(DeliveryBug::DeadLetterDropped) {
         Verdict::Dead(fault)
     } else {
         Verdict::Skip

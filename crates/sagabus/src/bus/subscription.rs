@@ -18,6 +18,7 @@ use crate::event::{Event, Payload};
 use crate::filter::Filter;
 use crate::ledger::{By, Counts, Exhausted, Order, RetryBudget, Sharing};
 use crate::pattern::Pattern;
+use crate::planted::{self, DeliveryBug};
 use crate::retry::Retry;
 use crate::text::is_hidden;
 use crate::transport::{Attribute, OnFilterError, Property, Start, SubscriptionSpec};
@@ -323,7 +324,10 @@ impl SubscriptionBuilder {
             let emit = handler(delivery.clone());
             async move {
                 let events = emit.await?.into_events(&delivery, bus.clock().now())?;
-                let events: Vec<Arc<Event>> = events.into_iter().map(Arc::new).collect();
+                let mut events: Vec<Arc<Event>> = events.into_iter().map(Arc::new).collect();
+                if planted::has(DeliveryBug::EmittedLost) {
+                    events.clear();
+                }
                 if is_one_append {
                     bus.check_all(&events)?;
                     return Ok(events);
@@ -403,7 +407,9 @@ impl SubscriptionBuilder {
             concurrency: self.concurrency,
             lease: spec.lease,
             registry: Arc::clone(self.bus.registry()),
-            rate: self.rate,
+            rate: self
+                .rate
+                .map(|rate| (rate, self.bus.inner.buckets.of(&self.name))),
             breaker: self.breaker.map(|breaker| {
                 let circuit = self.bus.inner.circuits.of(&breaker.dependency);
                 (breaker, circuit)
@@ -633,9 +639,14 @@ impl Subscription {
             until: Some(until),
             ..self.spec.clone()
         };
+        let plan = self.dispatch.plan().clone();
         let plan = Plan {
             is_replay: true,
-            ..self.dispatch.plan().clone()
+            // At the same rate, and on its own: live deliveries are not slowed down.
+            rate: plan
+                .rate
+                .map(|(rate, _)| (rate, self.bus.inner.buckets.of(&name))),
+            ..plan
         };
         let dispatch = Arc::new(Dispatch::new(plan, Arc::clone(self.bus.clock())));
         let place = (name, spec.member.clone());

@@ -552,6 +552,14 @@ impl Transport for Embedded {
 
     async fn close(&self) {
         self.shared.closing.cancel();
+        for cell in self.shared.hub.cells() {
+            debug_assert!(
+                cell.state().ledger.is_sound(),
+                "deliveries of `{}` are lost or doubled: {:?}",
+                cell.name,
+                cell.state().ledger.counts()
+            );
+        }
         self.shared.clockwork.close().await;
         let shared = Arc::clone(&self.shared);
         if self.shared.is_instant {

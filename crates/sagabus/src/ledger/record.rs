@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
+use super::delivery::Delivery;
 use super::policy::{Exhausted, Key, Order, Priority};
 use crate::clock::Timestamp;
 
@@ -288,6 +289,16 @@ pub(crate) enum Change {
         #[n(2)]
         #[cbor(with = "bytes_form")]
         state: Bytes,
+    },
+    /// What was settled for good is a dead letter again, as it was.
+    #[n(15)]
+    Restored {
+        #[n(0)]
+        position: u64,
+        #[n(1)]
+        delivery: Delivery,
+        #[n(2)]
+        by: By,
     },
 }
 

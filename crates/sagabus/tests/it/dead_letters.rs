@@ -13,7 +13,7 @@ use sagabus::ledger::{By, Order};
 use sagabus::transport::{DeadLetterId, DeadLetterQuery, PauseUntil, RepairQuery};
 use sagabus::{Bus, Clock, ErrorKind, Event, HandlerError, Pattern, Retry, Start, Timestamp};
 
-use crate::support::{Notes, bus_on, clock, event, idle, memory_bus};
+use crate::support::{Checked, Notes, bus_on, checked, clock, event, idle, memory_bus};
 
 /// A handler that fails while `is_down`, after a time, and notes what it gets otherwise.
 async fn weak(bus: &Bus, name: &str, pace: Duration) -> (Arc<AtomicBool>, Notes) {
@@ -52,7 +52,7 @@ async fn weak(bus: &Bus, name: &str, pace: Duration) -> (Arc<AtomicBool>, Notes)
 }
 
 /// A bus with a subscription `weak` that gave up an event for each of these (type, subject, data), one a second.
-async fn dead(events: &[(&str, &str, &str)]) -> (Bus, Arc<AtomicBool>, Notes) {
+async fn dead(events: &[(&str, &str, &str)]) -> (Checked, Arc<AtomicBool>, Notes) {
     let bus = memory_bus();
     for (event_type, subject, data) in events {
         let event = event(&bus, event_type, data).about(*subject);
@@ -570,9 +570,8 @@ async fn faults_say_after_how_many_redrives_they_came_also_over_a_restart() {
             &Settings::default(),
             Arc::clone(&clock),
         );
-        Bus::builder(Arc::new(engine.unwrap()), Arc::clone(&clock))
-            .build()
-            .unwrap()
+        let bus = Bus::builder(Arc::new(engine.unwrap()), Arc::clone(&clock)).build();
+        checked(bus.unwrap())
     };
     let id = DeadLetterId::new("weak", 1);
     let bus = open();

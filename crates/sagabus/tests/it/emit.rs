@@ -12,7 +12,9 @@ use sagabus::testing::TestBus;
 use sagabus::transport::{LeaseToken, Property, Settle, SubscriptionSpec, Transport, Verdict};
 use sagabus::{Bus, Emit, ErrorKind, Event, Pattern, Retry, Start};
 
-use crate::support::{FaultDisk, Mood, Unsteady, all, bus_on, clock, event, idle};
+use crate::support::{
+    Checked, FaultDisk, Mood, Unsteady, all, bus_on, checked, clock, event, idle,
+};
 
 /// Events of a type in the log.
 async fn stored(bus: &Bus, event_type: &str) -> Vec<Arc<Event>> {
@@ -123,7 +125,7 @@ async fn an_engine_that_cannot_store_both_together_has_the_events_published_befo
 }
 
 /// Handlers that all run at once, of which some emit under one name.
-async fn emit_under_one_name(order: Order, open: impl Fn() -> Bus) {
+async fn emit_under_one_name(order: Order, open: impl Fn() -> Checked) {
     let bus = open();
     let maker = bus.clone();
     bus.subscription("s")
@@ -181,9 +183,8 @@ async fn one_that_emits_something_else_under_a_known_name_is_a_dead_letter() {
     emit_under_one_name(Order::Unordered, || {
         let settings = Settings::default();
         let engine = Embedded::on(Arc::new(disk.clone()), &settings, Arc::clone(&clock));
-        Bus::builder(Arc::new(engine.unwrap()), Arc::clone(&clock))
-            .build()
-            .unwrap()
+        let bus = Bus::builder(Arc::new(engine.unwrap()), Arc::clone(&clock));
+        checked(bus.build().unwrap())
     })
     .await;
 }

@@ -10,14 +10,25 @@
 mod api;
 mod bad_input;
 mod bus;
-#[cfg(feature = "simulation")]
+#[cfg(all(feature = "simulation", feature = "conformance"))]
 mod bus_histories;
 mod capabilities;
 #[cfg(feature = "conformance")]
 mod conformance;
+#[cfg(all(feature = "conformance", feature = "simulation", feature = "testing"))]
+mod conservation;
+#[cfg(all(feature = "simulation", unix))]
+mod crash_loop;
 mod dead_letters;
 mod duplicates;
 mod durability;
+#[cfg(all(
+    feature = "macros",
+    feature = "simulation",
+    feature = "sqlite",
+    feature = "testing"
+))]
+mod effect_histories;
 #[cfg(all(feature = "macros", feature = "sqlite", feature = "testing"))]
 mod effects;
 #[cfg(feature = "testing")]
@@ -31,6 +42,8 @@ mod flow;
 #[cfg(all(feature = "fuzzing", feature = "simulation"))]
 mod fuzz;
 mod members;
+#[cfg(target_os = "linux")]
+mod memory;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod migration;
 mod model;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::{Bus, Retry, Start, SystemClock};
 
-use crate::support::idle;
+use crate::support::{Checked, checked, idle};
 
 /// Far more than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -278,12 +278,13 @@ impl Book {
     }
 }
 
-fn open(directory: &Path) -> sagabus::Result<Bus> {
+fn open(directory: &Path) -> sagabus::Result<Checked> {
     let clock = Arc::new(SystemClock);
     let settings = Settings {
         segment_bytes: SEGMENT_BYTES,
         ..Settings::default()
     };
     let engine = Embedded::open(directory, &settings, Arc::clone(&clock) as _)?;
-    Bus::builder(Arc::new(engine), clock).build()
+    let bus = Bus::builder(Arc::new(engine), clock).build();
+    bus.map(checked)
 }

@@ -22,13 +22,40 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
     ))
 }
 
-pub(crate) fn memory_bus() -> Bus {
-    let clock = clock();
-    let engine = Embedded::in_memory(Arc::clone(&clock)).unwrap();
-    Bus::builder(Arc::new(engine), clock).build().unwrap()
+/// A bus of which, when a test is done with it, what came is where it went.
+#[derive(Debug)]
+pub(crate) struct Checked(Bus);
+
+pub(crate) fn checked(bus: Bus) -> Checked {
+    Checked(bus)
 }
 
-pub(crate) fn bus_on(disk: Arc<dyn Disk>, segment_bytes: u64) -> sagabus::Result<Bus> {
+impl std::ops::Deref for Checked {
+    type Target = Bus;
+
+    fn deref(&self) -> &Bus {
+        &self.0
+    }
+}
+
+impl Drop for Checked {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for view in self.0.ledgers().list() {
+            assert!(view.counts.is_conserved(), "{view:?}");
+        }
+    }
+}
+
+pub(crate) fn memory_bus() -> Checked {
+    let clock = clock();
+    let engine = Embedded::in_memory(Arc::clone(&clock)).unwrap();
+    Checked(Bus::builder(Arc::new(engine), clock).build().unwrap())
+}
+
+pub(crate) fn bus_on(disk: Arc<dyn Disk>, segment_bytes: u64) -> sagabus::Result<Checked> {
     let clock: Arc<dyn Clock> = Arc::new(sagabus::SystemClock);
     let engine = Embedded::on(
         disk,
@@ -38,7 +65,7 @@ pub(crate) fn bus_on(disk: Arc<dyn Disk>, segment_bytes: u64) -> sagabus::Result
         },
         Arc::clone(&clock),
     )?;
-    Bus::builder(Arc::new(engine), clock).build()
+    Bus::builder(Arc::new(engine), clock).build().map(Checked)
 }
 
 pub(crate) fn event(bus: &Bus, event_type: &str, data: &str) -> Event {

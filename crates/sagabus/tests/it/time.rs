@@ -10,16 +10,15 @@ use sagabus::ledger::Order;
 use sagabus::retry::Jitter;
 use sagabus::{Bus, Clock, ErrorKind, HandlerError, Retry, Start, Timestamp};
 
-use crate::support::{clock, event, memory_bus};
+use crate::support::{Checked, checked, clock, event, memory_bus};
 
 type Got = Arc<Mutex<Vec<(Timestamp, String)>>>;
 
-fn open(disk: &MemoryDisk, clock: &Arc<dyn Clock>) -> Bus {
+fn open(disk: &MemoryDisk, clock: &Arc<dyn Clock>) -> Checked {
     let settings = Settings::default();
     let engine = Embedded::on(Arc::new(disk.clone()), &settings, Arc::clone(clock)).unwrap();
-    Bus::builder(Arc::new(engine), Arc::clone(clock))
-        .build()
-        .unwrap()
+    let bus = Bus::builder(Arc::new(engine), Arc::clone(clock)).build();
+    checked(bus.unwrap())
 }
 
 async fn listen(bus: &Bus, got: &Got) {
@@ -207,7 +206,7 @@ impl Clock for Set {
     }
 }
 
-fn bus_on(clock: &Arc<Set>) -> Bus {
+fn bus_on(clock: &Arc<Set>) -> Checked {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     open(&MemoryDisk::default(), &clock)
 }

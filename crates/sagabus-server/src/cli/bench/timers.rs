@@ -1,5 +1,6 @@
 //! Events that are published later: what setting many takes, what they hold in memory, and how late they come.
 
+use crate::cli::print::say;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +52,7 @@ pub(super) fn run(
     let late = &figures.lateness;
     let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
     match output {
-        Output::Json => println!(
+        Output::Json => say!(
             "{}",
             json!({
                 "timers": figures.timers,
@@ -65,21 +66,21 @@ pub(super) fn run(
             })
         ),
         Output::Text => {
-            println!(
+            say!(
                 "{} timers, due over {over_seconds} s, in no order",
                 figures.timers
             );
-            println!(
+            say!(
                 "set      {:>10.1} s, durable, {CALLERS} callers",
                 figures.set_seconds
             );
-            println!("memory   {:>10} bytes each, resident", figures.bytes_each);
-            println!(
+            say!("memory   {:>10} bytes each, resident", figures.bytes_each);
+            say!(
                 "opened   {:>10.1} s, with all of them",
                 figures.open_seconds
             );
-            println!("published{:>10.1} s", figures.fired_seconds);
-            println!(
+            say!("published{:>10.1} s", figures.fired_seconds);
+            say!(
                 "late     {:>10.1} ms at most in 50 of 100, {:.1} ms in 99 of 100, {:.1} ms the latest",
                 milliseconds(late.percentile(50)),
                 milliseconds(late.percentile(99)),

@@ -11,7 +11,9 @@ use super::log::{self, Durability, Entry, Pending};
 use super::scan::{Looked, Sieve, Span, scan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::filter::Outcome;
 use crate::ledger::{Change, DeliveryState, Fault, Key, Settled, Taken};
+use crate::planted::{self, DeliveryBug};
 use crate::transport::{LeaseToken, Leased, Member, Settle, SubscriptionSpec, Verdict};
 
 /// Most deliveries that are ready and not handed out: so far ahead a subscription looks for urgent events, for other
@@ -195,7 +197,9 @@ impl EmbeddedMember {
             };
             let mut kept = Vec::with_capacity(settles.len());
             for settle in settles {
-                let holds = settle.token.epoch == self.epoch && holds(&state, settle.token);
+                let is_open = state.ledger.get(settle.token.position).is_some();
+                let holds = (settle.token.epoch == self.epoch && holds(&state, settle.token))
+                    || (planted::has(DeliveryBug::FencedSettleCounts) && is_open);
                 counted.push(holds);
                 if holds {
                     kept.push(settled(settle, &self.spec.member));
@@ -291,7 +295,7 @@ impl EmbeddedMember {
     /// Lets go of the members that were silent for too long.
     fn part(&self, state: &mut CellState, elapsed: Duration) {
         let silent = state.silent(elapsed);
-        if silent.is_empty() {
+        if silent.is_empty() || planted::has(DeliveryBug::SilentMemberKeeps) {
             return;
         }
         tracing::warn!(subscription = %self.cell.name, ?silent, "members were silent for longer than their lease");
@@ -573,7 +577,24 @@ impl EmbeddedMember {
         }
         self.tell_past(&mut leased);
         guard.positions.clear();
+        if planted::has(DeliveryBug::FilterAskedAgain) {
+            self.ask_again(&mut leased).await?;
+        }
         Ok(leased)
+    }
+
+    /// See [`DeliveryBug::FilterAskedAgain`].
+    async fn ask_again(&self, leased: &mut Vec<Leased>) -> Result<()> {
+        let Some(filter) = &self.spec.filter else {
+            return Ok(());
+        };
+        let is_unwanted =
+            |it: &mut Leased| it.token.attempt > 1 && filter.evaluate(&it.event) == Outcome::Skip;
+        let unwanted = leased
+            .extract_if(.., is_unwanted)
+            .map(|it| Settle::new(it.token, Verdict::Skip));
+        let unwanted = unwanted.collect();
+        self.settle(unwanted).await.map(drop)
     }
 
     /// Says of each what happened to it before.

@@ -114,6 +114,27 @@ fn records() -> Vec<(&'static str, Change)> {
                 state: "x".into(),
             },
         ),
+        (
+            "restored",
+            Change::Restored {
+                position: 3,
+                delivery: Delivery {
+                    state: DeliveryState::Dead(at(9)),
+                    key: Some(Key(7)),
+                    attempts: 2,
+                    faults: vec![fault(2)],
+                    revisions: vec![Revision {
+                        number: 1,
+                        at: at(8),
+                        by: by(),
+                        data: "{}".into(),
+                    }],
+                    since: at(9),
+                    ..Delivery::new()
+                },
+                by: by(),
+            },
+        ),
     ]
 }
 
