@@ -112,12 +112,16 @@ impl Schedules {
             Command::List { .. } => {
                 let listed = answer["schedules"].as_array();
                 let rows = listed.into_iter().flatten().map(|it| {
+                    let of_event = |field: &str| {
+                        let value = it["event"].get(field);
+                        text(value.unwrap_or(&Value::Null))
+                    };
                     [
                         text(&it["due"]),
                         text(&it["cancelKey"]),
-                        text(&it["event"]["type"]),
-                        text(&it["event"]["subject"]),
-                        text(&it["event"]["id"]),
+                        of_event("type"),
+                        of_event("subject"),
+                        of_event("id"),
                     ]
                 });
                 print(
