@@ -124,6 +124,7 @@ async fn measure(path: &Path, timers: usize, over_seconds: u32) -> Result<Figure
         ));
     }
     bus.shutdown(Duration::from_secs(60)).await;
+    drop(bus);
     let began = SystemClock.elapsed();
     let bus = open(path)?;
     let open_seconds = SystemClock.elapsed().saturating_sub(began).as_secs_f64();
