@@ -85,6 +85,8 @@ struct Checker {
     paused: BTreeSet<usize>,
     /// How often an event was passed over since the last start, by subscription and position.
     passes: BTreeMap<(usize, u64), u32>,
+    /// Events up to here may have been put back behind others since the last start, by subscription.
+    put_back: BTreeMap<usize, u64>,
     violations: Vec<Violation>,
 }
 
@@ -165,8 +167,14 @@ impl Checker {
             Entry::Resumed { subject } => {
                 self.paused.remove(subject);
             }
-            Entry::GivenUp { subject } => self.passes.retain(|(of, _), _| of != subject),
-            Entry::Restarted => self.passes.clear(),
+            Entry::GivenUp { subject } => {
+                let last = self.events.last_key_value().map_or(0, |(it, _)| *it);
+                self.put_back.insert(*subject, last);
+            }
+            Entry::Restarted => {
+                self.passes.clear();
+                self.put_back.clear();
+            }
             Entry::Ended {
                 subject,
                 counts,
@@ -234,7 +242,8 @@ impl Checker {
                 && wants(described, event)
                 && !self.tracks.contains_key(&(subject, at))
         };
-        let earlier = self.events.range(..position);
+        let put_back = self.put_back.get(&subject).map_or(0, |upto| upto + 1);
+        let earlier = self.events.range(put_back.min(position)..position);
         let passed: Vec<u64> = earlier
             .filter(|(at, event)| is_passed(**at, event))
             .map(|(at, _)| *at)
