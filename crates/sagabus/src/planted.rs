@@ -43,8 +43,6 @@ pub enum DeliveryBug {
     DeadLetterDropped,
     /// The events that a handler answers with are not published.
     EmittedLost,
-    /// The events that a handler answers with are new ones each time.
-    EmittedTwice,
     /// An event is marked as taken, and its effect is another transaction.
     #[cfg(feature = "sqlite")]
     MarkBeforeEffect,

@@ -6,7 +6,6 @@ use super::handler::Delivery;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::event::{Event, EventId, Payload};
-use crate::planted::{self, DeliveryBug};
 
 /// What a handler was registered with, as an argument of a function under `#[subscriber]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,9 +87,6 @@ fn derived_id(delivery: &Delivery, index: usize) -> Result<EventId> {
     }
     hash.update((index as u64).to_be_bytes());
     hash.update(delivery.revision.to_be_bytes());
-    if planted::has(DeliveryBug::EmittedTwice) {
-        hash.update(delivery.attempt.to_be_bytes());
-    }
     let mut bytes = [0; 16];
     for (to, from) in bytes.iter_mut().zip(hash.finalize()) {
         *to = from;
