@@ -34,6 +34,16 @@ pub const ELSEWHERE: &[(&str, &str, &str)] = &[
         "a_stopped_subscriber_takes_no_memory",
     ),
     (
+        "Y03",
+        "retention keeps what a ledger needs, and drops the rest",
+        "dead_letters_are_carried_forward_and_can_be_redriven_from_long_ago",
+    ),
+    (
+        "Y04",
+        "a subscription that holds what is due to be dropped raises an alarm, and is removed only by somebody",
+        "what_a_subscription_has_not_looked_at_is_kept_and_it_is_told_until_it_is_removed",
+    ),
+    (
         "Z01",
         "each rule but that of T02, and random histories, have the same trace on the memory disk and on a real directory",
         "each_rule_has_the_same_trace_in_memory_and_on_a_directory",
@@ -43,8 +53,6 @@ pub const ELSEWHERE: &[(&str, &str, &str)] = &[
 /// Cases that nothing shows yet, by id.
 pub const LATER: &[(&str, &str)] = &[
     ("F05", "a filter on an encrypted payload is refused"),
-    ("Y03", "retention keeps what a ledger needs"),
-    ("Y04", "a detached subscription raises an alarm"),
     ("M03", "nothing secret in what is shown"),
     ("M04", "who may not publish or subscribe is refused"),
     ("M05", "encrypted payloads cannot be read in the store"),
