@@ -101,8 +101,10 @@ async fn run(order: &Order) -> Result<(), Error> {
     while let Some(ended) = publishers.join_next().await {
         ended.map_err(|error| Error::closed("a publisher broke down").with_source(error))??;
     }
+    // After its end it says that it is closed.
+    let condition = bus.condition();
     bus.shutdown(Duration::from_secs(5)).await;
-    bus.condition()
+    condition
 }
 
 /// Each seventh event fails at its first attempt.
