@@ -85,10 +85,7 @@ pub(super) async fn resume(
     name: Result<Path<String>, PathRejection>,
     order: Result<Json<Order>, JsonRejection>,
 ) -> Reply<Json<Value>> {
-    let (name, order) = read(name, order)?;
-    if order.until.is_some() {
-        return Err(Error::invalid("`until` is of a pause only").into());
-    }
+    let (name, order) = read_endless(name, order)?;
     set(&app, &name, None, &order).await
 }
 
@@ -98,10 +95,7 @@ pub(super) async fn remove(
     name: Result<Path<String>, PathRejection>,
     order: Result<Json<Order>, JsonRejection>,
 ) -> Reply<Json<Value>> {
-    let (name, order) = read(name, order)?;
-    if order.until.is_some() {
-        return Err(Error::invalid("`until` is of a pause only").into());
-    }
+    let (name, order) = read_endless(name, order)?;
     let by = By::new(&order.author, &order.reason);
     if !app.system.bus.ledgers().remove(&name, by).await? {
         return Err(Error::not_found(format!("no subscription is named `{name}`")).into());
@@ -113,6 +107,18 @@ pub(super) async fn remove(
         "subscription removed"
     );
     Ok(Json(json!({ "removed": name })))
+}
+
+/// As [`read`], of what has no end.
+fn read_endless(
+    name: Result<Path<String>, PathRejection>,
+    order: Result<Json<Order>, JsonRejection>,
+) -> Reply<(String, Order)> {
+    let (name, order) = read(name, order)?;
+    if order.until.is_some() {
+        return Err(Error::invalid("`until` is of a pause only").into());
+    }
+    Ok((name, order))
 }
 
 fn read(

@@ -1,6 +1,7 @@
 //! What is old and needed by nobody is dropped; nothing else is, ever.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use sagabus::saga_store::{SagaBatch, SagaStore};
 use sagabus::transport::{PauseUntil, Repair, Transport};
 use sagabus::{Bus, Clock, ErrorKind, Event, HandlerError, Retry, Start};
 
-use crate::support::{all, clock, event, idle};
+use crate::support::{FaultDisk, all, clock, event, idle};
 
 const SEGMENT_BYTES: u64 = 8192;
 /// What may be kept that nobody needs.
@@ -594,6 +595,39 @@ async fn whoever_waits_for_dropping_may_go_and_it_is_done_by_one_at_a_time() {
     close((engine, bus)).await;
 }
 
+#[tokio::test]
+async fn where_there_is_no_room_to_drop_nothing_is_health_says_so_and_all_can_be_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = FaultDisk::new(folder.path());
+    let mut bed = Bed::new();
+    bed.clock = Arc::new(sagabus::SystemClock);
+    bed.disk = Arc::new(disk.clone());
+    bed.settings.retention_bytes = u64::MAX;
+    let (engine, bus) = bed.open();
+    fill(&bus, 10 * SEGMENT_BYTES).await;
+    let all = positions(&bus).await;
+    close((engine, bus)).await;
+
+    bed.settings.retention_bytes = RETENTION_BYTES;
+    disk.faults.is_full.store(true, Ordering::SeqCst);
+    let (engine, bus) = bed.open();
+    let error = engine.retain().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    let told = bus.health().issues;
+    assert!(told.iter().any(|it| it.contains("cannot be")), "{told:?}");
+    assert_eq!(positions(&bus).await, all);
+    let got = handle(&bus, "s", "**").await;
+    disk.faults.is_full.store(false, Ordering::SeqCst);
+    idle(&bus).await;
+    let mut got = got.lock().unwrap().clone();
+    got.sort_unstable();
+    assert_eq!(got, all, "it begins with the first");
+    engine.retain().await.unwrap();
+    let kept = bus.stats().kept;
+    assert!(kept.oldest > all[0] && kept.fault.is_none(), "{kept:?}");
+    close((engine, bus)).await;
+}
+
 /// Files of the log in a directory, by what their names end with.
 fn files(directory: &Path, suffix: &str) -> Vec<String> {
     let names = RealDisk::new(directory).unwrap().list().unwrap();
@@ -610,7 +644,8 @@ async fn on_a_real_disk_the_log_has_a_bound_too_and_a_missing_beginning_is_found
     let folder = tempfile::tempdir().unwrap();
     let mut bed = Bed::new();
     bed.clock = Arc::new(sagabus::SystemClock);
-    bed.disk = Arc::new(RealDisk::new(folder.path()).unwrap());
+    let disk = FaultDisk::new(folder.path());
+    bed.disk = Arc::new(disk.clone());
     let (engine, bus) = bed.open();
     let got = handle(&bus, "s", "**").await;
     fail(&bus, "dead", "a.*").await;
@@ -628,6 +663,11 @@ async fn on_a_real_disk_the_log_has_a_bound_too_and_a_missing_beginning_is_found
     let bytes = bed.bytes();
     assert!(bytes < RETENTION_BYTES + 8 * SEGMENT_BYTES, "{bytes} bytes");
     assert_eq!(got.lock().unwrap().len(), 801);
+    let used_again = disk.faults.used_again.load(Ordering::SeqCst);
+    assert!(
+        used_again > 3,
+        "{used_again} dropped segments are used again"
+    );
     close((engine, bus)).await;
     let compacted = files(folder.path(), ".compacted");
     assert_eq!(compacted.len(), 1);

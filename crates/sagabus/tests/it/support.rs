@@ -125,6 +125,8 @@ pub(crate) struct Faults {
     pub(crate) syncs: AtomicUsize,
     /// Files made.
     pub(crate) made: AtomicUsize,
+    /// Segments that got another name.
+    pub(crate) used_again: AtomicUsize,
     /// Writes that made a file longer.
     pub(crate) writes_past_end: AtomicUsize,
 }
@@ -170,6 +172,9 @@ impl Disk for FaultDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        if from.ends_with(".log") {
+            self.faults.used_again.fetch_add(1, Ordering::SeqCst);
+        }
         self.disk.rename(from, to)
     }
 
