@@ -12,13 +12,15 @@
 mod budget;
 mod counts;
 mod delivery;
+mod form;
 mod lane;
+mod open;
 mod policy;
 mod queue;
 mod record;
 mod restate;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 pub use counts::Counts;
@@ -31,6 +33,7 @@ pub(crate) use record::{Change, Record, Settled, Taken, Wants};
 
 use self::budget::Bucket;
 use self::lane::Lanes;
+use self::open::Open;
 use self::queue::Queue;
 use crate::clock::Timestamp;
 
@@ -66,7 +69,7 @@ pub(crate) struct Ledger {
     /// Epoch of the member that joined last; grows with each.
     pub(crate) epoch: u64,
     pub(crate) pause: Option<Pause>,
-    open: BTreeMap<u64, Delivery>,
+    open: Open,
     counts: Counts,
     /// Parts of a state that is being said anew.
     parts: Vec<u8>,
@@ -94,7 +97,7 @@ impl Default for Ledger {
             cursor: 0,
             epoch: 0,
             pause: None,
-            open: BTreeMap::new(),
+            open: Open::default(),
             counts: Counts::default(),
             parts: Vec::new(),
             is_unreadable: false,
@@ -184,7 +187,7 @@ impl Ledger {
             }
             Change::Discarded { positions, .. } => {
                 for position in positions {
-                    if self.open.get(position).is_some_and(Delivery::is_dead) {
+                    if self.open.get(*position).is_some_and(Delivery::is_dead) {
                         self.remove(*position);
                         self.counts.discarded += 1;
                     }
@@ -193,7 +196,7 @@ impl Ledger {
             Change::SkippedBy { positions, .. } => {
                 for position in positions {
                     let is_held = |it: &Delivery| it.state == DeliveryState::Leased;
-                    if self.open.get(position).is_some_and(|it| !is_held(it)) {
+                    if self.open.get(*position).is_some_and(|it| !is_held(it)) {
                         self.remove(*position);
                         self.counts.skipped += 1;
                     }
@@ -202,7 +205,7 @@ impl Ledger {
             Change::Paused { pause } => self.pause = Some(pause.clone()),
             Change::Resumed { .. } => self.pause = None,
             Change::Revised { position, by, data } => {
-                if let Some(delivery) = self.open.get_mut(position)
+                if let Some(delivery) = self.open.get_mut(*position)
                     && delivery.state != DeliveryState::Leased
                     && delivery.revisions.len() < REVISIONS_MAX
                 {
@@ -246,7 +249,7 @@ impl Ledger {
     }
 
     fn take(&mut self, at: Timestamp, taken: &Taken) {
-        if self.open.contains_key(&taken.position) {
+        if self.open.get(taken.position).is_some() {
             return;
         }
         self.insert(
@@ -263,7 +266,7 @@ impl Ledger {
     }
 
     fn lease(&mut self, at: Timestamp, position: u64, attempts: u32, epoch: u64) {
-        if let Some(delivery) = self.open.get_mut(&position) {
+        if let Some(delivery) = self.open.get_mut(position) {
             delivery.attempts = attempts;
             delivery.epoch = epoch;
             self.set(at, position, DeliveryState::Leased);
@@ -287,10 +290,10 @@ impl Ledger {
             .open
             .iter()
             .filter(|(_, it)| it.state == DeliveryState::Leased && is_void(it.epoch))
-            .map(|(position, _)| *position)
+            .map(|(position, _)| position)
             .collect();
         for position in void {
-            if let Some(delivery) = self.open.get_mut(&position) {
+            if let Some(delivery) = self.open.get_mut(position) {
                 delivery.silent += 1;
             }
             self.set(at, position, DeliveryState::Waiting(at));
@@ -299,7 +302,7 @@ impl Ledger {
 
     fn settle(&mut self, at: Timestamp, settle: &Settled) {
         let position = settle.position();
-        let Some(delivery) = self.open.get_mut(&position) else {
+        let Some(delivery) = self.open.get_mut(position) else {
             return;
         };
         if let Settled::Expired { .. } | Settled::Refused { .. } = settle {
@@ -362,7 +365,7 @@ impl Ledger {
 
     fn redrive(&mut self, at: Timestamp, positions: &[u64], mut due: Timestamp, spacing: Duration) {
         for position in positions {
-            if let Some(delivery) = self.open.get_mut(position).filter(|it| it.is_dead()) {
+            if let Some(delivery) = self.open.get_mut(*position).filter(|it| it.is_dead()) {
                 delivery.attempts = 0;
                 delivery.silent = 0;
                 delivery.redrives += 1;
@@ -378,7 +381,7 @@ impl Ledger {
         while let Some((due, position)) = self.due.first().copied()
             && due <= now
         {
-            let is_retry = self.open.get(&position).is_some_and(|it| it.attempts > 0);
+            let is_retry = self.open.get(position).is_some_and(|it| it.attempts > 0);
             if is_retry && !self.bucket.take(elapsed) {
                 return;
             }
@@ -409,7 +412,7 @@ impl Ledger {
             && picked.leases.len() < max
             && let Some(position) = self.queue.pop()
         {
-            let Some(delivery) = self.open.get(&position) else {
+            let Some(delivery) = self.open.get(position) else {
                 continue;
             };
             if delivery.expires_at.is_some_and(|it| it <= now) {
@@ -422,7 +425,7 @@ impl Ledger {
         if max > 0 && picked.leases.is_empty() && self.counts.leased == 0 {
             let suspect = self.suspects.pop_first();
             if let Some((position, delivery)) =
-                suspect.and_then(|it| Some((it, self.open.get(&it)?)))
+                suspect.and_then(|it| Some((it, self.open.get(it)?)))
             {
                 self.leased_since_suspect = 0;
                 picked.leases.push((position, delivery.attempts + 1));
@@ -454,7 +457,7 @@ impl Ledger {
     /// Whether the member has any lease.
     pub(crate) fn holds(&self, epoch: u64) -> bool {
         let is_held = |it: &Delivery| it.state == DeliveryState::Leased && it.epoch == epoch;
-        self.counts.leased > 0 && self.open.values().any(is_held)
+        self.counts.leased > 0 && self.open.iter().any(|(_, it)| is_held(it))
     }
 
     /// How many could be handed out.
@@ -464,14 +467,12 @@ impl Ledger {
 
     /// The delivery of the event at `position`, unless it is settled for good or was never taken.
     pub(crate) fn get(&self, position: u64) -> Option<&Delivery> {
-        self.open.get(&position)
+        self.open.get(position)
     }
 
     /// Deliveries after `position`, in order.
     pub(crate) fn open_after(&self, position: u64) -> impl Iterator<Item = (u64, &Delivery)> {
-        self.open
-            .range(position.saturating_add(1)..)
-            .map(|(position, it)| (*position, it))
+        self.open.range(position.saturating_add(1)..)
     }
 
     /// Dead letters after `position`, in order.
@@ -483,18 +484,18 @@ impl Ledger {
     /// Whether the delivery stands behind a dead letter of its key.
     #[cfg(test)]
     pub(crate) fn is_parked(&self, position: u64) -> bool {
-        let Some(delivery) = self.open.get(&position).filter(|it| !it.is_dead()) else {
+        let Some(delivery) = self.open.get(position).filter(|it| !it.is_dead()) else {
             return false;
         };
         self.lane_of(delivery)
             .and_then(|key| self.lanes.head(key))
-            .and_then(|head| self.open.get(&head))
+            .and_then(|head| self.open.get(head))
             .is_some_and(Delivery::is_dead)
     }
 
     /// Deliveries that wait behind this one, if it is dead and they are parked.
     pub(crate) fn parked_by(&self, position: u64) -> u64 {
-        let Some(delivery) = self.open.get(&position) else {
+        let Some(delivery) = self.open.get(position) else {
             return 0;
         };
         self.lane_of(delivery)
@@ -521,15 +522,25 @@ impl Ledger {
 
     fn insert(&mut self, position: u64, delivery: Delivery) {
         let state = delivery.state;
+        let is_quiet = self.is_quiet(&delivery);
         self.counts.matched += 1;
         *self.count(state) += 1;
         self.open.insert(position, delivery);
-        self.enter(position);
+        if !is_quiet {
+            self.enter(position);
+        }
+    }
+
+    /// Whether nothing follows from a delivery as it is: with a handler, without an order, and no suspect.
+    fn is_quiet(&self, delivery: &Delivery) -> bool {
+        delivery.state == DeliveryState::Leased
+            && self.wants.order == Order::Unordered
+            && !delivery.is_suspect()
     }
 
     fn set(&mut self, at: Timestamp, position: u64, state: DeliveryState) {
         self.leave(position);
-        let Some(delivery) = self.open.get_mut(&position) else {
+        let Some(delivery) = self.open.get_mut(position) else {
             return;
         };
         let old = std::mem::replace(&mut delivery.state, state);
@@ -540,9 +551,12 @@ impl Ledger {
     }
 
     fn remove(&mut self, position: u64) {
-        self.leave(position);
-        if let Some(delivery) = self.open.remove(&position) {
-            *self.count(delivery.state) -= 1;
+        let delivery = self.open.get(position);
+        if !delivery.is_some_and(|it| self.is_quiet(it)) {
+            self.leave(position);
+        }
+        if let Some(state) = self.open.remove(position) {
+            *self.count(state) -= 1;
         }
     }
 
@@ -563,7 +577,7 @@ impl Ledger {
         self.overdue.clear();
         self.suspects.clear();
         self.alone = None;
-        let positions: Vec<u64> = self.open.keys().copied().collect();
+        let positions: Vec<u64> = self.open.iter().map(|(it, _)| it).collect();
         for position in positions {
             self.enter(position);
         }
@@ -571,7 +585,7 @@ impl Ledger {
 
     /// Takes a delivery into account in what follows from the state.
     fn enter(&mut self, position: u64) {
-        let Some(delivery) = self.open.get(&position) else {
+        let Some(delivery) = self.open.get(position) else {
             return;
         };
         match delivery.state {
@@ -595,7 +609,7 @@ impl Ledger {
 
     /// Undoes [`Ledger::enter`], while the delivery is as it was then; those that it held up may go on.
     fn leave(&mut self, position: u64) {
-        let Some(delivery) = self.open.get(&position) else {
+        let Some(delivery) = self.open.get(position) else {
             return;
         };
         if let DeliveryState::Waiting(due) = delivery.state {
@@ -617,7 +631,7 @@ impl Ledger {
 
     /// Lets a delivery be handed out if nothing holds it up.
     fn place(&mut self, position: u64) {
-        let Some(delivery) = self.open.get(&position) else {
+        let Some(delivery) = self.open.get(position) else {
             return;
         };
         let is_due = match delivery.state {

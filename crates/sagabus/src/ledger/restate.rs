@@ -36,7 +36,7 @@ impl Ledger {
             cursor: self.cursor,
             epoch: self.epoch,
             pause: self.pause.clone(),
-            open: self.open.clone(),
+            open: (&self.open).into(),
             counts: self.counts,
         };
         let bytes = Bytes::from(crate::engines::embedded::encode(&state));
@@ -68,7 +68,7 @@ impl Ledger {
             self.cursor = state.cursor;
             self.epoch = state.epoch;
             self.pause = state.pause;
-            self.open = state.open;
+            self.open = state.open.into();
             self.counts = state.counts;
             self.index();
         }
