@@ -60,12 +60,17 @@ pub(crate) struct Attempt {
 /// Decides before a handler is called: `Some` when it must not be. `silent` is how many attempts before ended without an
 /// outcome.
 pub(crate) fn before(policy: &Policy, attempt: Attempt, silent: u32) -> Option<Verdict> {
-    if silent >= SILENT_MAX || attempt.number > policy.retry.attempts_max {
+    if is_spent(policy, attempt.number, silent) {
         let text =
             "the process ended, or the member was silent, during each of the attempts before";
         return Some(give_up(policy, fault(attempt, "crash_loop", text)));
     }
     None
+}
+
+/// Whether an attempt of this number, after so many in a row without an outcome, must not be made.
+pub(crate) fn is_spent(policy: &Policy, number: u32, silent: u32) -> bool {
+    silent >= SILENT_MAX || number > policy.retry.attempts_max
 }
 
 /// Decides after an attempt.
