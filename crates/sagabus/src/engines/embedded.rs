@@ -26,6 +26,7 @@ mod segment;
 pub mod simulation;
 mod spare;
 mod tail;
+mod tally;
 mod timers;
 mod window;
 
@@ -45,11 +46,12 @@ use self::member::EmbeddedMember;
 use self::published::Counter;
 use self::recovery::recover;
 use self::schedule::Clockwork;
+use self::tally::Tally;
 use self::timers::Timers;
 use self::window::{Limits, Window};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
+use crate::event::{Event, EventType};
 use crate::ledger::{Change, Exhausted, Ledger, Order, Record, Tuning, Wants};
 use crate::transport::{
     Capabilities, Durability, LedgerAdmin, Member, Page, Published, Receipt, Schedules, Start,
@@ -182,18 +184,15 @@ impl Embedded {
         let is_instant = disk.is_instant();
         let opened = clock.elapsed();
         let mut ledgers: BTreeMap<String, Ledger> = BTreeMap::new();
-        let mut window = Window::new(Limits {
-            events: settings.deduplication_events,
-            time: settings.deduplication_time,
-        });
         let mut timers = Timers::default();
+        let mut tally = Tally::default();
         let recovered = recover(disk.as_ref(), &mut |position, kind, content| {
             match kind {
                 record::LEDGER => fold(&mut ledgers, content)?,
                 record::SCHEDULE => timers.apply(position, &record::decode(content)?),
                 _ => {}
             }
-            window.restore(position, kind, content)
+            tally.note(position, kind, content)
         })?;
         if recovered.torn_bytes > 0 {
             tracing::warn!(
@@ -214,11 +213,17 @@ impl Embedded {
             Arc::new(Cell::new(&name, ledger))
         });
         let hub = Arc::new(Hub::new(recovered.next_position, cells));
+        let reader = Arc::new(log::Shared::new(&recovered));
+        let limits = Limits {
+            events: settings.deduplication_events,
+            time: settings.deduplication_time,
+        };
+        let window = remember(&reader, &tally, limits)?;
         let log = Log::start(committer::Parts {
             disk,
             segment_bytes: settings.segment_bytes,
             salt_seed: (clock.random(), clock.random()),
-            shared: Arc::new(log::Shared::new(&recovered)),
+            shared: reader,
             recovered,
             observer: Arc::clone(&hub) as Arc<dyn log::Observer>,
             window,
@@ -235,7 +240,7 @@ impl Embedded {
             _lock: lock,
         });
         let cells = shared.hub.cells();
-        let counts = count_ahead(&shared.log.reader(), &cells, u64::MAX)?;
+        let counts = tally.ahead(&shared.log.reader(), &cells)?;
         for (cell, (all, special)) in cells.iter().zip(counts) {
             cell.add_ahead(all, special);
         }
@@ -248,6 +253,24 @@ impl Embedded {
                 Durability::Synced
             },
         })
+    }
+}
+
+/// The latest events of the log, read again as far back as they are to be remembered.
+fn remember(log: &log::Shared, tally: &Tally, limits: Limits) -> Result<Window> {
+    let mut events = limits.events;
+    loop {
+        let from = tally.position_of_latest(events);
+        let mut window = Window::new(limits);
+        log.read(from, &mut |position, kind, content| {
+            window.restore(position, kind, content)?;
+            Ok(true)
+        })?;
+        // Events that were published again, after a time for which they were not remembered, count once.
+        if window.is_full() || from == 0 {
+            return Ok(window);
+        }
+        events = events.saturating_mul(2);
     }
 }
 
@@ -284,17 +307,29 @@ fn count_ahead(log: &log::Shared, cells: &[Arc<Cell>], head: u64) -> Result<Vec<
     let Some(first) = cursors.iter().min() else {
         return Ok(counts);
     };
+    // Events that come together are often of one type: who wants it is asked once.
+    let mut wanting: Vec<usize> = Vec::new();
+    let mut asked: Option<EventType> = None;
     log.read(*first, &mut |position, kind, content| {
         if position >= head {
             return Ok(false);
         }
         if kind == record::EVENT {
-            let event_type = record::event_type(content)?;
-            let is_special = record::is_special(content)?;
-            for ((cell, cursor), (all, special)) in cells.iter().zip(&cursors).zip(&mut counts) {
-                if position >= *cursor && cell.wants(&event_type) {
-                    *all += 1;
-                    *special += u64::from(is_special);
+            let name = record::event_type(content)?;
+            if asked.as_ref().is_none_or(|it| it.as_str() != name) {
+                let event_type = EventType::new(name)?;
+                let wants = |(_, cell): &(usize, &Arc<Cell>)| cell.wants(&event_type);
+                wanting.clear();
+                wanting.extend(cells.iter().enumerate().filter(wants).map(|(it, _)| it));
+                asked = Some(event_type);
+            }
+            let special = u64::from(record::is_special(content)?);
+            for number in &wanting {
+                if let (Some(cursor), Some(count)) = (cursors.get(*number), counts.get_mut(*number))
+                    && position >= *cursor
+                {
+                    count.0 += 1;
+                    count.1 += special;
                 }
             }
         }
@@ -360,6 +395,7 @@ fn read_page(log: &log::Shared, position: u64, max: usize) -> Result<Page> {
         is_last: true,
     };
     let mut looked_at = 0;
+    let mut latest = None;
     log.read(position, &mut |at, kind, content| {
         if page.events.len() >= max || looked_at >= READ_RECORDS_MAX {
             page.is_last = false;
@@ -367,7 +403,7 @@ fn read_page(log: &log::Shared, position: u64, max: usize) -> Result<Page> {
         }
         if kind == record::EVENT {
             page.events
-                .push((at, Arc::new(record::decode_event(content)?)));
+                .push((at, Arc::new(record::decode_next(content, &mut latest)?)));
         }
         looked_at += 1;
         page.next = at + 1;

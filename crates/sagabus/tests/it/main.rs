@@ -8,6 +8,7 @@
 
 #[cfg(all(feature = "macros", feature = "testing"))]
 mod api;
+mod backlog;
 mod bus;
 #[cfg(feature = "simulation")]
 mod bus_histories;

@@ -94,12 +94,12 @@ impl Segment {
     ) -> Result<Option<u64>> {
         let (mut expected, mut at) = self.seek(position);
         let mut want = CHUNK_BYTES;
+        let mut buffer = vec![0; want];
         loop {
-            let mut chunk = vec![0; want];
-            let read = self.file.read_at(at, &mut chunk).map_err(|error| {
+            let read = self.file.read_at(at, &mut buffer).map_err(|error| {
                 Error::new(ErrorKind::Transient, "cannot read the log").with_source(error)
             })?;
-            chunk.truncate(read);
+            let chunk = buffer.get(..read).unwrap_or_default();
             let mut used = 0;
             while let Some((header, body)) = chunk
                 .get(used..)
@@ -124,6 +124,7 @@ impl Segment {
             }
             // Nothing fitted: perhaps a batch larger than the chunk.
             want = if used == 0 { want * 4 } else { CHUNK_BYTES };
+            buffer.resize(want, 0);
             at += used as u64;
             if expected >= upto {
                 return Ok(Some(expected));
