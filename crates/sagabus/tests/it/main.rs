@@ -14,6 +14,7 @@ mod bus;
 mod bus_histories;
 #[cfg(feature = "conformance")]
 mod conformance;
+mod costs;
 mod dead_letters;
 mod duplicates;
 mod durability;
