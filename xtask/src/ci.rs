@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Result};
-use crate::{preflight, tidy};
+use crate::{fuzz, preflight, tidy};
 
 /// One program of the list, run at the workspace's root.
 struct Stage {
@@ -59,9 +59,13 @@ impl Stage {
 }
 
 /// The stages before `tidy`. All take all features, so that they share one build of each dependency.
-fn stages() -> [Stage; 4] {
+fn stages() -> [Stage; 5] {
     [
         Stage::cargo("fmt", &["fmt", "--all", "--check"]),
+        Stage::cargo(
+            "fmt",
+            &["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"],
+        ),
         Stage::cargo(
             "clippy",
             &[
@@ -118,6 +122,8 @@ enum Check {
     Program(Stage),
     /// The house rules, which are looked at by this program itself.
     Tidy,
+    /// All parsers with inputs of chance, for some seconds each.
+    Fuzz,
 }
 
 impl Check {
@@ -125,6 +131,7 @@ impl Check {
         match self {
             Self::Program(stage) => stage.name,
             Self::Tidy => "tidy",
+            Self::Fuzz => "fuzz",
         }
     }
 
@@ -132,34 +139,42 @@ impl Check {
         match self {
             Self::Program(stage) => timed(self.name(), &stage.command_line(), || stage.run(root)),
             Self::Tidy => timed(self.name(), "cargo xtask tidy", || tidy::run(root)),
+            Self::Fuzz => timed(self.name(), "cargo xtask fuzz all", || fuzz::short(root)),
         }
     }
 }
 
 /// All checks but the tests, in their order.
-fn checks(has_deny: bool) -> Vec<Check> {
+fn checks(has_deny: bool, has_cplusplus: bool) -> Vec<Check> {
     let mut checks: Vec<Check> = stages().map(Check::Program).into();
     checks.push(Check::Tidy);
     if has_deny {
         checks.push(Check::Program(deny()));
+    }
+    if has_cplusplus {
+        checks.push(Check::Fuzz);
     }
     checks
 }
 
 /// Runs everything; the first failure stops.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let nextest = timed("preflight", "", || preflight::run(root))?;
-    for check in checks(preflight::has_deny(root)) {
+    let ready = timed("preflight", "", || preflight::run(root))?;
+    for check in checks(preflight::has_deny(root), preflight::has_cplusplus(root)) {
         check.run(root)?;
     }
-    let tests = tests(nextest);
+    let tests = tests(ready.nextest);
     println!("\n==> {}: {}", tests.name, tests.command_line());
     // The runner shows no output of a test that passes: what a test skips is said here.
-    for line in preflight::skipped(root) {
-        println!("    this machine lacks {line}");
+    for line in &ready.skipped {
+        println!("    skipped: this machine lacks {line}");
     }
-    // No line of ours follows: the runner prints its own duration and the count.
-    tests.run(root)
+    // The runner prints its own duration and the count; what is missing from that count is the only line after it.
+    let outcome = tests.run(root);
+    if let Some(line) = preflight::closing(&ready.skipped) {
+        println!("{line}");
+    }
+    outcome
 }
 
 /// Announces a stage, runs it and says how long it took.

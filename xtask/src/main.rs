@@ -8,6 +8,7 @@
 
 mod ci;
 mod failure;
+mod fuzz;
 mod preflight;
 mod tidy;
 
@@ -23,8 +24,14 @@ Usage: cargo xtask <command>
 
 Commands:
   ci     every check, in order: preflight, fmt, clippy, doc, doctests, tidy,
-         deny where the machine has cargo-deny, tests
-  tidy   the house rules alone (layers, names, documents); needs no build of the workspace
+         deny where the machine has cargo-deny, fuzz (some seconds), tests
+  tidy   the house rules alone (layers, names, documents); builds the program, which
+         writes the generated pages that are compared
+  fuzz TARGET [--time SECONDS]
+         fuzzes one parser (60 s unless said otherwise), or `all` one after the other;
+         what it finds is kept under target/fuzz/findings
+  fuzz TARGET --keep
+         adds to fuzz/corpus the inputs that reach something new, none that is needless
   help   this text
 ";
 
@@ -44,6 +51,7 @@ fn run(words: &[String]) -> Result<()> {
     match words.as_slice() {
         ["ci"] => ci::run(&root()),
         ["tidy"] => tidy::run(&root()),
+        ["fuzz", rest @ ..] if !rest.is_empty() => fuzz::run(&root(), &fuzz::Order::read(rest)?),
         ["help" | "-h" | "--help"] | ["ci" | "tidy", "-h" | "--help"] => {
             print!("{HELP}");
             Ok(())

@@ -46,7 +46,7 @@ impl fmt::Display for Finding {
 type Rule = fn(&Tree) -> Vec<Finding>;
 
 /// The rules, in the order in which their findings are printed.
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
     files::first_line_says_what_the_file_is_for,
     files::no_mod_rs,
     files::no_large_file,
@@ -56,6 +56,7 @@ const RULES: [Rule; 15] = [
     words::modules_keep_to_their_words,
     words::only_config_reads_the_environment,
     conformance::rules_of_delivery_are_listed,
+    conformance::cases_name_tests_that_exist,
     documents::decisions_are_dated,
     documents::promises_name_tests_that_exist,
     documents::ticked_lines_of_the_plan_say_what_shows_them,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ai_service::AiService;
 use ai_service::pdf::PdfReader;
 use audit_service::AuditService;
-use sagabus::engines::embedded::{Embedded, Settings};
+use sagabus::engines::embedded::Embedded;
 use sagabus::saga::Definition;
 use sagabus::schema::{Registry, RegistryBuilder};
 use sagabus::sqlite::Outbox;
@@ -53,7 +53,7 @@ impl System {
         let dir = &plan.data_dir;
         let engine = Arc::new(Embedded::open(
             dir,
-            &Settings::default(),
+            &plan.config.engine,
             Arc::clone(&clock),
         )?);
         let bus = bus(Arc::clone(&engine) as _, &plan.config, &clock)?;

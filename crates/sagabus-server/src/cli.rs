@@ -5,7 +5,9 @@ mod dead_letters;
 mod demo;
 mod extract;
 mod pdf_worker;
+mod print;
 mod reference;
+mod schedules;
 mod schema;
 mod serve;
 mod subscriptions;
@@ -41,6 +43,8 @@ enum Command {
     DeadLetters(dead_letters::DeadLetters),
     /// Look after the subscriptions of a running server
     Subscriptions(subscriptions::Subscriptions),
+    /// Look after the events that a running server is to publish later
+    Schedules(schedules::Schedules),
     /// List event types, show their schemas, check two versions of a schema
     Schema(schema::Schema),
     /// Print a page of the reference, generated from the code
@@ -103,10 +107,12 @@ pub(crate) fn main() -> ExitCode {
             Command::Bench(bench) => bench.run(),
             Command::DeadLetters(letters) => letters.run(),
             Command::Subscriptions(subscriptions) => subscriptions.run(),
+            Command::Schedules(schedules) => schedules.run(),
             Command::Schema(schema) => schema.run(),
             Command::Reference(reference) => reference.run(),
             Command::PdfWorker => Ok(()),
-        });
+        })
+        .and_then(|()| print::outcome());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -54,6 +54,10 @@ impl Client {
         self.json(Method::POST, path, body.into()).await
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.json(Method::DELETE, path, Bytes::new()).await
+    }
+
     /// Hands the bytes of an answer to `take` as they come.
     pub(crate) async fn stream(
         &self,

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use sagabus::engines::embedded;
 use sagabus::{Error, saga};
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// Prefixes of variables that are ours: an unknown one under them is a mistake, not somebody else's.
 const PREFIXES: [&str; 2] = ["EVENT_BUS_", "SAGA_"];
@@ -11,6 +14,7 @@ const PREFIXES: [&str; 2] = ["EVENT_BUS_", "SAGA_"];
 /// Settings of the bus and of sagas.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Config {
+    pub(crate) engine: embedded::Settings,
     pub(crate) bus: sagabus::Settings,
     pub(crate) saga: saga::Settings,
 }
@@ -56,6 +60,25 @@ pub(crate) const VARIABLES: &[Variable] = &[
         default: "100",
         meaning: "dead letters above which the bus reports itself unhealthy",
         set: |config, value| config.bus.dead_letter_threshold = count(value),
+        min: 0,
+        max: 1_000_000_000,
+    },
+    Variable {
+        name: "EVENT_BUS_RETENTION_DAYS",
+        default: "30",
+        meaning: "days for which events are kept that nobody needs any more; what is not handled yet, dead letters and what is scheduled stay for as long as it takes",
+        set: |config, value| {
+            config.engine.retention_time =
+                DAY.saturating_mul(u32::try_from(value).unwrap_or(u32::MAX))
+        },
+        min: 1,
+        max: 36_600,
+    },
+    Variable {
+        name: "EVENT_BUS_RETENTION_MEBIBYTES",
+        default: "4096",
+        meaning: "MiB of the event log's files beyond which the oldest events that nobody needs are dropped before that",
+        set: |config, value| config.engine.retention_bytes = value.saturating_mul(1024 * 1024),
         min: 0,
         max: 1_000_000_000,
     },

@@ -8,6 +8,7 @@ mod health;
 mod metrics;
 mod reply;
 mod sagas;
+mod schedules;
 mod schemas;
 mod stats;
 mod submissions;
@@ -22,7 +23,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use sagabus::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +72,9 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         .route("/api/stats", get(stats::show))
         .route("/api/events", get(events::list).post(events::publish))
         .route("/api/events/{position}", get(events::show))
+        .route("/api/schedules", get(schedules::list).post(schedules::set))
+        .route("/api/schedules/{key}", delete(schedules::cancel))
+        .route("/api/schedules/{key}/move", post(schedules::move_to))
         .route("/api/schemas", get(schemas::list))
         .route("/api/schemas/{type}", get(schemas::show))
         .route("/asyncapi.json", get(schemas::asyncapi))
@@ -87,12 +91,20 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         )
         .route("/api/subscriptions", get(subscriptions::list))
         .route(
+            "/api/subscriptions/{name}/repairs",
+            get(subscriptions::repairs),
+        )
+        .route(
             "/api/subscriptions/{name}/pause",
             post(subscriptions::pause),
         )
         .route(
             "/api/subscriptions/{name}/resume",
             post(subscriptions::resume),
+        )
+        .route(
+            "/api/subscriptions/{name}/remove",
+            post(subscriptions::remove),
         )
         .route("/api/sagas", get(sagas::list).post(sagas::start))
         .route("/api/sagas/{id}", get(sagas::show))

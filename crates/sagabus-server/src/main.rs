@@ -1,7 +1,6 @@
 //! The program `sagabus`.
 
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command line program speaks to its user"
 )]
@@ -14,6 +13,7 @@ mod config;
 mod http;
 mod intake;
 mod logging;
+mod memory;
 mod steps;
 mod wire;
 

@@ -1,6 +1,6 @@
 //! JSON of the HTTP interface for things of the library, which has no JSON of its own.
 
-use sagabus::ledger::{Counts, Exhausted, Order, Pause};
+use sagabus::ledger::{Counts, Exhausted, Order, Pause, Repaired};
 use sagabus::saga::{SagaStatus, StepStatus};
 use sagabus::schema::{Registry, VersionInfo, asyncapi};
 use sagabus::transport::LedgerView;
@@ -52,6 +52,18 @@ pub(crate) fn subscription(view: &LedgerView) -> Value {
         "parked": view.counts.parked,
         "filterErrors": view.counts.filter_errors,
         "isConserved": view.counts.is_conserved(),
+    })
+}
+
+/// What somebody did to deliveries.
+pub(crate) fn repaired(repaired: &Repaired) -> Value {
+    json!({
+        "number": repaired.number,
+        "at": repaired.at,
+        "act": repaired.act.as_str(),
+        "author": repaired.by.author,
+        "reason": repaired.by.reason,
+        "positions": repaired.positions,
     })
 }
 

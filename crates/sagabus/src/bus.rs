@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use breaker::Breaker;
 pub use dead_letter::{DeadLetters, RetryPlan};
 pub use emit::{Data, Emit};
+pub(crate) use handler::CatchPanic;
 pub use handler::{Delivery, Disposition, HandlerError};
 pub use health::Health;
 pub use rate::Rate;
@@ -30,12 +31,16 @@ pub use crate::schema::Check;
 use self::breaker::Circuits;
 use self::dead_letter::Alarm;
 use self::dispatch::Dispatch;
+use self::rate::Buckets;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Payload};
+use crate::ledger::{By, Priority};
 use crate::schema::{Registry, RegistryBuilder};
 use crate::settings::Settings;
-use crate::transport::{Capabilities, LedgerAdmin, Page, Receipt, Scheduled, Schedules, Transport};
+use crate::transport::{
+    Capabilities, LedgerAdmin, Page, Property, Receipt, Scheduled, Schedules, Transport,
+};
 
 /// Most events in one batch.
 pub const BATCH_EVENTS_MAX: usize = 1000;
@@ -53,6 +58,7 @@ struct Inner {
     settings: Settings,
     registry: Arc<Registry>,
     circuits: Circuits,
+    buckets: Buckets,
     alarm: Mutex<Alarm>,
     state: Mutex<State>,
 }
@@ -81,9 +87,17 @@ pub struct BusBuilder {
     clock: Arc<dyn Clock>,
     settings: Settings,
     registry: RegistryBuilder,
+    required: Vec<Property>,
 }
 
 impl BusBuilder {
+    /// The engine must give this: where it does not, there is no bus rather than one that does less.
+    #[must_use]
+    pub fn requires(mut self, property: Property) -> Self {
+        self.required.push(property);
+        self
+    }
+
     /// Settings other than the defaults.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
@@ -115,9 +129,12 @@ impl BusBuilder {
     /// The bus.
     ///
     /// # Errors
-    /// `Invalid` when a setting is out of its limits, or the schemas do not fit together.
+    /// `Invalid` when a setting is out of its limits, or the schemas do not fit together; or, with
+    /// [`Unsupported`](crate::transport::Unsupported) as its source, when the engine does not give what is required.
     pub fn build(self) -> Result<Bus> {
         self.settings.validate()?;
+        let capabilities = self.transport.capabilities();
+        capabilities.check(|| "the bus".to_owned(), self.required)?;
         Ok(Bus {
             inner: Arc::new(Inner {
                 transport: self.transport,
@@ -125,6 +142,7 @@ impl BusBuilder {
                 settings: self.settings,
                 registry: Arc::new(self.registry.build()?),
                 circuits: Circuits::default(),
+                buckets: Buckets::default(),
                 alarm: Mutex::default(),
                 state: Mutex::default(),
             }),
@@ -141,6 +159,7 @@ impl Bus {
             clock,
             settings: Settings::default(),
             registry: Registry::builder(),
+            required: Vec::new(),
         }
     }
 
@@ -177,15 +196,7 @@ impl Bus {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        if events.len() > BATCH_EVENTS_MAX {
-            return Err(Error::invalid(format!(
-                "batch has {} events, more than {BATCH_EVENTS_MAX}",
-                events.len()
-            )));
-        }
-        for event in events {
-            self.check(event)?;
-        }
+        self.check_all(events)?;
         if self.state().is_closed {
             return Err(Error::closed("the bus was shut down"));
         }
@@ -207,6 +218,9 @@ impl Bus {
         cancel_key: Option<&str>,
     ) -> Result<Receipt> {
         self.check(&event)?;
+        self.check_asked(&event)?;
+        let asks = || format!("event `{}`", event.id);
+        self.capabilities().check(asks, [Property::Delay])?;
         if self.state().is_closed {
             return Err(Error::closed("the bus was shut down"));
         }
@@ -233,6 +247,41 @@ impl Bus {
         Ok(self.inner.registry.check(event)?)
     }
 
+    /// Whether the events could be published together.
+    fn check_all(&self, events: &[Arc<Event>]) -> Result<()> {
+        if events.len() > BATCH_EVENTS_MAX {
+            return Err(Error::invalid(format!(
+                "batch has {} events, more than {BATCH_EVENTS_MAX}",
+                events.len()
+            )));
+        }
+        for event in events {
+            self.check(event)?;
+            self.check_asked(event)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the engine gives what the event asks for.
+    fn check_asked(&self, event: &Event) -> Result<()> {
+        let capabilities = self.capabilities();
+        if capabilities.lacks.is_empty() {
+            return Ok(());
+        }
+        let asked = [
+            (event.priority != Priority::Normal).then_some(Property::Priority),
+            event.expires_at.map(|_| Property::Expiry),
+            event
+                .idempotency_key
+                .as_ref()
+                .map(|_| Property::Deduplication),
+        ];
+        capabilities.check(
+            || format!("event `{}`", event.id),
+            asked.into_iter().flatten(),
+        )
+    }
+
     /// The event types that are known; a handler may keep a handle without keeping the bus.
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
@@ -244,7 +293,8 @@ impl Bus {
         SubscriptionBuilder::new(self.clone(), name)
     }
 
-    /// Forgets a subscription that was stopped, and everything it had not handled. Returns whether it existed.
+    /// Forgets a subscription that was stopped, and everything it had not handled. Returns whether it existed. Where it is
+    /// to be known who did so and why, see [`LedgerAdmin::remove`].
     ///
     /// # Errors
     /// `Conflict` while it runs.
@@ -252,7 +302,7 @@ impl Bus {
     /// # Cancel safety
     /// Dropping the future does not undo it.
     pub async fn remove(&self, subscription: &str) -> Result<bool> {
-        self.ledgers().remove(subscription).await
+        self.ledgers().remove(subscription, By::default()).await
     }
 
     /// Stored events from `position` on.
@@ -305,11 +355,15 @@ impl Bus {
         let dispatches = running
             .iter()
             .map(|((name, _), dispatch)| (name.as_str(), dispatch.counters()));
-        stats::collect(
+        let mut stats = stats::collect(
             self.inner.transport.published(),
             dispatches,
             self.ledgers().list(),
-        )
+        );
+        stats.kept = self.inner.transport.kept();
+        stats.scheduled = self.schedules().count() as u64;
+        stats.lateness = self.schedules().lateness();
+        stats
     }
 
     /// Whether all is well, or what is not.

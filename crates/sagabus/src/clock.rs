@@ -1,11 +1,15 @@
 //! Time and chance: the one door to both.
 
+mod steady;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::error::Error;
+
+pub(crate) use steady::Steady;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z. Written and read as RFC 3339.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -31,6 +35,11 @@ impl Timestamp {
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let ms = i64::try_from(duration.as_millis()).unwrap_or(Self::MILLISECONDS_MAX);
+        Self::from_milliseconds(self.0.saturating_add(ms))
+    }
+
+    /// This time `ms` milliseconds later, or earlier, kept within what can be written.
+    pub(crate) fn shifted(self, ms: i64) -> Self {
         Self::from_milliseconds(self.0.saturating_add(ms))
     }
 

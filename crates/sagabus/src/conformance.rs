@@ -49,6 +49,13 @@ pub trait Cluster: fmt::Debug + Send + Sync {
     /// How late what is due may come, on a machine that has other work too.
     fn lateness(&self) -> Duration;
 
+    /// From the next time that the store is opened on, it remembers so many of the latest events, and each for so long
+    /// (1 s or more), so that a repeat is known. Unless this is called it remembers all events of a rule.
+    fn remember(&self, events: usize, time: Duration);
+
+    /// Whether the store finds room for more than it has at hand, such as a file on a disk.
+    fn set_room(&self, has_room: bool);
+
     /// Store and processes end without a word, as by `kill -9`; nothing that was acknowledged is lost by it.
     async fn crash(&self);
 

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::text;
+
 /// Result of a public call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -62,12 +64,13 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of `kind` with its text.
+    /// An error of `kind` with its text. What a text that was given has and a reader does not see, such as an end of a
+    /// line, is written out.
     #[must_use]
     pub fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
-            text: text.into(),
+            text: text::visible(text.into()),
             source: None,
         }
     }
@@ -113,16 +116,17 @@ impl Error {
     }
 }
 
-/// The text of any error with all its causes, joined by `: `.
+/// The text of any error with all its causes, joined by `: `, as one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut line = String::new();
+    text::push_visible(&mut line, &error.to_string());
     let mut next = error.source();
     while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        line.push_str(": ");
+        text::push_visible(&mut line, &cause.to_string());
         next = cause.source();
     }
-    text
+    line
 }
 
 impl fmt::Display for Error {

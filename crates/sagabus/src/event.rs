@@ -4,7 +4,8 @@ pub mod attributes;
 mod cause;
 pub mod envelope;
 mod name;
-mod strict;
+pub(crate) mod strict;
+pub mod trace;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub(crate) use name::{TOKENS_MAX, TYPE_BYTES_MAX, is_token};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::ledger::Priority;
+use crate::text::check_visible;
 
 /// Largest payload, in bytes (256 KiB): larger things are stored elsewhere and the event carries their id.
 pub const DATA_BYTES_MAX: usize = 256 * 1024;
@@ -209,11 +211,32 @@ impl Event {
         self.priority != Priority::Normal || self.expires_at.is_some()
     }
 
-    /// Checks the limits of the envelope.
+    /// Checks the limits of the envelope, and that everything in its names is to be seen.
     ///
     /// # Errors
-    /// `Invalid`, naming the field and the limit.
+    /// `Invalid`, naming the field and the limit, or the field and the character.
     pub fn check(&self) -> Result<()> {
+        self.check_limits()?;
+        for (field, text) in [
+            ("id", Some(self.id.as_str())),
+            ("source", Some(&*self.source)),
+            ("version", Some(&*self.version)),
+            ("subject", self.subject.as_deref()),
+            ("correlationId", self.correlation_id.as_deref()),
+            (
+                "causationId",
+                self.causation_id.as_ref().map(EventId::as_str),
+            ),
+            ("idempotencyKey", self.idempotency_key.as_deref()),
+        ] {
+            text.map_or(Ok(()), |it| check_visible(field, it))?;
+        }
+        let mut keys = self.metadata.keys();
+        keys.try_for_each(|it| check_visible("metadata", it))
+    }
+
+    /// Checks the limits alone: what an earlier program stored may have names with what is not to be seen.
+    pub(crate) fn check_limits(&self) -> Result<()> {
         within("source", self.source.len(), ATTRIBUTE_BYTES_MAX)?;
         if self.source.is_empty() {
             return Err(Error::invalid("`source` is empty"));
@@ -237,7 +260,8 @@ impl Event {
         for (key, value) in &self.metadata {
             within("metadata", key.len().max(value.len()), METADATA_BYTES_MAX)?;
         }
-        within("data", self.data.len(), DATA_BYTES_MAX)
+        within("data", self.data.len(), DATA_BYTES_MAX)?;
+        strict::check_depth("data", &self.data)
     }
 }
 

@@ -135,7 +135,7 @@ impl Filter {
             return Err(refused(FilterError { field, reason }));
         }
         let json: Json = serde_json::from_slice(json)
-            .map_err(|error| Error::invalid("filter is not taken").with_source(error))?;
+            .map_err(|error| Error::invalid("`filter` is not taken").with_source(error))?;
         dialect::read(json).map(Self::from).map_err(refused)
     }
 

@@ -13,29 +13,37 @@ mod budget;
 mod counts;
 mod delivery;
 mod form;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod lane;
 mod open;
 mod policy;
 mod queue;
 mod record;
+mod repairs;
 mod restate;
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 pub use counts::Counts;
-pub(crate) use delivery::Delivery;
+pub(crate) use delivery::{Delivery, FAULTS_MAX};
 pub use delivery::{DeliveryState, Revision};
 pub(crate) use policy::Key;
 pub use policy::{Exhausted, Order, Priority, RetryBudget, Sharing};
 pub use record::{By, Fault, Pause};
 pub(crate) use record::{Change, Record, Settled, Taken, Wants};
+pub(crate) use repairs::Repairs;
+pub use repairs::{REPAIRS_MAX, RepairAct, Repaired};
+
+pub(crate) use self::restate::PART_BYTES;
 
 use self::budget::Bucket;
 use self::lane::Lanes;
 use self::open::Open;
 use self::queue::Queue;
 use crate::clock::Timestamp;
+use crate::planted::{self, DeliveryBug};
 
 /// Most payloads that one delivery may have had.
 pub(crate) const REVISIONS_MAX: usize = 16;
@@ -43,6 +51,9 @@ pub(crate) const REVISIONS_MAX: usize = 16;
 pub(crate) const DEAD_MAX: u64 = 1_000_000;
 /// Leases of others after which a delivery that is to be handed out alone gets its turn.
 const SUSPECT_WAITS: u32 = 1000;
+
+/// Difference between wall clock and monotone clock that is no jump: they are read one after the other.
+const STEP_MS: u64 = 100;
 
 /// How what is ready is handed out; not part of the state, each member brings it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +82,7 @@ pub(crate) struct Ledger {
     pub(crate) pause: Option<Pause>,
     open: Open,
     counts: Counts,
+    repairs: Repairs,
     /// Parts of a state that is being said anew.
     parts: Vec<u8>,
     /// It was said anew in a form that is not known here.
@@ -88,6 +100,8 @@ pub(crate) struct Ledger {
     alone: Option<u64>,
     leased_since_suspect: u32,
     bucket: Bucket,
+    /// Wall clock and monotone clock, as they were seen together.
+    observed: Option<(Timestamp, Duration)>,
 }
 
 impl Default for Ledger {
@@ -99,6 +113,7 @@ impl Default for Ledger {
             pause: None,
             open: Open::default(),
             counts: Counts::default(),
+            repairs: Repairs::default(),
             parts: Vec::new(),
             is_unreadable: false,
             lanes: Lanes::default(),
@@ -109,6 +124,7 @@ impl Default for Ledger {
             alone: None,
             leased_since_suspect: 0,
             bucket: Bucket::new(RetryBudget::default()),
+            observed: None,
         }
     }
 }
@@ -122,12 +138,17 @@ impl PartialEq for Ledger {
             && self.pause == other.pause
             && self.open == other.open
             && self.counts == other.counts
+            && self.repairs == other.repairs
     }
 }
 
 impl Ledger {
     /// Takes a record into account. Records that do not fit the state change nothing, so a fold cannot fail.
     pub(crate) fn apply(&mut self, at: Timestamp, change: &Change) {
+        if !matches!(change, Change::Restated { .. }) {
+            // What was being said anew was cut short.
+            self.parts.clear();
+        }
         match change {
             Change::Created { patterns, start } => {
                 self.want(Wants {
@@ -180,12 +201,19 @@ impl Ledger {
                 positions,
                 spacing_ms,
                 delay_ms,
-                ..
+                by,
             } => {
+                self.note(at, RepairAct::Redriven, by, positions, Delivery::is_dead);
                 let first = at.after(Duration::from_millis(*delay_ms));
                 self.redrive(at, positions, first, Duration::from_millis(*spacing_ms));
             }
-            Change::Discarded { positions, .. } => {
+            Change::Discarded {
+                positions,
+                reason,
+                author,
+            } => {
+                let by = By::new(author, reason);
+                self.note(at, RepairAct::Discarded, &by, positions, Delivery::is_dead);
                 for position in positions {
                     if self.open.get(*position).is_some_and(Delivery::is_dead) {
                         self.remove(*position);
@@ -193,10 +221,11 @@ impl Ledger {
                     }
                 }
             }
-            Change::SkippedBy { positions, .. } => {
+            Change::SkippedBy { positions, by } => {
+                let is_free = |it: &Delivery| it.state != DeliveryState::Leased;
+                self.note(at, RepairAct::Skipped, by, positions, is_free);
                 for position in positions {
-                    let is_held = |it: &Delivery| it.state == DeliveryState::Leased;
-                    if self.open.get(*position).is_some_and(|it| !is_held(it)) {
+                    if self.open.get(*position).is_some_and(is_free) {
                         self.remove(*position);
                         self.counts.skipped += 1;
                     }
@@ -205,10 +234,11 @@ impl Ledger {
             Change::Paused { pause } => self.pause = Some(pause.clone()),
             Change::Resumed { .. } => self.pause = None,
             Change::Revised { position, by, data } => {
-                if let Some(delivery) = self.open.get_mut(*position)
-                    && delivery.state != DeliveryState::Leased
-                    && delivery.revisions.len() < REVISIONS_MAX
-                {
+                let is_free = |it: &Delivery| {
+                    it.state != DeliveryState::Leased && it.revisions.len() < REVISIONS_MAX
+                };
+                self.note(at, RepairAct::Revised, by, &[*position], is_free);
+                if let Some(delivery) = self.open.get_mut(*position).filter(|it| is_free(it)) {
                     let number = delivery.revisions.last().map_or(1, |last| last.number + 1);
                     delivery.revisions.push(Revision {
                         number,
@@ -218,7 +248,30 @@ impl Ledger {
                     });
                 }
             }
+            Change::Restored {
+                position, delivery, ..
+            } => {
+                if delivery.is_dead() && self.is_over(*position) {
+                    self.insert(*position, delivery.clone());
+                }
+            }
             Change::Restated { part, parts, state } => self.restate(*part, *parts, state),
+        }
+    }
+
+    /// Remembers who does something to those of these deliveries that it can be done to.
+    fn note(
+        &mut self,
+        at: Timestamp,
+        act: RepairAct,
+        by: &By,
+        positions: &[u64],
+        applies: impl Fn(&Delivery) -> bool,
+    ) {
+        let fits = |position: &&u64| self.open.get(**position).is_some_and(&applies);
+        let positions: Vec<u64> = positions.iter().filter(fits).copied().collect();
+        if !positions.is_empty() {
+            self.repairs.note(at, act, by, positions);
         }
     }
 
@@ -238,12 +291,37 @@ impl Ledger {
         self.bucket.set(tuning.budget);
     }
 
+    /// Hears what the clocks show, before each change: `elapsed` is the time since some fixed point. When the wall clock
+    /// was set meanwhile, delays that have begun take as long as they were to.
+    pub(crate) fn observe(&mut self, now: Timestamp, elapsed: Duration) {
+        if let Some((wall, since)) = self.observed {
+            let expected = wall.after(elapsed.saturating_sub(since));
+            let set_ms = now.milliseconds() - expected.milliseconds();
+            if set_ms.unsigned_abs() <= STEP_MS {
+                return;
+            }
+            let waiting = std::mem::take(&mut self.due);
+            for (due, position) in waiting {
+                let due = due.shifted(set_ms);
+                if let Some(delivery) = self.open.get_mut(position) {
+                    delivery.state = DeliveryState::Waiting(due);
+                    delivery.since = delivery.since.shifted(set_ms);
+                }
+                self.due.insert((due, position));
+            }
+        }
+        self.observed = Some((now, elapsed));
+    }
+
     /// After a time in which nobody looked at the clock, and it may have been set: no delay is longer than it was.
     pub(crate) fn wake(&mut self, now: Timestamp) {
         for delivery in self.open.values_mut() {
             if let DeliveryState::Waiting(due) = &mut delivery.state {
                 *due = (*due).min(now.after(due.since(delivery.since)));
             }
+        }
+        if planted::has(DeliveryBug::PauseForgotten) {
+            self.pause = None;
         }
         self.index();
     }
@@ -295,6 +373,9 @@ impl Ledger {
         for position in void {
             if let Some(delivery) = self.open.get_mut(position) {
                 delivery.silent += 1;
+                if planted::has(DeliveryBug::AttemptCountedAtItsEnd) {
+                    delivery.attempts -= 1;
+                }
             }
             self.set(at, position, DeliveryState::Waiting(at));
         }
@@ -317,7 +398,12 @@ impl Ledger {
                 let is_retry = delivery.attempts > 1;
                 self.bucket.succeeded(is_retry);
                 self.remove(position);
-                self.counts.acked += 1;
+                if !planted::has(DeliveryBug::AckNotCounted) {
+                    self.counts.acked += 1;
+                }
+                if planted::has(DeliveryBug::AckTakesEarlier) {
+                    self.take_earlier(position);
+                }
             }
             Settled::Skipped { .. } => {
                 self.remove(position);
@@ -352,7 +438,9 @@ impl Ledger {
                 });
             }
             Settled::Released { .. } => {
-                delivery.attempts = delivery.attempts.saturating_sub(1);
+                if !planted::has(DeliveryBug::ReleaseCosts) {
+                    delivery.attempts = delivery.attempts.saturating_sub(1);
+                }
                 let state = if delivery.attempts == 0 {
                     DeliveryState::Ready
                 } else {
@@ -363,9 +451,33 @@ impl Ledger {
         }
     }
 
+    /// Takes an ack back that was not stored: the delivery is as it was before.
+    pub(crate) fn unack(&mut self, position: u64, delivery: Delivery) {
+        if self.open.get(position).is_some() {
+            return;
+        }
+        self.counts.acked = self.counts.acked.saturating_sub(1);
+        *self.count(delivery.state) += 1;
+        self.open.insert(position, delivery);
+        self.enter(position);
+    }
+
+    /// See [`DeliveryBug::AckTakesEarlier`].
+    fn take_earlier(&mut self, position: u64) {
+        let is_open = |it: &Delivery| it.state != DeliveryState::Leased && !it.is_dead();
+        let earlier = self.open.range(..position).filter(|(_, it)| is_open(it));
+        let earlier: Vec<u64> = earlier.map(|(position, _)| position).collect();
+        for position in earlier {
+            self.remove(position);
+            self.counts.acked += 1;
+        }
+    }
+
     fn redrive(&mut self, at: Timestamp, positions: &[u64], mut due: Timestamp, spacing: Duration) {
         for position in positions {
-            if let Some(delivery) = self.open.get_mut(*position).filter(|it| it.is_dead()) {
+            let is_dead =
+                |it: &Delivery| it.is_dead() || planted::has(DeliveryBug::RedriveReachesAny);
+            if let Some(delivery) = self.open.get_mut(*position).filter(|it| is_dead(it)) {
                 delivery.attempts = 0;
                 delivery.silent = 0;
                 delivery.redrives += 1;
@@ -378,6 +490,12 @@ impl Ledger {
     /// Lets those whose time has come be handed out, as far as there are tokens for retries. `elapsed` is the time since
     /// some fixed point.
     pub(crate) fn advance(&mut self, now: Timestamp, elapsed: Duration) {
+        self.observe(now, elapsed);
+        let now = if planted::has(DeliveryBug::RetryTooEarly) {
+            now.after(Duration::from_secs(2))
+        } else {
+            now
+        };
         while let Some((due, position)) = self.due.first().copied()
             && due <= now
         {
@@ -470,9 +588,30 @@ impl Ledger {
         self.open.get(position)
     }
 
+    /// What was done to deliveries by hand.
+    pub(crate) fn repairs(&self) -> &Repairs {
+        &self.repairs
+    }
+
+    /// Whether the event at `position` was looked at, and nothing is to come of it any more.
+    pub(crate) fn is_over(&self, position: u64) -> bool {
+        position < self.cursor && self.open.get(position).is_none()
+    }
+
     /// Deliveries after `position`, in order.
     pub(crate) fn open_after(&self, position: u64) -> impl Iterator<Item = (u64, &Delivery)> {
         self.open.range(position.saturating_add(1)..)
+    }
+
+    /// Positions of deliveries after one position and before another, in order.
+    pub(crate) fn open_between(&self, after: u64, before: u64) -> impl Iterator<Item = u64> {
+        let between = self.open.range(after.saturating_add(1)..before);
+        between.map(|(position, _)| position)
+    }
+
+    /// It was said where it begins.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.cursor > 0
     }
 
     /// Dead letters after `position`, in order.
@@ -509,6 +648,21 @@ impl Ledger {
             parked: self.lanes.parked(),
             ..self.counts
         }
+    }
+
+    /// Whether each delivery is counted in its one state, and what came is where it went.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut found = Counts::default();
+        for (_, delivery) in self.open.iter() {
+            match delivery.state {
+                DeliveryState::Ready => found.ready += 1,
+                DeliveryState::Leased => found.leased += 1,
+                DeliveryState::Waiting(_) => found.waiting += 1,
+                DeliveryState::Dead(_) => found.dead += 1,
+            }
+        }
+        let of = |it: &Counts| (it.ready, it.leased, it.waiting, it.dead);
+        of(&found) == of(&self.counts) && self.counts.is_conserved()
     }
 
     /// The key by which a delivery is in order.
@@ -595,7 +749,9 @@ impl Ledger {
             DeliveryState::Leased if delivery.is_suspect() => self.alone = Some(position),
             DeliveryState::Ready | DeliveryState::Leased | DeliveryState::Dead(_) => {}
         }
-        let blocks = !delivery.is_dead() || self.wants.exhausted == Exhausted::ParkKey;
+        let parks =
+            self.wants.exhausted == Exhausted::ParkKey && !planted::has(DeliveryBug::FollowersGo);
+        let blocks = !delivery.is_dead() || parks;
         if let Some(key) = self.lane_of(delivery).filter(|_| blocks) {
             let before = self.lanes.head(key);
             self.lanes.enter(key, position, delivery.state);

@@ -2,7 +2,7 @@
 //!
 //! Vocabulary (pure): [`event`], [`pattern`], [`filter`], [`retry`], [`settings`], [`error`], [`clock`].
 //! Seams: [`transport`], [`saga_store`]. What users hold: [`bus`], [`saga`]. The delivery rules: [`ledger`].
-//! Engines: [`engines`].
+//! Engines: [`engines`]. From calls to events, and back: [`migration`].
 
 pub mod clock;
 pub mod error;
@@ -11,6 +11,7 @@ pub mod filter;
 pub mod pattern;
 pub mod retry;
 pub mod settings;
+mod text;
 
 pub mod saga_store;
 pub mod transport;
@@ -22,11 +23,17 @@ pub mod schema;
 
 pub mod engines;
 
+pub mod migration;
+mod planted;
+
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 
 #[cfg(feature = "testing")]
 pub mod testing;

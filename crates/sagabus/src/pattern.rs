@@ -39,7 +39,10 @@ impl Pattern {
     pub fn new(text: &str) -> Result<Self> {
         let wrong = |why: &str| Error::invalid(format!("pattern `{}` {why}", text.escape_debug()));
         if text.len() > TYPE_BYTES_MAX {
-            return Err(Error::invalid("pattern has more than 255 bytes"));
+            return Err(Error::invalid(format!(
+                "`pattern` has {} bytes, more than {TYPE_BYTES_MAX}",
+                text.len()
+            )));
         }
         if text == "*" {
             return Ok(Self {

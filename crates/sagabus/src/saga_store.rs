@@ -17,6 +17,9 @@ pub struct SagaBatch {
     pub records: Vec<Bytes>,
     /// Events published by the same commit.
     pub events: Vec<Event>,
+    /// Nothing is appended for the saga after this: a store that keeps things for a limited time may drop all of it when
+    /// that is over. Until then it is handed back by [`SagaStore::load`].
+    pub is_last: bool,
 }
 
 /// A saga as found in the store: all its records, in the order in which they were appended.

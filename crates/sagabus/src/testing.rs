@@ -145,6 +145,27 @@ impl fmt::Debug for TestBus {
     }
 }
 
+impl Drop for TestBus {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            check_counts(&self.bus);
+        }
+    }
+}
+
+/// What came is where it went, in each subscription: otherwise the bus has lost or doubled something.
+#[expect(
+    clippy::panic,
+    reason = "a test in which something is lost or doubled fails"
+)]
+fn check_counts(bus: &Bus) {
+    for view in bus.ledgers().list() {
+        if !view.counts.is_conserved() {
+            panic!("deliveries are lost or doubled: {view:?}");
+        }
+    }
+}
+
 impl TestBus {
     /// Something other than an empty disk and the default settings.
     pub fn builder() -> TestBusBuilder {
@@ -239,6 +260,7 @@ impl TestBus {
     /// # Cancel safety
     /// Dropping the future leaves a bus that is closed.
     pub async fn crash_and_restart(&mut self) -> Result<()> {
+        check_counts(&self.bus);
         self.power.turn_off();
         self.bus.cut();
         self.bus.shutdown(Duration::ZERO).await;
@@ -253,6 +275,7 @@ impl TestBus {
     /// # Cancel safety
     /// Dropping the future leaves a bus that is closed.
     pub async fn restart(&mut self, deadline: Duration) -> Result<()> {
+        check_counts(&self.bus);
         self.bus.shutdown(deadline).await;
         self.reopen().await
     }

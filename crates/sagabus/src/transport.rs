@@ -1,6 +1,8 @@
 //! The seam between the bus and an engine: an engine keeps events and hands them out, the bus decides what becomes of them.
 
 mod dead_letter;
+mod lateness;
+mod property;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId};
 use crate::filter::Filter;
-use crate::ledger::{By, Counts, Exhausted, Fault, Order, Pause, RetryBudget, Sharing};
+use crate::ledger::{By, Counts, Exhausted, Fault, Order, Pause, Repaired, RetryBudget, Sharing};
 use crate::pattern::Pattern;
 
 pub(crate) use dead_letter::check_positions;
@@ -21,6 +23,9 @@ pub use dead_letter::{
     DEAD_LETTERS_MAX, DeadLetter, DeadLetterId, DeadLetterIds, DeadLetterPage, DeadLetterQuery,
     PAGE_BYTES_MAX, POSITIONS_MAX,
 };
+
+pub use lateness::{LATENESS_BOUNDS, Lateness};
+pub use property::{Property, Unsupported};
 
 /// Keeps events in one order and hands them out to subscriptions.
 #[async_trait]
@@ -73,11 +78,39 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// `Full` or `Closed`.
     fn condition(&self) -> Result<()>;
 
+    /// What is kept of what was stored. An engine that drops nothing need not say.
+    fn kept(&self) -> Kept {
+        Kept::default()
+    }
+
     /// Stores what was accepted and lets go of everything. Fine twice.
     ///
     /// # Cancel safety
     /// Closing goes on when the future is dropped.
     async fn close(&self);
+}
+
+/// What an engine keeps of what was stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Position of the first record from which on everything is kept; before it, only what is needed.
+    pub oldest: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// Subscriptions for which more is kept than the settings ask for, as they have not looked at it yet; as of the last
+    /// look.
+    pub holding: Vec<Holding>,
+    /// Why what is due to be dropped could not be, at the last try.
+    pub fault: Option<String>,
+}
+
+/// A subscription that has fallen so far behind that more is kept for it than the settings ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Its name.
+    pub subscription: String,
+    /// Bytes of files that are kept for it, and perhaps for others.
+    pub bytes: u64,
 }
 
 /// An event that is to be published later.
@@ -90,6 +123,22 @@ pub struct Scheduled {
     /// To cancel it or to give it another time, as long as it is not due (1–255 bytes).
     pub cancel_key: Option<String>,
 }
+
+/// An event that is to be published later, as it is listed.
+#[derive(Clone, Debug)]
+pub struct ScheduledEvent {
+    /// Where it is scheduled in the log.
+    pub position: u64,
+    /// Not before this time.
+    pub due: Timestamp,
+    /// To cancel it or to give it another time.
+    pub cancel_key: Option<String>,
+    /// The event.
+    pub event: Arc<Event>,
+}
+
+/// Most scheduled events that are listed at a time.
+pub const SCHEDULES_MAX: usize = 1000;
 
 /// Publishes events later: never early, once each. An event enters the order of its key when it is published.
 #[async_trait]
@@ -124,8 +173,24 @@ pub trait Schedules: fmt::Debug + Send + Sync {
     /// Dropping the future does not undo it.
     async fn move_to(&self, cancel_key: &str, due: Timestamp) -> Result<bool>;
 
+    /// What is scheduled after the one that is due then and stands there, in this order; at most 1,000.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Transient` when the log cannot be read.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    async fn list(
+        &self,
+        after: Option<(Timestamp, u64)>,
+        max: usize,
+    ) -> Result<Vec<ScheduledEvent>>;
+
     /// How many are scheduled.
     fn count(&self) -> usize;
+
+    /// How late those were that were published since the start of the process.
+    fn lateness(&self) -> Lateness;
 }
 
 /// A consumer of a subscription. It must be heard of, by any of its calls, within the lease of its specification;
@@ -144,10 +209,13 @@ pub trait Member: fmt::Debug + Send + Sync + 'static {
     /// Safe: what a dropped call had taken is handed out again, and its attempt does not count.
     async fn lease(&self, max: usize) -> Result<Vec<Leased>>;
 
-    /// Settles leases; says for each whether it still counted (`false`: the lease was no longer held).
+    /// Settles leases; says for each whether it still counted (`false`: the lease was no longer held). The events of a
+    /// settle are stored with it, all or none, where the engine gives [`Property::EmitWithAck`]; it is handed no others
+    /// otherwise.
     ///
     /// # Errors
-    /// `Closed` when the engine has stopped: the events will be delivered again.
+    /// `Closed` when the engine has stopped: the events will be delivered again. `Conflict`, `Full` and `Invalid` as
+    /// [`Transport::append`], for a settle with events that is given alone: the lease is held as before.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo the settling.
@@ -200,6 +268,13 @@ pub trait LedgerAdmin: fmt::Debug + Send + Sync {
     /// Dropping the future does not undo it.
     async fn repair(&self, subscription: &str, positions: &[u64], repair: Repair) -> Result<usize>;
 
+    /// What somebody did to deliveries of a subscription, when and why, the latest first; the latest 1,000 are remembered,
+    /// fewer where they name more than 100,000 positions together.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown subscription.
+    fn repairs(&self, subscription: &str, query: &RepairQuery) -> Result<Vec<Repaired>>;
+
     /// Pauses a subscription, or lets it go on with `None`; durable on return. Members stay, and what they have is
     /// finished.
     ///
@@ -210,14 +285,14 @@ pub trait LedgerAdmin: fmt::Debug + Send + Sync {
     /// Dropping the future does not undo it.
     async fn set_pause(&self, subscription: &str, until: Option<PauseUntil>, by: By) -> Result<()>;
 
-    /// Forgets a subscription and everything it had not handled. Returns whether it existed.
+    /// Forgets a subscription, its dead letters and everything it had not handled. Returns whether it existed.
     ///
     /// # Errors
-    /// `Conflict` while a member is joined.
+    /// `Conflict` while a member is joined. `Invalid` when author or reason are beyond their limits.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo it.
-    async fn remove(&self, subscription: &str) -> Result<bool>;
+    async fn remove(&self, subscription: &str, by: By) -> Result<bool>;
 
     /// Hands dead letters out again: [`Repair::Redrive`] without a pause between them.
     ///
@@ -275,6 +350,35 @@ pub enum Repair {
     Skip(By),
     /// Dead letters are thrown away.
     Discard(By),
+    /// What was a dead letter once and is settled for good is one again, with all that was known of it; it counts as one
+    /// more that came. It does not apply to what is still to come, or is open.
+    Restore {
+        /// As it was. Its event must be in the log, where it was; otherwise `Conflict`.
+        letter: Box<DeadLetter>,
+        /// Who and why.
+        by: By,
+    },
+}
+
+/// Which repairs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RepairQuery {
+    /// Of the event at this position.
+    pub position: Option<u64>,
+    /// Made before the one with this number.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub max: usize,
+}
+
+impl Default for RepairQuery {
+    fn default() -> Self {
+        Self {
+            position: None,
+            before: None,
+            max: 100,
+        }
+    }
 }
 
 /// How long a pause lasts.
@@ -293,6 +397,8 @@ pub struct Capabilities {
     pub engine: &'static str,
     /// What a returned publish survives.
     pub durability: Durability,
+    /// What it does not give: who asks for it is refused at the start.
+    pub lacks: &'static [Property],
 }
 
 /// What a returned publish survives.
@@ -340,11 +446,11 @@ pub struct Published {
 /// Where a new subscription begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// With the oldest event there is.
+    /// With the oldest event that is kept.
     Earliest,
     /// With the next event to come.
     Latest,
-    /// With the first event at or after this position.
+    /// With the first event at or after this position that is kept; a window must be kept as a whole.
     At(u64),
 }
 
@@ -500,6 +606,20 @@ pub struct Settle {
     pub token: LeaseToken,
     /// How it ended.
     pub verdict: Verdict,
+    /// What follows from the event, published as it is acked.
+    pub events: Vec<Arc<Event>>,
+}
+
+impl Settle {
+    /// An end from which nothing follows.
+    #[must_use]
+    pub fn new(token: LeaseToken, verdict: Verdict) -> Self {
+        Self {
+            token,
+            verdict,
+            events: Vec::new(),
+        }
+    }
 }
 
 /// What becomes of a delivery.

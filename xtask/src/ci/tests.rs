@@ -10,12 +10,13 @@ fn here() -> PathBuf {
 
 #[test]
 fn the_stages_come_in_the_promised_order() {
-    let names = |has_deny| -> Vec<&str> { checks(has_deny).iter().map(Check::name).collect() };
-    assert_eq!(names(false), ["fmt", "clippy", "doc", "doctests", "tidy"]);
-    assert_eq!(
-        names(true),
-        ["fmt", "clippy", "doc", "doctests", "tidy", "deny"]
-    );
+    let names = |has_deny, has_cplusplus| -> Vec<&str> {
+        let checks = checks(has_deny, has_cplusplus);
+        checks.iter().map(Check::name).collect()
+    };
+    let least = ["fmt", "fmt", "clippy", "doc", "doctests", "tidy"];
+    assert_eq!(names(false, false), least);
+    assert_eq!(names(true, true), [&least[..], &["deny", "fuzz"]].concat());
     // The tests come last, all of them.
     assert_eq!(
         tests("cargo".to_owned()).command_line(),
@@ -35,6 +36,7 @@ fn a_stage_is_repeated_with_its_own_command_line() {
         lines,
         [
             "cargo fmt --all --check",
+            "cargo fmt --manifest-path fuzz/Cargo.toml --check",
             "cargo clippy --workspace --all-targets --all-features -- -D warnings",
             "RUSTDOCFLAGS=\"-D warnings\" cargo doc --workspace --no-deps --all-features",
             "cargo test --doc --workspace --all-features",

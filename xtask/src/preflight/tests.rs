@@ -16,12 +16,110 @@ fn everything_missing_is_named_at_once() {
     assert!(lacks.iter().all(|line| line.contains(": ")), "{lacks:?}");
 }
 
+/// A machine with root and `apt-get` as said, where these programs are missing.
+fn machine<'a>(
+    is_root: bool,
+    has_apt: bool,
+    missing: &'a [&'a str],
+) -> impl Fn(&[&str]) -> bool + 'a {
+    move |command| match command {
+        ["sh", "-c", line] if line.contains("id -u") => is_root,
+        ["apt-get", ..] => has_apt,
+        [program, ..] => !missing.contains(program),
+        [] => false,
+    }
+}
+
 #[test]
 fn what_is_skipped_for_want_of_a_tool_is_named_with_the_command_that_installs_it() {
-    let lines = lacking(&WANTS, |command| command.first() != Some(&"strace"));
+    let lines = skipped(None, machine(false, true, &["strace"]));
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("are skipped: sudo apt-get install -y strace"));
-    assert_eq!(lacking(&WANTS, |_| false).len(), WANTS.len());
+    assert_eq!(skipped(None, |_| false).len(), WANTS.len());
+}
+
+#[test]
+fn as_root_on_debian_the_missing_tools_are_brought_and_no_others() {
+    let missing = ["strace", "mkfs.xfs"];
+    assert_eq!(
+        to_bring(machine(true, true, &missing)),
+        ["strace", "xfsprogs"]
+    );
+    assert_eq!(to_bring(machine(true, true, &[])), [""; 0]);
+    // What apt-get does not bring is not asked of it: the right to mount, a program that is built for minutes.
+    assert_eq!(to_bring(machine(true, true, &["sh", "cargo"])), [""; 0]);
+}
+
+#[test]
+fn without_root_or_without_apt_get_nothing_is_installed() {
+    let missing = ["strace", "mkfs.xfs", "valgrind"];
+    assert_eq!(to_bring(machine(false, true, &missing)), [""; 0]);
+    assert_eq!(to_bring(machine(true, false, &missing)), [""; 0]);
+}
+
+/// The lines that run until the packages are there, where those that hold `fails` fail, and what is said at the end.
+fn brought(
+    packages: &[&str],
+    fails: &dyn Fn(usize, &str) -> bool,
+) -> (Vec<String>, Option<String>) {
+    let lines = std::cell::RefCell::new(Vec::new());
+    let failed = bring(packages, |line| {
+        lines.borrow_mut().push(line.to_owned());
+        let number = lines.borrow().len();
+        if fails(number, line) {
+            return Err(format!("no {number}"));
+        }
+        Ok(())
+    });
+    (lines.into_inner(), failed)
+}
+
+#[test]
+fn the_lists_of_packages_are_fetched_only_where_the_first_try_fails() {
+    let (lines, failed) = brought(&["strace", "xfsprogs"], &|_, _| false);
+    assert_eq!((lines.len(), failed), (1, None));
+    assert!(lines[0].ends_with(" install -y --no-install-recommends strace xfsprogs"));
+
+    let (lines, failed) = brought(&["strace"], &|number, _| number == 1);
+    assert_eq!((lines.len(), failed), (3, None));
+    assert!(lines[1].ends_with(" update"), "{lines:?}");
+    assert_eq!(lines[0], lines[2]);
+
+    let (lines, failed) = brought(&["strace"], &|_, line| line.ends_with("update"));
+    assert_eq!((lines.len(), failed), (1, None));
+
+    assert_eq!(brought(&[], &|_, _| true), (Vec::new(), None));
+}
+
+#[test]
+fn what_could_not_be_brought_is_skipped_with_the_reason() {
+    let (lines, failed) = brought(&["valgrind"], &|_, _| true);
+    assert_eq!((lines.len(), failed.as_deref()), (2, Some("no 2")));
+    let lines = skipped(
+        failed.as_deref(),
+        machine(true, true, &["valgrind", "cargo"]),
+    );
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].ends_with("are skipped: no 2"), "{lines:?}");
+    // The reason is that of the packages alone.
+    assert!(lines[1].ends_with("cargo install cargo-deny --locked"));
+}
+
+#[test]
+fn the_closing_line_counts_what_is_lacking() {
+    assert_eq!(closing(&[]), None);
+    let line = closing(&skipped(None, machine(true, true, &["strace", "cargo"]))).unwrap();
+    let expected =
+        "skipped: what needs 2 of 8 things that this machine lacks: `strace`; `cargo-deny`";
+    assert_eq!(line, expected);
+}
+
+#[test]
+fn a_line_that_fails_says_its_last_words() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(shell(root, "exit 0"), Ok(()));
+    let why = shell(root, "echo one >&2; echo two >&2; exit 3").unwrap_err();
+    assert_eq!(why, "`apt-get` failed (exit status: 3): two");
 }
 
 #[test]

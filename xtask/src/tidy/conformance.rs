@@ -1,10 +1,12 @@
 //! The list of the rules of delivery names each rule that is written, with its case and level, and no other.
 
 use super::Finding;
+use super::documents::functions as functions_of;
 use super::tree::Tree;
 
 const LIST: &str = "crates/sagabus/src/conformance/list.rs";
 const RULES: &str = "crates/sagabus/src/conformance/rules/";
+const CASES: &str = "crates/sagabus/src/conformance/cases.rs";
 
 /// A rule as a file writes it or as the list names it.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +63,28 @@ pub(crate) fn rules_of_delivery_are_listed(tree: &Tree) -> Vec<Finding> {
                 rule.name, rule.group
             );
             findings.push(Finding::new(LIST, line, text));
+        }
+    }
+    findings
+}
+
+/// A test that shows a case which no rule shows exists.
+pub(crate) fn cases_name_tests_that_exist(tree: &Tree) -> Vec<Finding> {
+    let Some(text) = tree.text(CASES) else {
+        return Vec::new();
+    };
+    let functions = functions_of(tree);
+    let is_letter = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'_';
+    let mut findings = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let quoted = line.trim().strip_prefix('"');
+        let name = quoted.and_then(|it| it.strip_suffix("\","));
+        let is_test = |it: &&str| it.contains('_') && it.bytes().all(is_letter);
+        if let Some(name) = name.filter(is_test)
+            && !functions.contains(name)
+        {
+            let text = format!("there is no test `{name}`");
+            findings.push(Finding::new(CASES, number, text));
         }
     }
     findings

@@ -6,7 +6,12 @@ use super::Finding;
 use super::layers::backticked;
 use super::tree::{Tree, has_extension};
 
-const PROMISES: &str = "docs/promises.md";
+/// Pages whose tables say, row by row, which tests show what.
+const PROMISES: [&str; 3] = ["docs/promises.md", "docs/traps.md", "docs/bad-input.md"];
+/// What the last cell of a row begins with that has no test, and the reason.
+const NO_TEST: &str = "does not apply: ";
+/// Rules of delivery are tests of every engine, by a macro.
+const RULES: &str = "crates/sagabus/src/conformance/rules/";
 const PLAN: &str = "docs/plan.md";
 
 /// `docs/decisions/2026-01-31-some-words.md`, so that they sort by time.
@@ -41,25 +46,33 @@ fn is_dated(name: &str) -> bool {
     date_fits && slug_fits
 }
 
-/// Each row of the table of promises names, in its last cell, tests that exist.
+/// Each row of the tables of promises names, in its last cell, tests that exist, or says why there is none.
 pub(crate) fn promises_name_tests_that_exist(tree: &Tree) -> Vec<Finding> {
-    let Some(text) = tree.text(PROMISES) else {
-        return Vec::new();
-    };
-    let functions = functions(tree);
+    let tests = tests(tree);
     let mut findings = Vec::new();
-    for (line, row) in rows(text) {
-        let tests = backticked(row.last().copied().unwrap_or_default());
-        if tests.is_empty() {
-            findings.push(Finding::new(PROMISES, line, "the row names no test"));
-        }
-        for test in tests
-            .into_iter()
-            .filter(|test| !functions.contains(last_name(test)))
+    let pages = PROMISES
+        .iter()
+        .filter_map(|page| Some((*page, tree.text(page)?)));
+    for (page, line, cell) in pages.flat_map(|(page, text)| {
+        let cells = rows(text).into_iter();
+        cells.map(move |(line, row)| (page, line, row.last().copied().unwrap_or_default()))
+    }) {
+        if cell
+            .strip_prefix(NO_TEST)
+            .is_some_and(|why| !why.is_empty())
         {
-            let text = format!("there is no test `{test}`");
-            findings.push(Finding::new(PROMISES, line, text));
+            continue;
         }
+        let named = backticked(cell);
+        if named.is_empty() {
+            findings.push(Finding::new(page, line, "the row names no test"));
+        }
+        let lost = named
+            .into_iter()
+            .filter(|it| !tests.contains(last_name(it)));
+        findings.extend(
+            lost.map(|test| Finding::new(page, line, format!("there is no test `{test}`"))),
+        );
     }
     findings
 }
@@ -69,6 +82,7 @@ pub(crate) fn ticked_lines_of_the_plan_say_what_shows_them(tree: &Tree) -> Vec<F
     let Some(text) = tree.text(PLAN) else {
         return Vec::new();
     };
+    // A name may stand for a group of tests, which is named as what it is about.
     let functions = functions(tree);
     let mut findings = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -158,17 +172,37 @@ fn rows(text: &str) -> Vec<(usize, Vec<&str>)> {
     rows
 }
 
+/// The names of all tests: functions under an attribute that makes one of them, and rules of delivery.
+fn tests(tree: &Tree) -> BTreeSet<&str> {
+    let mut tests = BTreeSet::new();
+    for (path, text) in tree.rust() {
+        let mut is_test = false;
+        for line in text.lines() {
+            let attribute = line.trim_start();
+            is_test |= attribute.starts_with("#[test]") || attribute.starts_with("#[tokio::test");
+            if let Some(name) = function(line) {
+                if is_test || path.starts_with(RULES) {
+                    tests.insert(name);
+                }
+                is_test = false;
+            }
+        }
+    }
+    tests
+}
+
 /// The names of all functions in Rust files.
-fn functions(tree: &Tree) -> BTreeSet<&str> {
-    tree.rust()
-        .flat_map(|(_, text)| text.lines())
-        .filter_map(|line| {
-            let (before, after) = line.split_once("fn ")?;
-            let starts = before.is_empty() || before.ends_with(' ');
-            let (name, _) = after.split_once(['(', '<'])?;
-            starts.then_some(name.trim())
-        })
-        .collect()
+pub(crate) fn functions(tree: &Tree) -> BTreeSet<&str> {
+    let lines = tree.rust().flat_map(|(_, text)| text.lines());
+    lines.filter_map(function).collect()
+}
+
+/// The name of the function that begins in this line.
+fn function(line: &str) -> Option<&str> {
+    let (before, after) = line.split_once("fn ")?;
+    let starts = before.is_empty() || before.ends_with(' ');
+    let (name, _) = after.split_once(['(', '<'])?;
+    starts.then_some(name.trim())
 }
 
 /// `name` of `module::name`.

@@ -249,6 +249,20 @@ fn a_rule_of_delivery_that_the_list_forgets_is_found() {
 }
 
 #[test]
+fn a_case_that_names_no_test_is_found() {
+    let cases = "pub const ELSEWHERE: &[(&str, &str, &str)] = &[\n    (\n        \"F01\",\n        \"what it_is about\",\n        \"it_is_kept\",\n    ),\n    (\n        \"X05\",\n        \"word\",\n        \"it_is_lost\",\n    ),\n];\n";
+    let files = [
+        ("crates/sagabus/src/conformance/cases.rs", cases),
+        ("a/tests.rs", "#[test]\nfn it_is_kept() {}\n"),
+    ];
+    let found = [(
+        "crates/sagabus/src/conformance/cases.rs:10",
+        "no test `it_is_lost`",
+    )];
+    check(conformance::cases_name_tests_that_exist, &files, &found);
+}
+
+#[test]
 fn a_decision_without_a_date_is_found() {
     let files = [
         ("docs/decisions/2026-01-31-own-log.md", ""),
@@ -268,17 +282,26 @@ fn a_decision_without_a_date_is_found() {
 #[test]
 fn a_promise_without_a_test_is_found() {
     let table = "| row | promise | test |\n|---|---|---|\n| 1 | x | `it::bus::kept` |\n\
-        | 2 | `kept` | `lost` |\n| 3 | y | |\n| 4 | z | `kept`, `also_kept` |\n";
+        | 2 | `kept` | `lost` |\n| 3 | y | |\n| 4 | z | `kept`, `also_kept` |\n| 5 | z | `not_a_test` |\n";
+    let traps =
+        "| 1 | does not apply: there is no wire |\n| 2 | does not apply: |\n| 3 | `a_rule` |\n";
     let files = [
         ("docs/promises.md", table),
+        ("docs/traps.md", traps),
         (
             "a/tests.rs",
-            "#[test]\nfn kept() {}\n    async fn also_kept<T>() {}\n",
+            "#[test]\nfn kept() {}\nfn not_a_test() {}\n    #[tokio::test(start_paused = true)]\n    #[cfg(unix)]\n    async fn also_kept<T>() {}\n",
+        ),
+        (
+            "crates/sagabus/src/conformance/rules/x.rs",
+            "pub async fn a_rule(cluster: &dyn Cluster) {}\n",
         ),
     ];
     let found = [
         ("docs/promises.md:4", "no test `lost`"),
         ("docs/promises.md:5", "names no test"),
+        ("docs/promises.md:7", "no test `not_a_test`"),
+        ("docs/traps.md:2", "names no test"),
     ];
     check(documents::promises_name_tests_that_exist, &files, &found);
 }

@@ -10,6 +10,7 @@ mod publish;
 mod read;
 mod restart;
 mod saga;
+mod timers;
 
 use std::path::{Path, PathBuf};
 
@@ -110,6 +111,18 @@ enum What {
         #[arg(long, default_value_t = 20_000)]
         sagas: usize,
     },
+    /// Events that are published later: setting them, memory, and how late they come
+    Timers {
+        /// Directory on the disk to measure; a folder is made in it and removed
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// How many
+        #[arg(long, default_value_t = 1_000_000)]
+        timers: usize,
+        /// They are due evenly over so many seconds
+        #[arg(long, default_value_t = 60)]
+        over_seconds: u32,
+    },
 }
 
 impl Bench {
@@ -143,6 +156,11 @@ impl Bench {
             What::Footprint { dir, events } => footprint::run(&runtime, &dir, events, self.output),
             What::Restart { dir, events } => restart::run(&runtime, &dir, events, self.output),
             What::Memory { events } => memory::run(&runtime, events, self.output),
+            What::Timers {
+                dir,
+                timers,
+                over_seconds,
+            } => timers::run(&runtime, &dir, timers, over_seconds, self.output),
             What::Saga { dir, sagas } => saga::run(&runtime, &dir, sagas, self.output),
         }
     }

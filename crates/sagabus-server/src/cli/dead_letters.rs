@@ -1,6 +1,7 @@
 //! `sagabus dead-letters`: looks after the dead letters of a running server.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::table::{plain, print};
 use super::{Failure, Output};
+use crate::cli::print::say;
 use crate::client::{Client, encoded};
 
 /// Longest text of a fault that is shown as a whole.
@@ -52,6 +54,8 @@ enum Command {
         /// SUBSCRIPTION/POSITION
         id: DeadLetterId,
     },
+    /// Show who retried, revised, skipped or discarded which, when and why, the latest first
+    Repairs(Repairs),
     /// Write them as lines of JSON
     Export(Export),
 }
@@ -154,6 +158,34 @@ struct Revise {
     /// Hand it out at once
     #[arg(long)]
     retry: bool,
+}
+
+#[derive(Debug, Args)]
+struct Repairs {
+    /// Of this subscription
+    subscription: String,
+    /// Of the event at this position
+    #[arg(long)]
+    position: Option<u64>,
+    /// At most so many (1 – 1000)
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+    /// Made before the one with this number, as the page before said
+    #[arg(long)]
+    before: Option<u64>,
+}
+
+impl Repairs {
+    fn path(&self) -> String {
+        let name = encoded(&self.subscription);
+        let mut path = format!("/api/subscriptions/{name}/repairs?limit={}", self.limit);
+        for (field, number) in [("position", self.position), ("before", self.before)] {
+            if let Some(number) = number {
+                let _written = write!(path, "&{field}={number}");
+            }
+        }
+        path
+    }
 }
 
 #[derive(Debug, Args)]
@@ -301,19 +333,22 @@ impl DeadLetters {
                 let body = revise.body()?;
                 let answer = client.post("/api/dead-letters/revise", &body).await?;
                 self.show(&answer, |answer| {
-                    println!("revision {} of {}", answer["revision"], revise.id);
+                    say!("revision {} of {}", answer["revision"], revise.id);
                 })
             }
             Command::Republish { id } => {
                 let body = json!({ "subscription": id.subscription, "position": id.position });
                 let answer = client.post("/api/dead-letters/republish", &body).await?;
                 self.show(&answer, |answer| {
-                    println!(
+                    say!(
                         "published as new event {} at position {}; {id} is still a dead letter",
                         text(&answer["id"]),
                         answer["position"]
                     );
                 })
+            }
+            Command::Repairs(repairs) => {
+                self.show(&client.get(&repairs.path()).await?, show_repairs)
             }
             Command::Export(export) => export.run(client).await,
         }
@@ -339,7 +374,7 @@ impl DeadLetters {
     fn show(&self, answer: &Value, print: impl Fn(&Value)) -> Result<(), Failure> {
         match self.output {
             Output::Text => print(answer),
-            Output::Json => println!(
+            Output::Json => say!(
                 "{}",
                 serde_json::to_string_pretty(answer).map_err(|it| Failure::new(it.to_string()))?
             ),
@@ -353,7 +388,17 @@ impl Export {
         let path = self.filter.path("/export", None);
         let Some(file) = &self.file else {
             let mut out = std::io::stdout();
-            return client.stream(&path, |bytes| out.write_all(bytes)).await;
+            let mut is_gone = false;
+            let outcome = client.stream(&path, |bytes| {
+                let written = out.write_all(bytes);
+                is_gone = written
+                    .as_ref()
+                    .is_err_and(|it| it.kind() == std::io::ErrorKind::BrokenPipe);
+                written
+            });
+            let outcome = outcome.await;
+            // Nobody reads on: no more is to be fetched.
+            return if is_gone { Ok(()) } else { outcome };
         };
         let cannot = |error: std::io::Error| {
             Failure::new(format!("cannot write `{}`: {error}", file.display()))
@@ -368,10 +413,10 @@ fn show_done(answer: &Value, is_dry_run: bool) {
     let fields = answer.as_object().into_iter().flatten();
     for (done, count) in fields.filter(|(_, it)| it.is_u64()) {
         let would = if is_dry_run { "would be " } else { "" };
-        println!("{count} {would}{done}");
+        say!("{count} {would}{done}");
     }
     if answer["lastDue"].is_string() {
-        println!("the last is due at {}", text(&answer["lastDue"]));
+        say!("the last is due at {}", text(&answer["lastDue"]));
     }
 }
 
@@ -399,19 +444,56 @@ fn show_list(answer: &Value) {
         "id", "type", "subject", "attempts", "redrives", "dead at", "kind", "error",
     ];
     print(heads, rows.collect());
-    println!("{} dead letters in all", answer["total"]);
+    say!("{} dead letters in all", answer["total"]);
     if answer["next"].is_string() {
-        println!(
+        say!(
             "more with --after {}",
             plain(&text(&answer["next"]), TEXT_MAX)
         );
     }
 }
 
+fn show_repairs(answer: &Value) {
+    let repairs = answer["repairs"].as_array();
+    let rows = repairs.into_iter().flatten().map(|repair| {
+        let positions = repair["positions"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
+        let named: Vec<String> = positions.iter().take(5).map(ToString::to_string).collect();
+        let more = if positions.len() > named.len() {
+            ", …"
+        } else {
+            ""
+        };
+        [
+            text(&repair["number"]),
+            text(&repair["at"]),
+            text(&repair["act"]),
+            positions.len().to_string(),
+            format!("{}{more}", named.join(", ")),
+            text(&repair["author"]),
+            text(&repair["reason"]),
+        ]
+    });
+    let heads = [
+        "number",
+        "at",
+        "act",
+        "events",
+        "positions",
+        "author",
+        "reason",
+    ];
+    print(heads, rows.collect());
+    if let Some(next) = answer["next"].as_u64() {
+        say!("more with --before {next}");
+    }
+}
+
 fn show_one(letter: &Value) {
-    println!("{}", plain(&id(letter), TEXT_MAX));
+    say!("{}", plain(&id(letter), TEXT_MAX));
     for field in ["attempts", "redrives", "parked", "firstFailedAt", "deadAt"] {
-        println!(
+        say!(
             "{field}: {}",
             text(letter.get(field).unwrap_or(&Value::Null))
         );
@@ -443,9 +525,9 @@ fn show_one(letter: &Value) {
             text(&revision["reason"]),
             revision["data"]
         );
-        println!("{}", plain(&line, TEXT_MAX));
+        say!("{}", plain(&line, TEXT_MAX));
     }
-    println!("event: {}", letter["event"]);
+    say!("event: {}", letter["event"]);
 }
 
 fn id(letter: &Value) -> String {

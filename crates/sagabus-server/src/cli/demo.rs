@@ -14,6 +14,7 @@ use sagabus::saga::{SagaId, SagaStatus};
 
 use super::{Failure, extract, serve};
 use crate::assemble::{Plan, System, shown};
+use crate::cli::print::say;
 use crate::config::Config;
 use crate::http;
 use crate::intake::{self, Form, Taken};
@@ -95,14 +96,14 @@ impl Demo {
             fail_at: self.fail_at.clone(),
         };
         let system = Arc::new(System::open(plan).await?);
-        println!(
+        say!(
             "sagabus {}: data in {} ({})",
             env!("CARGO_PKG_VERSION"),
             shown(&data_dir),
             system.bus.capabilities().durability.as_str()
         );
         finish_earlier(&system).await?;
-        println!("submitting {file_name} ({} bytes)", bytes.len());
+        say!("submitting {file_name} ({} bytes)", bytes.len());
         let file_id = intake::keep(&system, bytes.into()).await?;
         let form = Form {
             file_name,
@@ -141,13 +142,13 @@ async fn finish_earlier(system: &System) -> Result<(), Failure> {
     if earlier.is_empty() {
         return Ok(());
     }
-    println!(
+    say!(
         "going on with {} unfinished sagas of an earlier run",
         earlier.len()
     );
     for id in earlier {
         let saga = system.sagas.wait(&id).await?;
-        println!("  {} {}: {}", saga.name, saga.id, saga.status);
+        say!("  {} {}: {}", saga.name, saga.id, saga.status);
     }
     Ok(())
 }
@@ -171,7 +172,7 @@ async fn watch(system: &System, taken: &Taken) -> Result<SagaStatus, Failure> {
                 // Without a terminal there is no bar: a line now and then instead.
                 if bar.is_hidden() && percent >= told + 25 {
                     told = percent;
-                    println!("reading the PDF: {percent} %");
+                    say!("reading the PDF: {percent} %");
                 }
             }
         }
@@ -188,8 +189,8 @@ async fn progress(ai: &AiService, taken: &Taken) -> Result<u8, Failure> {
 
 fn print_hints(address: SocketAddr, taken: &Taken) {
     let base = format!("http://{address}");
-    println!();
-    println!("serving on {base}; stop with Ctrl-C. Try:");
+    say!();
+    say!("serving on {base}; stop with Ctrl-C. Try:");
     for path in [
         format!("/api/submissions/{}", taken.submission.id),
         "/api/samples".to_owned(),
@@ -200,7 +201,7 @@ fn print_hints(address: SocketAddr, taken: &Taken) {
         "/health/ready".to_owned(),
         "/metrics".to_owned(),
     ] {
-        println!("  curl -s '{base}{path}'");
+        say!("  curl -s '{base}{path}'");
     }
-    println!("  curl -s -F file=@FORM.pdf {base}/api/submissions");
+    say!("  curl -s -F file=@FORM.pdf {base}/api/submissions");
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Failure, Output};
 use crate::assemble;
+use crate::cli::print::say;
 
 /// Read a submission form and print what is in it.
 #[derive(Debug, Args)]
@@ -28,7 +29,7 @@ impl Extract {
             .block_on(ai_service::extract(&reader, bytes.into(), |_| {}))
             .map_err(failed)?;
         match self.output {
-            Output::Json => println!(
+            Output::Json => say!(
                 "{}",
                 serde_json::to_string_pretty(&extraction)
                     .map_err(|it| Failure::new(it.to_string()))?
@@ -70,23 +71,23 @@ fn failed(error: PdfError) -> Failure {
 }
 
 fn print(extraction: &Extraction) {
-    println!("confidence {:.2}", extraction.confidence);
+    say!("confidence {:.2}", extraction.confidence);
     let form = serde_json::to_value(&extraction.form).unwrap_or(Value::Null);
     for (name, value) in form.as_object().into_iter().flatten() {
         match value {
             Value::Array(rows) if name == "samples" => {
-                println!("{name}: {}", rows.len());
+                say!("{name}: {}", rows.len());
                 for row in rows {
-                    println!("  {row}");
+                    say!("  {row}");
                 }
             }
-            value if is_blank(value) => println!("{name}: -"),
-            Value::String(text) => println!("{name}: {text}"),
-            value => println!("{name}: {value}"),
+            value if is_blank(value) => say!("{name}: -"),
+            Value::String(text) => say!("{name}: {text}"),
+            value => say!("{name}: {value}"),
         }
     }
     for issue in &extraction.issues {
-        println!("issue: {}: {}", issue.field, issue.message);
+        say!("issue: {}: {}", issue.field, issue.message);
     }
 }
 

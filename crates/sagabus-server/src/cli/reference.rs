@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use crate::cli::print::say;
 use crate::config::VARIABLES;
 use crate::{assemble, wire};
 
@@ -24,10 +25,10 @@ enum Page {
 impl Reference {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.page {
-            Page::Settings => print!("{}", settings()),
+            Page::Settings => say!("{}", settings().trim_end()),
             Page::Asyncapi => {
                 let registry = assemble::schemas().build().map_err(sagabus::Error::from)?;
-                println!("{:#}", wire::asyncapi(&registry));
+                say!("{:#}", wire::asyncapi(&registry));
             }
         }
         Ok(())

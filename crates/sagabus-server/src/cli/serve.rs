@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use crate::assemble::{Plan, System};
+use crate::cli::print::say;
 use crate::config::Config;
 use crate::http;
 
@@ -46,7 +47,7 @@ impl Serve {
                 fail_at: None,
             };
             let system = Arc::new(System::open(plan).await?);
-            println!(
+            say!(
                 "serving on http://{} with data in {} ({})",
                 http::address(&listener)?,
                 crate::assemble::shown(&self.data_dir),
@@ -94,9 +95,10 @@ pub(super) async fn run(
     let _in_time = tokio::time::timeout(STOP_DEADLINE, &mut serving).await;
     let stopped = system.shutdown(STOP_DEADLINE).await;
     if stopped.unfinished_sagas > 0 || stopped.cut_handlers > 0 {
-        println!(
+        say!(
             "stopped; {} sagas and {} deliveries go on at the next start",
-            stopped.unfinished_sagas, stopped.cut_handlers
+            stopped.unfinished_sagas,
+            stopped.cut_handlers
         );
     }
     told

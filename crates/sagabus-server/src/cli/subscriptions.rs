@@ -1,10 +1,11 @@
-//! `sagabus subscriptions`: shows the subscriptions of a running server, pauses and resumes them.
+//! `sagabus subscriptions`: shows the subscriptions of a running server, pauses, resumes and removes them.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::table::print;
 use super::{Failure, Output};
+use crate::cli::print::say;
 use crate::client::{Client, encoded};
 
 /// Look after the subscriptions of a running server.
@@ -34,6 +35,11 @@ enum Command {
     },
     /// Go on
     Resume {
+        #[command(flatten)]
+        order: Order,
+    },
+    /// Forget one that does not run, its dead letters and all it had not handled
+    Remove {
         #[command(flatten)]
         order: Order,
     },
@@ -74,6 +80,7 @@ impl Subscriptions {
                     order.give(&client, "pause", until.as_ref()).await?
                 }
                 Command::Resume { order } => order.give(&client, "resume", None).await?,
+                Command::Remove { order } => order.give(&client, "remove", None).await?,
             };
             self.show(&answer)
         })
@@ -82,7 +89,11 @@ impl Subscriptions {
     fn show(&self, answer: &Value) -> Result<(), Failure> {
         if self.output == Output::Json {
             let text = serde_json::to_string_pretty(answer);
-            println!("{}", text.map_err(|it| Failure::new(it.to_string()))?);
+            say!("{}", text.map_err(|it| Failure::new(it.to_string()))?);
+            return Ok(());
+        }
+        if let Some(name) = answer["removed"].as_str() {
+            say!("removed {name}");
             return Ok(());
         }
         let all = answer["subscriptions"].as_array();

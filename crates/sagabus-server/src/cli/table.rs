@@ -1,5 +1,7 @@
 //! Columns for people.
 
+use crate::cli::print::say;
+
 /// Longest text in a column that is not the last, in characters.
 const CELL_MAX: usize = 48;
 /// Longest text in the last column.
@@ -25,7 +27,7 @@ pub(super) fn print<const N: usize>(heads: [&str; N], rows: Vec<[String; N]>) {
             let rest = width - cell.chars().count();
             line.extend(std::iter::repeat_n(' ', rest));
         }
-        println!("{}", line.trim_end());
+        say!("{}", line.trim_end());
     }
 }
 

@@ -37,6 +37,8 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "EVENT_BUS_RETRY_DELAY",
         "EVENT_BUS_MAX_RETRIES",
         "EVENT_BUS_DEAD_LETTER_THRESHOLD",
+        "EVENT_BUS_RETENTION_DAYS",
+        "EVENT_BUS_RETENTION_MEBIBYTES",
         "SAGA_STEP_TIMEOUT",
         "SAGA_MAX_ACTIVE_SAGAS",
         "SAGA_CLEANUP_INTERVAL",
@@ -45,17 +47,21 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         names,
         *VARIABLES.iter().map(|it| it.name).collect::<Vec<_>>()
     );
-    let values = ["11", "12", "13", "14", "15", "16", "17"];
+    let values = ["11", "12", "13", "14", "15", "16", "17", "18", "19"];
     let pairs: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
-    let Config { bus, saga } = read(&pairs).unwrap();
+    let Config { engine, bus, saga } = read(&pairs).unwrap();
     assert_eq!(
         (bus.subscriptions_max, bus.retry_delay, bus.retries_max),
         (11, Duration::from_millis(12), 13)
     );
     assert_eq!(bus.dead_letter_threshold, 14);
     assert_eq!(
+        (engine.retention_time, engine.retention_bytes),
+        (Duration::from_hours(15 * 24), 16 * 1024 * 1024)
+    );
+    assert_eq!(
         (saga.step_timeout, saga.active_max, saga.cleanup_interval),
-        (Duration::from_millis(15), 16, Duration::from_millis(17))
+        (Duration::from_millis(17), 18, Duration::from_millis(19))
     );
 }
 

@@ -87,7 +87,7 @@ fn told(receipt: &Receipt) -> Value {
     })
 }
 
-fn too_large() -> Response {
+pub(super) fn too_large() -> Response {
     let mut problem = Problem::from(&Error::invalid(format!(
         "the body has more than {} KiB; `data` of an event may have {} KiB",
         super::BODY_BYTES_MAX / 1024,

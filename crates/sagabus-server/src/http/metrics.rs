@@ -2,22 +2,25 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use sagabus::transport::LATENESS_BOUNDS;
 use sagabus::{Error, bus, saga};
 
 use super::App;
 use super::reply::Reply;
 use super::traffic::Traffic;
+use crate::memory::resident_bytes;
 use crate::wire;
 
 /// Everything that is shown, as it was a moment ago.
@@ -52,18 +55,6 @@ pub(super) async fn show(State(app): State<App>) -> Reply<Response> {
         .map_err(|error| Error::invalid("metrics cannot be written").with_source(error))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
-}
-
-/// Memory that the process has in RAM; 0 where the system does not tell.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.trim().strip_suffix(" kB"))
-        .and_then(|kilobytes| kilobytes.trim().parse::<u64>().ok())
-        .unwrap_or(0)
-        * 1024
 }
 
 impl Collector for Snapshot {
@@ -121,7 +112,48 @@ impl Snapshot {
             "Times that the number of dead letters went above the threshold",
             self.dead_letter_alerts,
         )?;
+        out.gauge(
+            "event_bus_log_bytes",
+            "Bytes of the event log's files",
+            bus.kept.bytes,
+        )?;
+        out.gauge(
+            "event_bus_log_oldest_position",
+            "Position from which on every event is kept",
+            bus.kept.oldest,
+        )?;
+        out.gauges(
+            "event_bus_log_held_bytes",
+            "Bytes due to be dropped that are kept for a subscription which has not looked at them",
+            bus.kept
+                .holding
+                .iter()
+                .map(|it| ([("subscription", it.subscription.clone())], it.bytes)),
+        )?;
+        self.encode_schedules(out)?;
         self.encode_deliveries(out)
+    }
+
+    fn encode_schedules(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let late = &self.bus.lateness;
+        out.gauge(
+            "event_bus_scheduled_events",
+            "Events that are to be published later",
+            self.bus.scheduled,
+        )?;
+        let bounds = LATENESS_BOUNDS.iter().map(Duration::as_secs_f64);
+        let buckets: Vec<(f64, u64)> = bounds.chain([f64::INFINITY]).zip(late.buckets).collect();
+        out.histogram(
+            "event_bus_scheduled_lateness_seconds",
+            "How long after their time scheduled events were published",
+            late.sum.as_secs_f64(),
+            &buckets,
+        )?;
+        out.float_gauge(
+            "event_bus_scheduled_lateness_max_seconds",
+            "The longest of these since the start of the process",
+            late.max.as_secs_f64(),
+        )
     }
 
     fn encode_deliveries(&self, out: &mut Out<'_, '_>) -> fmt::Result {
@@ -266,6 +298,29 @@ impl Out<'_, '_> {
             self.0
                 .encode_descriptor(name, help, None, MetricType::Gauge)?,
         )
+    }
+
+    fn float_gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let gauge = ConstGauge::new(value);
+        gauge.encode(
+            self.0
+                .encode_descriptor(name, help, None, MetricType::Gauge)?,
+        )
+    }
+
+    /// `buckets` are upper bounds with what is in each alone.
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        sum: f64,
+        buckets: &[(f64, u64)],
+    ) -> fmt::Result {
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?;
+        metric.encode_histogram::<NoLabelSet>(sum, count, buckets, None)
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {

@@ -1,7 +1,11 @@
 //! Dead letters and pauses of a real server, over HTTP and with the commands.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use sagabus::Start;
+use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::sqlite::rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -210,6 +214,37 @@ fn dead_letters_are_retried_revised_skipped_and_republished_over_http() {
     let discard = json!({"query": {}, "reason": "a test", "dryRun": true});
     assert_eq!(order("discard", discard).expect(200)["discarded"], 1);
     assert_eq!(page(&server, "").0, ["d-4"]);
+
+    let path = format!("/api/subscriptions/{NAME}/repairs");
+    let repairs = server.get(&path).expect(200)["repairs"].clone();
+    let acts: Vec<&str> = repairs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["act"].as_str().unwrap())
+        .collect();
+    let expected = ["skipped", "redriven", "revised", "revised", "redriven"];
+    assert_eq!(acts, expected, "{repairs}");
+    assert_eq!(repairs[0]["reason"], "done by hand");
+    assert_eq!(
+        (&repairs[4]["author"], &repairs[4]["reason"]),
+        (&json!("ann"), &json!("the disk is back"))
+    );
+    let query = format!("?position={}&limit=1", position(0));
+    let page = server.get(&format!("{path}{query}")).expect(200);
+    assert_eq!(
+        page["repairs"][0], repairs[1],
+        "the retry of the revised one"
+    );
+    assert_eq!(page["next"], repairs[1]["number"]);
+    server
+        .get(&format!("{path}?limit=0"))
+        .expect_problem(400, &["limit"]);
+    server
+        .get("/api/subscriptions/nobody/repairs")
+        .expect_problem(404, &["nobody"]);
+    let said = said(&server, &["dead-letters", "repairs", NAME]);
+    assert!(said.contains("done by hand"), "{said}");
     server.terminate();
 }
 
@@ -472,6 +507,48 @@ fn a_subscription_is_paused_over_a_restart_until_it_is_resumed() {
     server.terminate();
 }
 
+#[test]
+fn a_subscription_that_nobody_runs_any_more_is_shown_and_can_be_removed_by_somebody_with_a_reason()
+{
+    let place = Place::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let clock: Arc<dyn sagabus::Clock> = Arc::new(sagabus::SystemClock);
+        let settings = Settings::default();
+        let engine = Embedded::open(&place.data(), &settings, Arc::clone(&clock)).unwrap();
+        let bus = sagabus::Bus::builder(Arc::new(engine), clock)
+            .build()
+            .unwrap();
+        let old = bus.subscription("old").pattern("**").start(Start::Earliest);
+        old.handler(|_| async { Ok(()) }).await.unwrap();
+        bus.shutdown(Duration::from_secs(5)).await;
+    });
+    let server = Server::start(&place);
+    let list = said(&server, &["subscriptions", "list"]);
+    assert!(list.lines().any(|it| it.starts_with("old ")), "{list}");
+    let by = ["--author", "ann", "--reason", "moved away"];
+    let remove = |name| [&["subscriptions", "remove", name][..], &by].concat();
+    let ran = ask(&server, &remove(NAME));
+    assert!(
+        ran.code == Some(1) && ran.err.contains("has a member"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(said(&server, &remove("old")), "removed old\n");
+    let path = "/api/subscriptions/old/remove";
+    let body = json!({"author": "ann", "reason": "moved away"});
+    server.post(path, &body).expect_problem(404, &["old"]);
+    let nameless = json!({"author": " ", "reason": "moved away"});
+    server
+        .post(path, &nameless)
+        .expect_problem(400, &["author"]);
+    let list = said(&server, &["subscriptions", "list"]);
+    assert!(!list.contains("old "), "{list}");
+    let kept = &server.get("/api/stats").expect(200)["kept"];
+    assert_eq!((&kept["oldest"], &kept["holding"]), (&json!(1), &json!([])));
+    server.terminate();
+}
+
 /// The words of a line, where `'…'` is one.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
@@ -516,6 +593,6 @@ fn the_commands_of_the_guide_do_what_it_says() {
             assert_eq!(heads(guide), heads(&out));
         }
     }
-    assert_eq!(ran, 14, "commands of the guide");
+    assert_eq!(ran, 16, "commands of the guide");
     server.terminate();
 }

@@ -9,6 +9,7 @@
 )]
 
 mod bad_forms;
+mod bad_input;
 mod client;
 mod cloud_events;
 mod dead_letters;
@@ -19,6 +20,7 @@ mod kill;
 mod logs;
 mod pdf;
 mod program;
+mod schedules;
 mod schemas;
 mod stop;
 mod world;

@@ -176,6 +176,10 @@ impl Server {
         hints
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -1,7 +1,7 @@
 //! Publishes and consumes until it is killed, and writes what was acknowledged and handled to its standard output.
 //!
-//! `fault-probe DIRECTORY LIFE PUBLISHERS SUBSCRIPTIONS EVENTS`; lines are `A <id> <position>` for an acknowledged event,
-//! `H <subscription> <position> <attempt>` for a delivery that begins, `F` for a refusal for want of room.
+//! `fault-probe DIRECTORY LIFE PUBLISHERS SUBSCRIPTIONS EVENTS [drop]`; lines are `A <id> <position>` for an acknowledged event,
+//! `H <subscription> <position> <attempt>` for a delivery that begins, `D <subscription> <position>` for one that is done, `F` for a refusal for want of room.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 
 /// Small files, so that a run begins many.
 const SEGMENT_BYTES: u64 = 64 * 1024;
+/// Where what is old is dropped: more than are on their way at a time.
+const DEDUPLICATION_EVENTS: usize = 64;
 /// Wait before an event that found no room is published again.
 const FULL_WAIT: Duration = Duration::from_millis(5);
 /// More than any run needs: what a kill interrupts is tried again.
@@ -30,11 +32,13 @@ struct Order {
     subscriptions: usize,
     /// Per publisher.
     events: usize,
+    /// What is old and needed by nobody is dropped.
+    drops: bool,
 }
 
 fn main() -> ExitCode {
     let Some(order) = order() else {
-        say("usage: fault-probe DIRECTORY LIFE PUBLISHERS SUBSCRIPTIONS EVENTS");
+        say("usage: fault-probe DIRECTORY LIFE PUBLISHERS SUBSCRIPTIONS EVENTS [drop]");
         return ExitCode::from(2);
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -60,6 +64,11 @@ fn order() -> Option<Order> {
         publishers: words.next()?.parse().ok()?,
         subscriptions: words.next()?.parse().ok()?,
         events: words.next()?.parse().ok()?,
+        drops: match words.next().as_deref() {
+            None => false,
+            Some("drop") => true,
+            Some(_) => return None,
+        },
     })
 }
 
@@ -71,10 +80,14 @@ fn say(line: &str) {
 
 async fn run(order: &Order) -> Result<(), Error> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let settings = Settings {
+    let mut settings = Settings {
         segment_bytes: SEGMENT_BYTES,
         ..Settings::default()
     };
+    if order.drops {
+        settings.retention_bytes = 0;
+        settings.deduplication_events = DEDUPLICATION_EVENTS;
+    }
     let engine = Embedded::open(&order.directory, &settings, Arc::clone(&clock))?;
     let bus = Bus::builder(Arc::new(engine), clock).build()?;
     for number in 0..order.subscriptions {
@@ -105,6 +118,7 @@ async fn subscribe(bus: &Bus, name: &str) -> Result<(), Error> {
             if delivery.attempt == 1 && position % 7 == 0 {
                 return Err(HandlerError::transient("the first attempt fails"));
             }
+            say(&format!("D {name} {position}"));
             Ok(())
         })
         .await?;

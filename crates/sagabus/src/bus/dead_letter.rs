@@ -263,6 +263,38 @@ impl DeadLetters {
         Ok(count)
     }
 
+    /// Takes back what [`DeadLetters::export`] wrote: each line that is a dead letter no more is one again, in its own
+    /// subscription, with its faults, its redrives and every revision. Nothing is published for it: the event must stand
+    /// in the log where it stood, as it does when letters were discarded after their export, or when the data directory
+    /// is a copy. A reason is asked for. Returns how many were taken back; those that are dead letters, or on their way,
+    /// are left as they are.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the line, when one cannot be read, or the reason is missing. `NotFound` for an unknown
+    /// subscription. `Conflict` when the log has another event there, or none any more. Lines before stay taken back.
+    ///
+    /// # Cancel safety
+    /// What was taken back when the future is dropped stays so; the rest is not. Call it again with the same lines.
+    pub async fn import(&self, lines: &[u8], by: &By) -> Result<u64> {
+        wants("reason", &by.reason)?;
+        let mut count = 0;
+        let numbered = (1..).zip(lines.split(|byte| *byte == b'\n'));
+        for (number, line) in numbered.filter(|(_, line)| !line.trim_ascii().is_empty()) {
+            let clock = self.bus.clock().as_ref();
+            let letter = from_json(line, clock).map_err(|error| {
+                Error::invalid(format!("line {number} cannot be taken back")).with_source(error)
+            })?;
+            let (subscription, position) = (letter.subscription.clone(), letter.position);
+            let repair = Repair::Restore {
+                letter: Box::new(letter),
+                by: by.clone(),
+            };
+            let ledgers = self.ledgers();
+            count += ledgers.repair(&subscription, &[position], repair).await? as u64;
+        }
+        Ok(count)
+    }
+
     /// Publishes a **new** event with the payload of the dead letter (its latest revision, where there is one) to **all**
     /// subscriptions, those that handled the original included. It has an id and time of its own, no idempotency key and
     /// no end of its time, and names the original as its cause. The dead letter stays as it is. To try again what one
@@ -293,9 +325,8 @@ impl DeadLetters {
         self.bus.publish(event).await
     }
 
-    /// Those that fit as lines of JSON, a page at a time: each line is one dead letter as [`to_json`] writes it. There is
-    /// no way back into a ledger: a dead letter is a state of an event in this log, and another log would have to publish
-    /// the event, which all of its subscriptions would see.
+    /// Those that fit as lines of JSON, a page at a time: each line is one dead letter as [`to_json`] writes it. [`DeadLetters::import`]
+    /// takes them back.
     #[must_use]
     pub fn export(&self, query: DeadLetterQuery) -> Export {
         Export {

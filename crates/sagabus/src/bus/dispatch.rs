@@ -8,7 +8,7 @@ mod work;
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,15 +16,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::work::{Start, Work};
+use self::work::{End, Start, Work};
 use super::breaker::{self, Breaker, Gate};
 use super::collect::{Collect, Groups};
-use super::handler::{Answer, Context, Delivery, Handler, Seat};
+use super::handler::{Answer, Context, Delivery, Handler, HandlerError, Seat};
 use super::rate::{self, Rate};
 use super::settle::{self, Attempt, Outcome, Policy};
 use super::stats::SubscriptionCounters;
+use super::subscription::emit_error;
 use crate::clock::Clock;
 use crate::error::ErrorKind;
+use crate::event::Event;
 use crate::retry;
 use crate::schema::Registry;
 use crate::transport::{LeaseToken, Leased, Member, Settle, Verdict};
@@ -47,7 +49,7 @@ pub(crate) struct Plan {
     /// How long the member may be silent.
     pub(crate) lease: Duration,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) rate: Option<Rate>,
+    pub(crate) rate: Option<(Rate, Arc<Mutex<rate::Bucket>>)>,
     pub(crate) breaker: Option<(Breaker, Arc<breaker::Shared>)>,
     /// How events are put together, for a handler of several.
     pub(crate) collect: Option<Collect>,
@@ -59,7 +61,6 @@ pub(crate) struct Dispatch {
     plan: Plan,
     clock: Arc<dyn Clock>,
     counters: SubscriptionCounters,
-    rate: Mutex<rate::Bucket>,
     tasks: TaskTracker,
     /// Fetch nothing more.
     stop: CancellationToken,
@@ -84,7 +85,6 @@ impl Dispatch {
             plan,
             clock,
             counters: SubscriptionCounters::default(),
-            rate: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -161,31 +161,32 @@ impl Dispatch {
             }
             if !leased.is_empty() {
                 let start = self.work.put(leased);
-                self.start_worker(start);
+                self.start_worker(start, &member);
             }
         }
         self.work.close();
     }
 
-    fn start_worker(self: &Arc<Self>, start: Start) {
+    fn start_worker(self: &Arc<Self>, start: Start, member: &Arc<dyn Member>) {
         if start == Start::Worker {
-            self.tasks.spawn(Arc::clone(self).run_handlers());
+            let run = Arc::clone(self).run_handlers(Arc::clone(member));
+            self.tasks.spawn(run);
         }
     }
 
     /// Runs handlers, one after the other, as long as it is needed.
-    async fn run_handlers(self: Arc<Self>) {
-        let mut seat = self.plan.handler.seat();
+    async fn run_handlers(self: Arc<Self>, member: Arc<dyn Member>) {
+        let mut worker = self.worker(member);
         let mut is_woken = true;
         while let Some((first, start)) = self.work.first(is_woken).await {
-            self.start_worker(start);
+            self.start_worker(start, &worker.member);
             is_woken = false;
             let mut next = Some(first);
-            let mut now = self.clock.elapsed();
+            worker.now = self.clock.elapsed();
             while let Some(leased) = next {
                 let token = leased.token;
-                let verdict = self.verdict(leased, seat.as_mut(), &mut now).await;
-                next = self.work.next(token, verdict, now);
+                let end = self.handle(leased, &mut worker).await;
+                next = self.work.next(token, end, worker.now);
             }
             // Whoever settles and fetches may be waiting for this thread.
             tokio::task::yield_now().await;
@@ -211,8 +212,8 @@ impl Dispatch {
         }
         match leased? {
             Ok(leased) => {
-                if let Some(rate) = &self.plan.rate {
-                    self.bucket().took(rate, self.clock.elapsed(), leased.len());
+                if let Some((rate, bucket)) = &self.plan.rate {
+                    lock(bucket).took(rate, self.clock.elapsed(), leased.len());
                 }
                 Some(leased)
             }
@@ -234,8 +235,8 @@ impl Dispatch {
     async fn allowed(&self, mut max: usize) -> Option<(usize, bool)> {
         loop {
             let now = self.clock.elapsed();
-            if let Some(rate) = &self.plan.rate {
-                let asked = self.bucket().ask(rate, now, max);
+            if let Some((rate, bucket)) = &self.plan.rate {
+                let asked = lock(bucket).ask(rate, now, max);
                 match asked {
                     Ok(count) => max = count,
                     Err(wait) => {
@@ -264,35 +265,33 @@ impl Dispatch {
         }
     }
 
-    fn bucket(&self) -> std::sync::MutexGuard<'_, rate::Bucket> {
-        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    fn worker(&self, member: Arc<dyn Member>) -> Worker {
+        Worker {
+            seat: self.plan.handler.seat(),
+            member,
+            now: self.clock.elapsed(),
+        }
     }
 
-    /// Has an event handled that was leased at `now`, and moves `now` on to the end of that. `None` is what becomes of
-    /// nearly all: it was handled.
-    async fn verdict(
-        self: &Arc<Self>,
-        leased: Leased,
-        seat: &mut dyn Seat,
-        now: &mut Duration,
-    ) -> Option<Box<Verdict>> {
+    /// Has an event handled that was leased at the worker's time, and moves that time on to the end of it.
+    async fn handle(self: &Arc<Self>, leased: Leased, worker: &mut Worker) -> End {
         let token = leased.token;
         if let Some(verdict) = self.before(&leased) {
-            return Some(Box::new(verdict));
+            return End::Other(Box::new(verdict));
         }
         let event = Arc::clone(&leased.event);
         let delivery = self.delivery(leased);
         let inline = self.plan.policy.retry.inline;
         let again = (inline.times > 0).then(|| delivery.clone());
-        let started = *now;
-        let mut outcome = self.call(delivery, seat).await;
+        let started = worker.now;
+        let (mut outcome, mut events) = self.call(delivery, worker).await;
         for delivery in again.iter().cycle().take(inline.times as usize) {
             if !matches!(outcome, Outcome::Failed(_)) || !outcome.is_transient() {
                 break;
             }
             let pause = tokio::time::sleep(inline.delay);
             let start = self.work.away();
-            self.start_worker(start);
+            self.start_worker(start, &worker.member);
             let is_cut = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => true,
@@ -301,42 +300,75 @@ impl Dispatch {
             if is_cut {
                 break;
             }
-            outcome = self.call(delivery.clone(), seat).await;
+            (outcome, events) = self.call(delivery.clone(), worker).await;
         }
-        *now = self.clock.elapsed();
-        self.after(token, &event, now.saturating_sub(started), &outcome)
+        let is_emitting = !events.is_empty();
+        if is_emitting && let Err(error) = self.emit(token, events, &worker.member).await {
+            outcome = Outcome::Failed(error);
+        }
+        worker.now = self.clock.elapsed();
+        let duration = worker.now.saturating_sub(started);
+        match self.after(token, &event, duration, &outcome) {
+            Some(verdict) => End::Other(verdict),
+            None if is_emitting => End::Settled,
+            None => End::Handled,
+        }
     }
 
-    /// Calls the handler once.
-    async fn call(self: &Arc<Self>, delivery: Delivery, seat: &mut dyn Seat) -> Outcome {
-        if self.cut.is_cancelled() {
-            return self.interrupted();
+    /// Acks a delivery and publishes what follows from it, in one append.
+    async fn emit(
+        self: &Arc<Self>,
+        token: LeaseToken,
+        events: Vec<Arc<Event>>,
+        member: &Arc<dyn Member>,
+    ) -> Result<(), HandlerError> {
+        let start = self.work.away();
+        self.start_worker(start, member);
+        let settle = Settle {
+            events,
+            ..Settle::new(token, Verdict::Ack)
+        };
+        let settled = member.settle(vec![settle]).await.map_err(emit_error)?;
+        if settled == [false] {
+            // It is another member's now, who will come to the same.
+            tracing::warn!(subscription = %self.plan.name, position = token.position, "a late answer does not count");
         }
+        Ok(())
+    }
+
+    /// Calls the handler once: what became of it, and what it answered with.
+    async fn call(self: &Arc<Self>, delivery: Delivery, worker: &mut Worker) -> Called {
+        if self.cut.is_cancelled() {
+            return (self.interrupted(), Vec::new());
+        }
+        let span = span(&delivery);
+        let seat = &mut worker.seat;
         if let Err(panic) = seat.call(delivery) {
-            return Outcome::Panicked(panic);
+            return called(Err(panic));
         }
         // Most end at once, and need neither a timer nor somebody who watches for the end.
-        if let Poll::Ready(ended) = poll_fn(|context| Poll::Ready(seat.poll(context))).await {
-            return ended.map_or_else(Outcome::Panicked, outcome);
+        let first = poll_fn(|context| Poll::Ready(span.in_scope(|| seat.poll(context))));
+        if let Poll::Ready(ended) = first.await {
+            return called(ended);
         }
         let start = self.work.away();
-        self.start_worker(start);
+        self.start_worker(start, &worker.member);
+        let rest = poll_fn(|context| span.in_scope(|| seat.poll(context)));
         let ended = tokio::select! {
             biased;
             () = self.cut.cancelled() => None,
-            ended = tokio::time::timeout(self.plan.timeout, poll_fn(|context| seat.poll(context))) => Some(ended),
+            ended = tokio::time::timeout(self.plan.timeout, rest) => Some(ended),
         };
-        match ended {
-            Some(Ok(ended)) => ended.map_or_else(Outcome::Panicked, outcome),
-            Some(Err(_)) => {
-                seat.clear();
-                self.timed_out()
-            }
-            None => {
-                seat.clear();
-                self.interrupted()
-            }
+        if let Some(Ok(ended)) = ended {
+            return called(ended);
         }
+        span.in_scope(|| seat.clear());
+        let outcome = if ended.is_some() {
+            self.timed_out()
+        } else {
+            self.interrupted()
+        };
+        (outcome, Vec::new())
     }
 
     fn interrupted(&self) -> Outcome {
@@ -383,7 +415,7 @@ impl Dispatch {
     fn after(
         &self,
         token: LeaseToken,
-        event: &crate::event::Event,
+        event: &Event,
         duration: Duration,
         outcome: &Outcome,
     ) -> Option<Box<Verdict>> {
@@ -413,12 +445,7 @@ impl Dispatch {
         Some(Box::new(verdict))
     }
 
-    fn attempt(
-        &self,
-        token: LeaseToken,
-        event: &crate::event::Event,
-        duration: Duration,
-    ) -> Attempt {
+    fn attempt(&self, token: LeaseToken, event: &Event, duration: Duration) -> Attempt {
         Attempt {
             number: token.attempt,
             duration_ms: milliseconds(duration),
@@ -462,7 +489,8 @@ impl Dispatch {
                     unstarted = Some(group);
                     break;
                 };
-                self.tasks.spawn(Arc::clone(&self).run_group(group, permit));
+                let run = Arc::clone(&self).run_group(group, permit, Arc::clone(&member));
+                self.tasks.spawn(run);
             }
             if unstarted.is_some() {
                 break unstarted;
@@ -486,10 +514,8 @@ impl Dispatch {
         };
         // What was fetched and not started is not counted.
         let unstarted = unstarted.into_iter().flatten().chain(groups.drain());
-        self.work.give(unstarted.map(|leased| Settle {
-            token: leased.token,
-            verdict: Verdict::Release,
-        }));
+        let release = |leased: Leased| (leased.token, End::Other(Box::new(Verdict::Release)));
+        self.work.give(unstarted.map(release));
         self.work.close();
     }
 
@@ -500,32 +526,37 @@ impl Dispatch {
         permit
     }
 
-    async fn run_group(self: Arc<Self>, group: Vec<Leased>, _permit: OwnedSemaphorePermit) {
+    async fn run_group(
+        self: Arc<Self>,
+        group: Vec<Leased>,
+        _permit: OwnedSemaphorePermit,
+        member: Arc<dyn Member>,
+    ) {
         let mut running = Vec::with_capacity(group.len());
         for leased in group {
             let token = leased.token;
             match self.before(&leased) {
-                Some(verdict) => self.work.give([Settle { token, verdict }]),
+                Some(verdict) => self.work.give([(token, End::Other(Box::new(verdict)))]),
                 None => running.push(leased),
             }
         }
         let Some(answers) = self.call_all(&running).await else {
             // One of them may be what makes all fail: each is tried alone.
-            let mut seat = self.plan.handler.seat();
+            let mut worker = self.worker(member);
             for leased in running {
                 let token = leased.token;
-                let mut now = self.clock.elapsed();
-                let verdict = self.verdict(leased, seat.as_mut(), &mut now).await;
-                self.work.give([settle_with(token, verdict)]);
+                worker.now = self.clock.elapsed();
+                let end = self.handle(leased, &mut worker).await;
+                self.work.give([(token, end)]);
             }
             return;
         };
         let (duration, answers) = answers;
-        let settles = running.iter().zip(answers).map(|(leased, outcome)| {
+        let ends = running.iter().zip(answers).map(|(leased, outcome)| {
             let verdict = self.after(leased.token, &leased.event, duration, &outcome);
-            settle_with(leased.token, verdict)
+            (leased.token, verdict.map_or(End::Handled, End::Other))
         });
-        self.work.give(settles.collect::<Vec<_>>());
+        self.work.give(ends.collect::<Vec<_>>());
     }
 
     /// Calls the handler with all events: how long it took and what became of each. `None` when the call failed as a
@@ -582,17 +613,46 @@ impl Dispatch {
     }
 }
 
-/// `None` is that it was handled.
-fn settle_with(token: LeaseToken, verdict: Option<Box<Verdict>>) -> Settle {
-    Settle {
-        token,
-        verdict: verdict.map_or(Verdict::Ack, |it| *it),
+/// What runs handlers one after the other.
+struct Worker {
+    seat: Box<dyn Seat>,
+    member: Arc<dyn Member>,
+    /// When the latest event was handled, since some fixed point.
+    now: Duration,
+}
+
+/// What became of a call, and what it answered with.
+type Called = (Outcome, Vec<Arc<Event>>);
+
+fn called(ended: Result<Answer, String>) -> Called {
+    match ended {
+        Ok(Ok(events)) => (Outcome::Handled, events),
+        Ok(Err(error)) => (Outcome::Failed(error), Vec::new()),
+        Err(panic) => (Outcome::Panicked(panic), Vec::new()),
     }
+}
+
+/// Says in the logs of a handler which span of which trace it is.
+fn span(delivery: &Delivery) -> tracing::Span {
+    let Some(own) = delivery.trace() else {
+        return tracing::Span::none();
+    };
+    tracing::debug_span!(
+        "handle",
+        subscription = %delivery.subscription,
+        event_id = %delivery.event.id,
+        attempt = delivery.attempt,
+        traceparent = %own,
+    )
+}
+
+fn lock(bucket: &Mutex<rate::Bucket>) -> MutexGuard<'_, rate::Bucket> {
+    bucket.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn outcome(answer: Answer) -> Outcome {
     match answer {
-        Ok(()) => Outcome::Handled,
+        Ok(_) => Outcome::Handled,
         Err(error) => Outcome::Failed(error),
     }
 }

@@ -11,12 +11,13 @@ use crate::event::{Event, EventId, Payload};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Data<T>(pub T);
 
-/// Events that follow from the one handled, published before its delivery is acked.
+/// Events that follow from the one handled, published as its delivery is acked: both are stored in one append, or neither.
 ///
 /// Cause and correlation are taken from the event handled. The id is made from its id, the name of the subscription and
-/// the place in this list, so that a handler that runs again publishes nothing twice within the window of
-/// deduplication. For that it must emit the same events in the same order; what it emits on a redrive of another
-/// revision are new events.
+/// the place in this list, so that a handler that runs again for an event that was acked, as in a replay, publishes
+/// nothing twice within the window of deduplication; and so does one on an engine that cannot store both together
+/// ([`Property::EmitWithAck`](crate::transport::Property::EmitWithAck)), where they are published before the ack. For
+/// that it must emit the same events in the same order; what it emits on a redrive of another revision are new events.
 #[derive(Debug, Default)]
 #[must_use = "events are published when the handler returns them"]
 pub struct Emit {
@@ -54,12 +55,16 @@ impl Emit {
     /// # Errors
     /// `Invalid` when a payload broke a rule of its type.
     pub(crate) fn into_events(self, delivery: &Delivery, now: Timestamp) -> Result<Vec<Event>> {
+        let span = delivery.trace();
         let numbered = self.events.into_iter().enumerate();
         numbered
             .map(|(index, event)| {
                 let mut event = event?.caused_by(&delivery.event);
                 event.id = derived_id(delivery, index)?;
                 event.time = now;
+                if let Some(span) = &span {
+                    span.mark(&mut event);
+                }
                 Ok(event)
             })
             .collect()

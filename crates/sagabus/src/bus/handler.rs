@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
+use crate::event::trace::TraceContext;
 use crate::event::{Event, Payload};
 use crate::schema::{Registry, SchemaFault};
 
@@ -49,6 +51,33 @@ impl Delivery {
     /// Permanent when it does not fit: no attempt will make it fit.
     pub fn payload<P: Payload>(&self) -> Result<P, HandlerError> {
         Ok(self.context.registry.decode(&self.event)?)
+    }
+
+    /// The span of this attempt, a child of the span that the event was published from: of the same trace in each
+    /// attempt, and another each time. `None` where the event belongs to no trace.
+    ///
+    /// What a handler of several does for all of them together has no one parent; its links are
+    /// [`TraceContext::of`] each event.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        let parent = TraceContext::of(&self.event)?;
+        let mut hash = Sha256::new();
+        for part in [self.event.id.as_str(), &self.subscription] {
+            // With its length first, no part can run into the next.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.update(parent.span_id().to_be_bytes());
+        for number in [
+            self.redrives,
+            self.attempt,
+            self.revision,
+            u32::from(self.is_replay),
+        ] {
+            hash.update(number.to_be_bytes());
+        }
+        let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
+        Some(parent.span(u64::from_be_bytes([a, b, c, d, e, f, g, h])))
     }
 
     /// Returns when the delivery was given to another member, because this one was not heard of for longer than its
@@ -180,10 +209,10 @@ impl From<SchemaFault> for HandlerError {
     }
 }
 
-/// What handlers answer.
-pub(crate) type Answer = Result<(), HandlerError>;
+/// What handlers answer: events that are to be published as the delivery is acked.
+pub(crate) type Answer = Result<Vec<Arc<Event>>, HandlerError>;
 
-type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A handler, whatever its type: of one event, or of several at a time.
 pub(crate) enum Handler {
@@ -264,6 +293,17 @@ impl Handler {
     pub(crate) fn one<H, F>(handler: H) -> Self
     where
         H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        Self::emitting(move |delivery| {
+            let answer = handler(delivery);
+            async move { answer.await.map(nothing) }
+        })
+    }
+
+    pub(crate) fn emitting<H, F>(handler: H) -> Self
+    where
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
         let handler = Arc::new(handler);
@@ -273,9 +313,18 @@ impl Handler {
     pub(crate) fn many<H, F>(handler: H) -> Self
     where
         H: Fn(Vec<Delivery>) -> F + Send + Sync + 'static,
-        F: Future<Output = Vec<Answer>> + Send + 'static,
+        F: Future<Output = Vec<Result<(), HandlerError>>> + Send + 'static,
     {
-        Self::Many(Arc::new(move |deliveries| Box::pin(handler(deliveries))))
+        Self::Many(Arc::new(move |deliveries| {
+            let answers = handler(deliveries);
+            Box::pin(async move {
+                answers
+                    .await
+                    .into_iter()
+                    .map(|it| it.map(nothing))
+                    .collect()
+            })
+        }))
     }
 
     /// A place in which the handler runs with one event at a time.
@@ -301,6 +350,10 @@ impl Handler {
     }
 }
 
+fn nothing((): ()) -> Vec<Arc<Event>> {
+    Vec::new()
+}
+
 fn no_answer() -> Answer {
     Err(HandlerError::transient(
         "the handler of several events gave no answer for this one",
@@ -317,7 +370,7 @@ impl fmt::Debug for Handler {
 pub(crate) struct CatchPanic<T>(Result<Running<T>, String>);
 
 impl<T> CatchPanic<T> {
-    fn new(call: impl FnOnce() -> Running<T>) -> Self {
+    pub(crate) fn new(call: impl FnOnce() -> Running<T>) -> Self {
         let called = catch_unwind(AssertUnwindSafe(call));
         Self(called.map_err(|panic| super::panic_text(panic.as_ref())))
     }

@@ -9,6 +9,8 @@ const RETRY_QUEUE_MAX: u64 = 50;
 /// Share of failed handler calls above which that counts as an issue.
 const ERROR_RATE_MAX: f64 = 0.1;
 
+const BYTES_PER_MIB: f64 = 1024.0 * 1024.0;
+
 /// Whether the bus is well, or what is not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
@@ -71,6 +73,18 @@ pub(crate) fn judge(
                 subscription.name, subscription.counts.parked
             ));
         }
+    }
+    if let Some(fault) = &stats.kept.fault {
+        issues.push(format!(
+            "Events that are due to be dropped cannot be: {fault}"
+        ));
+    }
+    for holding in &stats.kept.holding {
+        issues.push(format!(
+            "Subscription `{}` has not looked at events that are due to be dropped: {:.1} MiB are kept for it",
+            holding.subscription,
+            holding.bytes as f64 / BYTES_PER_MIB
+        ));
     }
     for dependency in circuits {
         issues.push(format!(

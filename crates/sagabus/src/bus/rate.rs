@@ -1,8 +1,11 @@
-//! How many events a subscription hands to its handlers in a time. Pure: time is an argument.
+//! How many events a subscription hands to its handlers in a time. Time is an argument.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-/// At most so many events in each span of time, evenly; a burst of up to `burst` after a time with fewer.
+/// At most so many events in each span of time, evenly; a burst of up to `burst` after a time with fewer. All members of
+/// the subscription on this bus share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Events in each span (at least 1).
@@ -65,6 +68,26 @@ impl Bucket {
     pub(crate) fn took(&mut self, rate: &Rate, now: Duration, events: usize) {
         let events = u32::try_from(events).unwrap_or(u32::MAX);
         self.full_at = self.full_at.max(now) + rate.step() * events;
+    }
+}
+
+/// The buckets of the subscriptions that run, by their names.
+#[derive(Debug, Default)]
+pub(crate) struct Buckets {
+    by_name: Mutex<BTreeMap<String, Weak<Mutex<Bucket>>>>,
+}
+
+impl Buckets {
+    /// The bucket that all members of this subscription share.
+    pub(crate) fn of(&self, name: &str) -> Arc<Mutex<Bucket>> {
+        let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        by_name.retain(|_, bucket| bucket.strong_count() > 0);
+        let shared = by_name.get(name).and_then(Weak::upgrade);
+        shared.unwrap_or_else(|| {
+            let bucket = Arc::<Mutex<Bucket>>::default();
+            by_name.insert(name.to_owned(), Arc::downgrade(&bucket));
+            bucket
+        })
     }
 }
 

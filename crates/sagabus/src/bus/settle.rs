@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::handler::{Disposition, HandlerError};
 use crate::clock::Timestamp;
 use crate::ledger::Fault;
+use crate::planted::{self, DeliveryBug};
 use crate::retry::Retry;
 use crate::transport::Verdict;
 
@@ -70,7 +71,9 @@ pub(crate) fn before(policy: &Policy, attempt: Attempt, silent: u32) -> Option<V
 
 /// Whether an attempt of this number, after so many in a row without an outcome, must not be made.
 pub(crate) fn is_spent(policy: &Policy, number: u32, silent: u32) -> bool {
-    silent >= SILENT_MAX || number > policy.retry.attempts_max
+    let is_over =
+        number > policy.retry.attempts_max && !planted::has(DeliveryBug::AttemptsWithoutEnd);
+    silent >= SILENT_MAX || is_over
 }
 
 /// Decides after an attempt.
@@ -104,7 +107,8 @@ pub(crate) fn after(policy: &Policy, attempt: Attempt, outcome: &Outcome) -> Ver
             &format!("the handler ran longer than {limit_ms} ms"),
         ),
     };
-    if attempt.number >= policy.retry.attempts_max {
+    if attempt.number >= policy.retry.attempts_max && !planted::has(DeliveryBug::AttemptsWithoutEnd)
+    {
         return give_up(policy, fault);
     }
     let delay = policy.retry.delay_after(attempt.number, attempt.seed);
@@ -112,7 +116,7 @@ pub(crate) fn after(policy: &Policy, attempt: Attempt, outcome: &Outcome) -> Ver
 }
 
 fn give_up(policy: &Policy, fault: Fault) -> Verdict {
-    if policy.keeps_dead_letters {
+    if policy.keeps_dead_letters && !planted::has(DeliveryBug::DeadLetterDropped) {
         Verdict::Dead(fault)
     } else {
         Verdict::Skip

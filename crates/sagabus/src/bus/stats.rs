@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::ledger::{Counts, Order, Pause};
-use crate::transport::{LedgerView, Published};
+use crate::transport::{Kept, Lateness, LedgerView, Published};
 
 /// Durations are counted in powers of two of a microsecond, the last being all above 2³⁰ µs (18 min).
 const BUCKETS: usize = 32;
@@ -143,6 +143,12 @@ pub struct Stats {
     pub queue: u64,
     /// Mean time of a handler call.
     pub average_processing_time: Duration,
+    /// What is kept of what was published.
+    pub kept: Kept,
+    /// Events that are to be published later.
+    pub scheduled: u64,
+    /// How late those were that were published since the start of the process.
+    pub lateness: Lateness,
     /// Each subscription.
     pub subscriptions: Vec<SubscriptionStats>,
 }

@@ -16,10 +16,12 @@ use super::settle::Policy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Payload};
 use crate::filter::Filter;
-use crate::ledger::{Counts, Exhausted, Order, RetryBudget, Sharing};
+use crate::ledger::{By, Counts, Exhausted, Order, RetryBudget, Sharing};
 use crate::pattern::Pattern;
+use crate::planted::{self, DeliveryBug};
 use crate::retry::Retry;
-use crate::transport::{Attribute, OnFilterError, Start, SubscriptionSpec};
+use crate::text::is_hidden;
+use crate::transport::{Attribute, OnFilterError, Property, Start, SubscriptionSpec};
 
 /// Longest name of a subscription, in bytes.
 const NAME_BYTES_MAX: usize = 128;
@@ -54,6 +56,8 @@ pub struct SubscriptionBuilder {
     breaker: Option<Breaker>,
     collect: Option<Collect>,
     collect_by: Option<Attribute>,
+    /// What was asked for by name, so that the engine must give it.
+    asked: Vec<Property>,
 }
 
 impl fmt::Debug for SubscriptionBuilder {
@@ -84,12 +88,27 @@ impl SubscriptionBuilder {
             breaker: None,
             collect: None,
             collect_by: None,
+            asked: Vec::new(),
         }
     }
 
     #[cfg(feature = "sqlite")]
     pub(crate) fn bus(&self) -> &Bus {
         &self.bus
+    }
+
+    /// How long one call of the handler may take.
+    pub(crate) fn call_limit(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Of those, only events that pass this filter too.
+    pub(crate) fn and_filter(mut self, filter: Filter) -> Result<Self> {
+        self.spec.filter = Some(match self.spec.filter.take() {
+            None => filter,
+            Some(before) => Filter::all([before, filter])?,
+        });
+        Ok(self)
     }
 
     /// Wants events of types that fit; may be called several times, an event that fits twice is delivered once.
@@ -155,12 +174,14 @@ impl SubscriptionBuilder {
     /// How levels of priority share the handlers (8 : 4 : 2 : 1 unless said otherwise).
     pub fn sharing(mut self, sharing: Sharing) -> Self {
         self.spec.sharing = sharing;
+        self.asked.push(Property::Priority);
         self
     }
 
     /// Events that differ in this attribute, such as the tenant, take turns: one with many does not hold up the others.
     pub fn fair_by(mut self, attribute: Attribute) -> Self {
         self.spec.fair_by = Some(attribute);
+        self.asked.push(Property::Fairness);
         self
     }
 
@@ -173,6 +194,7 @@ impl SubscriptionBuilder {
     /// How many retries there may be while most of them fail.
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
         self.spec.budget = budget;
+        self.asked.push(Property::Budgets);
         self
     }
 
@@ -185,6 +207,7 @@ impl SubscriptionBuilder {
     /// Events whose time is over before they are handled are kept as dead letters; otherwise they are only counted.
     pub fn keep_expired(mut self) -> Self {
         self.spec.keeps_expired = true;
+        self.asked.push(Property::Expiry);
         self
     }
 
@@ -205,6 +228,7 @@ impl SubscriptionBuilder {
     /// same.
     pub fn member(mut self, name: &str) -> Self {
         name.clone_into(&mut self.spec.member);
+        self.asked.push(Property::Members);
         self
     }
 
@@ -262,9 +286,10 @@ impl SubscriptionBuilder {
     /// Starts the subscription.
     ///
     /// # Errors
-    /// `Invalid` when the name, a pattern, the start or a limit is missing or wrong. `Conflict` when a member of this
-    /// name runs, or members who want something else. `Full` when there are too many. `Closed` when the bus is shut
-    /// down.
+    /// `Invalid` when the name, a pattern, the start or a limit is missing or wrong; or, with
+    /// [`Unsupported`](crate::transport::Unsupported) as its source, when the engine does not give what is asked for.
+    /// `Conflict` when a member of this name runs, or members who want something else. `Full` when there are too many.
+    /// `Closed` when the bus is shut down.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the subscription's name known but not running; start it again.
@@ -277,7 +302,9 @@ impl SubscriptionBuilder {
     }
 
     /// Starts the subscription with a handler that answers with events that follow from the one handled. They are
-    /// published all or none, before the delivery is acked; where they cannot be, the attempt has failed.
+    /// published all or none, in one append with the ack where the engine gives
+    /// [`Property::EmitWithAck`](crate::transport::Property::EmitWithAck), otherwise before it; where they cannot be, the
+    /// attempt has failed.
     ///
     /// # Errors
     /// As [`SubscriptionBuilder::handler`].
@@ -291,15 +318,24 @@ impl SubscriptionBuilder {
     {
         // Shutdown, or the end of the subscription, lets go of the handler and of this handle with it.
         let bus = self.bus.clone();
-        self.handler(move |delivery: Delivery| {
+        let is_one_append = bus.capabilities().gives(Property::EmitWithAck);
+        self.run(Handler::emitting(move |delivery: Delivery| {
             let bus = bus.clone();
             let emit = handler(delivery.clone());
             async move {
                 let events = emit.await?.into_events(&delivery, bus.clock().now())?;
-                bus.publish_batch(events).await.map_err(emit_error)?;
-                Ok(())
+                let mut events: Vec<Arc<Event>> = events.into_iter().map(Arc::new).collect();
+                if planted::has(DeliveryBug::EmittedLost) {
+                    events.clear();
+                }
+                if is_one_append {
+                    bus.check_all(&events)?;
+                    return Ok(events);
+                }
+                bus.publish_all(&events).await.map_err(emit_error)?;
+                Ok(Vec::new())
             }
-        })
+        }))
         .await
     }
 
@@ -371,7 +407,9 @@ impl SubscriptionBuilder {
             concurrency: self.concurrency,
             lease: spec.lease,
             registry: Arc::clone(self.bus.registry()),
-            rate: self.rate,
+            rate: self
+                .rate
+                .map(|rate| (rate, self.bus.inner.buckets.of(&self.name))),
             breaker: self.breaker.map(|breaker| {
                 let circuit = self.bus.inner.circuits.of(&breaker.dependency);
                 (breaker, circuit)
@@ -397,10 +435,9 @@ impl SubscriptionBuilder {
         let name = &self.name;
         let invalid = |what: String| Error::invalid(format!("subscription `{name}` {what}"));
         for text in [name, &self.spec.member] {
-            if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control)
-            {
+            if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(is_hidden) {
                 return Err(Error::invalid(format!(
-                    "subscription name and member name must have 1 to {NAME_BYTES_MAX} bytes and no control characters"
+                    "subscription name and member name must have 1 to {NAME_BYTES_MAX} bytes and no characters that are not to be seen"
                 )));
             }
         }
@@ -497,6 +534,18 @@ impl SubscriptionBuilder {
                 "keeps no dead letters, so nothing can wait behind one".to_owned(),
             ));
         }
+        let inferred = [
+            (order == Order::PerKey).then_some(Property::PerKey),
+            (order == Order::Strict).then_some(Property::Strict),
+            self.keeps_dead_letters.then_some(Property::DeadLetters),
+            (exhausted == Exhausted::Pause).then_some(Property::Pauses),
+            self.spec.filter.as_ref().map(|_| Property::Filters),
+        ];
+        let asked = self.asked.iter().copied();
+        self.bus.capabilities().check(
+            || format!("subscription `{name}`"),
+            asked.chain(inferred.into_iter().flatten()),
+        )?;
         let is_one_at_a_time = order == Order::Strict
             || (order == Order::PerKey
                 && collect.is_some_and(|it| it.by.as_ref() == Some(&self.spec.key)));
@@ -531,7 +580,7 @@ impl SubscriptionBuilder {
 }
 
 /// A handler that answers otherwise than the time before will do so again.
-fn emit_error(error: Error) -> HandlerError {
+pub(super) fn emit_error(error: Error) -> HandlerError {
     match error.kind() {
         ErrorKind::Conflict => HandlerError::permanent(error.chain()),
         _ => error.into(),
@@ -564,12 +613,15 @@ impl Subscription {
     /// of the same window that was cut short goes on where it was.
     ///
     /// # Errors
-    /// `Invalid` for an empty window, or one that ends after the last event. Otherwise as
-    /// [`SubscriptionBuilder::handler`].
+    /// `Invalid` for an empty window, or one that ends after the last event. `NotFound` for one that begins before what is
+    /// kept. Otherwise as [`SubscriptionBuilder::handler`].
     ///
     /// # Cancel safety
     /// Dropping the future may leave a replay that does not run; start it again.
     pub async fn replay(&self, from: u64, until: u64) -> Result<Replay> {
+        let asks = || format!("a replay of subscription `{}`", self.place.0);
+        let capabilities = self.bus.capabilities();
+        capabilities.check(asks, [Property::Replay])?;
         let name = format!("{} replay {from}-{until}", self.place.0);
         if from == 0 || from >= until || name.len() > NAME_BYTES_MAX {
             return Err(Error::invalid(format!(
@@ -587,9 +639,14 @@ impl Subscription {
             until: Some(until),
             ..self.spec.clone()
         };
+        let plan = self.dispatch.plan().clone();
         let plan = Plan {
             is_replay: true,
-            ..self.dispatch.plan().clone()
+            // At the same rate, and on its own: live deliveries are not slowed down.
+            rate: plan
+                .rate
+                .map(|(rate, _)| (rate, self.bus.inner.buckets.of(&name))),
+            ..plan
         };
         let dispatch = Arc::new(Dispatch::new(plan, Arc::clone(self.bus.clock())));
         let place = (name, spec.member.clone());
@@ -653,7 +710,9 @@ impl Replay {
             return Err(Error::closed("the replay was stopped before its end"));
         }
         if counts.dead == 0 {
-            ledgers.remove(&self.place.0).await?;
+            ledgers
+                .remove(&self.place.0, By::new("replay", "it is done"))
+                .await?;
         }
         Ok(counts)
     }

@@ -89,18 +89,12 @@ pub(crate) fn spec(cluster: &dyn Cluster, member: &str) -> SubscriptionSpec {
 }
 
 pub(crate) fn ack(token: LeaseToken) -> Settle {
-    Settle {
-        token,
-        verdict: Verdict::Ack,
-    }
+    Settle::new(token, Verdict::Ack)
 }
 
 pub(crate) fn retry_at(token: LeaseToken, due: Timestamp) -> Settle {
     let fault = Fault::new(token.attempt, due, 0, "error", "asked to fail");
-    Settle {
-        token,
-        verdict: Verdict::RetryAt(due, fault),
-    }
+    Settle::new(token, Verdict::RetryAt(due, fault))
 }
 
 pub(crate) async fn wait(cluster: &dyn Cluster, units: u32) {

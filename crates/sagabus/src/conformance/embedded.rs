@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use super::Cluster;
 use crate::clock::{Clock, SystemClock, TestClock, Timestamp};
 use crate::engines::embedded::disk::{Disk, DiskFile, MemoryDisk, RealDisk};
-use crate::engines::embedded::{Embedded, Settings};
+use crate::engines::embedded::{DEDUPLICATION_EVENTS, DEDUPLICATION_TIME, Embedded, Settings};
 use crate::transport::{Member, Transport};
 
 /// Small files of the log, so that a rule goes through several; the largest batch of a rule fits into one.
@@ -25,11 +25,21 @@ pub struct EmbeddedCluster {
     clock: Arc<JumpingClock>,
     unit: Duration,
     lateness: Duration,
-    /// What runs now, and the gate between it and the disk.
-    running: Mutex<Option<(Arc<Embedded>, Arc<Gate>)>>,
+    running: Mutex<Option<Process>>,
+    /// Events remembered, and for how long.
+    remembered: Mutex<(usize, Duration)>,
+    /// The disk takes no further file.
+    is_full: Arc<AtomicBool>,
     /// Members whose process was killed.
     killed: Mutex<Vec<Arc<dyn Member>>>,
     _folder: Option<Folder>,
+}
+
+/// What runs now, and the gate between it and the disk.
+#[derive(Debug)]
+struct Process {
+    engine: Arc<Embedded>,
+    gate: Arc<Gate>,
 }
 
 /// A directory that is removed when it is no longer used.
@@ -72,6 +82,20 @@ impl EmbeddedCluster {
         })
     }
 
+    /// In a new directory for temporary files, in time that passes as in [`EmbeddedCluster::in_paused_memory`]: what is
+    /// written and read is, on the thread that asks for it. For what is to be the same on both.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn in_paused_directory() -> io::Result<Self> {
+        let Self { disk, _folder, .. } = Self::in_directory()?;
+        Ok(Self {
+            disk: Arc::new(PromptDisk(disk)),
+            _folder,
+            ..Self::in_paused_memory()
+        })
+    }
+
     fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Self {
         Self {
             disk,
@@ -82,6 +106,8 @@ impl EmbeddedCluster {
             unit: Duration::from_millis(20),
             lateness: Duration::from_secs(5),
             running: Mutex::default(),
+            remembered: Mutex::new((DEDUPLICATION_EVENTS, DEDUPLICATION_TIME)),
+            is_full: Arc::default(),
             killed: Mutex::default(),
             _folder: None,
         }
@@ -95,18 +121,30 @@ impl EmbeddedCluster {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some((engine, gate)) = running {
+        if let Some(process) = running {
             if is_sudden {
-                gate.shut();
+                process.gate.shut();
             }
             // Ends the engine's threads; what they still have to write does not pass a gate that is shut.
-            engine.close().await;
-            gate.shut();
+            process.engine.close().await;
+            process.gate.shut();
         }
         self.killed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+    }
+}
+
+impl Drop for Process {
+    /// After whatever was done: what came is where it went, in each subscription.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for view in self.engine.ledgers().list() {
+            assert!(view.counts.is_conserved(), "{view:?}");
+        }
     }
 }
 
@@ -121,21 +159,31 @@ impl Drop for Folder {
 impl Cluster for EmbeddedCluster {
     async fn transport(&self) -> Arc<dyn Transport> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((engine, _)) = running.as_ref() {
-            return Arc::clone(engine) as Arc<dyn Transport>;
+        if let Some(process) = running.as_ref() {
+            return Arc::clone(&process.engine) as Arc<dyn Transport>;
         }
         let gate = Arc::new(Gate::default());
         let disk = GatedDisk {
             disk: Arc::clone(&self.disk),
             gate: Arc::clone(&gate),
+            is_full: Arc::clone(&self.is_full),
         };
+        let (deduplication_events, deduplication_time) = *self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let settings = Settings {
             segment_bytes: SEGMENT_BYTES,
+            deduplication_events,
+            deduplication_time,
             ..Settings::default()
         };
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let engine = Arc::new(Embedded::on(Arc::new(disk), &settings, clock).unwrap());
-        *running = Some((Arc::clone(&engine), gate));
+        *running = Some(Process {
+            engine: Arc::clone(&engine),
+            gate,
+        });
         engine
     }
 
@@ -155,6 +203,17 @@ impl Cluster for EmbeddedCluster {
 
     fn lateness(&self) -> Duration {
         self.lateness
+    }
+
+    fn remember(&self, events: usize, time: Duration) {
+        *self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = (events, time);
+    }
+
+    fn set_room(&self, has_room: bool) {
+        self.is_full.store(!has_room, Ordering::SeqCst);
     }
 
     async fn crash(&self) {
@@ -221,10 +280,41 @@ impl Gate {
     }
 }
 
+/// A disk whose users wait for it on their own thread.
+#[derive(Debug)]
+struct PromptDisk(Arc<dyn Disk>);
+
+impl Disk for PromptDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+
+    fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.create(name, len)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+
+    fn is_instant(&self) -> bool {
+        true
+    }
+}
+
 #[derive(Debug)]
 struct GatedDisk {
     disk: Arc<dyn Disk>,
     gate: Arc<Gate>,
+    is_full: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -248,6 +338,9 @@ impl Disk for GatedDisk {
     }
 
     fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn DiskFile>> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
         self.gate
             .pass(|| self.disk.create(name, len))
             .map(|file| self.file(file))

@@ -1,7 +1,8 @@
 //! A random course of work with an engine, written down, and a check of what must hold after any.
 //!
 //! [`run`] does the work by a seed and notes every publish, lease, settling and repair with its answer; [`check`] is pure
-//! and knows no engine. What must hold has the ids I1 to I14 of the contract:
+//! and knows no engine. What must hold has the ids of the contract; I13 is about retention and I15 about effects, which
+//! an engine has not:
 //!
 //! | id | what |
 //! |---|---|
@@ -12,18 +13,21 @@
 //! | I5 | a settling counts when its lease is held, and changes nothing otherwise |
 //! | I6 | attempts are counted one by one |
 //! | I7 | nothing comes before its time |
+//! | I8 | no event is passed over by more urgent ones more often than the bound |
 //! | I9 | an event that is published again is told the first position |
 //! | I10 | what was given up is a dead letter once, with each of its faults |
 //! | I11 | what happens in one subscription has its cause there |
 //! | I12 | the events delivered are those that a simple reading of pattern and filter wants |
 //! | I14 | who leaves in good order leaves nothing begun, and no attempt counted for what was not begun |
+//! | R07 | what may be what ends the process is handed out alone |
+//! | L05 | nothing is handed out during a pause, over restarts too |
 
 mod check;
 mod work;
 
 use crate::clock::Timestamp;
 use crate::event::EventId;
-use crate::ledger::Counts;
+use crate::ledger::{Counts, Priority};
 use crate::transport::LeaseToken;
 
 pub use check::{Violation, check};
@@ -75,6 +79,9 @@ pub const SUBJECTS: [Subject; 3] = [
     },
 ];
 
+/// How often an event of the subscriptions without order may be passed over by more urgent ones that came after it.
+pub const PASSES_MAX: u32 = 3;
+
 /// How a lease ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -117,6 +124,8 @@ pub enum Entry {
         key: String,
         /// Whether it is marked.
         is_marked: bool,
+        /// How urgent it is.
+        priority: Priority,
         /// Where it stands.
         position: u64,
         /// It is said to have been there before.
@@ -130,6 +139,8 @@ pub enum Entry {
         member: u32,
         /// The lease.
         token: LeaseToken,
+        /// Earlier leases in a row that ended without an outcome, as the engine says.
+        silent: u32,
         /// When it was known to be.
         at: Timestamp,
     },
@@ -156,15 +167,35 @@ pub enum Entry {
         /// Which.
         member: u32,
     },
-    /// A repair that was done.
+    /// A repair that was asked for.
     Repaired {
         /// The subscription.
         subject: usize,
         /// The event.
         position: u64,
-        /// What was done.
+        /// What was to be done.
         repaired: Repaired,
+        /// The engine's answer: it was done.
+        counted: bool,
     },
+    /// A pause that was begun, and is ended by nobody else.
+    Paused {
+        /// The subscription.
+        subject: usize,
+    },
+    /// The end of a pause is about to be asked for.
+    Resumed {
+        /// The subscription.
+        subject: usize,
+    },
+    /// A call for leases was given up before its answer: what it may have taken is put back, and stands behind what was
+    /// ready meanwhile.
+    GivenUp {
+        /// The subscription.
+        subject: usize,
+    },
+    /// The store and all processes end; they start again.
+    Restarted,
     /// The end, when nobody has anything to do.
     Ended {
         /// The subscription.

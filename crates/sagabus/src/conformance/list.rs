@@ -101,22 +101,28 @@ macro_rules! conformance_rules {
             }
             dead_letters {
                 D01 MUST dead_letters_are_listed_page_by_page,
+                D02 SHOULD letters_are_found_by_type_error_time_and_key,
                 D03 MUST a_redrive_reaches_only_the_subscription_that_failed,
                 D04 SHOULD many_are_redriven_at_the_pace_that_was_asked_for,
+                D05 MUST a_trial_run_changes_nothing,
                 D06 MUST a_revised_payload_keeps_the_original_and_says_who_and_why,
                 D07 MUST a_discarded_letter_is_gone_for_good,
                 D08 MUST a_redrive_begins_anew_and_is_counted,
                 D09 MUST redrives_of_one_letter_at_a_time_are_one,
                 D10 MUST a_redrive_waits_for_the_end_of_a_pause,
                 D11 SHOULD too_many_dead_letters_show_in_health,
+                D12 SHOULD letters_that_are_written_out_come_back_with_their_history,
             }
             time {
                 T01 SHOULD an_event_for_later_comes_at_its_time_and_not_before,
+                T02 SHOULD ten_thousand_events_of_one_moment_all_come,
                 T03 MUST an_event_for_a_time_that_is_over_comes_now,
                 T04 SHOULD what_is_cancelled_before_its_time_never_comes,
+                T05 MUST a_cancellation_at_the_very_time_has_one_outcome,
                 T06 SHOULD an_event_that_gets_another_time_comes_at_that,
                 T07 SHOULD an_event_for_later_outlasts_a_crash,
                 T08 MUST a_jump_of_the_wall_clock_takes_no_lease_away,
+                T08 MUST a_jump_of_the_wall_clock_leaves_retries_their_delay,
                 T09 MUST an_event_past_its_time_is_not_delivered,
             }
             priority {
@@ -132,19 +138,28 @@ macro_rules! conformance_rules {
                 X01 MUST a_second_publish_under_one_key_is_told_the_first_position,
                 X01 MUST publishes_of_one_event_at_a_time_are_one,
                 X02 MUST another_payload_under_one_key_is_a_conflict,
+                X03 MUST what_is_beyond_the_window_is_a_new_event,
                 X04 MUST what_was_published_is_known_after_a_restart,
                 X07 MUST a_failed_event_is_not_taken_for_handled,
             }
             flow {
                 L01 MUST a_stopped_subscriber_costs_nothing_and_loses_nothing,
+                L02 MUST publishers_are_refused_while_there_is_no_room,
                 L03 MUST a_shutdown_finishes_what_runs_and_hands_back_the_rest,
                 L04 MUST what_a_shutdown_cuts_is_reported_and_comes_again,
                 L05 MUST a_pause_survives_a_crash_and_ends_when_told,
                 L05 MUST a_pause_with_an_end_ends_by_itself,
+                L06 SHOULD a_rate_holds_for_all_members_together,
+                L07 MUST a_store_that_is_away_for_a_minute_is_waited_for,
                 L08 MUST crashes_during_publishes_lose_and_double_nothing,
+            }
+            replay {
+                Y01 SHOULD a_window_is_replayed_to_one_subscription,
+                Y02 SHOULD a_replayed_event_says_so,
             }
             observation {
                 M01 MUST what_came_is_where_it_went_at_every_moment,
+                M02 SHOULD a_trace_goes_from_publish_through_attempts_to_what_follows,
                 M07 SHOULD what_holds_a_subscription_up_shows_in_health,
             }
         }

@@ -1,6 +1,6 @@
 //! Which rules an engine shows, as a page for readers.
 
-use super::cases::{LATER, NARROWER};
+use super::cases::{ELSEWHERE, LATER, NARROWER};
 use super::{Cluster, Rule, all};
 
 /// Opens an engine under test, in the runtime of the thread that calls it.
@@ -83,6 +83,14 @@ fn write(rules: &[Rule], engines: &[Engine], columns: &[Vec<bool>], command: &st
         );
         page.push_str(&row);
     }
+    page.push_str(
+        "\n## Shown by tests of their own\n\nCases that need more than an engine, such as processes that are killed or a database, for the engines of this crate:\n\n| case | what | test |\n|---|---|---|\n",
+    );
+    page.extend(
+        ELSEWHERE
+            .iter()
+            .map(|(id, what, test)| format!("| {id} | {what} | `{test}` |\n")),
+    );
     for (title, cases) in [
         (
             "Shown in part\n\nWhat the rules show of these cases",

@@ -10,6 +10,7 @@ pub mod observation;
 pub mod order;
 pub mod patterns;
 pub mod priority;
+pub mod replay;
 pub mod retry;
 pub mod settlement;
 pub mod time;

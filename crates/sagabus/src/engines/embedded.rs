@@ -7,8 +7,12 @@ mod admin;
 mod answer;
 mod cell;
 mod committer;
+mod compacted;
 pub mod disk;
+mod fold;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod hub;
 mod letters;
 mod lock;
@@ -18,6 +22,7 @@ mod planted;
 mod published;
 mod record;
 mod recovery;
+mod retention;
 mod saga;
 mod scan;
 mod schedule;
@@ -30,32 +35,33 @@ mod tally;
 mod timers;
 mod window;
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use self::cell::{Cell, Joined};
 use self::disk::{Disk, MemoryDisk, RealDisk};
+use self::fold::Fold;
 use self::hub::Hub;
 use self::log::{Append, Entry, Log};
 use self::member::EmbeddedMember;
 use self::published::Counter;
-use self::recovery::recover;
+use self::recovery::{Place, recover};
+use self::retention::LastTry;
 use self::schedule::Clockwork;
 use self::tally::Tally;
-use self::timers::Timers;
 use self::window::{Limits, Window};
-use crate::clock::Clock;
+use crate::clock::{Clock, Steady, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventType};
-use crate::ledger::{Change, Exhausted, Ledger, Order, Record, Tuning, Wants};
+use crate::ledger::{Change, Exhausted, Ledger, Order, Tuning, Wants};
 use crate::transport::{
-    Capabilities, Durability, LedgerAdmin, Member, Page, Published, Receipt, Schedules, Start,
-    SubscriptionSpec, Transport,
+    Capabilities, Durability, Kept, LedgerAdmin, Member, Page, Published, Receipt, Schedules,
+    Start, SubscriptionSpec, Transport,
 };
 
 pub use lock::DirectoryLock;
@@ -73,6 +79,12 @@ const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const DEDUPLICATION_EVENTS_MAX: usize = 1 << 24;
 /// Longest time for which they are.
 const DEDUPLICATION_TIME_MAX: Duration = Duration::from_hours(366 * 24);
+/// How long records are kept that nobody needs, unless said otherwise (30 days).
+pub const RETENTION_TIME: Duration = Duration::from_hours(30 * 24);
+/// Bytes of files of the log beyond which they are dropped before that, unless said otherwise (4 GiB).
+pub const RETENTION_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Longest time for which they are kept: for as long as anybody cares.
+const RETENTION_TIME_MAX: Duration = Duration::from_hours(36_600 * 24);
 /// Appends that may wait for the disk at once; further publishers wait before they are taken.
 const APPENDS_MAX: usize = 8192;
 /// Most records that one read looks at.
@@ -88,6 +100,11 @@ pub struct Settings {
     pub deduplication_events: usize,
     /// How long an event is remembered at most (1 s – 366 days), counted anew from each start.
     pub deduplication_time: Duration,
+    /// How long records are kept that nobody needs (`deduplication_time` – 36,600 days).
+    pub retention_time: Duration,
+    /// Bytes of files of the log beyond which the oldest records that nobody needs are dropped before that time; not
+    /// those that are remembered by `deduplication_events` and `deduplication_time` (any number).
+    pub retention_bytes: u64,
 }
 
 impl Default for Settings {
@@ -96,6 +113,8 @@ impl Default for Settings {
             segment_bytes: SEGMENT_BYTES,
             deduplication_events: DEDUPLICATION_EVENTS,
             deduplication_time: DEDUPLICATION_TIME,
+            retention_time: RETENTION_TIME,
+            retention_bytes: RETENTION_BYTES,
         }
     }
 }
@@ -112,6 +131,8 @@ pub struct Embedded {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) log: Log,
+    disk: Arc<dyn Disk>,
+    settings: Settings,
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Arc<dyn Clock>,
     is_instant: bool,
@@ -119,8 +140,17 @@ pub(crate) struct Shared {
     this: Weak<Self>,
     pub(crate) published: Counter,
     pub(crate) clockwork: Arc<Clockwork>,
+    /// One at a time drops what is old.
+    retaining: Arc<tokio::sync::Mutex<()>>,
+    /// What became of that.
+    last_try: Mutex<LastTry>,
+    /// Cancelled when the engine is closed: nothing is handed out or taken any more.
+    pub(crate) closing: CancellationToken,
     /// When the log was opened, since the clock's fixed point.
     opened: Duration,
+    /// The same by the wall clock.
+    opened_at: Timestamp,
+    steady: Mutex<Steady>,
     /// Given back when the last member is gone too, and after the log is closed: fields go in this order.
     _lock: Option<DirectoryLock>,
 }
@@ -159,6 +189,26 @@ impl Embedded {
         Self::start(disk, settings, clock, None)
     }
 
+    /// Drops now what is older or more than the settings ask for and needed by nobody, without waiting until that is
+    /// looked for the next time. Does nothing where that would write more than it drops.
+    ///
+    /// # Errors
+    /// `Full` when there is no room for what is left; `Transient` when the disk fails; `Corrupt` when the log is damaged;
+    /// `Closed` when the engine is closed meanwhile. Nothing is dropped then.
+    ///
+    /// # Cancel safety
+    /// What has begun goes on when the future is dropped.
+    pub async fn retain(&self) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let retained = self
+            .shared
+            .clockwork
+            .spawn(async move { shared.retain().await });
+        retained.await.map_err(|error| {
+            Error::closed("dropping what is old was cut short").with_source(error)
+        })?
+    }
+
     fn start(
         disk: Arc<dyn Disk>,
         settings: &Settings,
@@ -181,16 +231,21 @@ impl Embedded {
                 "`deduplication_time` must be 1 s to 366 days",
             ));
         }
+        if !(settings.deduplication_time..=RETENTION_TIME_MAX).contains(&settings.retention_time) {
+            return Err(Error::invalid(
+                "`retention_time` must be at least `deduplication_time`, and at most 36,600 days",
+            ));
+        }
         let is_instant = disk.is_instant();
         let opened = clock.elapsed();
-        let mut ledgers: BTreeMap<String, Ledger> = BTreeMap::new();
-        let mut timers = Timers::default();
+        let opened_at = clock.now();
+        let mut fold = Fold::default();
         let mut tally = Tally::default();
-        let recovered = recover(disk.as_ref(), &mut |position, kind, content| {
-            match kind {
-                record::LEDGER => fold(&mut ledgers, content)?,
-                record::SCHEDULE => timers.apply(position, &record::decode(content)?),
-                _ => {}
+        let recovered = recover(disk.as_ref(), &mut |position, kind, content, place| {
+            fold.take(position, kind, content)?;
+            if place == Place::Compacted {
+                // Nothing is dropped while its ids are remembered.
+                tally.first = position + 1;
             }
             tally.note(position, kind, content)
         })?;
@@ -200,15 +255,10 @@ impl Embedded {
                 "cut a torn tail that was never acknowledged"
             );
         }
-        if let Some((name, _)) = ledgers.iter().find(|(_, it)| it.is_unreadable()) {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!(
-                    "the state of subscription `{name}` is whole but cannot be read; it may come from a newer version"
-                ),
-            ));
-        }
-        let cells = ledgers.into_iter().map(|(name, mut ledger)| {
+        fold.check()?;
+        // Of one whose beginning was refused for want of room a part may be there.
+        fold.ledgers.retain(|_, ledger| ledger.has_begun());
+        let cells = fold.ledgers.into_iter().map(|(name, mut ledger)| {
             ledger.wake(clock.now());
             Arc::new(Cell::new(&name, ledger))
         });
@@ -220,23 +270,32 @@ impl Embedded {
         };
         let window = remember(&reader, &tally, limits)?;
         let log = Log::start(committer::Parts {
-            disk,
+            disk: Arc::clone(&disk),
             segment_bytes: settings.segment_bytes,
             salt_seed: (clock.random(), clock.random()),
             shared: reader,
             recovered,
             observer: Arc::clone(&hub) as Arc<dyn log::Observer>,
             window,
+            clock: Arc::clone(&clock),
         })?;
+        hub.write(|state| state.floor = log.reader().oldest());
         let shared = Arc::new_cyclic(|this| Shared {
             log,
+            disk,
+            settings: settings.clone(),
             hub,
             clock,
             is_instant,
             this: Weak::clone(this),
             published: Counter::default(),
-            clockwork: Arc::new(Clockwork::new(timers)),
+            clockwork: Arc::new(Clockwork::new(fold.timers)),
+            retaining: Arc::default(),
+            last_try: Mutex::default(),
+            closing: CancellationToken::new(),
             opened,
+            opened_at,
+            steady: Mutex::default(),
             _lock: lock,
         });
         let cells = shared.hub.cells();
@@ -267,34 +326,11 @@ fn remember(log: &log::Shared, tally: &Tally, limits: Limits) -> Result<Window> 
             Ok(true)
         })?;
         // Events that were published again, after a time for which they were not remembered, count once.
-        if window.is_full() || from == 0 {
+        if window.is_full() || from == tally.first {
             return Ok(window);
         }
         events = events.saturating_mul(2);
     }
-}
-
-/// Takes a ledger record into account.
-fn fold(ledgers: &mut BTreeMap<String, Ledger>, content: &[u8]) -> Result<()> {
-    let record: Record = record::decode(content)?;
-    match &record.change {
-        None => {
-            ledgers.remove(&record.subscription);
-        }
-        Some(
-            change @ (Change::Created { .. } | Change::Began { .. } | Change::Restated { .. }),
-        ) => ledgers
-            .entry(record.subscription)
-            .or_default()
-            .apply(record.at, change),
-        Some(change) => {
-            // A member that was still at work when its subscription was removed may have written after that.
-            if let Some(ledger) = ledgers.get_mut(&record.subscription) {
-                ledger.apply(record.at, change);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Events, and how many of them are special.
@@ -339,9 +375,43 @@ fn count_ahead(log: &log::Shared, cells: &[Arc<Cell>], head: u64) -> Result<Vec<
 }
 
 impl Shared {
+    /// Whether it has neither stopped itself nor been closed.
+    pub(crate) fn running(&self) -> Result<()> {
+        if let Some(error) = self.log.stopped() {
+            return Err(error);
+        }
+        if self.closing.is_cancelled() {
+            return Err(Error::closed("the engine was closed"));
+        }
+        Ok(())
+    }
+
     /// Time since the log was opened.
     pub(crate) fn age(&self) -> Duration {
         self.clock.elapsed().saturating_sub(self.opened)
+    }
+
+    /// The wall clock's time, which a ledger hears of before it is changed.
+    pub(crate) fn look(&self, ledger: &mut Ledger) -> Timestamp {
+        let now = self.clock.now();
+        ledger.observe(now, self.clock.elapsed());
+        now
+    }
+
+    /// The latest time of the wall clock that has surely come, if the clock was just set: for what is to happen at a time.
+    pub(crate) fn sure_now(&self) -> Timestamp {
+        let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
+        let mut steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = steady.doubt(elapsed);
+        let sure = steady.surely(now, elapsed);
+        let doubt = steady.doubt(elapsed);
+        drop(steady);
+        if before.is_none()
+            && let Some(doubt) = doubt
+        {
+            tracing::warn!(%now, %sure, ?doubt, "the machine's clock was set; a time ahead is believed when it stays");
+        }
+        sure
     }
 
     /// Counts the events that a subscription which nobody leases from yet has before it, off the runtime's threads.
@@ -418,10 +488,12 @@ impl Transport for Embedded {
         Capabilities {
             engine: "embedded",
             durability: self.durability,
+            lacks: &[],
         }
     }
 
     async fn append(&self, events: &[Arc<Event>]) -> Result<Vec<Receipt>> {
+        self.shared.watch_timers();
         let permits = u32::try_from(events.len().min(APPENDS_MAX)).unwrap_or(1);
         let _permit = self
             .appends
@@ -500,9 +572,7 @@ impl Transport for Embedded {
     }
 
     fn condition(&self) -> Result<()> {
-        if let Some(error) = self.shared.log.stopped() {
-            return Err(error);
-        }
+        self.shared.running()?;
         if self.shared.log.is_full() {
             return Err(Error::new(
                 ErrorKind::Full,
@@ -512,7 +582,20 @@ impl Transport for Embedded {
         Ok(())
     }
 
+    fn kept(&self) -> Kept {
+        self.shared.kept()
+    }
+
     async fn close(&self) {
+        self.shared.closing.cancel();
+        for cell in self.shared.hub.cells() {
+            debug_assert!(
+                cell.state().ledger.is_sound(),
+                "deliveries of `{}` are lost or doubled: {:?}",
+                cell.name,
+                cell.state().ledger.counts()
+            );
+        }
         self.shared.clockwork.close().await;
         let shared = Arc::clone(&self.shared);
         if self.shared.is_instant {
@@ -567,27 +650,27 @@ impl Embedded {
         cell.set_patterns(spec.patterns.clone());
         // Nobody else says anything of this subscription before its beginning is said.
         let mut state = cell.state();
-        let head = self
-            .shared
-            .hub
-            .write(|hub| hub.insert(&cell).then(|| hub.tail.head()));
-        let Some(head) = head else {
-            return Err(Error::new(
+        let (floor, head) = self.shared.hub.write(|hub| match spec.start {
+            Start::At(from) if spec.until.is_some() && from < hub.floor => Err(Error::not_found(
+                format!("events before position {} are not kept any more", hub.floor),
+            )),
+            _ if hub.insert(&cell) => Ok((hub.floor, hub.tail.head().max(hub.floor))),
+            _ => Err(Error::new(
                 ErrorKind::Conflict,
                 format!(
                     "subscription `{}` is being made by another member",
                     spec.name
                 ),
-            ));
-        };
+            )),
+        })?;
         *cell
             .uncounted
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(head.min(spec.until.unwrap_or(head)));
         let start = match spec.start {
-            Start::Earliest => 1,
+            Start::Earliest => floor,
             Start::Latest => head,
-            Start::At(position) => position.clamp(1, head),
+            Start::At(position) => position.clamp(floor, head),
         };
         let pending = cell.change(
             &mut state,
@@ -663,6 +746,7 @@ impl Embedded {
             epoch,
             floor: Some(floor),
         });
+        let now = self.shared.look(&mut state.ledger);
         state.members.insert(
             epoch,
             Joined {
@@ -675,7 +759,7 @@ impl Embedded {
         let pending = cell.change(
             &mut state,
             &self.shared.log,
-            self.shared.clock.now(),
+            now,
             changes,
             log::Durability::Written,
         );

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::strict::Entries;
 use super::{Event, envelope};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -118,13 +119,19 @@ pub(super) fn metadata(
     mut extensions: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>> {
     if let Some(json) = extensions.remove(OTHER_METADATA) {
-        let other: BTreeMap<String, String> = serde_json::from_str(&json).map_err(|error| {
+        let other: Entries<String> = serde_json::from_str(&json).map_err(|error| {
             Error::invalid(format!(
                 "extension `{OTHER_METADATA}` is not a JSON object of texts"
             ))
             .with_source(error)
         })?;
-        extensions.extend(other);
+        if let Some(name) = other.0.keys().find(|it| extensions.contains_key(*it)) {
+            let name = name.escape_debug();
+            return Err(Error::invalid(format!(
+                "`{name}` is an extension, and is in `{OTHER_METADATA}` too"
+            )));
+        }
+        extensions.extend(other.0);
     }
     Ok(extensions)
 }

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::attributes::{check_media_type, extensions, metadata};
+use super::strict::Entries;
 use super::{Event, EventId, EventType};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -41,8 +42,8 @@ struct Envelope<'a> {
     expires_at: Option<Timestamp>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Entries::is_empty")]
+    metadata: Entries<String>,
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -77,10 +78,10 @@ struct CloudEvent<'a> {
     expirytime: Option<Timestamp>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     idempotencykey: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
     #[serde(flatten)]
-    extensions: BTreeMap<String, serde_json::Value>,
+    extensions: Entries<serde_json::Value>,
 }
 
 /// Reads either form: a `specversion` makes it a CloudEvent. Id and time are filled in from `clock` where the
@@ -153,7 +154,7 @@ pub fn to_json(event: &Event) -> Result<Vec<u8>> {
         priority: event.priority,
         expires_at: event.expires_at,
         idempotency_key: event.idempotency_key.as_deref().map(Cow::from),
-        metadata: event.metadata.clone(),
+        metadata: Entries(event.metadata.clone()),
         data: raw(&event.data)?,
     };
     serde_json::to_vec(&envelope)
@@ -180,10 +181,12 @@ pub fn to_cloud_event(event: &Event) -> Result<Vec<u8>> {
         expirytime: event.expires_at,
         idempotencykey: event.idempotency_key.as_deref().map(Cow::from),
         data: Some(raw(&event.data)?),
-        extensions: extensions(&event.metadata)
-            .into_iter()
-            .map(|(name, value)| (name, value.into()))
-            .collect(),
+        extensions: Entries(
+            extensions(&event.metadata)
+                .into_iter()
+                .map(|(name, value)| (name, value.into()))
+                .collect(),
+        ),
     };
     serde_json::to_vec(&cloud_event)
         .map_err(|error| Error::invalid("event cannot be written as JSON").with_source(error))
@@ -205,7 +208,7 @@ fn from_envelope(envelope: Envelope<'_>, clock: &dyn Clock) -> Result<Event> {
         priority: envelope.priority,
         expires_at: envelope.expires_at,
         idempotency_key: envelope.idempotency_key.map(Cow::into_owned),
-        metadata: envelope.metadata,
+        metadata: envelope.metadata.0,
         data: Bytes::copy_from_slice(envelope.data.get().as_bytes()),
     })
 }
@@ -223,7 +226,7 @@ fn from_cloud_event(event: CloudEvent<'_>, clock: &dyn Clock) -> Result<Event> {
         ));
     };
     let mut texts = BTreeMap::new();
-    for (key, value) in event.extensions {
+    for (key, value) in event.extensions.0 {
         let text = match value {
             serde_json::Value::String(text) => text,
             serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
@@ -261,6 +264,11 @@ fn from_cloud_event(event: CloudEvent<'_>, clock: &dyn Clock) -> Result<Event> {
 )]
 fn is_normal(priority: &Priority) -> bool {
     *priority == Priority::Normal
+}
+
+/// A value that is there, be it `null`.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(value: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 fn owned(text: Cow<'_, str>) -> Cow<'static, str> {

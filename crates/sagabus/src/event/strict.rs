@@ -1,10 +1,11 @@
 //! JSON from outside that every reader understands alike: no name twice in an object, no deep nesting. Pure.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -21,6 +22,35 @@ pub(super) fn check(data: &[u8]) -> Result<()> {
         .deserialize(&mut parser)
         .and_then(|()| parser.end())
         .map_err(|error| Error::invalid("`data` is not taken").with_source(error))
+}
+
+/// Checks the nesting alone, of a payload that may be made by code and read by nobody before it is stored.
+///
+/// # Errors
+/// `Invalid`, naming the field and the limit.
+pub(crate) fn check_depth(field: &str, data: &[u8]) -> Result<()> {
+    let opens = |it: &u8| matches!(*it, b'[' | b'{');
+    // Nearly all payloads have fewer brackets than that, and to count them costs next to nothing.
+    if data.iter().filter(|it| opens(it)).count() <= DEPTH_MAX {
+        return Ok(());
+    }
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    for byte in data {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b'[' | b'{' if !is_text => depth += 1,
+            b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return Err(Error::invalid(format!(
+                "`{field}` is nested deeper than {DEPTH_MAX}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Any value, at this depth.
@@ -97,5 +127,49 @@ impl<'de> Visitor<'de> for Value {
             entries.next_value_seed(inner)?;
         }
         Ok(())
+    }
+}
+
+/// The entries of an object in which no name stands twice.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Entries<V>(pub(super) BTreeMap<String, V>);
+
+impl<V> Default for Entries<V> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<V> Entries<V> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor(PhantomData))
+    }
+}
+
+struct EntriesVisitor<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for EntriesVisitor<V> {
+    type Value = Entries<V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Entries<V>, A::Error> {
+        let mut all = BTreeMap::new();
+        while let Some((name, value)) = entries.next_entry::<String, V>()? {
+            if all.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("`{name}` is there twice")));
+            }
+            all.insert(name, value);
+        }
+        Ok(Entries(all))
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::SystemClock;
 use crate::error::ErrorKind;
+use crate::text::is_hidden;
 
 fn read(json: &str) -> Result<Event> {
     envelope::from_json(json.as_bytes(), &SystemClock)
@@ -133,7 +134,7 @@ fn a_generated_id_is_a_uuid_of_version_7_with_its_time() {
 
 fn full() -> Event {
     let mut event = read(
-        r#"{"id":"e-1","type":"a.b","source":"s","timestamp":"2026-03-01T12:00:00Z","version":"2.1","subject":"x y \u00b5\u2028%22\"","correlationId":"c","causationId":"e","data":{"n":1.0}}"#,
+        r#"{"id":"e-1","type":"a.b","source":"s","timestamp":"2026-03-01T12:00:00Z","version":"2.1","subject":"x y \u00b5\u00e9%22\"","correlationId":"c","causationId":"e","data":{"n":1.0}}"#,
     )
     .unwrap();
     for (key, value) in [
@@ -176,6 +177,20 @@ fn metadata_of_any_name_goes_through_a_cloud_event_in_both_modes() {
     let batch = [b"[", &structured[..], b",", &structured[..], b"]"].concat();
     let again = envelope::from_batch(&batch, &SystemClock).unwrap();
     assert_eq!(again, [event.clone(), event]);
+}
+
+#[test]
+fn a_payload_of_null_is_a_payload_in_every_form() {
+    let event = read(r#"{"id":"e-1","type":"a.b","source":"s","data":null}"#).unwrap();
+    let structured = envelope::to_cloud_event(&event).unwrap();
+    let again = envelope::from_structured(&structured, &SystemClock).unwrap();
+    assert_eq!((&again, &*again.data), (&event, &b"null"[..]));
+    let all = attributes::to_attributes(&event).unwrap();
+    let again = attributes::from_attributes(all, b"null", &SystemClock).unwrap();
+    assert_eq!(again, event);
+    let none = br#"{"specversion":"1.0","id":"1","type":"a.b","source":"s"}"#;
+    let error = envelope::from_structured(none, &SystemClock).unwrap_err();
+    assert!(error.to_string().contains("`data` is missing"), "{error}");
 }
 
 #[test]
@@ -269,6 +284,9 @@ proptest::proptest! {
         metadata in proptest::collection::btree_map(".{0,12}|[a-z0-9]{1,6}|id|type|data", ".{0,20}", 0..6),
         texts in proptest::array::uniform4(".{0,20}"),
     ) {
+        let shown = |text: &str| -> String { text.chars().filter(|it| !is_hidden(*it)).collect() };
+        let metadata = metadata.into_iter().map(|(key, value)| (shown(&key), value)).collect();
+        let texts = texts.map(|it| shown(&it));
         let mut event = read(r#"{"id":"e-1","type":"a.b","source":"s","data":{"n":1.0}}"#).unwrap();
         event.metadata = metadata;
         let [source, version, subject, correlation_id] = texts;

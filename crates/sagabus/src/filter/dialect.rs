@@ -222,7 +222,9 @@ impl Node {
             Self::Sql(expression) => {
                 let scope: &dyn Scope = view;
                 match expression.evaluate_within(scope, meter) {
-                    (_, Some(error)) => Outcome::Error(error.to_string()),
+                    (_, Some(error)) => {
+                        Outcome::Error(crate::text::visible(error.to_string().into()).into_owned())
+                    }
                     (Value::Boolean(true), None) => Outcome::Pass,
                     (Value::Boolean(false), None) => Outcome::Skip,
                     (value, None) => {

@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 use super::policy::{Key, Priority};
 use super::record::{By, Fault};
 use crate::clock::Timestamp;
+use crate::planted::{self, DeliveryBug};
 
 /// Most faults kept of one delivery: the first one and the latest ones.
 pub(crate) const FAULTS_MAX: usize = 32;
@@ -122,6 +123,9 @@ impl Delivery {
         if self.faults.len() >= FAULTS_MAX {
             self.faults.remove(1);
         }
+        if planted::has(DeliveryBug::FaultsCut) {
+            self.faults.clear();
+        }
         self.faults.push(Fault {
             redrives: self.redrives,
             ..fault.clone()
@@ -130,7 +134,7 @@ impl Delivery {
     }
 
     /// Leaves out texts in the middle, oldest first, until the rest is within the limit. The first and the latest stay.
-    fn shorten(&mut self) {
+    pub(crate) fn shorten(&mut self) {
         let mut bytes: usize = self.faults.iter().map(|it| it.error.len()).sum();
         let middle = 1..self.faults.len().saturating_sub(1);
         for fault in self.faults.get_mut(middle).into_iter().flatten() {
@@ -147,6 +151,6 @@ impl Delivery {
 
     /// Whether it has to be handed out alone, since it may be what ends the process.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.silent >= SUSPECT_AFTER
+        self.silent >= SUSPECT_AFTER && !planted::has(DeliveryBug::SuspectInCompany)
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use super::{Priority, Sharing};
+use crate::planted::{self, DeliveryBug};
 
 /// Turns of each level in a round.
 const WEIGHTS: [u32; 4] = [8, 4, 2, 1];
@@ -167,6 +168,9 @@ impl Queue {
         let Sharing::Weighted { passes_max } = self.sharing else {
             return None;
         };
+        if planted::has(DeliveryBug::PassedWithoutEnd) {
+            return None;
+        }
         self.lines
             .iter()
             .enumerate()

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
+use super::delivery::Delivery;
 use super::policy::{Exhausted, Key, Order, Priority};
 use crate::clock::Timestamp;
 
@@ -138,6 +139,9 @@ pub(crate) struct Record {
     /// `None`: the subscription is removed.
     #[n(2)]
     pub(crate) change: Option<Change>,
+    /// Who removed it, and why.
+    #[n(3)]
+    pub(crate) by: Option<By>,
 }
 
 /// What changes. Variants 0 and 1 are of the first version, which had neither order nor filters as text; they are
@@ -287,6 +291,16 @@ pub(crate) enum Change {
         #[n(2)]
         #[cbor(with = "bytes_form")]
         state: Bytes,
+    },
+    /// What was settled for good is a dead letter again, as it was.
+    #[n(15)]
+    Restored {
+        #[n(0)]
+        position: u64,
+        #[n(1)]
+        delivery: Delivery,
+        #[n(2)]
+        by: By,
     },
 }
 

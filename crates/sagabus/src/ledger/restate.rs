@@ -6,10 +6,10 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use super::record::{Pause, Wants};
-use super::{Change, Counts, Delivery, Ledger};
+use super::{Change, Counts, Delivery, Ledger, Repairs};
 
-/// Bytes of the state in one record.
-const PART_BYTES: usize = 512 * 1024;
+/// Bytes of the state in one record, where there is room for them.
+pub(crate) const PART_BYTES: usize = 512 * 1024;
 
 /// What is written: everything that [`PartialEq`] of a ledger compares.
 #[derive(Encode, Decode)]
@@ -26,11 +26,15 @@ struct State {
     open: BTreeMap<u64, Delivery>,
     #[n(5)]
     counts: Counts,
+    /// Left out where there are none.
+    #[n(6)]
+    repairs: Option<Repairs>,
 }
 
 impl Ledger {
     /// The state as changes, which are to be recorded one after the other with nothing between them.
-    pub(crate) fn restated(&self) -> Vec<Change> {
+    /// None has more than `part_bytes` of the state.
+    pub(crate) fn restated(&self, part_bytes: usize) -> Vec<Change> {
         let state = State {
             wants: self.wants.clone(),
             cursor: self.cursor,
@@ -38,16 +42,15 @@ impl Ledger {
             pause: self.pause.clone(),
             open: (&self.open).into(),
             counts: self.counts,
+            repairs: Some(self.repairs.clone()).filter(|it| !it.is_empty()),
         };
         let bytes = Bytes::from(crate::engines::embedded::encode(&state));
-        let parts = bytes.len().div_ceil(PART_BYTES).max(1);
-        (0..parts)
-            .map(|part| Change::Restated {
-                part: u32::try_from(part).unwrap_or(u32::MAX),
-                parts: u32::try_from(parts).unwrap_or(u32::MAX),
-                state: bytes.slice(part * PART_BYTES..bytes.len().min((part + 1) * PART_BYTES)),
-            })
-            .collect()
+        let count = bytes.len().div_ceil(part_bytes).max(1);
+        let whole = parts(&bytes, part_bytes, u32::try_from(count).unwrap_or(u32::MAX));
+        // Of a state that is just being said anew the rest is still to come.
+        let begun = Bytes::from(self.parts.clone());
+        let begun = parts(&begun, part_bytes, u32::MAX);
+        whole.into_iter().chain(begun).collect()
     }
 
     /// Takes the next part. The last one makes the state what they say; parts that do not follow each other are of a
@@ -70,7 +73,19 @@ impl Ledger {
             self.pause = state.pause;
             self.open = state.open.into();
             self.counts = state.counts;
+            self.repairs = state.repairs.unwrap_or_default();
             self.index();
         }
     }
+}
+
+/// The bytes as parts of so many.
+fn parts(bytes: &Bytes, part_bytes: usize, parts: u32) -> Vec<Change> {
+    let count = bytes.len().div_ceil(part_bytes);
+    let part = |part| Change::Restated {
+        part: u32::try_from(part).unwrap_or(u32::MAX),
+        parts,
+        state: bytes.slice(part * part_bytes..bytes.len().min((part + 1) * part_bytes)),
+    };
+    (0..count).map(part).collect()
 }

@@ -143,6 +143,43 @@ fn a_lease_of_a_process_that_ended_comes_back_with_its_attempt_counted() {
 }
 
 #[test]
+fn a_state_that_is_said_anew_can_be_said_anew_between_any_two_of_its_parts() {
+    let mut whole = ledger(Order::Unordered, Exhausted::SkipAhead);
+    let leases: Vec<(u64, u32)> = (1..200).map(|position| (position, 1)).collect();
+    whole.apply(at(1), &leased(200, &leases));
+    let parts = whole.restated(64);
+    assert!(parts.len() > 20, "{}", parts.len());
+    for cut in 0..=parts.len() {
+        let mut before = Ledger::default();
+        for part in &parts[..cut] {
+            before.apply(at(2), part);
+        }
+        let mut after = Ledger::default();
+        for part in before.restated(50) {
+            let Change::Restated { state, .. } = &part else {
+                panic!("{part:?}")
+            };
+            assert!(state.len() <= 50);
+            after.apply(at(3), &part);
+        }
+        assert_eq!(after, before);
+        for part in &parts[cut..] {
+            after.apply(at(4), part);
+        }
+        assert_eq!(after, whole, "cut at {cut}");
+        assert!(!after.is_unreadable());
+    }
+    // What was cut short for good is forgotten with the next change.
+    let mut cut_short = Ledger::default();
+    cut_short.apply(at(2), &parts[0]);
+    cut_short.apply(at(3), &joined(2));
+    assert_eq!(
+        cut_short.restated(64).len(),
+        Ledger::default().restated(64).len()
+    );
+}
+
+#[test]
 fn a_state_said_anew_in_an_unknown_form_is_not_passed_over() {
     let mut ledger = ledger(Order::Unordered, Exhausted::SkipAhead);
     let unknown = Change::Restated {
@@ -152,10 +189,45 @@ fn a_state_said_anew_in_an_unknown_form_is_not_passed_over() {
     };
     ledger.apply(at(1), &unknown);
     assert!(ledger.is_unreadable());
-    for change in ledger.restated() {
+    for change in ledger.restated(PART_BYTES) {
         ledger.apply(at(2), &change);
     }
     assert!(!ledger.is_unreadable());
+}
+
+#[test]
+fn the_latest_repairs_are_remembered_within_a_bound_and_restated() {
+    let mut ledger = ledger(Order::Unordered, Exhausted::SkipAhead);
+    let by = By::new("ann", "typo");
+    let skip = |ledger: &mut Ledger, count: u64| {
+        let positions = (0..count).collect();
+        ledger
+            .repairs
+            .note(at(1), RepairAct::Skipped, &by, positions);
+    };
+    let numbers = |ledger: &Ledger| -> Vec<u64> {
+        let found = ledger.repairs().before(None, None);
+        found.map(|it| it.number).collect()
+    };
+    for _ in 0..REPAIRS_MAX + 10 {
+        skip(&mut ledger, 1);
+    }
+    let expected: Vec<u64> = (11..=REPAIRS_MAX as u64 + 10).rev().collect();
+    assert_eq!(numbers(&ledger), expected);
+    for _ in 0..12 {
+        skip(&mut ledger, 10_000);
+    }
+    assert_eq!(numbers(&ledger).len(), 10, "100,000 positions");
+    skip(&mut ledger, 200_000);
+    assert_eq!(numbers(&ledger).len(), 1, "the latest is always there");
+    let mut other = Ledger::default();
+    for change in ledger.restated(PART_BYTES) {
+        other.apply(at(2), &change);
+    }
+    assert_eq!(other, ledger);
+    skip(&mut other, 1);
+    let latest = other.repairs().before(None, None).next().unwrap();
+    assert_eq!(latest.number, numbers(&ledger)[0] + 1);
 }
 
 #[test]

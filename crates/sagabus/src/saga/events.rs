@@ -305,7 +305,7 @@ impl Teller<'_> {
             metadata: Default::default(),
             data: data.into(),
         };
-        event.check()?;
+        event.check_limits()?;
         self.events.push(event);
         Ok(())
     }

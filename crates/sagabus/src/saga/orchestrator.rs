@@ -26,8 +26,10 @@ use super::record::{Fact, Record};
 use super::settings::Settings;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::strict::check_depth;
 use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX, EventId};
 use crate::saga_store::SagaStore;
+use crate::text::check_visible;
 
 /// Starts sagas and brings them to their end, whatever happens on the way. Cheap to clone.
 ///
@@ -186,6 +188,7 @@ impl Sagas {
         }
         serde_json::from_slice::<serde::de::IgnoredAny>(&start.input)
             .map_err(|error| Error::invalid("saga `input` is not JSON").with_source(error))?;
+        check_depth("input", &start.input)?;
         for (field, value) in [
             ("correlationId", &start.correlation_id),
             ("idempotencyKey", &start.idempotency_key),
@@ -197,6 +200,12 @@ impl Sagas {
                     "saga `{field}` must have 1 to {ATTRIBUTE_BYTES_MAX} bytes"
                 )));
             }
+            value
+                .as_ref()
+                .map_or(Ok(()), |it| check_visible(field, it))?;
+        }
+        if let Some(id) = &start.causation_id {
+            check_visible("causationId", id.as_str())?;
         }
         let clock = self.0.clock.as_ref();
         let id = SagaId::generate(clock);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use rusqlite::Transaction;
 
-use super::{Outbox, inbox};
-use crate::bus::{Delivery, Emit, HandlerError, Subscription, SubscriptionBuilder};
+use super::{Database, Outbox, inbox};
+use crate::bus::{Bus, Delivery, Emit, HandlerError, Subscription, SubscriptionBuilder};
 use crate::error::{Error, Result};
+use crate::planted::{self, DeliveryBug};
 
 impl From<rusqlite::Error> for HandlerError {
     fn from(error: rusqlite::Error) -> Self {
@@ -36,10 +37,18 @@ impl SubscriptionBuilder {
             let (outbox, work, bus) = (outbox.clone(), Arc::clone(&work), bus.clone());
             async move {
                 let database = outbox.database().clone();
+                let is_unmarked = planted::has(DeliveryBug::MarkForgotten);
+                let is_marked = planted::has(DeliveryBug::MarkBeforeEffect);
+                if is_marked && !mark_alone(&database, &bus, &delivery).await? {
+                    return Ok(());
+                }
                 let once = move |tx: &Transaction<'_>| -> Result<(), HandlerError> {
                     let now = bus.clock().now();
                     let consumer = &delivery.subscription;
-                    if !inbox::first_time(tx, consumer, &delivery.event.id, now)? {
+                    if !(is_unmarked
+                        || is_marked
+                        || inbox::first_time(tx, consumer, &delivery.event.id, now)?)
+                    {
                         return Ok(());
                     }
                     for event in work(tx, &delivery)?.into_events(&delivery, now)? {
@@ -54,4 +63,13 @@ impl SubscriptionBuilder {
         })
         .await
     }
+}
+
+/// See [`DeliveryBug::MarkBeforeEffect`].
+async fn mark_alone(database: &Database, bus: &Bus, delivery: &Delivery) -> Result<bool> {
+    let (now, delivery) = (bus.clock().now(), delivery.clone());
+    let mark = move |tx: &Transaction<'_>| {
+        inbox::first_time(tx, &delivery.subscription, &delivery.event.id, now)
+    };
+    database.call(mark).await
 }

@@ -200,6 +200,8 @@ pub struct DeadLetter {
     pub revisions: Vec<Revision>,
     /// When it was given up.
     pub dead_at: Timestamp,
+    /// A number that stands for its key, where it is in order with others of its key.
+    pub key: Option<u64>,
 }
 
 impl DeadLetter {

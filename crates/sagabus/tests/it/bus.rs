@@ -10,7 +10,7 @@ use sagabus::transport::DeadLetterQuery;
 use sagabus::{Bus, Delivery, ErrorKind, HandlerError, Payload, Retry, Start};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{Notes, clock, event, idle, memory_bus};
+use crate::support::{Notes, checked, clock, event, idle, memory_bus};
 
 async fn noting(bus: &Bus, name: &str, patterns: &[&str]) -> Notes {
     let notes = Notes::default();
@@ -634,9 +634,8 @@ async fn shutdown_lets_handlers_finish_cuts_the_rest_at_the_deadline_and_loses_n
             Arc::clone(&clock),
         )
         .unwrap();
-        Bus::builder(Arc::new(engine), Arc::clone(&clock))
-            .build()
-            .unwrap()
+        let bus = Bus::builder(Arc::new(engine), Arc::clone(&clock)).build();
+        checked(bus.unwrap())
     };
     let bus = open();
     let done = Notes::default();

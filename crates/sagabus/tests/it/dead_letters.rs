@@ -10,10 +10,10 @@ use sagabus::bus::dead_letter::{Crossing, from_json, to_json};
 use sagabus::engines::embedded::disk::{MemoryDisk, RealDisk};
 use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::ledger::{By, Order};
-use sagabus::transport::{DeadLetterId, DeadLetterQuery, PauseUntil};
-use sagabus::{Bus, Clock, Event, HandlerError, Pattern, Retry, Start, Timestamp};
+use sagabus::transport::{DeadLetterId, DeadLetterQuery, PauseUntil, RepairQuery};
+use sagabus::{Bus, Clock, ErrorKind, Event, HandlerError, Pattern, Retry, Start, Timestamp};
 
-use crate::support::{Notes, bus_on, clock, event, idle, memory_bus};
+use crate::support::{Checked, Notes, bus_on, checked, clock, event, idle, memory_bus};
 
 /// A handler that fails while `is_down`, after a time, and notes what it gets otherwise.
 async fn weak(bus: &Bus, name: &str, pace: Duration) -> (Arc<AtomicBool>, Notes) {
@@ -52,7 +52,7 @@ async fn weak(bus: &Bus, name: &str, pace: Duration) -> (Arc<AtomicBool>, Notes)
 }
 
 /// A bus with a subscription `weak` that gave up an event for each of these (type, subject, data), one a second.
-async fn dead(events: &[(&str, &str, &str)]) -> (Bus, Arc<AtomicBool>, Notes) {
+async fn dead(events: &[(&str, &str, &str)]) -> (Checked, Arc<AtomicBool>, Notes) {
     let bus = memory_bus();
     for (event_type, subject, data) in events {
         let event = event(&bus, event_type, data).about(*subject);
@@ -471,6 +471,97 @@ async fn dead_letters_are_discarded_or_skipped_with_a_reason_only_and_counted_as
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_redrove_revised_skipped_or_discarded_what_and_why_can_be_asked_for_also_later() {
+    let (disk, clock) = (MemoryDisk::default(), clock());
+    let open = || {
+        let settings = Settings::default();
+        let engine = Embedded::on(Arc::new(disk.clone()), &settings, Arc::clone(&clock));
+        Bus::builder(Arc::new(engine.unwrap()), Arc::clone(&clock))
+            .build()
+            .unwrap()
+    };
+    let bus = open();
+    for number in ["1", "2", "3"] {
+        bus.publish(event(&bus, "a.b", number)).await.unwrap();
+    }
+    weak(&bus, "weak", Duration::ZERO).await;
+    idle(&bus).await;
+    let letters = bus.letters().clone();
+    let at = |positions: &[u64]| DeadLetterQuery::at("weak", positions);
+    let first = letters
+        .page(&DeadLetterQuery::of("weak"))
+        .await
+        .unwrap()
+        .letters[0]
+        .position;
+    let by = |author: &str, reason: &str| By::new(author, reason);
+    let plan = |by, is_dry_run| RetryPlan {
+        by,
+        is_dry_run,
+        ..RetryPlan::default()
+    };
+    let all_three = [first, first + 1, first + 2];
+    letters
+        .retry(&at(&all_three), &plan(by("ann", "only asking"), true))
+        .await
+        .unwrap();
+    letters
+        .retry(
+            &at(&all_three[..2]),
+            &plan(by("ann", "the disk is back"), false),
+        )
+        .await
+        .unwrap();
+    idle(&bus).await;
+    let skipped = letters
+        .skip(&at(&[first]), &by("bob", "done by hand"))
+        .await;
+    assert_eq!(skipped.unwrap(), 1);
+    letters
+        .discard(&at(&[first + 1]), &by("bob", "test data"))
+        .await
+        .unwrap();
+    let shown = |bus: &Bus, query: RepairQuery| {
+        let found = bus.ledgers().repairs("weak", &query).unwrap();
+        let lines = found.into_iter().map(|it| {
+            let By { author, reason } = it.by;
+            format!(
+                "{} {} {:?} {author}: {reason}",
+                it.number,
+                it.act.as_str(),
+                it.positions
+            )
+        });
+        lines.collect::<Vec<_>>()
+    };
+    bus.shutdown(Duration::from_secs(1)).await;
+    let bus = open();
+    let everything = shown(&bus, RepairQuery::default());
+    let (one, two) = (first, first + 1);
+    assert_eq!(
+        everything,
+        [
+            format!("3 discarded [{two}] bob: test data"),
+            format!("2 skipped [{one}] bob: done by hand"),
+            format!("1 redriven [{one}, {two}] ann: the disk is back"),
+        ]
+    );
+    let of_one = RepairQuery {
+        position: Some(one),
+        ..RepairQuery::default()
+    };
+    assert_eq!(shown(&bus, of_one), everything[1..]);
+    let page = RepairQuery {
+        before: Some(3),
+        max: 1,
+        ..RepairQuery::default()
+    };
+    assert_eq!(shown(&bus, page), everything[1..2]);
+    let error = bus.ledgers().repairs("nobody", &RepairQuery::default());
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
 async fn faults_say_after_how_many_redrives_they_came_also_over_a_restart() {
     let (disk, clock) = (MemoryDisk::default(), clock());
     let open = || {
@@ -479,9 +570,8 @@ async fn faults_say_after_how_many_redrives_they_came_also_over_a_restart() {
             &Settings::default(),
             Arc::clone(&clock),
         );
-        Bus::builder(Arc::new(engine.unwrap()), Arc::clone(&clock))
-            .build()
-            .unwrap()
+        let bus = Bus::builder(Arc::new(engine.unwrap()), Arc::clone(&clock)).build();
+        checked(bus.unwrap())
     };
     let id = DeadLetterId::new("weak", 1);
     let bus = open();

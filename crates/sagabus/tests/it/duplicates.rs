@@ -7,13 +7,12 @@ use sagabus::engines::embedded::disk::MemoryDisk;
 use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::{Bus, Clock, ErrorKind};
 
-use crate::support::{clock, event, memory_bus};
+use crate::support::{Checked, checked, clock, event, memory_bus};
 
-fn open(disk: &MemoryDisk, clock: &Arc<dyn Clock>, settings: &Settings) -> Bus {
+fn open(disk: &MemoryDisk, clock: &Arc<dyn Clock>, settings: &Settings) -> Checked {
     let engine = Embedded::on(Arc::new(disk.clone()), settings, Arc::clone(clock)).unwrap();
-    Bus::builder(Arc::new(engine), Arc::clone(clock))
-        .build()
-        .unwrap()
+    let bus = Bus::builder(Arc::new(engine), Arc::clone(clock)).build();
+    checked(bus.unwrap())
 }
 
 #[tokio::test(start_paused = true)]

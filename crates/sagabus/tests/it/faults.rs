@@ -14,15 +14,18 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sagabus::engines::embedded::disk::{Disk, RealDisk};
 use sagabus::engines::embedded::simulation::Chance;
-use sagabus::{Clock, ErrorKind, SystemClock};
+use sagabus::engines::embedded::{Embedded, Settings};
+use sagabus::transport::Transport;
+use sagabus::{Bus, Clock, ErrorKind, HandlerError, Retry, Start, SystemClock};
 use tempfile::{TempDir, tempdir};
 
 use crate::probe::{Book, Order, Probe, acknowledged};
-use crate::support::{bus_on, event};
+use crate::support::{bus_on, event, idle};
 
 /// Publishers of a probe.
 const PUBLISHERS: usize = 8;
@@ -105,6 +108,7 @@ fn two_hundred_kills_of_a_process_that_publishes_and_consumes_lose_and_double_no
                 publishers: PUBLISHERS,
                 subscriptions: SUBSCRIPTIONS,
                 events: EVENTS,
+                drops: false,
             });
             live(&probe, &mut chance);
             book.add(&probe.kill());
@@ -118,6 +122,38 @@ fn two_hundred_kills_of_a_process_that_publishes_and_consumes_lose_and_double_no
         "{kills} kills: {events} events, {acknowledged} acknowledged before: 0 lost, 0 doubled"
     );
     assert!(acknowledged > kills * 20, "{acknowledged}");
+}
+
+#[test]
+fn sixty_kills_of_a_process_that_drops_what_is_old_lose_and_double_nothing_that_is_needed() {
+    let mut chance = chance();
+    let kills = rounds(60, 2_000);
+    let (mut dropped, mut acknowledged) = (0, 0);
+    for _ in 0..kills / LIVES {
+        let place = tempdir().unwrap();
+        let directory = place.path();
+        let mut book = Book::dropping(Some(SUBSCRIPTIONS));
+        for life in 0..LIVES {
+            let probe = Probe::start(&Order {
+                directory,
+                life,
+                publishers: PUBLISHERS,
+                subscriptions: SUBSCRIPTIONS,
+                events: EVENTS,
+                drops: true,
+            });
+            live(&probe, &mut chance);
+            book.add(&probe.kill());
+            wait(book.check(directory));
+        }
+        wait(book.check_handled(directory, SUBSCRIPTIONS));
+        dropped += book.dropped;
+        acknowledged += book.acknowledged.len();
+    }
+    println!(
+        "{kills} kills: {acknowledged} events acknowledged before, {dropped} of them dropped after they were handled: 0 lost, 0 doubled"
+    );
+    assert!(dropped > kills * 5, "{dropped}");
 }
 
 /// A file system of its own in a file, whose power can be cut.
@@ -212,14 +248,16 @@ impl Drop for LoopDisk {
 fn cut_the_power_many_times(kind: &str) {
     let mut chance = chance();
     let cuts = rounds(100, 1_000);
-    let (mut events, mut known) = (0, 0);
-    for _ in 0..cuts / LIVES {
+    let (mut events, mut known, mut dropped) = (0, 0, 0);
+    for round in 0..cuts / LIVES {
+        // Each second disk is of processes that drop what is old.
+        let drops = round % 2 == 1;
         let disk = match LoopDisk::new(kind) {
             Ok(disk) => disk,
             Err(why) => return println!("skipped: a loss of power on {kind}: {why}"),
         };
         let directory = disk.path().join("data");
-        let mut book = Book::default();
+        let mut book = Book::dropping(drops.then_some(SUBSCRIPTIONS));
         for life in 0..LIVES {
             let probe = Probe::start(&Order {
                 directory: &directory,
@@ -227,13 +265,14 @@ fn cut_the_power_many_times(kind: &str) {
                 publishers: 8 * PUBLISHERS,
                 subscriptions: SUBSCRIPTIONS,
                 events: EVENTS,
+                drops,
             });
             let switch = disk.switch();
             live(&probe, &mut chance);
             // What is acknowledged from here on may be so on a disk without power.
             let lines = probe.lines();
             switch.cut();
-            probe.kill();
+            book.add_handled(&probe.kill());
             book.add_acknowledged(&lines);
             disk.unmount().unwrap();
             disk.mount().unwrap();
@@ -244,11 +283,12 @@ fn cut_the_power_many_times(kind: &str) {
         }
         events += wait(book.check(&directory));
         known += book.acknowledged.len();
+        dropped += book.dropped;
     }
     println!(
-        "{cuts} losses of power on {kind}: {events} events, {known} acknowledged before: 0 lost, 0 starts refused"
+        "{cuts} losses of power on {kind}: {events} events, {known} acknowledged before, {dropped} of them dropped after they were handled: 0 lost, 0 starts refused"
     );
-    assert!(known > cuts * 20, "{known}");
+    assert!(known > cuts * 20 && dropped > cuts, "{known} {dropped}");
 }
 
 #[test]
@@ -273,6 +313,7 @@ fn run_with_a_failed_sync(
         publishers: 1,
         subscriptions: 0,
         events: 160,
+        drops: false,
     };
     let calls = directory.with_extension("calls");
     let output = Command::new("strace")
@@ -362,6 +403,7 @@ fn a_full_file_system_refuses_loses_nothing_and_takes_events_again_when_there_is
             publishers: PUBLISHERS,
             subscriptions: SUBSCRIPTIONS,
             events: EVENTS,
+            drops: false,
         });
         let refused = |lines: &[String]| lines.iter().filter(|it| *it == "F").count();
         let is_refused = probe.wait_until(|lines| refused(lines) > 50);
@@ -385,27 +427,51 @@ fn a_full_file_system_refuses_loses_nothing_and_takes_events_again_when_there_is
     }
 }
 
-/// A log of many files that was closed in good order, and the ids in it.
+/// A log of many files that was closed in good order, and the ids in it. Its beginning was dropped but for some dead
+/// letters.
 fn closed_log(disk: &Path) -> Vec<String> {
+    let settings = Settings {
+        segment_bytes: DAMAGED_SEGMENT_BYTES,
+        deduplication_events: 1,
+        retention_bytes: 8 * DAMAGED_SEGMENT_BYTES,
+        ..Settings::default()
+    };
     wait(async {
-        let bus = bus_on(real(disk), DAMAGED_SEGMENT_BYTES).unwrap();
-        let mut ids = Vec::new();
-        for number in 0..90 {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let engine = Embedded::on(real(disk), &settings, Arc::clone(&clock)).unwrap();
+        let engine = Arc::new(engine);
+        let bus = Bus::builder(Arc::clone(&engine) as Arc<dyn Transport>, clock);
+        let bus = bus.build().unwrap();
+        let failing = bus.subscription("s").pattern("**").start(Start::Earliest);
+        failing
+            .retry(Retry::times(0))
+            .handler(|delivery| async move {
+                match delivery.position % 8 {
+                    0 => Err(HandlerError::permanent("never")),
+                    _ => Ok(()),
+                }
+            })
+            .await
+            .unwrap();
+        for number in 0..180 {
             let data = format!("\"{}\"", "x".repeat(number * 7 % 400));
-            let event = event(&bus, "a.b", &data);
-            ids.push(event.id.to_string());
-            bus.publish(event).await.unwrap();
+            bus.publish(event(&bus, "a.b", &data)).await.unwrap();
+            idle(&bus).await;
         }
+        engine.retain().await.unwrap();
+        let kept = bus.stats().kept;
+        let events = bus.read(1, 1_000).await.unwrap().events;
+        assert!(kept.oldest > 1 && events[0].0 < kept.oldest, "{kept:?}");
         bus.shutdown(Duration::from_secs(5)).await;
-        ids
+        events.iter().map(|(_, it)| it.id.to_string()).collect()
     })
 }
 
 /// Small, so that there are many of them.
 const DAMAGED_SEGMENT_BYTES: u64 = 4096;
 
-fn real(path: &Path) -> std::sync::Arc<dyn Disk> {
-    std::sync::Arc::new(RealDisk::new(path).unwrap())
+fn real(path: &Path) -> Arc<dyn Disk> {
+    Arc::new(RealDisk::new(path).unwrap())
 }
 
 /// The log's files, in order, and what is in them.
@@ -413,7 +479,10 @@ fn files(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files: Vec<_> = std::fs::read_dir(path)
         .unwrap()
         .map(|it| it.unwrap().path())
-        .filter(|it| it.extension().is_some_and(|it| it == "log"))
+        .filter(|it| {
+            let extension = it.extension();
+            extension.is_some_and(|it| it == "log" || it == "compacted")
+        })
         .map(|it| (it.clone(), std::fs::read(&it).unwrap()))
         .collect();
     files.sort();

@@ -9,7 +9,7 @@ use sagabus::ledger::Priority;
 use sagabus::transport::OnFilterError;
 use sagabus::{Bus, HandlerError, Retry, Start};
 
-use crate::support::{Notes, all, clock, event, idle, memory_bus};
+use crate::support::{Notes, all, checked, clock, event, idle, memory_bus};
 
 async fn noting(bus: &Bus, filter: &str, on_error: OnFilterError) -> Notes {
     let notes = Notes::default();
@@ -87,9 +87,8 @@ async fn another_filter_holds_for_events_that_were_not_looked_at_before() {
     let open = || {
         let disk = std::sync::Arc::new(disk.clone());
         let engine = Embedded::on(disk, &Settings::default(), clock.clone()).unwrap();
-        Bus::builder(std::sync::Arc::new(engine), clock.clone())
-            .build()
-            .unwrap()
+        let bus = Bus::builder(std::sync::Arc::new(engine), clock.clone()).build();
+        checked(bus.unwrap())
     };
     let bus = open();
     let failing = bus

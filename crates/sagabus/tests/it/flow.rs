@@ -33,10 +33,7 @@ fn spec(member: &str) -> SubscriptionSpec {
 }
 
 fn ack(token: sagabus::transport::LeaseToken) -> Settle {
-    Settle {
-        token,
-        verdict: Verdict::Ack,
-    }
+    Settle::new(token, Verdict::Ack)
 }
 
 #[tokio::test(start_paused = true)]

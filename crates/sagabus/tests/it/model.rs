@@ -17,7 +17,7 @@ use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::transport::DeadLetterQuery;
 use sagabus::{Bus, Clock, HandlerError, Retry, Start, Timestamp};
 
-use crate::support::event;
+use crate::support::{Checked, checked, event};
 
 const NAMES: [&str; 2] = ["one", "two"];
 const PATTERNS: [&str; 3] = ["a.*", "*.y", "**"];
@@ -69,21 +69,20 @@ struct Expected {
 struct Course {
     disk: MemoryDisk,
     clock: Arc<dyn Clock>,
-    bus: Bus,
+    bus: Checked,
     running: BTreeMap<usize, Subscription>,
     seen: [Arc<Mutex<Seen>>; 2],
     expected: BTreeMap<usize, Expected>,
 }
 
-fn open(disk: &MemoryDisk, clock: &Arc<dyn Clock>) -> Bus {
+fn open(disk: &MemoryDisk, clock: &Arc<dyn Clock>) -> Checked {
     let settings = Settings {
         segment_bytes: 8192,
         ..Settings::default()
     };
     let engine = Embedded::on(Arc::new(disk.clone()), &settings, Arc::clone(clock)).unwrap();
-    Bus::builder(Arc::new(engine), Arc::clone(clock))
-        .build()
-        .unwrap()
+    let bus = Bus::builder(Arc::new(engine), Arc::clone(clock)).build();
+    checked(bus.unwrap())
 }
 
 impl Course {

@@ -12,14 +12,13 @@ use sagabus::retry::Jitter;
 use sagabus::transport::{Attribute, Repair};
 use sagabus::{Bus, Clock, HandlerError, Retry, Start};
 
-use crate::support::{Notes, clock, event, idle, memory_bus};
+use crate::support::{Checked, Notes, checked, clock, event, idle, memory_bus};
 
-fn bus_over(disk: &MemoryDisk, clock: &Arc<dyn Clock>) -> Bus {
+fn bus_over(disk: &MemoryDisk, clock: &Arc<dyn Clock>) -> Checked {
     let disk = Arc::new(disk.clone());
     let engine = Embedded::on(disk, &Settings::default(), Arc::clone(clock)).unwrap();
-    Bus::builder(Arc::new(engine), Arc::clone(clock))
-        .build()
-        .unwrap()
+    let bus = Bus::builder(Arc::new(engine), Arc::clone(clock)).build();
+    checked(bus.unwrap())
 }
 
 /// Publishes events `data` of the keys in turn.

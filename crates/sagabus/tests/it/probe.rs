@@ -11,7 +11,7 @@ use std::time::Duration;
 use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::{Bus, Retry, Start, SystemClock};
 
-use crate::support::idle;
+use crate::support::{Checked, checked, idle};
 
 /// Far more than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -29,6 +29,8 @@ pub(crate) struct Order<'a> {
     pub(crate) publishers: usize,
     pub(crate) subscriptions: usize,
     pub(crate) events: usize,
+    /// What is old and needed by nobody is dropped.
+    pub(crate) drops: bool,
 }
 
 impl Order<'_> {
@@ -37,6 +39,9 @@ impl Order<'_> {
         let mut arguments = vec![self.directory.to_str().unwrap().to_owned()];
         let numbers = [self.life, self.publishers, self.subscriptions, self.events];
         arguments.extend(numbers.map(|it| it.to_string()));
+        if self.drops {
+            arguments.push("drop".to_owned());
+        }
         arguments
     }
 }
@@ -130,11 +135,26 @@ pub(crate) struct Book {
     pub(crate) acknowledged: BTreeMap<String, u64>,
     /// The latest attempt of each subscription at each position.
     attempts: BTreeMap<(String, u64), u32>,
+    /// What reached a subscription.
+    handled: BTreeSet<(String, u64)>,
+    /// So many subscriptions must have handled an event before it may be gone.
+    drops_for: Option<usize>,
+    /// Events that were acknowledged and are gone, as found last.
+    pub(crate) dropped: usize,
 }
 
 impl Book {
+    /// Of processes that drop what so many subscriptions have handled, or drop nothing.
+    pub(crate) fn dropping(drops_for: Option<usize>) -> Self {
+        Self {
+            drops_for,
+            ..Self::default()
+        }
+    }
+
     /// Takes a probe's lines into account; attempts must grow.
     pub(crate) fn add(&mut self, lines: &[String]) {
+        self.add_handled(lines);
         for line in lines {
             let words: Vec<&str> = line.split(' ').collect();
             match words.as_slice() {
@@ -152,9 +172,19 @@ impl Book {
                         "{line}: attempt {earlier} was made before"
                     );
                 }
-                ["F"] => {}
+                ["D", ..] | ["F"] => {}
                 // A kill may cut the last line.
                 _ => assert!(line.len() < 64 && !line.starts_with('E'), "{line}"),
+            }
+        }
+    }
+
+    /// Takes the deliveries among a probe's lines into account, without a look at their attempts, which may be forgotten.
+    pub(crate) fn add_handled(&mut self, lines: &[String]) {
+        for line in lines {
+            if let ["D", name, position] = line.split(' ').collect::<Vec<_>>()[..] {
+                let position = position.parse().unwrap();
+                self.handled.insert((name.to_owned(), position));
             }
         }
     }
@@ -171,7 +201,7 @@ impl Book {
 
     /// The log in `directory` holds all that was acknowledged, where that was said to be, and each event once, each
     /// publisher's in order. Returns how many there are.
-    pub(crate) async fn check(&self, directory: &Path) -> usize {
+    pub(crate) async fn check(&mut self, directory: &Path) -> usize {
         let bus = open(directory).unwrap_or_else(|error| panic!("{}", error.chain()));
         let mut found: BTreeMap<String, u64> = BTreeMap::new();
         let mut latest: BTreeMap<String, usize> = BTreeMap::new();
@@ -187,21 +217,26 @@ impl Book {
                 let (publisher, number) = id.rsplit_once('-').unwrap();
                 let number: usize = number.parse().unwrap();
                 let before = latest.insert(publisher.to_owned(), number);
-                assert_eq!(
-                    before.map_or(0, |it| it + 1),
-                    number,
-                    "{id} is out of order"
-                );
+                let least = before.map_or(0, |it| it + 1);
+                let is_in_order = least == number || (self.drops_for.is_some() && least < number);
+                assert!(is_in_order, "{id} is out of order");
             }
             position = page.next;
             if page.is_last {
                 break;
             }
         }
+        let oldest = bus.stats().kept.oldest;
+        self.dropped = 0;
         for (id, position) in &self.acknowledged {
-            assert_eq!(
-                found.get(id),
-                Some(position),
+            let is_handled =
+                |number: usize| self.handled.contains(&(format!("s{number}"), *position));
+            let is_dropped = self.drops_for.is_some_and(|subscriptions| {
+                !found.contains_key(id) && *position < oldest && (0..subscriptions).all(is_handled)
+            });
+            self.dropped += usize::from(is_dropped);
+            assert!(
+                is_dropped || found.get(id) == Some(position),
                 "{id} was acknowledged and is lost"
             );
         }
@@ -213,7 +248,7 @@ impl Book {
     pub(crate) async fn check_handled(&self, directory: &Path, subscriptions: usize) {
         let bus = open(directory).unwrap();
         let handled: Arc<Mutex<BTreeSet<(String, u64)>>> =
-            Arc::new(Mutex::new(self.attempts.keys().cloned().collect()));
+            Arc::new(Mutex::new(self.handled.clone()));
         for number in 0..subscriptions {
             let handled = Arc::clone(&handled);
             bus.subscription(&format!("s{number}"))
@@ -243,12 +278,13 @@ impl Book {
     }
 }
 
-fn open(directory: &Path) -> sagabus::Result<Bus> {
+fn open(directory: &Path) -> sagabus::Result<Checked> {
     let clock = Arc::new(SystemClock);
     let settings = Settings {
         segment_bytes: SEGMENT_BYTES,
         ..Settings::default()
     };
     let engine = Embedded::open(directory, &settings, Arc::clone(&clock) as _)?;
-    Bus::builder(Arc::new(engine), clock).build()
+    let bus = Bus::builder(Arc::new(engine), clock).build();
+    bus.map(checked)
 }

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sagabus::ErrorKind;
 use sagabus::engines::embedded::disk::{Disk, RealDisk};
-use sagabus::{Bus, ErrorKind};
 use tempfile::tempdir;
 
-use crate::support::{bus_on, event};
+use crate::support::{Checked, bus_on, event};
 
 const SEGMENT_BYTES: u64 = 4096;
 
-fn open(path: &Path) -> sagabus::Result<Bus> {
+fn open(path: &Path) -> sagabus::Result<Checked> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(path).unwrap());
     bus_on(disk, SEGMENT_BYTES)
 }

@@ -81,6 +81,7 @@ fn the_log_keeps_its_promises_in_every_simulated_history() {
         (all.kills, "kills"),
         (all.failed_syncs, "failed syncs"),
         (all.torn_tails, "torn tails"),
+        (all.compactions, "replaced beginnings"),
         (all.damage_found, "damage found"),
         (all.damage_harmless, "harmless damage"),
     ] {

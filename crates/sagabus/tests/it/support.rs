@@ -9,8 +9,11 @@ use bytes::Bytes;
 use sagabus::clock::TestClock;
 use sagabus::engines::embedded::disk::{Disk, DiskFile, RealDisk};
 use sagabus::engines::embedded::{Embedded, Settings};
-use sagabus::transport::DeadLetterQuery;
-use sagabus::{Bus, Clock, Event, EventType, Timestamp};
+use sagabus::transport::{
+    Capabilities, DeadLetterQuery, LedgerAdmin, Member, Page, Published, Schedules,
+    SubscriptionSpec, Transport,
+};
+use sagabus::{Bus, Clock, Error, ErrorKind, Event, EventType, Receipt, Timestamp};
 
 pub(crate) fn clock() -> Arc<dyn Clock> {
     Arc::new(TestClock::new(
@@ -19,13 +22,40 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
     ))
 }
 
-pub(crate) fn memory_bus() -> Bus {
-    let clock = clock();
-    let engine = Embedded::in_memory(Arc::clone(&clock)).unwrap();
-    Bus::builder(Arc::new(engine), clock).build().unwrap()
+/// A bus of which, when a test is done with it, what came is where it went.
+#[derive(Debug)]
+pub(crate) struct Checked(Bus);
+
+pub(crate) fn checked(bus: Bus) -> Checked {
+    Checked(bus)
 }
 
-pub(crate) fn bus_on(disk: Arc<dyn Disk>, segment_bytes: u64) -> sagabus::Result<Bus> {
+impl std::ops::Deref for Checked {
+    type Target = Bus;
+
+    fn deref(&self) -> &Bus {
+        &self.0
+    }
+}
+
+impl Drop for Checked {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for view in self.0.ledgers().list() {
+            assert!(view.counts.is_conserved(), "{view:?}");
+        }
+    }
+}
+
+pub(crate) fn memory_bus() -> Checked {
+    let clock = clock();
+    let engine = Embedded::in_memory(Arc::clone(&clock)).unwrap();
+    Checked(Bus::builder(Arc::new(engine), clock).build().unwrap())
+}
+
+pub(crate) fn bus_on(disk: Arc<dyn Disk>, segment_bytes: u64) -> sagabus::Result<Checked> {
     let clock: Arc<dyn Clock> = Arc::new(sagabus::SystemClock);
     let engine = Embedded::on(
         disk,
@@ -35,7 +65,7 @@ pub(crate) fn bus_on(disk: Arc<dyn Disk>, segment_bytes: u64) -> sagabus::Result
         },
         Arc::clone(&clock),
     )?;
-    Bus::builder(Arc::new(engine), clock).build()
+    Bus::builder(Arc::new(engine), clock).build().map(Checked)
 }
 
 pub(crate) fn event(bus: &Bus, event_type: &str, data: &str) -> Event {
@@ -170,5 +200,98 @@ impl DiskFile for FaultFile {
 
     fn len(&self) -> io::Result<u64> {
         self.file.len()
+    }
+}
+
+/// What an [`Unsteady`] engine does with appends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mood {
+    #[default]
+    Well,
+    /// Refuses: nothing is stored.
+    Full,
+    /// Stores nothing, and says that the outcome is unknown.
+    LostBefore,
+    /// Stores, and says that the outcome is unknown.
+    LostAfter,
+    /// Never answers, and stores nothing.
+    Silent,
+}
+
+/// The embedded engine with a mood, and with capabilities that can be taken from it.
+#[derive(Clone, Debug)]
+pub(crate) struct Unsteady {
+    engine: Arc<Embedded>,
+    mood: Arc<Mutex<Mood>>,
+    pub(crate) capabilities: Capabilities,
+}
+
+impl Unsteady {
+    pub(crate) fn new(clock: &Arc<dyn Clock>) -> Self {
+        let engine = Embedded::in_memory(Arc::clone(clock)).unwrap();
+        Self {
+            capabilities: engine.capabilities(),
+            engine: Arc::new(engine),
+            mood: Arc::default(),
+        }
+    }
+
+    pub(crate) fn set(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    pub(crate) fn bus(&self, clock: &Arc<dyn Clock>) -> Bus {
+        let engine = Arc::new(self.clone());
+        Bus::builder(engine, Arc::clone(clock)).build().unwrap()
+    }
+}
+
+#[async_trait::async_trait]
+impl Transport for Unsteady {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    async fn append(&self, events: &[Arc<Event>]) -> sagabus::Result<Vec<Receipt>> {
+        let mood = *self.mood.lock().unwrap();
+        let lost = || Error::closed("injected: the answer was lost");
+        match mood {
+            Mood::Well => self.engine.append(events).await,
+            Mood::Full => Err(Error::new(ErrorKind::Full, "injected: no room")),
+            Mood::LostBefore => Err(lost()),
+            Mood::LostAfter => {
+                self.engine.append(events).await?;
+                Err(lost())
+            }
+            Mood::Silent => std::future::pending().await,
+        }
+    }
+
+    async fn join(&self, spec: SubscriptionSpec) -> sagabus::Result<Arc<dyn Member>> {
+        self.engine.join(spec).await
+    }
+
+    async fn read(&self, position: u64, max: usize) -> sagabus::Result<Page> {
+        self.engine.read(position, max).await
+    }
+
+    fn published(&self) -> Published {
+        self.engine.published()
+    }
+
+    fn ledgers(&self) -> &dyn LedgerAdmin {
+        self.engine.ledgers()
+    }
+
+    fn schedules(&self) -> &dyn Schedules {
+        self.engine.schedules()
+    }
+
+    fn condition(&self) -> sagabus::Result<()> {
+        self.engine.condition()
+    }
+
+    async fn close(&self) {
+        self.engine.close().await;
     }
 }

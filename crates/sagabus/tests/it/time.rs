@@ -1,23 +1,24 @@
 //! Events that are published later: never early, once, over restarts.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sagabus::engines::embedded::disk::MemoryDisk;
 use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::ledger::Order;
-use sagabus::{Bus, Clock, ErrorKind, Start, Timestamp};
+use sagabus::retry::Jitter;
+use sagabus::{Bus, Clock, ErrorKind, HandlerError, Retry, Start, Timestamp};
 
-use crate::support::{clock, event, memory_bus};
+use crate::support::{Checked, checked, clock, event, memory_bus};
 
 type Got = Arc<Mutex<Vec<(Timestamp, String)>>>;
 
-fn open(disk: &MemoryDisk, clock: &Arc<dyn Clock>) -> Bus {
+fn open(disk: &MemoryDisk, clock: &Arc<dyn Clock>) -> Checked {
     let settings = Settings::default();
     let engine = Embedded::on(Arc::new(disk.clone()), &settings, Arc::clone(clock)).unwrap();
-    Bus::builder(Arc::new(engine), Arc::clone(clock))
-        .build()
-        .unwrap()
+    let bus = Bus::builder(Arc::new(engine), Arc::clone(clock)).build();
+    checked(bus.unwrap())
 }
 
 async fn listen(bus: &Bus, got: &Got) {
@@ -160,4 +161,262 @@ async fn ten_thousand_events_of_one_moment_all_come_and_block_no_key_before() {
     assert!(got.lock().unwrap()[1..].iter().all(|(at, _)| *at >= due));
     numbers.sort_unstable();
     assert!(numbers.into_iter().eq(0..10_000));
+}
+
+// ---- clocks that are set ----
+
+/// A clock whose wall clock can be set while the monotone one goes on.
+#[derive(Debug)]
+struct Set {
+    clock: Arc<dyn Clock>,
+    off_ms: AtomicI64,
+}
+
+impl Set {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            clock: clock(),
+            off_ms: AtomicI64::new(0),
+        })
+    }
+
+    /// Sets it so many minutes off the truth.
+    fn off(&self, minutes: i64) {
+        self.off_ms.store(minutes * 60_000, Ordering::SeqCst);
+    }
+
+    /// What a right clock shows.
+    fn truth(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl Clock for Set {
+    fn now(&self) -> Timestamp {
+        let off_ms = self.off_ms.load(Ordering::SeqCst);
+        Timestamp::from_milliseconds(self.clock.now().milliseconds() + off_ms)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn random(&self) -> u64 {
+        self.clock.random()
+    }
+}
+
+fn bus_on(clock: &Arc<Set>) -> Checked {
+    let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
+    open(&MemoryDisk::default(), &clock)
+}
+
+/// Minutes since the start at which each call of a handler began, to the nearest.
+type Minutes = Arc<Mutex<Vec<u64>>>;
+
+fn minute(clock: &Set, start: Timestamp) -> u64 {
+    (clock.truth().since(start) + Duration::from_secs(30)).as_secs() / 60
+}
+
+async fn minutes(n: u64) {
+    tokio::time::sleep(Duration::from_mins(n)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_an_hour_ahead_or_back_moves_no_retry() {
+    // (minute, how far the clock is off from then on), while a retry after 30 minutes is waited for.
+    for course in [
+        vec![(10, 60)],
+        vec![(10, -60)],
+        vec![(10, 60), (12, 0)],
+        vec![(10, -60), (12, 0)],
+        vec![(10, 60), (15, -60), (20, 60)],
+    ] {
+        let clock = Set::new();
+        let bus = bus_on(&clock);
+        let (calls, start) = (Minutes::default(), clock.truth());
+        let (noted, seen) = (Arc::clone(&calls), Arc::clone(&clock));
+        bus.subscription("s")
+            .pattern("**")
+            .start(Start::Earliest)
+            .retry(Retry {
+                delay: Duration::from_mins(30),
+                delay_max: Duration::from_mins(30),
+                jitter: Jitter::None,
+                ..Retry::times(2)
+            })
+            .handler(move |_| {
+                noted.lock().unwrap().push(minute(&seen, start));
+                async { Err(HandlerError::transient("not yet")) }
+            })
+            .await
+            .unwrap();
+        bus.publish(event(&bus, "a.b", "1")).await.unwrap();
+        let mut now = 0;
+        for (at, off) in &course {
+            minutes(at - now).await;
+            now = *at;
+            clock.off(*off);
+        }
+        minutes(100).await;
+        assert_eq!(*calls.lock().unwrap(), [0, 30, 60], "{course:?}");
+        bus.shutdown(Duration::ZERO).await;
+    }
+}
+
+/// Publishes an event for minute 30, and says when it came while the clock was set like this.
+async fn came_at(course: &[(u64, i64)], until: u64) -> Vec<u64> {
+    let clock = Set::new();
+    let bus = bus_on(&clock);
+    let (calls, start) = (Minutes::default(), clock.truth());
+    let (noted, seen) = (Arc::clone(&calls), Arc::clone(&clock));
+    bus.subscription("s")
+        .pattern("**")
+        .start(Start::Earliest)
+        .handler(move |_| {
+            noted.lock().unwrap().push(minute(&seen, start));
+            async { Ok(()) }
+        })
+        .await
+        .unwrap();
+    let due = start.after(Duration::from_mins(30));
+    bus.publish_at(event(&bus, "a.b", "1"), due, None)
+        .await
+        .unwrap();
+    let mut now = 0;
+    for (at, off) in course {
+        minutes(at - now).await;
+        now = *at;
+        clock.off(*off);
+        let told = event(&bus, "a.c", "1").time;
+        assert_eq!(
+            told,
+            clock.now(),
+            "times of events are what the clock shows"
+        );
+    }
+    minutes(until - now).await;
+    bus.shutdown(Duration::ZERO).await;
+    calls.lock().unwrap().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scheduled_event_does_not_come_early_by_a_jump_of_the_clock_that_is_taken_back() {
+    assert_eq!(came_at(&[], 100).await, [30]);
+    assert_eq!(came_at(&[(10, 60), (19, 0)], 100).await, [30]);
+    assert_eq!(came_at(&[(10, -60), (19, 0)], 100).await, [30]);
+    let forth_and_back = [(5, 60), (10, -60), (15, 60), (20, 0)];
+    assert_eq!(came_at(&forth_and_back, 100).await, [30]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scheduled_event_follows_a_clock_that_stays_where_it_was_set() {
+    // The clock was an hour slow and was put right: ten minutes later that is believed.
+    assert_eq!(came_at(&[(10, 60)], 100).await, [20]);
+    // It was an hour fast: the event comes when the clock shows its time, and not before.
+    assert_eq!(came_at(&[(10, -60)], 100).await, [90]);
+    // It was set back for so long that it was believed, and then right again: late by what is in doubt, and not early.
+    assert_eq!(came_at(&[(10, -60), (29, 0)], 100).await, [39]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_event_expires_and_no_pause_ends_by_a_jump_of_the_clock_that_is_taken_back() {
+    let clock = Set::new();
+    let bus = bus_on(&clock);
+    let got = Got::default();
+    listen(&bus, &got).await;
+    let later = clock.truth().after(Duration::from_mins(30));
+    let by = sagabus::ledger::By::new("me", "a look at the handler");
+    let until = sagabus::transport::PauseUntil::Time(later);
+    bus.ledgers().set_pause("s", Some(until), by).await.unwrap();
+    let end = clock.truth().after(Duration::from_mins(45));
+    bus.publish(event(&bus, "a.b", "1").expires_at(end))
+        .await
+        .unwrap();
+    minutes(10).await;
+    clock.off(60);
+    minutes(5).await;
+    assert_eq!(all(&got), [""; 0], "the pause goes on");
+    clock.off(0);
+    minutes(14).await;
+    assert_eq!(all(&got), [""; 0]);
+    minutes(2).await;
+    assert_eq!(all(&got), ["1"], "neither over nor late");
+    assert_eq!(bus.stats().subscriptions[0].counts.expired, 0);
+}
+
+// ---- what is known of what is scheduled ----
+
+#[tokio::test(start_paused = true)]
+async fn how_late_scheduled_events_were_is_recorded_with_the_time_that_no_process_ran() {
+    let (disk, clock) = (MemoryDisk::default(), clock());
+    let bus = open(&disk, &clock);
+    let now = clock.now();
+    for minute in 0..5 {
+        let due = now.after(Duration::from_mins(minute));
+        bus.publish_at(event(&bus, "a.b", "1"), due, None)
+            .await
+            .unwrap();
+    }
+    let past = Timestamp::from_milliseconds(now.milliseconds() - 3_600_000);
+    bus.publish_at(event(&bus, "a.b", "2"), past, None)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    let stats = bus.stats();
+    assert_eq!((stats.scheduled, stats.lateness.count), (1, 5));
+    assert!(
+        stats.lateness.max <= Duration::from_millis(2),
+        "{:?}",
+        stats.lateness
+    );
+    bus.shutdown(Duration::ZERO).await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    let bus = open(&disk, &clock);
+    listen(&bus, &Got::default()).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let late = bus.stats().lateness;
+    assert_eq!(late.count, 1);
+    assert!(late.max > Duration::from_mins(59), "{late:?}");
+    assert_eq!(late.buckets.last(), Some(&1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_scheduled_is_listed_by_its_time_some_at_a_time() {
+    let (disk, clock) = (MemoryDisk::default(), clock());
+    let bus = open(&disk, &clock);
+    let now = clock.now();
+    let mut expected = Vec::new();
+    for number in 0..250_u64 {
+        // 7 and 250 have no common divisor: each minute once, in another order.
+        let minute = number * 7 % 250 + 1;
+        let key = format!("k{minute}");
+        let due = now.after(Duration::from_mins(minute));
+        bus.publish_at(event(&bus, "a.b", &minute.to_string()), due, Some(&key))
+            .await
+            .unwrap();
+        bus.publish(event(&bus, "a.c", "0")).await.unwrap();
+        expected.push(number + 1);
+    }
+    bus.schedules().cancel("k3").await.unwrap();
+    expected.retain(|it| *it != 3);
+    bus.shutdown(Duration::ZERO).await;
+    let bus = open(&disk, &clock);
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page = bus.schedules().list(after, 100).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some((last.due, last.position));
+        for listed in page {
+            let minute: u64 = String::from_utf8(listed.event.data.to_vec())
+                .unwrap()
+                .parse()
+                .unwrap();
+            assert_eq!(listed.due, now.after(Duration::from_mins(minute)));
+            assert_eq!(listed.cancel_key, Some(format!("k{minute}")));
+            found.push(minute);
+        }
+    }
+    assert_eq!(found, expected);
 }

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 use super::load::{self, Load};
 use super::publish::bare_rate;
 use super::{Folder, failed, median, rounded};
+use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
 /// Publishers at a time.
@@ -46,7 +47,7 @@ pub(super) fn run(
     let cycle = median(rates.iter().map(|it| it.1).collect());
     let ratio = median(rates.iter().map(|it| it.1 / it.0).collect());
     match output {
-        Output::Json => println!(
+        Output::Json => say!(
             "{}",
             json!({
                 "durability": durability,
@@ -58,10 +59,10 @@ pub(super) fn run(
             })
         ),
         Output::Text => {
-            println!(
+            say!(
                 "publish, handle and ack, {PUBLISHERS} publishers, {EVENT_BYTES}-byte events, {durability}"
             );
-            println!("bare loop {bare:.0} records/s, cycles {cycle:.0} /s, ratio {ratio:.2}");
+            say!("bare loop {bare:.0} records/s, cycles {cycle:.0} /s, ratio {ratio:.2}");
         }
     }
     Ok(())

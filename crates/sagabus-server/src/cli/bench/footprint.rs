@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::load::{self, Load};
 use super::{Folder, failed};
+use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
 /// Bytes of a stored event.
@@ -68,7 +69,7 @@ pub(super) fn run(
     let peak = peak_bytes()?;
     runtime.block_on(bus.shutdown(Duration::from_secs(5)));
     match output {
-        Output::Json => println!(
+        Output::Json => say!(
             "{}",
             json!({
                 "durability": durability,
@@ -77,7 +78,7 @@ pub(super) fn run(
                 "peak_resident_bytes": peak,
             })
         ),
-        Output::Text => println!(
+        Output::Text => say!(
             "{events} events of {EVENT_BYTES} bytes published by {PUBLISHERS} and handled, {durability}: peak resident memory {} MiB",
             peak / (1024 * 1024)
         ),

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::load::{self, Load};
 use super::{Folder, failed};
+use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
 /// Bytes of a stored event.
@@ -180,21 +181,21 @@ fn print(order: &Order, latencies: &Latencies, durability: &str, achieved: f64, 
                     object.insert(format!("{name}_{quantile}_us"), json!(value));
                 }
             }
-            println!("{}", serde_json::Value::Object(object));
+            say!("{}", serde_json::Value::Object(object));
         }
         Output::Text => {
-            println!(
+            say!(
                 "{EVENT_BYTES}-byte events, {durability}: offered {} /s, achieved {achieved:.0} /s; latency from the time when an event is due",
                 order.rate
             );
-            println!("µs              p50      p99    p99.9      max     count");
+            say!("µs              p50      p99    p99.9      max     count");
             for (name, histogram) in rows {
                 let histogram = histogram.lock().unwrap_or_else(PoisonError::into_inner);
                 print!("{name:<10}");
                 for (_, at) in quantiles {
                     print!(" {:>8.0}", microseconds(&histogram, at));
                 }
-                println!(" {:>9}", histogram.len());
+                say!(" {:>9}", histogram.len());
             }
         }
     }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::load::{self, Load};
 use super::{failed, median};
+use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
 /// Bytes of a stored event.
@@ -50,14 +51,14 @@ pub(super) fn run(runtime: &Runtime, events: usize, output: Output) -> Result<()
                     (name, json!(rate.round()))
                 })
                 .collect();
-            println!("{}", serde_json::Value::Object(object));
+            say!("{}", serde_json::Value::Object(object));
         }
         Output::Text => {
-            println!(
+            say!(
                 "publish and handle in memory, {PUBLISHERS} publishers, {events} deliveries, {CONCURRENCY} at a time"
             );
             for (subscribers, batch, rate) in figures {
-                println!(
+                say!(
                     "{subscribers:>3} subscribers, published by {batch:>3}: {rate:>10.0} events/s"
                 );
             }

@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::bare::Bare;
 use super::{Folder, failed, median, rounded};
+use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
 /// Publishers at a time.
@@ -83,15 +84,18 @@ fn print(rows: &[Row], durability: &str, output: Output) {
                 object.insert(format!("bus_{n}"), json!(row.bus.round()));
                 object.insert(format!("ratio_{n}"), json!(rounded(row.ratio)));
             }
-            println!("{}", serde_json::Value::Object(object));
+            say!("{}", serde_json::Value::Object(object));
         }
         Output::Text => {
-            println!("durable publish, {EVENT_BYTES}-byte events, {durability}");
-            println!("publishers   bare loop /s   Bus::publish /s   ratio (median of rounds)");
+            say!("durable publish, {EVENT_BYTES}-byte events, {durability}");
+            say!("publishers   bare loop /s   Bus::publish /s   ratio (median of rounds)");
             for row in rows {
-                println!(
+                say!(
                     "{:>10} {:>14.0} {:>17.0} {:>7.2}",
-                    row.publishers, row.bare, row.bus, row.ratio
+                    row.publishers,
+                    row.bare,
+                    row.bus,
+                    row.ratio
                 );
             }
         }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::load::{self, Load};
 use super::{Folder, failed, median};
+use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
 /// Bytes of a stored event.
@@ -63,14 +64,14 @@ pub(super) fn run(
             }
             let name = "deliveries_per_second_catching_up".to_owned();
             object.insert(name, json!(catch_up.round()));
-            println!("{}", serde_json::Value::Object(object));
+            say!("{}", serde_json::Value::Object(object));
         }
         Output::Text => {
-            println!("{events} stored events of {EVENT_BYTES} bytes, in pages of {PAGE_EVENTS}");
+            say!("{events} stored events of {EVENT_BYTES} bytes, in pages of {PAGE_EVENTS}");
             for (readers, rate) in figures {
-                println!("{readers:>3} readers {rate:>10.0} records/s each");
+                say!("{readers:>3} readers {rate:>10.0} records/s each");
             }
-            println!("subscription that catches up {catch_up:>10.0} deliveries/s");
+            say!("subscription that catches up {catch_up:>10.0} deliveries/s");
         }
     }
     Ok(())

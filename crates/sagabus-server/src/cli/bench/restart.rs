@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::load::{self, Load};
 use super::{Folder, failed, rounded};
+use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
 /// Bytes of a stored event: an envelope and a payload of a few words.
@@ -46,7 +47,7 @@ pub(super) fn run(
     }
     runtime.block_on(bus.shutdown(Duration::from_secs(5)));
     match output {
-        Output::Json => println!(
+        Output::Json => say!(
             "{}",
             json!({
                 "events": events,
@@ -54,7 +55,7 @@ pub(super) fn run(
                 "seconds": rounded(elapsed.as_secs_f64()),
             })
         ),
-        Output::Text => println!(
+        Output::Text => say!(
             "start with a backlog of {events} events of {EVENT_BYTES} bytes: {:.2} s",
             elapsed.as_secs_f64()
         ),

@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::{Folder, median};
+use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
 /// Rounds; the median counts.
@@ -49,14 +50,14 @@ pub(super) fn run(
                 .iter()
                 .map(|(name, rate)| (format!("sagas_per_second_{name}"), json!(rate.round())))
                 .collect();
-            println!("{}", serde_json::Value::Object(object));
+            say!("{}", serde_json::Value::Object(object));
         }
         Output::Text => {
-            println!(
+            say!(
                 "four-step sagas, handlers that do nothing, {sagas} sagas; durable is fsync before each step goes on"
             );
             for (name, rate) in figures {
-                println!("{name:<12} {rate:>8.0} sagas/s");
+                say!("{name:<12} {rate:>8.0} sagas/s");
             }
         }
     }

@@ -10,6 +10,7 @@ use sagabus::{Event, Result};
 
 use crate::assemble::System;
 use crate::cli::Failure;
+use crate::cli::print::say;
 use crate::intake::Taken;
 
 /// Characters of a subject that are shown.
@@ -65,11 +66,14 @@ fn print_events(events: &[(u64, Arc<Event>)]) {
         .iter()
         .map(|(position, event)| (event.id.as_str(), *position))
         .collect();
-    println!();
-    println!("events ({})", events.len());
-    println!(
+    say!();
+    say!("events ({})", events.len());
+    say!(
         "  {:>4}  {:<24}  {:<31}  {:<13}  caused by",
-        "pos", "time", "type", "subject"
+        "pos",
+        "time",
+        "type",
+        "subject"
     );
     for (position, event) in events {
         let subject = event.subject.as_deref().unwrap_or("-");
@@ -82,7 +86,7 @@ fn print_events(events: &[(u64, Arc<Event>)]) {
                 .get(id.as_str())
                 .map_or_else(|| id.to_string(), ToString::to_string),
         };
-        println!(
+        say!(
             "  {position:>4}  {:<24}  {:<31}  {subject:<13}  {cause}",
             event.time.to_string(),
             event.event_type.as_str()
@@ -91,14 +95,14 @@ fn print_events(events: &[(u64, Arc<Event>)]) {
 }
 
 fn print_steps(saga: &SagaStatus) {
-    println!();
-    println!("saga {} {}: {}", saga.name, saga.id, saga.status);
+    say!();
+    say!("saga {} {}: {}", saga.name, saga.id, saga.status);
     for step in &saga.steps {
         let duration = step.duration.map_or_else(
             || "-".to_owned(),
             |duration| format!("{:.1} ms", duration.as_secs_f64() * 1000.0),
         );
-        println!(
+        say!(
             "  {:<22} {:<16} {duration:>10}  attempts {}{}",
             step.id,
             step.phase.as_str(),
@@ -112,7 +116,7 @@ fn print_steps(saga: &SagaStatus) {
     if saga.status != Status::Completed
         && let Some(error) = &saga.error
     {
-        println!("  why: {error}");
+        say!("  why: {error}");
     }
 }
 
@@ -121,30 +125,35 @@ async fn print_samples(system: &System, taken: &Taken) -> Result<(), Failure> {
         .samples
         .submission(taken.submission.id.clone())
         .await?;
-    println!();
-    println!(
+    say!();
+    say!(
         "submission {}: {}",
         submission.number,
         submission.status.as_str()
     );
     if let Some(reason) = &submission.reason {
-        println!("  why: {reason}");
+        say!("  why: {reason}");
     }
     let job = job(&system.ai, &taken.submission.id).await?;
     let Some(result_id) = job.and_then(|job| job.result_id) else {
-        println!("  no samples");
+        say!("  no samples");
         return Ok(());
     };
     let result = system.ai.result(result_id).await?;
-    println!(
+    say!(
         "  form read with confidence {:.2} ({}); {} samples tracked",
         result.confidence_score,
         result.status.as_str(),
         submission.sample_count
     );
-    println!(
+    say!(
         "  {:<20} {:>10} {:>14} {:>14} {:>8} {:>8}  confidence",
-        "sample", "volume µL", "Qubit ng/µL", "NanoDrop ng/µL", "260/280", "260/230"
+        "sample",
+        "volume µL",
+        "Qubit ng/µL",
+        "NanoDrop ng/µL",
+        "260/280",
+        "260/230"
     );
     for (row, sample) in result.extracted_data.samples.iter().enumerate() {
         let prefix = format!("samples[{row}].");
@@ -155,7 +164,7 @@ async fn print_samples(system: &System, taken: &Taken) -> Result<(), Failure> {
             .map(|field| field.confidence)
             .collect();
         let least = confidences.iter().copied().fold(1.0, f64::min);
-        println!(
+        say!(
             "  {:<20} {:>10} {:>14} {:>14} {:>8} {:>8}  {least:.2}",
             sample.sample_name,
             number(sample.volume_ul),
@@ -174,7 +183,7 @@ fn number(value: Option<f64>) -> String {
 
 async fn print_audit(system: &System) -> Result<(), Failure> {
     let verification = system.audit.verify().await?;
-    println!();
-    println!("audit trail: {verification}");
+    say!();
+    say!("audit trail: {verification}");
     Ok(())
 }

@@ -30,6 +30,9 @@ struct Form<'a> {
     parked: u64,
     first_failed_at: Option<Timestamp>,
     dead_at: Timestamp,
+    /// 16 hexadecimal digits: a JSON number would not be exact everywhere. Those written before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     #[serde(borrow)]
     faults: Vec<FaultForm<'a>>,
     #[serde(borrow)]
@@ -86,6 +89,7 @@ pub fn to_json(letter: &DeadLetter) -> Result<Vec<u8>> {
         parked: letter.parked,
         first_failed_at: letter.faults.first().map(|it| it.at),
         dead_at: letter.dead_at,
+        key: letter.key.map(|key| format!("{key:016x}")),
         faults: letter.faults.iter().map(fault_form).collect(),
         revisions: revisions?,
         event: raw(&event)?,
@@ -120,6 +124,10 @@ pub fn from_json(bytes: &[u8], clock: &dyn Clock) -> Result<DeadLetter> {
             form.format
         )));
     }
+    let key = form.key.map(|key| u64::from_str_radix(&key, 16));
+    let key = key
+        .transpose()
+        .map_err(|error| Error::invalid("`key` is no number").with_source(error))?;
     Ok(DeadLetter {
         subscription: form.subscription.into_owned(),
         position: form.position,
@@ -130,6 +138,7 @@ pub fn from_json(bytes: &[u8], clock: &dyn Clock) -> Result<DeadLetter> {
         parked: form.parked,
         revisions: form.revisions.iter().map(revision).collect(),
         dead_at: form.dead_at,
+        key,
     })
 }
 

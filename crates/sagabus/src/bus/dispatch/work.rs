@@ -54,6 +54,17 @@ struct State {
     is_dead: bool,
 }
 
+/// How an attempt ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It was handled, as nearly all are.
+    Handled,
+    /// It was handled, and is settled already with the events that follow from it.
+    Settled,
+    /// It was not handled.
+    Other(Box<Verdict>),
+}
+
 /// What somebody who put events in is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -160,16 +171,10 @@ impl Work {
         }
     }
 
-    /// Gives a verdict at a time since some fixed point, `None` being that it was handled; takes the next event if there
-    /// is one.
-    pub(super) fn next(
-        &self,
-        token: LeaseToken,
-        verdict: Option<Box<Verdict>>,
-        now: Duration,
-    ) -> Option<Leased> {
+    /// Says how an attempt ended, at a time since some fixed point; takes the next event if there is one.
+    pub(super) fn next(&self, token: LeaseToken, end: End, now: Duration) -> Option<Leased> {
         let mut state = self.state();
-        state.give(super::settle_with(token, verdict));
+        state.give(token, end);
         let next = state.queue.pop_front();
         let since = *state.unsaid_since.get_or_insert(now);
         if next.is_none()
@@ -181,11 +186,11 @@ impl Work {
         next
     }
 
-    /// Gives verdicts on events that were only counted.
-    pub(super) fn give(&self, settles: impl IntoIterator<Item = Settle>) {
+    /// Says how attempts on events ended that were only counted.
+    pub(super) fn give(&self, ends: impl IntoIterator<Item = (LeaseToken, End)>) {
         let mut state = self.state();
-        for settle in settles {
-            state.give(settle);
+        for (token, end) in ends {
+            state.give(token, end);
         }
         self.say(&mut state);
     }
@@ -273,10 +278,15 @@ impl Work {
 }
 
 impl State {
-    fn give(&mut self, settle: Settle) {
+    fn give(&mut self, token: LeaseToken, end: End) {
         self.open -= 1;
+        let verdict = match end {
+            End::Handled => Verdict::Ack,
+            End::Settled => return,
+            End::Other(verdict) => *verdict,
+        };
         if !self.is_dead {
-            self.verdicts.push(settle);
+            self.verdicts.push(Settle::new(token, verdict));
         }
     }
 }

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Ended, Entry, Keys, Letter, Repaired, SUBJECTS, Subject};
+use super::{Ended, Entry, Keys, Letter, PASSES_MAX, Repaired, SUBJECTS, Subject};
 use crate::clock::Timestamp;
 use crate::event::EventId;
-use crate::ledger::Counts;
+use crate::ledger::{Counts, Priority};
 use crate::transport::LeaseToken;
+
+/// Leases without an outcome after which an event is handed out alone.
+const SUSPECT_AFTER: u32 = 2;
 
 /// Something that must not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +42,7 @@ struct Published {
     event_type: String,
     key: String,
     is_marked: bool,
+    priority: Priority,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +71,8 @@ struct Track {
     /// The last lease was handed back.
     is_released: bool,
     is_redriven: bool,
+    /// It is to be handed out alone.
+    is_suspect: bool,
     faults: Vec<u32>,
 }
 
@@ -76,6 +82,11 @@ struct Checker {
     events: BTreeMap<u64, Published>,
     tracks: BTreeMap<(usize, u64), Track>,
     gone: BTreeSet<u32>,
+    paused: BTreeSet<usize>,
+    /// How often an event was passed over since the last start, by subscription and position.
+    passes: BTreeMap<(usize, u64), u32>,
+    /// Events up to here may have been put back behind others since the last start, by subscription.
+    put_back: BTreeMap<usize, u64>,
     violations: Vec<Violation>,
 }
 
@@ -108,6 +119,7 @@ impl Checker {
                 event_type,
                 key,
                 is_marked,
+                priority,
                 position,
                 is_duplicate,
             } => {
@@ -115,6 +127,7 @@ impl Checker {
                     event_type: event_type.clone(),
                     key: key.clone(),
                     is_marked: *is_marked,
+                    priority: *priority,
                 };
                 self.published(id, event, *position, *is_duplicate);
             }
@@ -122,8 +135,15 @@ impl Checker {
                 subject,
                 member,
                 token,
+                silent,
                 at,
-            } => self.leased(*subject, *member, *token, *at),
+            } => {
+                self.passed(*subject, token.position);
+                self.alone(*subject, token.position, *silent);
+                self.leased(*subject, *member, *token, *at);
+                let track = self.track(*subject, token.position);
+                track.is_suspect = *silent >= SUSPECT_AFTER;
+            }
             Entry::Settled {
                 subject,
                 member,
@@ -139,7 +159,22 @@ impl Checker {
                 subject,
                 position,
                 repaired,
-            } => self.repaired(*subject, *position, *repaired),
+                counted,
+            } => self.repaired(*subject, *position, *repaired, *counted),
+            Entry::Paused { subject } => {
+                self.paused.insert(*subject);
+            }
+            Entry::Resumed { subject } => {
+                self.paused.remove(subject);
+            }
+            Entry::GivenUp { subject } => {
+                let last = self.events.last_key_value().map_or(0, |(it, _)| *it);
+                self.put_back.insert(*subject, last);
+            }
+            Entry::Restarted => {
+                self.passes.clear();
+                self.put_back.clear();
+            }
             Entry::Ended {
                 subject,
                 counts,
@@ -190,6 +225,53 @@ impl Checker {
 
     fn is_live(&self, state: State) -> bool {
         matches!(state, State::Leased(member, _) if !self.gone.contains(&member))
+    }
+
+    /// The lease of one event passes over those that came before it, are less urgent and were never handed out.
+    fn passed(&mut self, subject: usize, position: u64) {
+        let described = &SUBJECTS[subject];
+        let Some(leased) = self
+            .events
+            .get(&position)
+            .filter(|_| described.keys == Keys::Free)
+        else {
+            return;
+        };
+        let is_passed = |at: u64, event: &Published| {
+            event.priority > leased.priority
+                && wants(described, event)
+                && !self.tracks.contains_key(&(subject, at))
+        };
+        let put_back = self.put_back.get(&subject).map_or(0, |upto| upto + 1);
+        let earlier = self.events.range(put_back.min(position)..position);
+        let passed: Vec<u64> = earlier
+            .filter(|(at, event)| is_passed(**at, event))
+            .map(|(at, _)| *at)
+            .collect();
+        for at in passed {
+            let passes = self.passes.entry((subject, at)).or_default();
+            *passes += 1;
+            if *passes > PASSES_MAX {
+                let text = format!("`{}`: {at} is passed over {passes} times", described.name);
+                self.report("I8", text);
+            }
+        }
+    }
+
+    /// What may be what ends the process is handed out alone, and nothing is handed out during a pause.
+    fn alone(&mut self, subject: usize, position: u64, silent: u32) {
+        let name = SUBJECTS[subject].name;
+        if self.paused.contains(&subject) {
+            self.report("L05", format!("`{name}` got {position} during a pause"));
+        }
+        let of_subject = (subject, 0)..=(subject, u64::MAX);
+        let mut live = self.tracks.range(of_subject).filter(|((_, at), it)| {
+            *at != position && self.is_live(it.state) && (silent >= SUSPECT_AFTER || it.is_suspect)
+        });
+        if let Some(((_, other), _)) = live.next() {
+            let text = format!("`{name}`: {position} and {other} have leases, one is a suspect");
+            self.report("R07", text);
+        }
     }
 
     fn leased(&mut self, subject: usize, member: u32, token: LeaseToken, at: Timestamp) {
@@ -321,16 +403,20 @@ impl Checker {
         self.gone.insert(member);
     }
 
-    fn repaired(&mut self, subject: usize, position: u64, repaired: Repaired) {
+    fn repaired(&mut self, subject: usize, position: u64, repaired: Repaired, counted: bool) {
         let name = SUBJECTS[subject].name;
         let state = self.state(subject, position);
         let may_be = match repaired {
             Repaired::Redriven | Repaired::Discarded => state == State::Dead,
             Repaired::Skipped => !state.is_over() && !self.is_live(state),
         };
-        if !may_be {
-            let text = format!("`{name}`: {position} was {repaired:?}, and is {state:?}");
+        if counted != may_be && (counted || state == State::Dead) {
+            let text =
+                format!("`{name}`: {position} was {repaired:?}: {counted}, and is {state:?}");
             self.report("I10", text);
+        }
+        if !counted {
+            return;
         }
         let track = self.track(subject, position);
         match repaired {

@@ -10,6 +10,7 @@ fn published(position: u64, event_type: &str, key: &str) -> Entry {
         event_type: event_type.to_owned(),
         key: key.to_owned(),
         is_marked: true,
+        priority: Priority::Normal,
         position,
         is_duplicate: false,
     }
@@ -33,6 +34,7 @@ fn leased(member: u32, position: u64, attempt: u32, ms: i64) -> Entry {
         subject: 1,
         member,
         token: token(position, attempt),
+        silent: 0,
         at: at(ms),
     }
 }
@@ -163,12 +165,14 @@ fn a_second_place_of_one_event_is_found() {
                 event_type,
                 key,
                 is_marked,
+                priority,
                 ..
             } => Entry::Published {
                 id,
                 event_type,
                 key,
                 is_marked,
+                priority,
                 position,
                 is_duplicate,
             },
@@ -204,6 +208,7 @@ fn a_letter_that_is_missing_doubled_or_without_its_faults_is_found() {
             subject: 1,
             position: 1,
             repaired: Repaired::Redriven,
+            counted: true,
         };
         it.insert(5, repaired);
     });
@@ -229,6 +234,7 @@ fn an_event_that_nobody_wanted_is_found() {
             subject: 0,
             member: 7,
             token: token(2, 1),
+            silent: 0,
             at: at(10),
         };
         it.insert(5, other);
@@ -242,6 +248,103 @@ fn work_that_was_left_behind_is_found() {
         it.remove(15);
     });
     finds("I14", |it| it[7] = leased(1, 2, 2, 30));
+}
+
+/// Publishes two events of this urgency, then `more` urgent ones, which the subscription without order gets first.
+fn passing(first: Priority, more: u64) -> Vec<Entry> {
+    let mut history = Vec::new();
+    for position in 1..=2 + more {
+        let Entry::Published {
+            id,
+            event_type,
+            key,
+            ..
+        } = published(position, "a.x", "k")
+        else {
+            unreachable!("it is published");
+        };
+        history.push(Entry::Published {
+            id,
+            event_type,
+            key,
+            is_marked: true,
+            priority: if position > 2 { Priority::High } else { first },
+            position,
+            is_duplicate: false,
+        });
+    }
+    for position in 3..=2 + more {
+        history.push(Entry::Leased {
+            subject: 0,
+            member: 1,
+            token: token(position, 1),
+            silent: 0,
+            at: at(10),
+        });
+    }
+    history
+}
+
+#[test]
+fn an_event_that_is_passed_over_too_often_is_found() {
+    let most = u64::from(PASSES_MAX);
+    let is_found = |history: &[Entry]| check(history).iter().any(|it| it.invariant == "I8");
+    assert!(!is_found(&passing(Priority::Normal, most)));
+    assert!(is_found(&passing(Priority::Normal, most + 1)));
+    assert!(!is_found(&passing(Priority::High, most + 1)));
+    assert!(!is_found(&passing(Priority::Urgent, most + 1)));
+    for (between, is_wrong) in [
+        (Entry::Restarted, false),
+        (Entry::GivenUp { subject: 0 }, false),
+        (Entry::GivenUp { subject: 1 }, true),
+    ] {
+        let mut history = passing(Priority::Normal, most + 1);
+        history.insert(history.len() - 1, between);
+        assert_eq!(is_found(&history), is_wrong);
+    }
+}
+
+#[test]
+fn a_repair_that_was_not_done_or_was_done_to_no_letter_is_found() {
+    let repaired = |position: u64, counted: bool| Entry::Repaired {
+        subject: 1,
+        position,
+        repaired: Repaired::Redriven,
+        counted,
+    };
+    finds("I10", |it| it.insert(5, repaired(1, true)));
+    finds("I10", |it| it.insert(9, repaired(2, false)));
+    let mut history = good();
+    history.insert(5, repaired(1, false));
+    assert_eq!(check(&history), []);
+}
+
+#[test]
+fn a_suspect_in_company_is_found() {
+    let suspect = |it: &mut Entry| {
+        if let Entry::Leased { silent, .. } = it {
+            *silent = 2;
+        }
+    };
+    finds("R07", |it| {
+        it.insert(9, leased(1, 3, 1, 40));
+        suspect(&mut it[7]);
+        it.swap(8, 9);
+    });
+    finds("R07", |it| {
+        it.insert(7, leased(7, 3, 1, 25));
+        suspect(&mut it[8]);
+    });
+}
+
+#[test]
+fn a_lease_during_a_pause_is_found() {
+    finds("L05", |it| it.insert(5, Entry::Paused { subject: 1 }));
+    let mut history = good();
+    history.insert(5, Entry::Resumed { subject: 1 });
+    history.insert(5, Entry::Paused { subject: 1 });
+    history.insert(5, Entry::Paused { subject: 0 });
+    assert_eq!(check(&history), []);
 }
 
 /// Runs the histories of these seeds and says how much was in them.
@@ -272,6 +375,9 @@ async fn histories_on_a_memory_disk_keep_every_invariant() {
         ("fenced", all.fenced),
         ("gone", all.gone),
         ("repairs", all.repairs),
+        ("refused", all.refused),
+        ("pauses", all.pauses),
+        ("suspects", all.suspects),
         ("dead", all.dead),
         ("restarts", all.restarts),
     ] {

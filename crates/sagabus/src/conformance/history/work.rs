@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Ended, Entry, Keys, Repaired, SUBJECTS};
+use super::{Ended, Entry, Keys, PASSES_MAX, Repaired, SUBJECTS};
 use crate::clock::mix;
 use crate::conformance::Cluster;
 use crate::conformance::bench::event;
 use crate::error::ErrorKind;
 use crate::event::Event;
 use crate::filter::Filter;
-use crate::ledger::{By, Exhausted, Fault, Order};
+use crate::ledger::{By, Exhausted, Fault, Order, Priority, Sharing};
 use crate::pattern::Pattern;
 use crate::transport::{
-    DeadLetterQuery, Leased, Member, Repair, Settle, Start, SubscriptionSpec, Transport, Verdict,
+    DeadLetterQuery, Leased, Member, PauseUntil, Repair, Settle, Start, SubscriptionSpec,
+    Transport, Verdict,
 };
 
 const TYPES: [&str; 5] = ["a.x", "a.y", "b.y", "b.z.w", "c"];
@@ -44,6 +45,12 @@ pub struct Summary {
     pub gone: usize,
     /// Repairs.
     pub repairs: usize,
+    /// Repairs of what was no dead letter, which were refused.
+    pub refused: usize,
+    /// Pauses.
+    pub pauses: usize,
+    /// Leases of what may be what ends the process.
+    pub suspects: usize,
     /// Dead letters at the end.
     pub dead: usize,
     /// Crashes and restarts.
@@ -60,6 +67,9 @@ impl Summary {
         self.fenced += other.fenced;
         self.gone += other.gone;
         self.repairs += other.repairs;
+        self.refused += other.refused;
+        self.pauses += other.pauses;
+        self.suspects += other.suspects;
         self.dead += other.dead;
         self.restarts += other.restarts;
     }
@@ -76,6 +86,7 @@ pub async fn run(cluster: &dyn Cluster, seed: u64, steps: usize) -> (Vec<Entry>,
         members: Vec::new(),
         members_made: 0,
         published: Vec::new(),
+        positions: Vec::new(),
         spent: VecDeque::new(),
     };
     for _ in 0..steps {
@@ -107,6 +118,8 @@ struct Work<'a> {
     members: Vec<Worker>,
     members_made: u32,
     published: Vec<Event>,
+    /// Where they stand.
+    positions: Vec<u64>,
     /// Leases that were settled lately, with their subscription.
     spent: VecDeque<(usize, Leased)>,
 }
@@ -128,7 +141,8 @@ impl Work<'_> {
             82..85 => self.lose(),
             85..87 => self.leave().await,
             87..92 => self.repair().await,
-            92..98 => self.pass().await,
+            92..95 => self.pass().await,
+            95..98 => self.pause().await,
             _ => self.restart().await,
         }
     }
@@ -147,6 +161,7 @@ impl Work<'_> {
             let mark = ["yes", "no"][self.below(2)];
             let mut event = event(self.cluster, event_type, "1").about(key);
             event.metadata.insert("mark".to_owned(), mark.to_owned());
+            event.priority = Priority::ALL[self.below(Priority::ALL.len())];
             events.push(event);
         }
         let shared: Vec<Arc<Event>> = events.iter().cloned().map(Arc::new).collect();
@@ -157,10 +172,12 @@ impl Work<'_> {
                 event_type: event.event_type.to_string(),
                 key: event.subject.clone().unwrap_or_default(),
                 is_marked: event.metadata.get("mark").is_some_and(|it| it == "yes"),
+                priority: event.priority,
                 position: receipt.position,
                 is_duplicate: receipt.duplicate,
             });
             if !receipt.duplicate {
+                self.positions.push(receipt.position);
                 self.published.push(event);
             }
         }
@@ -186,6 +203,9 @@ impl Work<'_> {
             lease: self.cluster.unit() * LEASE_UNITS,
             order,
             exhausted,
+            sharing: Sharing::Weighted {
+                passes_max: PASSES_MAX,
+            },
             filter: filter.map(|it| Filter::sql(it).unwrap()),
             ..SubscriptionSpec::new(described.name, vec![pattern], Start::Earliest)
         };
@@ -270,6 +290,8 @@ impl Work<'_> {
         match leased {
             Err(_) => {
                 worker.heard = heard;
+                let subject = worker.subject;
+                self.history.push(Entry::GivenUp { subject });
                 false
             }
             Ok(Ok(leased)) => {
@@ -280,6 +302,7 @@ impl Work<'_> {
                         subject: worker.subject,
                         member: worker.number,
                         token: leased.token,
+                        silent: leased.silent,
                         at,
                     });
                     worker.held.push(leased);
@@ -356,16 +379,14 @@ impl Work<'_> {
         let now = self.cluster.clock().now();
         let asked = settles.iter().map(|(leased, ended)| {
             let fault = Fault::new(leased.token.attempt, now, 0, "error", "by chance");
-            Settle {
-                token: leased.token,
-                verdict: match ended {
-                    Ended::Ack => Verdict::Ack,
-                    Ended::Skip => Verdict::Skip,
-                    Ended::Release => Verdict::Release,
-                    Ended::Dead => Verdict::Dead(fault),
-                    Ended::RetryAt(due) => Verdict::RetryAt(*due, fault),
-                },
-            }
+            let verdict = match ended {
+                Ended::Ack => Verdict::Ack,
+                Ended::Skip => Verdict::Skip,
+                Ended::Release => Verdict::Release,
+                Ended::Dead => Verdict::Dead(fault),
+                Ended::RetryAt(due) => Verdict::RetryAt(*due, fault),
+            };
+            Settle::new(leased.token, verdict)
         });
         let heard = self.cluster.clock().elapsed();
         let member = Arc::clone(&self.members[place].member);
@@ -460,19 +481,52 @@ impl Work<'_> {
         if let Some(letter) = letters.get(chosen) {
             self.repair_one(subject, letter.position, repaired, repair)
                 .await;
+        } else if repaired != Repaired::Skipped && !self.positions.is_empty() {
+            // It is no dead letter, so that nothing is to be done.
+            let chosen = self.below(self.positions.len());
+            self.repair_one(subject, self.positions[chosen], repaired, repair)
+                .await;
         }
     }
 
     async fn repair_one(&mut self, subject: usize, position: u64, done: Repaired, repair: Repair) {
         let name = SUBJECTS[subject].name;
         let ledgers = self.transport.ledgers();
-        let count = ledgers.repair(name, &[position], repair).await.unwrap();
-        assert_eq!(count, 1, "a letter that was listed");
+        let count = match ledgers.repair(name, &[position], repair).await {
+            Ok(count) => count,
+            // Nobody has joined it yet.
+            Err(error) if error.kind() == ErrorKind::NotFound => return,
+            Err(error) => panic!("cannot repair: {error}"),
+        };
+        assert!(count <= 1, "one position was named");
         self.history.push(Entry::Repaired {
             subject,
             position,
             repaired: done,
+            counted: count == 1,
         });
+    }
+
+    /// Pauses a subscription, or lets it go on.
+    async fn pause(&mut self) {
+        let subject = self.below(SUBJECTS.len());
+        let until = (self.below(3) == 0).then_some(PauseUntil::Resumed);
+        self.set_pause(subject, until).await;
+    }
+
+    async fn set_pause(&mut self, subject: usize, until: Option<PauseUntil>) {
+        let by = By::new("chance", "by the seed");
+        if until.is_none() {
+            self.history.push(Entry::Resumed { subject });
+        }
+        let ledgers = self.transport.ledgers();
+        match ledgers.set_pause(SUBJECTS[subject].name, until, by).await {
+            Ok(()) if until.is_some() => self.history.push(Entry::Paused { subject }),
+            Ok(()) => {}
+            // Nobody has joined it yet.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => panic!("cannot pause: {error}"),
+        }
     }
 
     /// Time passes; members that are alive are heard of.
@@ -506,6 +560,7 @@ impl Work<'_> {
             self.mark_gone(number);
         }
         self.cluster.crash().await;
+        self.history.push(Entry::Restarted);
         self.members.clear();
         self.transport = self.cluster.transport().await;
     }
@@ -518,6 +573,7 @@ impl Work<'_> {
         }
         for subject in 0..SUBJECTS.len() {
             self.join_as(subject, "last".to_owned()).await;
+            self.set_pause(subject, None).await;
         }
         for _ in 0..ROUNDS_MAX {
             for place in 0..self.members.len() {
@@ -572,14 +628,22 @@ impl Work<'_> {
                     summary.published += usize::from(!is_duplicate);
                     summary.duplicates += usize::from(*is_duplicate);
                 }
-                Entry::Leased { token, .. } => {
+                Entry::Leased { token, silent, .. } => {
                     summary.leases += 1;
+                    summary.suspects += usize::from(*silent > 1);
                     summary.repeats += usize::from(token.attempt > 1);
                 }
                 Entry::Settled { counted, .. } => summary.fenced += usize::from(!counted),
                 Entry::Gone { .. } => summary.gone += 1,
-                Entry::Left { .. } => {}
-                Entry::Repaired { .. } => summary.repairs += 1,
+                Entry::Left { .. }
+                | Entry::Resumed { .. }
+                | Entry::GivenUp { .. }
+                | Entry::Restarted => {}
+                Entry::Repaired { counted, .. } => {
+                    summary.repairs += usize::from(*counted);
+                    summary.refused += usize::from(!counted);
+                }
+                Entry::Paused { .. } => summary.pauses += 1,
                 Entry::Ended { dead, .. } => summary.dead += dead.len(),
             }
         }

@@ -1,15 +1,17 @@
 //! What was given up is kept, looked into and repaired, for one subscription at a time.
 
-use crate::bus::{Bus, HandlerError};
+use crate::bus::{Bus, Disposition, HandlerError, RetryPlan};
 use crate::conformance::Cluster;
 use crate::conformance::bench::{
-    Seen, bus, counts, eventually, handled, idle, letters, plain, publish, rejecting, view, wait,
+    Seen, bus, counts, event, eventually, failing, handled, idle, letters, plain, publish,
+    publish_keys, rejecting, spec, view, wait, within,
 };
 use crate::error::ErrorKind;
-use crate::ledger::By;
+use crate::ledger::{By, Exhausted, Fault, Order};
+use crate::pattern::Pattern;
 use crate::retry::Retry;
 use crate::settings::Settings;
-use crate::transport::{DeadLetterId, DeadLetterQuery, Repair};
+use crate::transport::{DeadLetterQuery, Repair, Settle, Verdict};
 
 /// Gives up `count` events in the subscription `s`, whose handler takes them after that.
 async fn given_up(cluster: &dyn Cluster, bus: &Bus, count: usize) -> (Seen, Vec<u64>) {
@@ -28,32 +30,156 @@ async fn given_up(cluster: &dyn Cluster, bus: &Bus, count: usize) -> (Seen, Vec<
     (seen, published)
 }
 
-/// D01 MUST: dead letters are listed page by page, in order, each once.
+/// D01 MUST: a hundred thousand dead letters are listed page by page, in order, each once.
 pub async fn dead_letters_are_listed_page_by_page(cluster: &dyn Cluster) {
+    const LETTERS: usize = 100_000;
     let bus = bus(cluster).await;
-    let (_, published) = given_up(cluster, &bus, 2500).await;
-    let mut listed = Vec::new();
+    let published = publish(cluster, &bus, LETTERS).await;
+    let member = cluster.join(spec(cluster, "one")).await.unwrap();
+    let mut given_up = 0;
+    while given_up < LETTERS {
+        let leased = within("events", member.lease(1000)).await.unwrap();
+        given_up += leased.len();
+        let now = cluster.clock().now();
+        let dead = || Verdict::Dead(Fault::new(1, now, 0, "error", "asked to fail"));
+        let settles = leased.iter().map(|it| Settle::new(it.token, dead()));
+        member.settle(settles.collect()).await.unwrap();
+    }
+    let mut listed = Vec::with_capacity(LETTERS);
+    let mut query = DeadLetterQuery {
+        max: 700,
+        ..DeadLetterQuery::of("s")
+    };
     loop {
-        let last: Option<u64> = listed.last().copied();
-        let query = DeadLetterQuery {
-            after: last.map(|position| DeadLetterId::new("s", position)),
-            max: 700,
-            ..DeadLetterQuery::of("s")
-        };
-        let page = bus.dead_letters(query).await.unwrap();
-        if page.is_empty() {
+        let page = bus.ledgers().dead_letters(&query).await.unwrap();
+        assert!(page.letters.len() <= 700);
+        listed.extend(page.letters.iter().map(|it| it.position));
+        query.after = page.next;
+        if query.after.is_none() {
             break;
         }
-        assert!(page.len() <= 700);
-        listed.extend(page.iter().map(|it| it.position));
     }
-    assert_eq!(listed, published);
+    assert!(listed == published, "{} are listed", listed.len());
+    assert_eq!(counts(&bus, "s").dead, LETTERS as u64);
     let unknown = DeadLetterQuery {
         subscription: Some("nobody".to_owned()),
         ..DeadLetterQuery::default()
     };
     let error = bus.dead_letters(unknown).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+/// D02 SHOULD: dead letters are found by type, by error, by time and by key, and by all of them together.
+pub async fn letters_are_found_by_type_error_time_and_key(cluster: &dyn Cluster) {
+    let bus = bus(cluster).await;
+    let seen = Seen::new(cluster);
+    let builder = plain(cluster, &bus, "s").retry(Retry::never());
+    let builder = builder.order(Order::PerKey).exhausted(Exhausted::SkipAhead);
+    seen.on(builder, |delivery| {
+        let text = format!(
+            "cannot take {}",
+            String::from_utf8_lossy(&delivery.event.data)
+        );
+        Err(match delivery.event.subject.as_deref() {
+            Some("k1") => HandlerError::new(Disposition::Reject, "Busy", text),
+            _ => HandlerError::transient(text),
+        })
+    })
+    .await;
+    let mut positions = Vec::new();
+    let mut middle = cluster.clock().now();
+    for (number, (event_type, key)) in [("a.x", "k1"), ("a.y", "k2"), ("b.x", "k1"), ("b.x", "k2")]
+        .into_iter()
+        .enumerate()
+    {
+        if number == 2 {
+            idle(&bus, "s").await;
+            wait(cluster, 2).await;
+            middle = cluster.clock().now();
+            wait(cluster, 2).await;
+        }
+        let event = event(cluster, event_type, &number.to_string()).about(key);
+        positions.push(bus.publish(event).await.unwrap().position);
+    }
+    idle(&bus, "s").await;
+    let of = || DeadLetterQuery::of("s");
+    let text = |text: &str| Some(text.to_owned());
+    for (what, query, expected) in [
+        (
+            "type",
+            DeadLetterQuery {
+                pattern: Some(Pattern::new("b.*").unwrap()),
+                ..of()
+            },
+            &[2, 3][..],
+        ),
+        (
+            "kind",
+            DeadLetterQuery {
+                kind: text("rejected"),
+                ..of()
+            },
+            &[0, 2],
+        ),
+        (
+            "type of error",
+            DeadLetterQuery {
+                error_type: text("Busy"),
+                ..of()
+            },
+            &[0, 2],
+        ),
+        (
+            "error",
+            DeadLetterQuery {
+                error: text("take 3"),
+                ..of()
+            },
+            &[3],
+        ),
+        ("key", DeadLetterQuery::key("s", "k2"), &[1, 3]),
+        (
+            "time from",
+            DeadLetterQuery {
+                dead_from: Some(middle),
+                ..of()
+            },
+            &[2, 3],
+        ),
+        (
+            "time before",
+            DeadLetterQuery {
+                dead_before: Some(middle),
+                ..of()
+            },
+            &[0, 1],
+        ),
+        (
+            "all together",
+            DeadLetterQuery {
+                pattern: Some(Pattern::new("b.x").unwrap()),
+                kind: text("rejected"),
+                dead_from: Some(middle),
+                ..DeadLetterQuery::key("s", "k1")
+            },
+            &[2],
+        ),
+        (
+            "nothing",
+            DeadLetterQuery {
+                pattern: Some(Pattern::new("c").unwrap()),
+                ..of()
+            },
+            &[],
+        ),
+    ] {
+        let expected: Vec<u64> = expected.iter().map(|it| positions[*it]).collect();
+        let found = bus.dead_letters(query.clone()).await.unwrap();
+        let found: Vec<u64> = found.iter().map(|it| it.position).collect();
+        assert_eq!(found, expected, "by {what}");
+        let count = bus.letters().count(&query).await.unwrap();
+        assert_eq!(count, expected.len() as u64, "by {what}");
+    }
 }
 
 /// D03 MUST: a redrive reaches the subscription that failed and no other, and the letter is gone when it is handled.
@@ -106,6 +232,31 @@ pub async fn many_are_redriven_at_the_pace_that_was_asked_for(cluster: &dyn Clus
         assert!(after <= due + cluster.lateness(), "{number}: {after:?}");
     }
     assert_eq!(calls.len(), 6);
+}
+
+/// D05 MUST: a trial run of a repair says what it would do, and does nothing.
+pub async fn a_trial_run_changes_nothing(cluster: &dyn Cluster) {
+    let bus = bus(cluster).await;
+    let (seen, _) = given_up(cluster, &bus, 5).await;
+    let before = (letters(&bus, "s").await, view(&bus, "s"));
+    let query = DeadLetterQuery {
+        max: 3,
+        ..DeadLetterQuery::of("s")
+    };
+    let mut plan = RetryPlan {
+        is_dry_run: true,
+        ..RetryPlan::default()
+    };
+    let told = bus.letters().retry(&query, &plan).await.unwrap();
+    assert_eq!(told.count, 3);
+    wait(cluster, 5).await;
+    assert_eq!((letters(&bus, "s").await, view(&bus, "s")), before);
+    assert_eq!(seen.len(), 5);
+    plan.is_dry_run = false;
+    let done = bus.letters().retry(&query, &plan).await.unwrap();
+    assert_eq!(done.count, told.count);
+    idle(&bus, "s").await;
+    assert_eq!((seen.len(), counts(&bus, "s").dead), (8, 2));
 }
 
 /// D06 MUST: another payload is delivered, the one published stays, and every revision says who made it and why.
@@ -256,4 +407,75 @@ pub async fn too_many_dead_letters_show_in_health(cluster: &dyn Cluster) {
     }
     idle(&bus, "s").await;
     assert!(!says(&bus), "{:?}", bus.health());
+}
+
+/// D12 SHOULD: dead letters that are written out and thrown away come back with their whole history, over a crash too.
+pub async fn letters_that_are_written_out_come_back_with_their_history(cluster: &dyn Cluster) {
+    let first = bus(cluster).await;
+    let by = By::new("ann", "moved");
+    let seen = Seen::new(cluster);
+    let parking = |bus: &Bus| plain(cluster, bus, "s").order(Order::PerKey);
+    seen.on(parking(&first), failing).await;
+    let published = publish_keys(cluster, &first, &["k1", "k2", "k1"]).await;
+    idle(&first, "s").await;
+    let revise = Repair::Revise {
+        data: "\"mended\"".into(),
+        by: by.clone(),
+    };
+    let one = [published[0]];
+    first.ledgers().repair("s", &one, revise).await.unwrap();
+    first.ledgers().redrive("s", &one).await.unwrap();
+    idle(&first, "s").await;
+    let before = letters(&first, "s").await;
+    assert_eq!((before.len(), before[0].parked), (2, 1));
+    assert_eq!((before[0].faults.len(), before[0].redrives), (6, 1));
+    let mut lines = Vec::new();
+    let mut export = first.letters().export(DeadLetterQuery::of("s"));
+    while let Some(page) = export.next().await.unwrap() {
+        lines.extend(page);
+    }
+    // The one that waits behind is handled when it may go on.
+    let query = DeadLetterQuery::of("s");
+    assert_eq!(first.letters().discard(&query, &by).await.unwrap(), 2);
+    idle(&first, "s").await;
+    let third = letters(&first, "s").await;
+    assert_eq!((third.len(), third[0].position), (1, published[2]));
+
+    assert_eq!(first.letters().import(&lines, &by).await.unwrap(), 2);
+    assert_eq!(first.letters().import(&lines, &by).await.unwrap(), 0);
+    cluster.crash().await;
+    let second = bus(cluster).await;
+    seen.on(parking(&second), handled).await;
+    let mut after = letters(&second, "s").await;
+    assert_eq!(after.pop().map(|it| it.position), Some(published[2]));
+    // Nothing waits behind it now.
+    let mut expected = before;
+    expected[0].parked = 0;
+    assert_eq!(after, expected);
+    let calls = seen.len();
+    second.ledgers().redrive("s", &published).await.unwrap();
+    idle(&second, "s").await;
+    let again = seen.all().split_off(calls);
+    let mended = again.iter().find(|it| it.position == published[0]).unwrap();
+    assert_eq!((mended.data().as_str(), mended.redrives), ("\"mended\"", 2));
+    let of_key: Vec<u64> = again
+        .iter()
+        .filter(|it| it.key() == "k1")
+        .map(|it| it.position)
+        .collect();
+    assert_eq!(
+        of_key,
+        [published[0], published[2]],
+        "in the order of its key"
+    );
+    let counts = counts(&second, "s");
+    assert_eq!((counts.acked, counts.discarded, counts.dead), (3, 2, 0));
+
+    let elsewhere = String::from_utf8(lines).unwrap();
+    let elsewhere = elsewhere.replace(
+        &format!("\"position\":{}", published[0]),
+        "\"position\":4000",
+    );
+    let error = second.letters().import(elsewhere.as_bytes(), &by).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Conflict);
 }

@@ -1,5 +1,7 @@
 //! An event that is published again is the same event.
 
+use std::time::Duration;
+
 use crate::conformance::Cluster;
 use crate::conformance::bench::{
     Seen, bus, counts, event, eventually, failing, handled, idle, plain, publish,
@@ -73,6 +75,31 @@ pub async fn publishes_of_one_event_at_a_time_are_one(cluster: &dyn Cluster) {
             .all(|it| it.position == receipts[0].position)
     );
     assert_eq!(bus.read(0, 10).await.unwrap().events.len(), 1);
+}
+
+/// X03 MUST: an event that is published again after it was forgotten, by time or by number, is a new event.
+pub async fn what_is_beyond_the_window_is_a_new_event(cluster: &dyn Cluster) {
+    let time = Duration::from_secs(1).max(cluster.unit() * 20);
+    cluster.remember(8, time);
+    let bus = bus(cluster).await;
+    let seen = Seen::new(cluster);
+    seen.on(plain(cluster, &bus, "s"), handled).await;
+    let sent = event(cluster, "a.b", "\"old\"");
+    let first = bus.publish(sent.clone()).await.unwrap();
+    let again = bus.publish(sent.clone()).await.unwrap();
+    assert_eq!((again.position, again.duplicate), (first.position, true));
+    // The ninth one pushes it out.
+    publish(cluster, &bus, 9).await;
+    let second = bus.publish(sent.clone()).await.unwrap();
+    assert!(!second.duplicate && second.position > first.position);
+    let again = bus.publish(sent.clone()).await.unwrap();
+    assert_eq!((again.position, again.duplicate), (second.position, true));
+    tokio::time::sleep(time + cluster.unit()).await;
+    let third = bus.publish(sent.clone()).await.unwrap();
+    assert!(!third.duplicate && third.position > second.position);
+    idle(&bus, "s").await;
+    let old = seen.data().iter().filter(|it| *it == "\"old\"").count();
+    assert_eq!((old, seen.len()), (3, 12));
 }
 
 /// X04 MUST: what was published is known after a crash and after a restart in good order.

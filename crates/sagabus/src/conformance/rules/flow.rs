@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use crate::bus::{Bus, HandlerError, Rate};
 use crate::conformance::Cluster;
 use crate::conformance::bench::{
-    Seen, bus, counts, event, eventually, handled, idle, plain, publish, view, wait,
+    Seen, bus, counts, event, eventually, handled, idle, plain, publish, quick, view, wait,
 };
+use crate::error::ErrorKind;
+use crate::event::Event;
 use crate::ledger::By;
 use crate::transport::PauseUntil;
 
@@ -25,6 +29,71 @@ pub async fn a_stopped_subscriber_costs_nothing_and_loses_nothing(cluster: &dyn 
     let mut got = seen.positions();
     got.sort_unstable();
     assert_eq!(got, published);
+}
+
+/// Publishes until it is refused for want of room; what was stored, and what was refused.
+async fn fill(cluster: &dyn Cluster, bus: &Bus) -> (Vec<u64>, Event) {
+    let data = format!("\"{}\"", "x".repeat(100_000));
+    let mut stored = Vec::new();
+    loop {
+        let event = event(cluster, "a.b", &data);
+        match bus.publish(event.clone()).await {
+            Ok(receipt) => stored.push(receipt.position),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Full, "{}", error.chain());
+                return (stored, event);
+            }
+        }
+        assert!(stored.len() < 10_000, "there is always room");
+    }
+}
+
+/// What was refused is refused again; where it is not, there was room left after all, and it is filled.
+async fn refuse(cluster: &dyn Cluster, bus: &Bus, stored: &mut Vec<u64>, refused: &mut Event) {
+    match bus.publish(refused.clone()).await {
+        Ok(receipt) => {
+            stored.push(receipt.position);
+            let (more, again) = fill(cluster, bus).await;
+            stored.extend(more);
+            *refused = again;
+        }
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Full, "{}", error.chain()),
+    }
+}
+
+/// There is room again: publishes the event until it is taken.
+async fn publish_again(cluster: &dyn Cluster, bus: &Bus, event: &Event) -> u64 {
+    let end = cluster.clock().elapsed() + cluster.lateness() + cluster.unit() * 100;
+    loop {
+        match bus.publish(event.clone()).await {
+            Ok(receipt) => return receipt.position,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Full, "{}", error.chain());
+                let is_late = cluster.clock().elapsed() > end;
+                assert!(!is_late, "there is room, and nothing is taken");
+                wait(cluster, 1).await;
+            }
+        }
+    }
+}
+
+/// L02 MUST: publishers are refused while there is no room: nothing of what was refused is stored, health says so, and
+/// they are taken when there is room again.
+pub async fn publishers_are_refused_while_there_is_no_room(cluster: &dyn Cluster) {
+    let bus = bus(cluster).await;
+    cluster.set_room(false);
+    let (mut stored, mut refused) = fill(cluster, &bus).await;
+    for _ in 0..3 {
+        refuse(cluster, &bus, &mut stored, &mut refused).await;
+    }
+    assert_eq!(bus.condition().unwrap_err().kind(), ErrorKind::Full);
+    assert!(!bus.health().issues.is_empty());
+    cluster.set_room(true);
+    stored.push(publish_again(cluster, &bus, &refused).await);
+    eventually("it is well", || bus.condition().is_ok()).await;
+    let read = bus.read(0, 1000).await.unwrap().events;
+    let positions: Vec<u64> = read.iter().map(|it| it.0).collect();
+    assert_eq!(positions, stored, "each once, and nothing else");
 }
 
 /// L03 MUST: a shutdown lets handlers finish, hands the rest back uncounted, and loses nothing.
@@ -134,6 +203,71 @@ pub async fn a_pause_with_an_end_ends_by_itself(cluster: &dyn Cluster) {
     let at = seen.all()[0].at;
     assert!(at >= until, "{at} before {until}");
     assert!(view(&bus, "s").pause.is_none());
+}
+
+/// L06 SHOULD: a rate holds for all members of a subscription together, within a twentieth.
+pub async fn a_rate_holds_for_all_members_together(cluster: &dyn Cluster) {
+    const EVENTS: u32 = 600;
+    let bus = bus(cluster).await;
+    publish(cluster, &bus, EVENTS as usize).await;
+    let per = cluster.unit().max(Duration::from_millis(100));
+    let rate = Rate {
+        events: 20,
+        per,
+        burst: 10,
+    };
+    let seen = [Seen::new(cluster), Seen::new(cluster), Seen::new(cluster)];
+    let since = cluster.clock().elapsed();
+    for (number, seen) in seen.iter().enumerate() {
+        let member = format!("m{number}");
+        let builder = plain(cluster, &bus, "s").member(&member).rate(rate);
+        seen.on(builder, handled).await;
+    }
+    idle(&bus, "s").await;
+    let calls = seen.iter().flat_map(Seen::all);
+    let last = calls.map(|it| it.elapsed).max().unwrap();
+    let took = last.saturating_sub(since);
+    // But for the burst, which is there at once.
+    let nominal = per * (EVENTS - rate.burst) / rate.events;
+    assert!(took >= nominal * 19 / 20, "{took:?} is too fast");
+    let most = nominal * 21 / 20 + cluster.lateness();
+    assert!(took <= most, "{took:?} is too slow");
+    let handled: usize = seen.iter().map(Seen::len).sum();
+    assert_eq!(handled, EVENTS as usize);
+}
+
+/// L07 MUST: while the store takes nothing for a minute, publishers are told so, and members wait; when it is back, they
+/// go on without a restart, and nothing is lost or doubled. Nobody asks without a pause: time that stands still while
+/// somebody is at work passes.
+pub async fn a_store_that_is_away_for_a_minute_is_waited_for(cluster: &dyn Cluster) {
+    let bus = bus(cluster).await;
+    let seen = Seen::new(cluster);
+    let retry = quick(cluster, 2).cap(cluster.unit());
+    let running = seen.on(plain(cluster, &bus, "s").retry(retry), |delivery| {
+        if delivery.attempt == 1 && delivery.position.is_multiple_of(3) {
+            return Err(HandlerError::transient("not at first"));
+        }
+        Ok(())
+    });
+    let running = running.await;
+    cluster.set_room(false);
+    let (mut stored, mut refused) = fill(cluster, &bus).await;
+    for _ in 0..6 {
+        wait(cluster, 10).await;
+        let asked = cluster.clock().elapsed();
+        refuse(cluster, &bus, &mut stored, &mut refused).await;
+        let took = cluster.clock().elapsed().saturating_sub(asked);
+        assert!(took <= cluster.lateness(), "it answers after {took:?}");
+    }
+    cluster.set_room(true);
+    stored.push(publish_again(cluster, &bus, &refused).await);
+    stored.extend(publish(cluster, &bus, 20).await);
+    idle(&bus, "s").await;
+    let counts = counts(&bus, "s");
+    assert_eq!((counts.acked, counts.dead), (stored.len() as u64, 0));
+    let got: BTreeSet<u64> = seen.positions().into_iter().collect();
+    assert_eq!(got, stored.into_iter().collect::<BTreeSet<_>>());
+    assert_eq!(running.stop(cluster.unit()).await, 0, "it ran all the time");
 }
 
 /// L08 MUST: two crashes of the store during ten thousand publishes lose nothing that was acknowledged and double nothing.

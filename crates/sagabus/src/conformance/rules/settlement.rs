@@ -125,10 +125,7 @@ pub async fn an_event_that_is_handed_back_costs_no_attempt(cluster: &dyn Cluster
     for _ in 0..5 {
         let leased = lease(member.as_ref(), 1).await;
         assert_eq!((leased[0].token.attempt, leased[0].silent), (1, 0));
-        let release = Settle {
-            token: leased[0].token,
-            verdict: Verdict::Release,
-        };
+        let release = Settle::new(leased[0].token, Verdict::Release);
         assert_eq!(member.settle(vec![release]).await.unwrap(), [true]);
     }
     let leased = lease(member.as_ref(), 1).await;
@@ -153,7 +150,7 @@ pub async fn a_call_that_is_given_up_takes_no_event_with_it(cluster: &dyn Cluste
             biased;
             () = tokio::task::yield_now() => {}
             leased = call => {
-                let release = Settle { token: leased.unwrap()[0].token, verdict: Verdict::Release };
+                let release = Settle::new(leased.unwrap()[0].token, Verdict::Release);
                 member.settle(vec![release]).await.unwrap();
             }
         }

@@ -1,12 +1,18 @@
 //! Events that are published later, clocks that jump, and events whose time is over.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
+use crate::bus::HandlerError;
 use crate::conformance::Cluster;
 use crate::conformance::bench::{
-    Seen, ack, bus, counts, event, eventually, handled, idle, letters, plain, publish, publish_all,
-    spec, wait, within,
+    Call, Seen, ack, bus, counts, event, eventually, handled, idle, letters, plain, publish,
+    publish_all, spec, wait, within,
 };
+use crate::retry::{Jitter, Retry};
+use crate::transport::Start;
 
 /// T01 SHOULD: an event that is published later comes at its time, not before it, and once.
 pub async fn an_event_for_later_comes_at_its_time_and_not_before(cluster: &dyn Cluster) {
@@ -27,6 +33,39 @@ pub async fn an_event_for_later_comes_at_its_time_and_not_before(cluster: &dyn C
     );
     wait(cluster, 5).await;
     assert_eq!(seen.len(), 1);
+    assert_eq!(bus.schedules().count(), 0);
+}
+
+/// T02 SHOULD: ten thousand events that are due in the same millisecond all come, each once, none early and none very late.
+pub async fn ten_thousand_events_of_one_moment_all_come(cluster: &dyn Cluster) {
+    const EVENTS: usize = 10_000;
+    let bus = bus(cluster).await;
+    let seen = Seen::new(cluster);
+    let builder = plain(cluster, &bus, "s").concurrency(64);
+    seen.on(builder, handled).await;
+    // Long enough to publish all of them before.
+    let delay = (cluster.unit() * 400).min(Duration::from_mins(1));
+    let due = cluster.clock().now().after(delay);
+    let mut positions = BTreeSet::new();
+    for numbers in (0..EVENTS).collect::<Vec<_>>().chunks(1000) {
+        let mut publishers = JoinSet::new();
+        for number in numbers {
+            let (bus, event) = (bus.clone(), event(cluster, "a.b", &number.to_string()));
+            publishers.spawn(async move { bus.publish_at(event, due, None).await.unwrap() });
+        }
+        let receipts = publishers.join_all().await;
+        positions.extend(receipts.iter().map(|it| it.position));
+    }
+    assert_eq!((positions.len(), seen.len()), (EVENTS, 0));
+    eventually("all come", || counts(&bus, "s").acked == EVENTS as u64).await;
+    let calls = seen.all();
+    let data: BTreeSet<String> = calls.iter().map(Call::data).collect();
+    assert_eq!((calls.len(), data.len()), (EVENTS, EVENTS), "each once");
+    let first = calls.iter().map(|it| it.at).min().unwrap();
+    let last = calls.iter().map(|it| it.at).max().unwrap();
+    assert!(first >= due, "early: {first}, due {due}");
+    let late = last.since(due);
+    assert!(late <= cluster.lateness() * 2, "the last was {late:?} late");
     assert_eq!(bus.schedules().count(), 0);
 }
 
@@ -62,6 +101,44 @@ pub async fn what_is_cancelled_before_its_time_never_comes(cluster: &dyn Cluster
     assert!(!bus.schedules().cancel("two").await.unwrap(), "published");
     wait(cluster, 5).await;
     assert_eq!(seen.data(), ["2"]);
+}
+
+/// T05 MUST: an event that is cancelled at the very time at which it is due is cancelled or comes, and never both.
+pub async fn a_cancellation_at_the_very_time_has_one_outcome(cluster: &dyn Cluster) {
+    const EVENTS: u32 = 60;
+    let bus = bus(cluster).await;
+    let seen = Seen::new(cluster);
+    seen.on(plain(cluster, &bus, "s"), handled).await;
+    let since = cluster.clock().elapsed();
+    let now = cluster.clock().now();
+    let mut cancels = JoinSet::new();
+    for number in 0..EVENTS {
+        let after = cluster.unit() * 20 + Duration::from_millis(3) * number;
+        let (key, data) = (format!("k{number}"), number.to_string());
+        let event = event(cluster, "a.b", &data);
+        bus.publish_at(event, now.after(after), Some(&key))
+            .await
+            .unwrap();
+        // One millisecond before it, at it, and after it.
+        let at = after + Duration::from_millis(u64::from(number % 3)) - Duration::from_millis(1);
+        let (bus, clock) = (bus.clone(), cluster.clock());
+        cancels.spawn(async move {
+            let passed = clock.elapsed().saturating_sub(since);
+            tokio::time::sleep(at.saturating_sub(passed)).await;
+            (data, bus.schedules().cancel(&key).await.unwrap())
+        });
+    }
+    let outcomes = cancels.join_all().await;
+    let came: BTreeSet<String> = outcomes
+        .iter()
+        .filter(|(_, is_cancelled)| !is_cancelled)
+        .map(|(data, _)| data.clone())
+        .collect();
+    eventually("the others come", || seen.len() >= came.len()).await;
+    wait(cluster, 5).await;
+    assert_eq!(seen.len(), came.len(), "each once");
+    assert_eq!(seen.data().into_iter().collect::<BTreeSet<_>>(), came);
+    assert_eq!(bus.schedules().count(), 0);
 }
 
 /// T06 SHOULD: an event that is given another time, earlier or later, comes at that one.
@@ -131,6 +208,49 @@ pub async fn a_jump_of_the_wall_clock_takes_no_lease_away(cluster: &dyn Cluster)
         [true]
     );
     assert_eq!(two.settle(vec![ack(other[0].token)]).await.unwrap(), [true]);
+}
+
+/// T08 MUST: when the wall clock jumps, a retry comes after the delay that was asked for, neither at once nor an hour later.
+pub async fn a_jump_of_the_wall_clock_leaves_retries_their_delay(cluster: &dyn Cluster) {
+    for is_back in [false, true] {
+        let bus = bus(cluster).await;
+        let name = format!("back {is_back}");
+        let seen = Seen::new(cluster);
+        let retry = Retry::times(2)
+            .delay(cluster.unit() * 20)
+            .cap(cluster.unit() * 20)
+            .jitter(Jitter::None);
+        let builder = plain(cluster, &bus, &name)
+            .start(Start::Latest)
+            .retry(retry);
+        seen.on(builder, |delivery| {
+            if delivery.attempt < 3 {
+                return Err(HandlerError::transient("not yet"));
+            }
+            Ok(())
+        })
+        .await;
+        publish(cluster, &bus, 1).await;
+        for attempt in 1..=2 {
+            eventually("it fails", || seen.len() == attempt).await;
+            // The engine notices when it looks at the clock next, which is not later than after a second.
+            wait(cluster, 2).await;
+            cluster.jump(Duration::from_hours(1), is_back);
+        }
+        idle(&bus, &name).await;
+        let calls = seen.all();
+        assert_eq!(calls.len(), 3);
+        for two in calls.windows(2) {
+            let delay = two[1].elapsed.saturating_sub(two[0].elapsed);
+            let least = cluster.unit() * 20;
+            assert!(
+                delay + Duration::from_millis(2) >= least,
+                "early: {delay:?}"
+            );
+            let most = least + Duration::from_secs(2) + cluster.lateness();
+            assert!(delay <= most, "late: {delay:?}");
+        }
+    }
 }
 
 /// T09 MUST: an event whose time is over is not delivered; it is counted, or kept where that was asked for.

@@ -6,16 +6,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Shared;
-use super::cell::{Cell, encode};
+use super::cell::{Cell, encode_removal};
 use super::log::{Append, Durability, Entry};
 use super::record;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::DATA_BYTES_MAX;
-use crate::ledger::{By, Change, Delivery, DeliveryState, Pause, REVISIONS_MAX};
+use crate::ledger::{
+    By, Change, DEAD_MAX, Delivery, DeliveryState, FAULTS_MAX, Key, Pause, REVISIONS_MAX, Repaired,
+};
+use crate::planted::{self, DeliveryBug};
 use crate::transport::{
-    DeadLetterIds, DeadLetterPage, DeadLetterQuery, LedgerAdmin, LedgerView, PauseUntil, Repair,
-    check_positions,
+    DeadLetter, DeadLetterIds, DeadLetterPage, DeadLetterQuery, LedgerAdmin, LedgerView,
+    PauseUntil, Repair, RepairQuery, check_positions,
 };
 
 /// Longest author, in bytes.
@@ -28,6 +31,20 @@ const SPACING_MAX: Duration = Duration::from_hours(1);
 const DELAY_MAX: Duration = Duration::from_hours(366 * 24);
 
 impl Shared {
+    /// The log has the letter's event where the letter says.
+    async fn check_stored(&self, letter: &DeadLetter) -> Result<()> {
+        let page = self.read(letter.position, 1).await?;
+        let stored = page.events.first().filter(|(at, _)| *at == letter.position);
+        if stored.is_none_or(|(_, event)| event.id != letter.event.id) {
+            let (id, at) = (&letter.event.id, letter.position);
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("the log has no event `{id}` at position {at}; republish it instead"),
+            ));
+        }
+        Ok(())
+    }
+
     pub(super) fn known(&self, subscription: &str) -> Result<Arc<Cell>> {
         self.hub
             .cell(subscription)
@@ -77,17 +94,72 @@ fn check(repair: &Repair, positions: &[u64]) -> Result<()> {
             check_by(by)
         }
         Repair::Skip(by) | Repair::Discard(by) => check_by(by),
+        Repair::Restore { letter, by } => {
+            if positions != [letter.position] {
+                return Err(Error::invalid("a letter is restored at its own position"));
+            }
+            check_letter(letter)?;
+            check_by(by)
+        }
     }
+}
+
+/// Whether a letter is one that a ledger may have had.
+fn check_letter(letter: &DeadLetter) -> Result<()> {
+    if letter.faults.is_empty()
+        || letter.faults.len() > FAULTS_MAX
+        || letter.revisions.len() > REVISIONS_MAX
+    {
+        return Err(Error::invalid(format!(
+            "a letter has 1 to {FAULTS_MAX} faults and at most {REVISIONS_MAX} revisions"
+        )));
+    }
+    let texts = letter
+        .faults
+        .iter()
+        .flat_map(|it| [&it.kind, &it.error_type, &it.member]);
+    if texts.map(String::len).max() > Some(REASON_BYTES_MAX) {
+        return Err(Error::invalid(format!(
+            "a text of a fault has more than {REASON_BYTES_MAX} bytes"
+        )));
+    }
+    for revision in &letter.revisions {
+        let repair = Repair::Revise {
+            data: revision.data.clone(),
+            by: revision.by.clone(),
+        };
+        check(&repair, &[letter.position])?;
+    }
+    Ok(())
 }
 
 /// Whether the repair can be made to a delivery.
 fn applies(repair: &Repair, delivery: &Delivery) -> bool {
     let is_held = delivery.state == DeliveryState::Leased;
     match repair {
+        Repair::Redrive { .. } if planted::has(DeliveryBug::RedriveReachesAny) => true,
         Repair::Redrive { .. } | Repair::Discard(_) => delivery.is_dead(),
         Repair::Revise { .. } => !is_held && delivery.revisions.len() < REVISIONS_MAX,
         Repair::Skip(_) => !is_held,
+        Repair::Restore { .. } => false,
     }
+}
+
+/// The delivery of a letter that is restored.
+fn restored(letter: DeadLetter) -> Delivery {
+    let mut delivery = Delivery {
+        state: DeliveryState::Dead(letter.dead_at),
+        key: letter.key.map(Key),
+        priority: letter.event.priority,
+        attempts: letter.attempts,
+        faults: letter.faults,
+        redrives: letter.redrives,
+        revisions: letter.revisions,
+        since: letter.dead_at,
+        ..Delivery::new()
+    };
+    delivery.shorten();
+    delivery
 }
 
 fn changes(repair: Repair, positions: Vec<u64>) -> Vec<Change> {
@@ -111,6 +183,11 @@ fn changes(repair: Repair, positions: Vec<u64>) -> Vec<Change> {
             positions,
             reason: by.reason,
             author: by.author,
+        }],
+        Repair::Restore { letter, by } => vec![Change::Restored {
+            position: letter.position,
+            delivery: restored(*letter),
+            by,
         }],
     }
 }
@@ -143,7 +220,7 @@ fn view(cell: &Cell, now: Timestamp) -> LedgerView {
 #[async_trait]
 impl LedgerAdmin for Shared {
     fn list(&self) -> Vec<LedgerView> {
-        let now = self.clock.now();
+        let now = self.sure_now();
         let cells = self.hub.cells();
         cells.iter().map(|cell| view(cell, now)).collect()
     }
@@ -159,26 +236,36 @@ impl LedgerAdmin for Shared {
     async fn repair(&self, subscription: &str, positions: &[u64], repair: Repair) -> Result<usize> {
         check(&repair, positions)?;
         let cell = self.known(subscription)?;
+        if let Repair::Restore { letter, .. } = &repair {
+            self.check_stored(letter).await?;
+        }
         let (count, pending) = {
             let mut state = cell.state();
             if cell.is_removed() {
                 return Ok(0);
             }
+            let now = self.look(&mut state.ledger);
             let mut positions: Vec<u64> = positions.to_vec();
             positions.sort_unstable();
             positions.dedup();
-            positions.retain(|position| {
-                let delivery = state.ledger.get(*position);
-                delivery.is_some_and(|it| applies(&repair, it))
+            positions.retain(|position| match &repair {
+                Repair::Restore { .. } => {
+                    state.ledger.is_over(*position) && state.ledger.counts().dead < DEAD_MAX
+                }
+                repair => {
+                    let delivery = state.ledger.get(*position);
+                    delivery.is_some_and(|it| applies(repair, it))
+                }
             });
             if positions.is_empty() {
                 return Ok(0);
             }
             let count = positions.len();
+            state.ledger.observe(self.clock.now(), self.clock.elapsed());
             let pending = cell.change(
                 &mut state,
                 &self.log,
-                self.clock.now(),
+                now,
                 changes(repair, positions),
                 Durability::Synced,
             );
@@ -187,6 +274,13 @@ impl LedgerAdmin for Shared {
         pending.done().await?;
         cell.wake.notify_one();
         Ok(count)
+    }
+
+    fn repairs(&self, subscription: &str, query: &RepairQuery) -> Result<Vec<Repaired>> {
+        let cell = self.known(subscription)?;
+        let state = cell.state();
+        let found = state.ledger.repairs().before(query.before, query.position);
+        Ok(found.take(query.max).cloned().collect())
     }
 
     async fn set_pause(&self, subscription: &str, until: Option<PauseUntil>, by: By) -> Result<()> {
@@ -218,13 +312,14 @@ impl LedgerAdmin for Shared {
         Ok(())
     }
 
-    async fn remove(&self, subscription: &str) -> Result<bool> {
+    async fn remove(&self, subscription: &str, by: By) -> Result<bool> {
+        check_by(&by)?;
         let Some(cell) = self.hub.cell(subscription) else {
             return Ok(false);
         };
         let pending = {
             // All records of a ledger are enqueued under its lock: none of this one comes after its removal, and the
-            // first of a new one of the same name, made after the next line but one, does.
+            // first of a new one of the same name, made after this one has left the hub, does.
             let state = cell.state();
             if !state.members.is_empty() {
                 return Err(Error::new(
@@ -235,20 +330,33 @@ impl LedgerAdmin for Shared {
             if cell.is_removed() {
                 return Ok(false);
             }
-            cell.set_removed();
+            cell.set_removed(true);
             self.log.enqueue(Append {
                 entries: vec![Entry::record(
                     record::LEDGER,
-                    encode(subscription, self.clock.now(), None),
+                    encode_removal(subscription, self.clock.now(), by),
                 )],
                 durability: Durability::Synced,
                 refusable: false,
                 link: None,
             })
         };
-        self.hub.write(|state| state.remove(&cell));
         cell.wake.notify_one();
-        pending.done().await?;
-        Ok(true)
+        // Until its end is durable, what it needs is kept. Whoever asked for it may be gone by then.
+        let hub = Arc::clone(&self.hub);
+        let gone = self.clockwork.spawn(async move {
+            match pending.done().await {
+                Ok(_) => {
+                    hub.write(|state| state.remove(&cell));
+                    Ok(true)
+                }
+                Err(error) => {
+                    cell.set_removed(false);
+                    Err(error)
+                }
+            }
+        });
+        gone.await
+            .map_err(|error| Error::closed("the removal was cut short").with_source(error))?
     }
 }

@@ -12,7 +12,7 @@ use super::record;
 use super::scan::{Backlog, Held};
 use crate::clock::Timestamp;
 use crate::event::EventType;
-use crate::ledger::{Change, Ledger, Record};
+use crate::ledger::{By, Change, Delivery, Ledger, Record, Settled};
 use crate::pattern::Pattern;
 
 /// One subscription.
@@ -43,6 +43,9 @@ struct Ahead {
     special: AtomicI64,
 }
 
+/// Events that are published with an ack, and the delivery as it was before that.
+type With = (Vec<Entry>, Option<(u64, Delivery)>);
+
 /// What is guarded together: the order of changes is the order of their records in the log.
 #[derive(Debug)]
 pub(crate) struct CellState {
@@ -54,7 +57,7 @@ pub(crate) struct CellState {
     /// Cursor as recorded last; the ledger's own may be ahead by events that are not wanted.
     pub(crate) recorded_cursor: u64,
     /// Number of the chain when the last record was made.
-    link: u64,
+    pub(crate) link: u64,
 }
 
 /// A member.
@@ -92,6 +95,7 @@ impl CellState {
 impl Cell {
     pub(crate) fn new(name: &str, ledger: Ledger) -> Self {
         let patterns = parse(&ledger.wants.patterns);
+        let is_window = ledger.cursor == u64::MAX;
         Self {
             name: name.into(),
             state: Mutex::new(CellState {
@@ -108,7 +112,7 @@ impl Cell {
             uncounted: Mutex::default(),
             chain: Arc::default(),
             wake: Notify::new(),
-            is_window: false,
+            is_window,
             is_removed: AtomicBool::new(false),
         }
     }
@@ -148,37 +152,91 @@ impl Cell {
         changes: Vec<Change>,
         durability: Durability,
     ) -> Pending {
+        self.append(state, log, at, changes, (durability, None))
+    }
+
+    /// Acks a delivery, and publishes these events with that: all is stored or nothing. Where it is refused, the delivery
+    /// is as it was from [`Cell::restore`] on.
+    pub(crate) fn ack_with(
+        &self,
+        state: &mut CellState,
+        log: &Log,
+        at: Timestamp,
+        (position, events): (u64, Vec<Entry>),
+    ) -> Pending {
+        let before = state.ledger.get(position).cloned();
+        let acked = before.map(|delivery| (position, delivery));
+        let change = Change::Settled {
+            settles: vec![Settled::Acked { position }],
+        };
+        state.ledger.apply(at, &change);
+        let with = Some((events, acked));
+        self.append(state, log, at, vec![change], (Durability::Synced, with))
+    }
+
+    /// Takes back acks that were refused.
+    pub(crate) fn restore(&self, state: &mut CellState, at: Timestamp) {
+        for (position, delivery) in self.chain.take_unacked() {
+            let epoch = delivery.epoch;
+            state.ledger.unack(position, delivery);
+            if !state.members.contains_key(&epoch) {
+                state.ledger.apply(at, &Change::Left { epoch });
+            }
+        }
+    }
+
+    fn append(
+        &self,
+        state: &mut CellState,
+        log: &Log,
+        at: Timestamp,
+        changes: Vec<Change>,
+        (durability, with): (Durability, Option<With>),
+    ) -> Pending {
         let number = self.chain.number();
-        let is_whole = number == state.link;
+        let is_whole = self.is_whole(state);
         state.link = number;
         state.recorded_cursor = state.ledger.cursor;
-        let append = |changes: Vec<Change>| {
-            let entries = changes.into_iter().map(|change| {
-                let bytes = encode(&self.name, at, Some(change));
+        let append = |changes: Vec<Change>, with: Option<With>| {
+            let records = changes.into_iter().map(|change| {
+                let bytes = encode(&self.name, at, change);
                 Entry::record(record::LEDGER, bytes)
             });
+            let refusable = with.is_some();
+            let (events, acked) = with.unwrap_or_default();
             log.enqueue(Append {
-                entries: entries.collect(),
+                entries: events.into_iter().chain(records).collect(),
                 durability,
-                refusable: false,
-                link: Some(self.chain.link(number)),
+                refusable,
+                link: Some(self.chain.link(number).acking(acked)),
             })
         };
         if is_whole {
-            return append(changes);
+            return append(changes, with);
         }
-        let mut parts = state.ledger.restated();
+        self.restore(state, at);
+        let mut parts = state.ledger.restated(log.part_bytes());
         let last = parts.pop();
         for part in parts {
             // If one is refused, so are those after it, and the last one says so.
-            drop(append(vec![part]));
+            drop(append(vec![part], None));
         }
-        append(last.into_iter().collect())
+        append(last.into_iter().collect(), with)
+    }
+
+    /// Whether the log was told all that this state builds on.
+    pub(crate) fn is_whole(&self, state: &CellState) -> bool {
+        self.chain.number() == state.link
+    }
+
+    /// Grows each time when the log refuses to be told something.
+    pub(crate) fn link_number(&self) -> u64 {
+        self.chain.number()
     }
 
     /// Nothing more is recorded of it, from the record on that is made under the same lock.
-    pub(crate) fn set_removed(&self) {
-        self.is_removed.store(true, Ordering::Release);
+    pub(crate) fn set_removed(&self, is_removed: bool) {
+        self.is_removed.store(is_removed, Ordering::Release);
     }
 
     pub(crate) fn is_removed(&self) -> bool {
@@ -240,12 +298,23 @@ fn signed(events: u64) -> i64 {
     i64::try_from(events).unwrap_or(i64::MAX)
 }
 
-/// Writes a ledger record; `None` says that the subscription is removed.
-pub(crate) fn encode(subscription: &str, at: Timestamp, change: Option<Change>) -> Vec<u8> {
+/// Writes a change of a ledger.
+pub(crate) fn encode(subscription: &str, at: Timestamp, change: Change) -> Vec<u8> {
     record::encode(&Record {
         subscription: subscription.to_owned(),
         at,
-        change,
+        change: Some(change),
+        by: None,
+    })
+}
+
+/// Writes that a subscription is removed.
+pub(crate) fn encode_removal(subscription: &str, at: Timestamp, by: By) -> Vec<u8> {
+    record::encode(&Record {
+        subscription: subscription.to_owned(),
+        at,
+        change: None,
+        by: Some(by),
     })
 }
 

@@ -12,13 +12,16 @@ use super::frame::{
     ALIGNMENT, BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES,
     SegmentHeader, batch_bytes, push_batch, push_record, records, seal,
 };
-use super::log::{Append, BATCH_BYTES_MAX, Durability, Link, Observer, Placed, Request, Shared};
+use super::log::{
+    Append, BATCH_BYTES_MAX, BehindRefused, Durability, Observer, Placed, Request, Shared,
+};
 use super::planted::{self, Bug};
 use super::record;
 use super::recovery::Recovered;
 use super::segment::{INDEX_STEP_BYTES, Segment, name_of};
 use super::spare::{SPARE_NAME, Spare};
 use super::window::{Known, Mark, Window};
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 
@@ -49,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) recovered: Recovered,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) window: Window,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// The one writer of the log.
@@ -61,6 +65,9 @@ pub(crate) struct Committer {
     shared: Arc<Shared>,
     observer: Arc<dyn Observer>,
     window: Window,
+    clock: Arc<dyn Clock>,
+    /// When the log was opened, since the clock's fixed point.
+    opened: Duration,
     spare: Spare,
     segment: Arc<Segment>,
     /// Where `buffer` goes in the segment.
@@ -99,26 +106,29 @@ impl Committer {
             };
             Error::new(kind, "cannot make the first file of the log").with_source(error)
         };
-        let spare = Spare::start(Arc::clone(&parts.disk), parts.segment_bytes).map_err(cannot)?;
+        let spare = Spare::start(
+            Arc::clone(&parts.disk),
+            parts.segment_bytes,
+            Arc::clone(&parts.shared),
+        )
+        .map_err(cannot)?;
         let (segment, offset) = match parts.recovered.segments.last() {
             Some(segment) => (Arc::clone(segment), parts.recovered.end),
             None => {
                 let salt = salt(parts.salt_seed, parts.recovered.next_position);
                 let position = parts.recovered.next_position;
+                let now = parts.clock.now();
                 let segment = spare
                     .take()
-                    .and_then(|file| activate(parts.disk.as_ref(), file, position, salt))
+                    .and_then(|file| activate(parts.disk.as_ref(), file, position, salt, now))
                     .map_err(cannot)?;
-                parts
-                    .shared
-                    .segments
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(Arc::clone(&segment));
+                parts.shared.go_on_in(Arc::clone(&segment));
                 (segment, SEGMENT_HEADER_BYTES as u64)
             }
         };
         spare.prepare();
+        let remembered = parts.window.oldest();
+        parts.shared.remembered.store(remembered, Ordering::Relaxed);
         Ok(Self {
             disk: parts.disk,
             segment_bytes: parts.segment_bytes,
@@ -126,6 +136,8 @@ impl Committer {
             shared: parts.shared,
             observer: parts.observer,
             window: parts.window,
+            opened: parts.clock.elapsed(),
+            clock: parts.clock,
             spare,
             segment,
             offset,
@@ -208,8 +220,9 @@ impl Committer {
             return refuse(request.reply, self.stopped());
         }
         let Request { mut append, reply } = request;
-        if append.link.as_ref().is_some_and(Link::is_broken) {
-            return refuse(reply, no_room());
+        if let Some(link) = append.link.as_ref().filter(|it| it.is_broken()) {
+            link.refuse();
+            return refuse(reply, no_room().with_source(BehindRefused));
         }
         let mut placed = Placed {
             first: self.next,
@@ -228,6 +241,9 @@ impl Committer {
                     Known::Other(earlier) if append.refusable => {
                         self.events.truncate(before);
                         self.forget();
+                        if let Some(link) = &append.link {
+                            link.break_chain();
+                        }
                         return refuse(reply, conflict(entry.content(), earlier));
                     }
                     Known::Same(earlier) | Known::Other(earlier) => {
@@ -351,13 +367,9 @@ impl Committer {
             no_room().with_source(error)
         })?;
         let salt = salt(self.salt_seed, self.next);
-        match activate(self.disk.as_ref(), file, self.next, salt) {
+        match activate(self.disk.as_ref(), file, self.next, salt, self.clock.now()) {
             Ok(segment) => {
-                self.shared
-                    .segments
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(Arc::clone(&segment));
+                self.shared.go_on_in(Arc::clone(&segment));
                 self.segment = segment;
                 self.offset = SEGMENT_HEADER_BYTES as u64;
                 self.records_end = 0;
@@ -423,7 +435,10 @@ impl Committer {
             answer.take_along(event);
         }
         self.crowd.answer(&mut self.synced);
-        self.window.trim();
+        let age = self.clock.elapsed().saturating_sub(self.opened);
+        self.window.trim(age);
+        let remembered = self.window.oldest();
+        self.shared.remembered.store(remembered, Ordering::Relaxed);
         Ok(())
     }
 
@@ -507,11 +522,14 @@ fn activate(
     file: Arc<dyn DiskFile>,
     position: u64,
     salt: [u8; 16],
+    now: Timestamp,
 ) -> io::Result<Arc<Segment>> {
     let header = SegmentHeader {
         first_position: position,
         salt,
         bytes: file.len()?,
+        made_at: Some(now),
+        is_compacted: false,
     };
     let name = name_of(position);
     file.write_at(0, &header.encode())?;
@@ -522,7 +540,7 @@ fn activate(
     Ok(Arc::new(Segment::new(&name, &header, file)))
 }
 
-fn salt(seed: (u64, u64), position: u64) -> [u8; 16] {
+pub(crate) fn salt(seed: (u64, u64), position: u64) -> [u8; 16] {
     let high = crate::clock::mix(seed.0 ^ position);
     let low = crate::clock::mix(seed.1.wrapping_add(position));
     (u128::from(high) << 64 | u128::from(low)).to_le_bytes()

@@ -86,3 +86,18 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
         Ok(self.len()? == 0)
     }
 }
+
+/// Zeros written per call.
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
+/// Writes zeros from byte `from` up to `upto`.
+pub(crate) fn write_zeros(file: &dyn DiskFile, from: u64, upto: u64) -> io::Result<()> {
+    let mut at = from;
+    while at < upto {
+        let bytes = usize::try_from(upto - at).unwrap_or(ZEROS.len());
+        let zeros = ZEROS.get(..bytes).unwrap_or(&ZEROS);
+        file.write_at(at, zeros)?;
+        at += zeros.len() as u64;
+    }
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! The bytes of a segment: a header, then batches of records. Pure.
 //!
 //! ```text
-//! segment  magic 8 │ first position 8 │ salt 16 │ bytes of the file 8 │ crc 4 │ zero 20              = 64 bytes
+//! segment  magic 8 │ first position 8 │ salt 16 │ bytes of the file 8 │ crc 4 │ made at 8 │ crc 4 │ zero 8 = 64 bytes
 //! batch    magic 4 │ body bytes 4 │ first position 8 │ durable_upto 8 │ records 4 │ crc 4            = 32 bytes, then
 //!          its body: records, each kind 1 │ bytes 4 │ content; the whole padded with zeros to 8 bytes
 //! ```
@@ -9,6 +9,7 @@
 //! itself, so bytes of an older file never pass for new ones. A batch is valid as a whole or not at all.
 
 use super::planted::{self, Bug};
+use crate::clock::Timestamp;
 
 /// Bytes of a segment header.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
@@ -21,6 +22,8 @@ pub(crate) const ALIGNMENT: usize = 8;
 
 /// First bytes of a segment; the last of them is the version of this format.
 const SEGMENT_MAGIC: [u8; 8] = *b"SAGALOG\x01";
+/// First bytes of a file that stands for a log's beginning.
+const COMPACTED_MAGIC: [u8; 8] = *b"SAGACMP\x01";
 /// First bytes of a batch.
 pub(crate) const BATCH_MAGIC: [u8; 4] = *b"SBt\x01";
 
@@ -36,17 +39,33 @@ pub(crate) struct SegmentHeader {
     pub(crate) salt: Salt,
     /// Length of the file, so that a file which lost its end is known.
     pub(crate) bytes: u64,
+    /// When the file became part of the log; earlier versions did not write it down, and left zeros in its place.
+    pub(crate) made_at: Option<Timestamp>,
+    /// It is not a segment, but stands for all of the log before the position.
+    pub(crate) is_compacted: bool,
 }
+
+/// Bytes of a segment's header before its first checksum.
+const SEGMENT_FIELDS_BYTES: usize = 40;
 
 impl SegmentHeader {
     pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
         let mut fields = Vec::with_capacity(SEGMENT_HEADER_BYTES);
-        fields.extend_from_slice(&SEGMENT_MAGIC);
+        fields.extend_from_slice(if self.is_compacted {
+            &COMPACTED_MAGIC
+        } else {
+            &SEGMENT_MAGIC
+        });
         fields.extend_from_slice(&self.first_position.to_le_bytes());
         fields.extend_from_slice(&self.salt);
         fields.extend_from_slice(&self.bytes.to_le_bytes());
         let crc = crc32c::crc32c(&fields);
         fields.extend_from_slice(&crc.to_le_bytes());
+        if let Some(made_at) = self.made_at {
+            let made_at = made_at.milliseconds().to_le_bytes();
+            fields.extend_from_slice(&made_at);
+            fields.extend_from_slice(&crc32c::crc32c_append(crc, &made_at).to_le_bytes());
+        }
         fields.resize(SEGMENT_HEADER_BYTES, 0);
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         bytes.copy_from_slice(&fields);
@@ -55,15 +74,24 @@ impl SegmentHeader {
 
     /// `None` when the bytes are not a header of this format.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (fields, rest) = bytes.split_at_checked(40)?;
+        let (fields, rest) = bytes.split_at_checked(SEGMENT_FIELDS_BYTES)?;
         let crc = u32::from_le_bytes(array(rest, 0)?);
-        if !fields.starts_with(&SEGMENT_MAGIC) || crc32c::crc32c(fields) != crc {
+        let is_compacted = fields.starts_with(&COMPACTED_MAGIC);
+        if !(is_compacted || fields.starts_with(&SEGMENT_MAGIC)) || crc32c::crc32c(fields) != crc {
+            return None;
+        }
+        let made_at: [u8; 8] = array(rest, 4)?;
+        let made_crc = u32::from_le_bytes(array(rest, 12)?);
+        let has_time = made_at != [0; 8] || made_crc != 0;
+        if has_time && crc32c::crc32c_append(crc, &made_at) != made_crc {
             return None;
         }
         Some(Self {
             first_position: u64::from_le_bytes(array(fields, 8)?),
             salt: array(fields, 16)?,
             bytes: u64::from_le_bytes(array(fields, 32)?),
+            made_at: has_time.then(|| Timestamp::from_milliseconds(i64::from_le_bytes(made_at))),
+            is_compacted,
         })
     }
 }

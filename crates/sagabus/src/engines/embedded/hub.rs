@@ -26,6 +26,8 @@ pub(crate) struct State {
     /// The type of the latest event, and who wants it: events that follow each other are often of one type.
     asked: Option<EventType>,
     wanting: Vec<usize>,
+    /// No subscription begins before this position: what is there may be dropped.
+    pub(crate) floor: u64,
 }
 
 /// A subscription, and the events of a group that it wants.
@@ -137,6 +139,7 @@ impl Hub {
             seats: Vec::new(),
             asked: None,
             wanting: Vec::new(),
+            floor: 1,
         };
         for cell in cells {
             state.insert(&cell);

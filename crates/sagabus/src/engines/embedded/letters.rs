@@ -248,6 +248,7 @@ fn letter(
         parked,
         revisions: delivery.revisions,
         dead_at,
+        key: delivery.key.map(|key| key.0),
     })
 }
 

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::answer::{Answer, Reply};
 use super::committer::{self, Committer};
+use super::compacted::Compacted;
 use super::frame::records;
 use super::record;
 use super::recovery::Recovered;
@@ -17,6 +18,8 @@ use super::segment::Segment;
 use super::window::{Keys, Mark, Named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::ledger::Delivery;
+use crate::ledger::PART_BYTES;
 
 /// Largest atomic append, in bytes of the file (4 MiB).
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -113,19 +116,31 @@ pub(crate) struct Append {
 /// Ties together appends that build on each other: when one is refused, so are those behind it that were made before
 /// this was known.
 #[derive(Debug, Default)]
-pub(crate) struct Chain(AtomicU64);
+pub(crate) struct Chain {
+    number: AtomicU64,
+    /// Deliveries whose ack was refused together with what was to be published with it.
+    unacked: Mutex<Vec<(u64, Delivery)>>,
+}
 
 /// A place on a chain.
 #[derive(Debug)]
 pub(crate) struct Link {
     chain: Arc<Chain>,
     number: u64,
+    /// What is to be as it was if this is refused.
+    acked: Option<(u64, Delivery)>,
 }
 
 impl Chain {
     /// Grows each time when the chain breaks.
     pub(crate) fn number(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+        self.number.load(Ordering::Acquire)
+    }
+
+    /// What was refused since the last time: to be taken after [`Chain::number`] has changed.
+    pub(crate) fn take_unacked(&self) -> Vec<(u64, Delivery)> {
+        let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut unacked)
     }
 
     /// A place behind all that was said while the number was this.
@@ -133,6 +148,7 @@ impl Chain {
         Link {
             chain: Arc::clone(self),
             number,
+            acked: None,
         }
     }
 }
@@ -142,9 +158,37 @@ impl Link {
         self.chain.number() != self.number
     }
 
-    pub(crate) fn break_chain(&self) {
-        self.chain.0.fetch_add(1, Ordering::AcqRel);
+    /// The same for an ack that is taken back if this is refused.
+    pub(crate) fn acking(mut self, acked: Option<(u64, Delivery)>) -> Self {
+        self.acked = acked;
+        self
     }
+
+    pub(crate) fn break_chain(&self) {
+        if let Some(acked) = self.acked.clone() {
+            let unacked = &self.chain.unacked;
+            let mut unacked = unacked.lock().unwrap_or_else(PoisonError::into_inner);
+            unacked.push(acked);
+        }
+        self.chain.number.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// As [`Link::break_chain`], for one that is refused since the chain is broken: nothing new is unknown but an ack.
+    pub(crate) fn refuse(&self) {
+        if self.acked.is_some() {
+            self.break_chain();
+        }
+    }
+}
+
+/// It was refused only since it builds on what was refused.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it builds on what was refused")]
+pub(crate) struct BehindRefused;
+
+/// Whether an append was refused for nothing of its own.
+pub(crate) fn is_behind_refused(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|it| it.is::<BehindRefused>())
 }
 
 /// Where an append's records went.
@@ -187,7 +231,13 @@ pub(crate) struct Request {
 /// What the committer and the readers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) segments: RwLock<Vec<Arc<Segment>>>,
+    files: RwLock<Files>,
+    /// Segments that are not part of the log any more and may be written over, by their names.
+    pub(crate) retired: Mutex<Vec<String>>,
+    /// Somebody waits until the log goes on in another segment.
+    pub(crate) moved_on: Notify,
+    /// No event before this position is remembered.
+    pub(crate) remembered: AtomicU64,
     /// Every record before this position is durable.
     pub(crate) durable: AtomicU64,
     /// Set once, after a failed write or sync: nothing is accepted any more.
@@ -196,10 +246,25 @@ pub(crate) struct Shared {
     pub(crate) full: AtomicBool,
 }
 
+/// The files that a log consists of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Files {
+    /// Stands for the records before the first segment.
+    pub(crate) compacted: Option<Arc<Compacted>>,
+    /// Oldest first; the last one is written.
+    pub(crate) segments: Vec<Arc<Segment>>,
+}
+
 impl Shared {
     pub(crate) fn new(recovered: &Recovered) -> Self {
         Self {
-            segments: RwLock::new(recovered.segments.clone()),
+            files: RwLock::new(Files {
+                compacted: recovered.compacted.clone(),
+                segments: recovered.segments.clone(),
+            }),
+            retired: Mutex::default(),
+            moved_on: Notify::new(),
+            remembered: AtomicU64::new(0),
             durable: AtomicU64::new(recovered.next_position),
             stopped: RwLock::new(None),
             full: AtomicBool::new(false),
@@ -212,7 +277,14 @@ impl Shared {
 pub(crate) struct Log {
     shared: Arc<Shared>,
     keys: Keys,
+    part_bytes: usize,
     driver: Driver,
+}
+
+/// What a ledger's state is cut into, for segments of this size.
+fn part_bytes(segment_bytes: u64) -> usize {
+    let quarter = usize::try_from(segment_bytes / 4).unwrap_or(PART_BYTES);
+    quarter.min(PART_BYTES)
 }
 
 #[derive(Debug)]
@@ -231,6 +303,7 @@ impl Log {
     pub(crate) fn start(parts: committer::Parts) -> Result<Self> {
         let shared = Arc::clone(&parts.shared);
         let instant = parts.disk.is_instant();
+        let part_bytes = part_bytes(parts.segment_bytes);
         let keys = parts.window.keys().clone();
         let committer = Committer::new(parts)?;
         let driver = if instant {
@@ -249,6 +322,7 @@ impl Log {
         Ok(Self {
             shared,
             keys,
+            part_bytes,
             driver,
         })
     }
@@ -259,6 +333,7 @@ impl Log {
         Ok(Self {
             shared: Arc::clone(&parts.shared),
             keys: parts.window.keys().clone(),
+            part_bytes: part_bytes(parts.segment_bytes),
             driver: Driver::Manual(Box::new(Mutex::new((
                 Some(Committer::new(parts)?),
                 Vec::new(),
@@ -309,6 +384,11 @@ impl Log {
             receiver,
             shared: Arc::clone(&self.shared),
         }
+    }
+
+    /// Most bytes that a part of something large may have, so that a segment takes it.
+    pub(crate) fn part_bytes(&self) -> usize {
+        self.part_bytes
     }
 
     /// What an event's key is made with.
@@ -399,14 +479,54 @@ impl Pending {
 }
 
 impl Shared {
+    /// The files as they are now.
+    pub(crate) fn files(&self) -> Files {
+        self.files
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The log goes on in this segment.
+    pub(crate) fn go_on_in(&self, segment: Arc<Segment>) {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        files.segments.push(segment);
+        self.moved_on.notify_one();
+    }
+
+    /// This stands for the log's beginning from now on. Returns the files that are not part of it any more.
+    pub(crate) fn begin_with(&self, compacted: Compacted) -> Files {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        let upto = compacted.upto();
+        let kept = files
+            .segments
+            .partition_point(|it| it.first_position() < upto);
+        let segments = files.segments.split_off(kept);
+        let before = std::mem::replace(&mut files.segments, segments);
+        Files {
+            compacted: files.compacted.replace(Arc::new(compacted)),
+            segments: before,
+        }
+    }
+
+    /// Position of the first record that nobody has dropped.
+    pub(crate) fn oldest(&self) -> u64 {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        files.segments.first().map_or(1, |it| it.first_position())
+    }
+
     /// Hands durable records from `position` on to `visit`, in order, until it returns `false`.
     pub(crate) fn read(&self, position: u64, visit: Visit<'_>) -> Result<()> {
         let upto = self.durable.load(Ordering::Acquire);
-        let segments = self
-            .segments
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let Files {
+            compacted,
+            segments,
+        } = self.files();
+        if let Some(compacted) = compacted.filter(|it| position < it.upto())
+            && !compacted.read(position, visit)?
+        {
+            return Ok(());
+        }
         let after = segments.partition_point(|segment| segment.first_position() <= position);
         let mut wanted = segments
             .iter()

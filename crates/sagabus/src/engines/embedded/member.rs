@@ -7,11 +7,13 @@ use async_trait::async_trait;
 
 use super::Shared;
 use super::cell::{Cell, CellState};
-use super::log::{Durability, Pending};
+use super::log::{self, Durability, Entry, Pending};
 use super::scan::{Looked, Sieve, Span, scan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::filter::Outcome;
 use crate::ledger::{Change, DeliveryState, Fault, Key, Settled, Taken};
+use crate::planted::{self, DeliveryBug};
 use crate::transport::{LeaseToken, Leased, Member, Settle, SubscriptionSpec, Verdict};
 
 /// Most deliveries that are ready and not handed out: so far ahead a subscription looks for urgent events, for other
@@ -25,6 +27,9 @@ const LOOK_BEYOND: usize = 512;
 const UNRECORDED_MAX: u64 = 65_536;
 /// Longest wait for a due time before the clock is asked again: a wall clock may jump.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
+
+/// Tries of an ack with events that is refused for another one: as many others as handlers can be at work in a member.
+const TRIES_MAX: u32 = 1024;
 
 /// A member of a subscription.
 pub(crate) struct EmbeddedMember {
@@ -69,9 +74,7 @@ impl Member for EmbeddedMember {
     async fn lease(&self, max: usize) -> Result<Vec<Leased>> {
         let max = max.max(1);
         loop {
-            if let Some(error) = self.shared.log.stopped() {
-                return Err(error);
-            }
+            self.shared.running()?;
             let next = match self.next(max)? {
                 Next::Scan => {
                     // While another member looks, this one waits: it would find the same.
@@ -100,48 +103,31 @@ impl Member for EmbeddedMember {
     }
 
     async fn settle(&self, settles: Vec<Settle>) -> Result<Vec<bool>> {
-        let mut counted = Vec::with_capacity(settles.len());
-        let pending = {
-            let Ok(mut state) = self.joined() else {
-                return Ok(vec![false; settles.len()]);
-            };
-            let mut kept = Vec::with_capacity(settles.len());
-            for settle in settles {
-                let token = settle.token;
-                let holds = token.epoch == self.epoch
-                    && state.ledger.get(token.position).is_some_and(|it| {
-                        it.state == DeliveryState::Leased
-                            && it.epoch == token.epoch
-                            && it.attempts == token.attempt
-                    });
-                counted.push(holds);
-                if holds {
-                    kept.push(match settle.verdict {
-                        // Nearly all are; nothing else of them is moved.
-                        Verdict::Ack => Settled::Acked {
-                            position: token.position,
-                        },
-                        _ => settled(settle, &self.spec.member),
-                    });
+        let is_emitting = |it: &Settle| !it.events.is_empty();
+        if settles
+            .iter()
+            .any(|it| is_emitting(it) && it.verdict != Verdict::Ack)
+        {
+            return Err(Error::invalid("events are published with an ack only"));
+        }
+        if !settles.iter().any(is_emitting) {
+            return self.settle_plain(settles).await;
+        }
+        let are_emitting: Vec<bool> = settles.iter().map(is_emitting).collect();
+        let (emitting, plain): (Vec<_>, Vec<_>) = settles.into_iter().partition(is_emitting);
+        let mut plain = self.settle_plain(plain).await?.into_iter();
+        let mut emitting = emitting.into_iter();
+        let mut counted = Vec::with_capacity(are_emitting.len());
+        for is_emitting in are_emitting {
+            counted.extend(if is_emitting {
+                match emitting.next() {
+                    Some(settle) => Some(self.ack_with(settle.token, settle.events).await?),
+                    None => None,
                 }
-            }
-            if kept.is_empty() {
-                return Ok(counted);
-            }
-            let change = Change::Settled { settles: kept };
-            let now = self.shared.clock.now();
-            self.cell.change(
-                &mut state,
-                &self.shared.log,
-                now,
-                vec![change],
-                Durability::Written,
-            )
-        };
-        let stored = pending.done().await;
-        // A retry may be due before the time that a member sleeps until, and an event behind this one may go on.
-        self.cell.wake.notify_one();
-        stored?;
+            } else {
+                plain.next()
+            });
+        }
         Ok(counted)
     }
 
@@ -154,6 +140,7 @@ impl Member for EmbeddedMember {
         if state.members.remove(&self.epoch).is_none() {
             return;
         }
+        let now = self.shared.look(&mut state.ledger);
         let mut changes = self.unrecorded(&state);
         if state.ledger.holds(self.epoch) {
             changes.push(Change::Left { epoch: self.epoch });
@@ -162,7 +149,7 @@ impl Member for EmbeddedMember {
             drop(self.cell.change(
                 &mut state,
                 &self.shared.log,
-                self.shared.clock.now(),
+                now,
                 changes,
                 Durability::Written,
             ));
@@ -200,7 +187,103 @@ fn settled(settle: Settle, member: &str) -> Settled {
     }
 }
 
+/// Whether the lease still counts.
+fn holds(state: &CellState, token: LeaseToken) -> bool {
+    state.ledger.get(token.position).is_some_and(|it| {
+        it.state == DeliveryState::Leased && it.epoch == token.epoch && it.attempts == token.attempt
+    })
+}
+
 impl EmbeddedMember {
+    /// Settles leases from which nothing follows, with one record.
+    async fn settle_plain(&self, settles: Vec<Settle>) -> Result<Vec<bool>> {
+        let mut counted = Vec::with_capacity(settles.len());
+        let pending = {
+            let Ok(mut state) = self.joined() else {
+                return Ok(vec![false; settles.len()]);
+            };
+            let mut kept = Vec::with_capacity(settles.len());
+            for settle in settles {
+                let is_open = state.ledger.get(settle.token.position).is_some();
+                let holds = (settle.token.epoch == self.epoch && holds(&state, settle.token))
+                    || (planted::has(DeliveryBug::FencedSettleCounts) && is_open);
+                counted.push(holds);
+                if holds {
+                    kept.push(match settle.verdict {
+                        // Nearly all are; nothing else of them is moved.
+                        Verdict::Ack => Settled::Acked {
+                            position: settle.token.position,
+                        },
+                        _ => settled(settle, &self.spec.member),
+                    });
+                }
+            }
+            if kept.is_empty() {
+                return Ok(counted);
+            }
+            let change = Change::Settled { settles: kept };
+            let now = self.shared.clock.now();
+            self.cell.change(
+                &mut state,
+                &self.shared.log,
+                now,
+                vec![change],
+                Durability::Written,
+            )
+        };
+        let stored = pending.done().await;
+        // A retry may be due before the time that a member sleeps until, and an event behind this one may go on.
+        self.cell.wake.notify_one();
+        stored?;
+        Ok(counted)
+    }
+
+    /// Acks a delivery and publishes these events, in one append; says whether the lease still counted. One that is
+    /// refused since another one was is tried again: none fails for the events of another.
+    async fn ack_with(&self, token: LeaseToken, events: Vec<Arc<Event>>) -> Result<bool> {
+        let mut tries = 0;
+        loop {
+            let pending = {
+                let Ok(mut state) = self.joined() else {
+                    return Ok(false);
+                };
+                if token.epoch != self.epoch || !holds(&state, token) {
+                    return Ok(false);
+                }
+                let (keys, age) = (self.shared.log.keys(), self.shared.age());
+                let entries = events.iter().map(Arc::clone);
+                let entries = entries
+                    .map(|event| Entry::event(event, keys, age))
+                    .collect();
+                let now = self.shared.clock.now();
+                let acking = (token.position, entries);
+                self.cell
+                    .ack_with(&mut state, &self.shared.log, now, acking)
+            };
+            let placed = pending.done().await;
+            if placed.is_err() {
+                let mut state = self.cell.state();
+                let now = self.shared.look(&mut state.ledger);
+                self.cell.restore(&mut state, now);
+            }
+            self.cell.wake.notify_one();
+            tries += 1;
+            match placed {
+                Ok(placed) => {
+                    let new = events.iter().zip(placed.positions());
+                    let new = new.filter(|(_, (_, is_duplicate))| !is_duplicate);
+                    let new = new.map(|(event, _)| event.as_ref());
+                    self.shared.published.add(new);
+                    return Ok(true);
+                }
+                Err(error) if !log::is_behind_refused(&error) || tries >= TRIES_MAX => {
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
     /// The state, while this is one of the members that may change it; they are heard by this.
     fn joined(&self) -> Result<MutexGuard<'_, CellState>> {
         let fenced = |why| {
@@ -217,6 +300,7 @@ impl EmbeddedMember {
                 "goes on without this member, which was silent or replaced",
             ));
         }
+        state.ledger.observe(self.shared.clock.now(), elapsed);
         self.part(&mut state, elapsed);
         Ok(state)
     }
@@ -224,7 +308,7 @@ impl EmbeddedMember {
     /// Lets go of the members that were silent for too long.
     fn part(&self, state: &mut CellState, elapsed: Duration) {
         let silent = state.silent(elapsed);
-        if silent.is_empty() {
+        if silent.is_empty() || planted::has(DeliveryBug::SilentMemberKeeps) {
             return;
         }
         tracing::warn!(subscription = %self.cell.name, ?silent, "members were silent for longer than their lease");
@@ -257,9 +341,10 @@ impl EmbeddedMember {
         let mut state = self.joined()?;
         let now = self.shared.clock.now();
         state.ledger.advance(now, self.shared.clock.elapsed());
-        if state.ledger.is_paused(now) {
+        let sure = self.shared.sure_now();
+        if state.ledger.is_paused(sure) {
             let until = state.ledger.pause.as_ref().and_then(|pause| pause.until);
-            return Ok(Next::Wait(until.map(|until| until.since(now))));
+            return Ok(Next::Wait(until.map(|until| until.since(sure))));
         }
         let head = self.shared.hub.read(|it| it.tail.head());
         let is_behind = state.ledger.cursor < head.min(self.until());
@@ -297,9 +382,14 @@ impl EmbeddedMember {
     fn take(&self, looked: Looked, max: usize) -> Result<Next> {
         let mut state = self.joined()?;
         self.cell.take_ahead(looked.all, looked.special);
+        let mut looked = looked;
+        if looked.cursor >= self.until() {
+            // It looks at nothing any more, and nothing is kept for it.
+            looked.cursor = u64::MAX;
+        }
         let now = self.shared.clock.now();
         let is_plain = state.ledger.is_plain()
-            && !state.ledger.is_paused(now)
+            && !state.ledger.is_paused(self.shared.sure_now())
             && looked.special == 0
             && looked.wanted.len() <= max
             && looked.wanted.iter().all(|it| it.filter_fault.is_none());
@@ -409,7 +499,7 @@ impl EmbeddedMember {
     /// Chooses what is handed out now; applied, to be recorded.
     fn picked(&self, state: &mut CellState, max: usize) -> Vec<Change> {
         let now = self.shared.clock.now();
-        let picked = state.ledger.pick(now, max);
+        let picked = state.ledger.pick(self.shared.sure_now(), max);
         let mut changes = Vec::new();
         if !picked.leases.is_empty() {
             changes.push(Change::Leased {
@@ -502,6 +592,9 @@ impl EmbeddedMember {
             self.tell_past(&mut leased);
         }
         guard.leases.clear();
+        if planted::has(DeliveryBug::FilterAskedAgain) {
+            self.ask_again(&mut leased).await?;
+        }
         Ok(leased)
     }
 
@@ -510,6 +603,20 @@ impl EmbeddedMember {
         if state.members.len() > 1 {
             self.cell.wake.notify_one();
         }
+    }
+
+    /// See [`DeliveryBug::FilterAskedAgain`].
+    async fn ask_again(&self, leased: &mut Vec<Leased>) -> Result<()> {
+        let Some(filter) = &self.spec.filter else {
+            return Ok(());
+        };
+        let is_unwanted =
+            |it: &mut Leased| it.token.attempt > 1 && filter.evaluate(&it.event) == Outcome::Skip;
+        let unwanted = leased
+            .extract_if(.., is_unwanted)
+            .map(|it| Settle::new(it.token, Verdict::Skip));
+        let unwanted = unwanted.collect();
+        self.settle(unwanted).await.map(drop)
     }
 
     /// Says of each what happened to it before.
@@ -533,7 +640,12 @@ impl EmbeddedMember {
     }
 
     async fn wait(&self, rest: Option<Duration>) {
-        let woken = self.cell.wake.notified();
+        let woken = async {
+            tokio::select! {
+                () = self.cell.wake.notified() => {}
+                () = self.shared.closing.cancelled() => {}
+            }
+        };
         match rest {
             None => woken.await,
             Some(duration) => {
@@ -558,6 +670,7 @@ impl Drop for Guard<'_> {
         }
         let member = self.member;
         let mut state = member.cell.state();
+        let now = member.shared.look(&mut state.ledger);
         if member.cell.is_removed() {
             // Nothing is said of it after its removal.
             return;
@@ -577,7 +690,7 @@ impl Drop for Guard<'_> {
         drop(member.cell.change(
             &mut state,
             &member.shared.log,
-            member.shared.clock.now(),
+            now,
             vec![change],
             Durability::Written,
         ));

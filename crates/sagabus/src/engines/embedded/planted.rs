@@ -47,12 +47,18 @@ pub enum Bug {
     IdsForgotten,
     /// Ids of events that were refused are remembered as if those had been stored.
     RefusedRemembered,
+    /// What stands for the log's beginning gets its name before it is durable.
+    CompactedUnsynced,
+    /// Segments are dropped before what stands for them has its name.
+    DroppedEarly,
+    /// What is still needed of dropped segments is not carried forward.
+    NeededDropped,
 }
 
 #[cfg(feature = "simulation")]
 impl Bug {
-    /// All faults that can be planted.
-    pub const ALL: [Self; 19] = [
+    /// Faults that histories of a log alone must show.
+    pub const ALL: [Self; 21] = [
         Self::AckBeforeSync,
         Self::AckBeforeWrite,
         Self::AckDuplicateAtOnce,
@@ -72,6 +78,8 @@ impl Bug {
         Self::OneMark,
         Self::IdsForgotten,
         Self::RefusedRemembered,
+        Self::CompactedUnsynced,
+        Self::DroppedEarly,
     ];
 
     /// Plants the fault into all logs of this thread, or takes it out again.

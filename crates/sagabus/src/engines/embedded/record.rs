@@ -203,6 +203,9 @@ pub(crate) struct StoredSagaRecord<'a> {
     #[b(1)]
     #[cbor(with = "minicbor::bytes")]
     pub(crate) record: &'a [u8],
+    /// It is the last one of the saga.
+    #[n(2)]
+    pub(crate) is_last: Option<bool>,
 }
 
 /// Writes any record.

@@ -7,7 +7,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::disk::{Disk, DiskFile};
+use super::compacted::{self, Compacted};
+use super::disk::{Disk, DiskFile, write_zeros};
 use super::frame::{
     ALIGNMENT, BATCH_MAGIC, SEGMENT_HEADER_BYTES, SegmentHeader, read_batch, records,
 };
@@ -15,15 +16,22 @@ use super::planted::{self, Bug};
 use super::segment::{Segment, position_of};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Zeros written per call behind the end.
-static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+/// Takes a record's position, kind and content, and where it was found.
+type Visit<'a> = &'a mut dyn FnMut(u64, u8, &[u8], Place) -> Result<()>;
 
-/// Takes a record's position, kind and content.
-type Visit<'a> = &'a mut dyn FnMut(u64, u8, &[u8]) -> Result<()>;
+/// Where a record was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In what is left of the log's beginning.
+    Compacted,
+    Segment,
+}
 
 /// A log as found.
 #[derive(Debug)]
 pub(crate) struct Recovered {
+    /// What is left of the records before the segments.
+    pub(crate) compacted: Option<Arc<Compacted>>,
     /// All segments, oldest first; the last one is written on.
     pub(crate) segments: Vec<Arc<Segment>>,
     /// Position of the next record.
@@ -38,25 +46,80 @@ pub(crate) struct Recovered {
     pub(crate) is_marked: bool,
 }
 
-/// Opens every segment, hands every record to `visit` in order, and cuts a torn tail.
+/// The files of a log by their names.
+struct Names {
+    /// The latest of those that stand for the log's beginning.
+    compacted: Option<(u64, String)>,
+    /// Segments that it does not stand for, oldest first.
+    segments: Vec<(u64, String)>,
+    /// Files that are not needed any more, or never were whole.
+    leftovers: Vec<String>,
+}
+
+impl Names {
+    fn sort(names: Vec<String>) -> Self {
+        let mut compacted: Vec<(u64, String)> = Vec::new();
+        let mut segments = Vec::new();
+        let mut leftovers = Vec::new();
+        for name in names {
+            if let Some(upto) = compacted::upto_of(&name) {
+                compacted.push((upto, name));
+            } else if let Some(position) = position_of(&name) {
+                segments.push((position, name));
+            } else if name == compacted::UNFINISHED_NAME {
+                leftovers.push(name);
+            }
+        }
+        compacted.sort();
+        segments.sort();
+        let latest = compacted.pop();
+        let first = latest.as_ref().map_or(0, |(upto, _)| *upto);
+        let (before, segments) = segments.into_iter().partition(|(it, _)| *it < first);
+        for (_, name) in compacted.into_iter().chain::<Vec<_>>(before) {
+            leftovers.push(name);
+        }
+        Self {
+            compacted: latest,
+            segments,
+            leftovers,
+        }
+    }
+}
+
+/// Opens every file of the log, hands every record to `visit` in order, and cuts a torn tail.
 pub(crate) fn recover(disk: &dyn Disk, visit: Visit<'_>) -> Result<Recovered> {
-    let mut names: Vec<(u64, String)> = disk
-        .list()
-        .map_err(unreadable)?
-        .into_iter()
-        .filter_map(|name| Some((position_of(&name)?, name)))
-        .collect();
-    names.sort();
-    let last = names.len().saturating_sub(1);
-    let mut found: Option<Recovered> = None;
+    let names = Names::sort(disk.list().map_err(unreadable)?);
+    let compacted = match &names.compacted {
+        None => None,
+        Some((upto, name)) => Some(Arc::new(Compacted::open(
+            disk,
+            name,
+            *upto,
+            &mut |position, kind, content| {
+                visit(position, kind, content, Place::Compacted).map(|()| true)
+            },
+        )?)),
+    };
+    let first = compacted.as_ref().map_or(1, |it| it.upto());
+    let mut state = Recovered {
+        compacted,
+        segments: Vec::new(),
+        next_position: first,
+        end: 0,
+        torn_bytes: 0,
+        records_end: 0,
+        // An empty log needs no mark.
+        is_marked: true,
+    };
+    let last = names.segments.len().saturating_sub(1);
     let mut bytes = Vec::new();
-    for (number, (first_position, name)) in names.iter().enumerate() {
+    for (number, (first_position, name)) in names.segments.iter().enumerate() {
         let file = disk.open(name).map_err(unreadable)?;
         read_whole(file.as_ref(), &mut bytes)?;
         let header = bytes
             .get(..SEGMENT_HEADER_BYTES)
             .and_then(SegmentHeader::decode)
-            .filter(|header| header.first_position == *first_position)
+            .filter(|it| it.first_position == *first_position && !it.is_compacted)
             .ok_or_else(|| damaged(name, 0, "its header is not readable"))?;
         if header.bytes != bytes.len() as u64 && !planted::has(Bug::LengthIgnored) {
             return Err(damaged(
@@ -65,24 +128,18 @@ pub(crate) fn recover(disk: &dyn Disk, visit: Visit<'_>) -> Result<Recovered> {
                 &format!("it was made with {} bytes", header.bytes),
             ));
         }
-        let expected = found.as_ref().map_or(1, |it| it.next_position);
-        if expected != *first_position {
+        if state.next_position != *first_position {
             return Err(damaged(
                 name,
                 0,
-                &format!("records {expected} to {first_position} before it are missing"),
+                &format!(
+                    "records {} to {first_position} before it are missing",
+                    state.next_position
+                ),
             ));
         }
         let segment = Arc::new(Segment::new(name, &header, file));
         let scanned = scan(&segment, &bytes, *first_position, visit)?;
-        let state = found.get_or_insert_with(|| Recovered {
-            segments: Vec::new(),
-            next_position: *first_position,
-            end: 0,
-            torn_bytes: 0,
-            records_end: 0,
-            is_marked: false,
-        });
         state.next_position = scanned.next_position;
         state.end = scanned.end;
         state.segments.push(Arc::clone(&segment));
@@ -92,15 +149,20 @@ pub(crate) fn recover(disk: &dyn Disk, visit: Visit<'_>) -> Result<Recovered> {
             state.is_marked = scanned.is_marked && state.torn_bytes == 0;
         }
     }
-    Ok(found.unwrap_or(Recovered {
-        segments: Vec::new(),
-        next_position: 1,
-        end: 0,
-        torn_bytes: 0,
-        records_end: 0,
-        // An empty log needs no mark.
-        is_marked: true,
-    }))
+    if let (Some(compacted), true) = (&state.compacted, state.segments.is_empty()) {
+        return Err(damaged(
+            compacted.name(),
+            0,
+            &format!("the file with record {first} after it is missing"),
+        ));
+    }
+    for name in &names.leftovers {
+        // Whatever happens to them: they are found again at the next start.
+        if let Err(error) = disk.remove(name) {
+            tracing::warn!(name, %error, "cannot delete a file that is not needed any more");
+        }
+    }
+    Ok(state)
 }
 
 struct Scanned {
@@ -129,7 +191,7 @@ fn scan(segment: &Segment, bytes: &[u8], first_position: u64, visit: Visit<'_>) 
         segment.index(position, at as u64);
         let mut count = 0;
         for (kind, content) in records(body) {
-            visit(position + count, kind, content)?;
+            visit(position + count, kind, content, Place::Segment)?;
             count += 1;
         }
         if count != u64::from(header.records) {
@@ -190,12 +252,7 @@ fn settle_tail(segment: &Segment, bytes: &[u8], scanned: &Scanned) -> Result<u64
     } else {
         tail.len()
     };
-    let mut at = scanned.end;
-    for zeros in tail.get(..zeroed).unwrap_or_default().chunks(ZEROS.len()) {
-        let zeros = ZEROS.get(..zeros.len()).unwrap_or_default();
-        file.write_at(at, zeros).map_err(unreadable)?;
-        at += zeros.len() as u64;
-    }
+    write_zeros(file, scanned.end, scanned.end + zeroed as u64).map_err(unreadable)?;
     file.sync().map_err(unreadable)?;
     Ok(torn as u64)
 }
@@ -237,11 +294,11 @@ fn read_whole(file: &dyn DiskFile, bytes: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-fn unreadable(error: std::io::Error) -> Error {
+pub(crate) fn unreadable(error: std::io::Error) -> Error {
     Error::new(ErrorKind::Transient, "cannot read the log").with_source(error)
 }
 
-fn damaged(name: &str, offset: u64, what: &str) -> Error {
+pub(crate) fn damaged(name: &str, offset: u64, what: &str) -> Error {
     Error::new(
         ErrorKind::Corrupt,
         format!(

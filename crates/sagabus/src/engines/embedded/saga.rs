@@ -20,7 +20,7 @@ impl SagaStore for Embedded {
         let mut pending = Vec::with_capacity(batches.len());
         for batch in batches {
             let events: Vec<Arc<Event>> = batch.events.into_iter().map(Arc::new).collect();
-            let placed = self.enqueue_saga(&batch.saga, &batch.records, &events);
+            let placed = self.enqueue_saga(&batch.saga, &batch.records, batch.is_last, &events);
             pending.push((placed, batch.records.len(), events));
         }
         for (placed, records, events) in pending {
@@ -49,9 +49,20 @@ impl SagaStore for Embedded {
 }
 
 impl Embedded {
-    fn enqueue_saga(&self, saga: &str, records: &[Bytes], events: &[Arc<Event>]) -> Pending {
-        let records = records.iter().map(|record| {
-            let stored = StoredSagaRecord { saga, record };
+    fn enqueue_saga(
+        &self,
+        saga: &str,
+        records: &[Bytes],
+        is_last: bool,
+        events: &[Arc<Event>],
+    ) -> Pending {
+        let last = records.len().saturating_sub(1);
+        let records = records.iter().enumerate().map(|(number, record)| {
+            let stored = StoredSagaRecord {
+                saga,
+                record,
+                is_last: (is_last && number == last).then_some(true),
+            };
             Entry::record(record::SAGA, record::encode(&stored))
         });
         let keys = self.shared.log.keys();
@@ -71,7 +82,7 @@ impl Embedded {
 fn load(log: &log::Shared) -> Result<Vec<StoredSaga>> {
     let mut sagas: Vec<StoredSaga> = Vec::new();
     let mut numbers: HashMap<String, usize> = HashMap::new();
-    log.read(1, &mut |_, kind, content| {
+    log.read(0, &mut |_, kind, content| {
         if kind == record::SAGA {
             let stored: StoredSagaRecord<'_> = record::decode(content)?;
             let number = *numbers.entry(stored.saga.to_owned()).or_insert_with(|| {

@@ -3,11 +3,14 @@
 //! A scheduled event is a record of its own kind; when it is due, the event and a record that says so are appended
 //! together, so it is published once, whatever happens between.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,7 +22,7 @@ use super::window::Named;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{ATTRIBUTE_BYTES_MAX, Event};
-use crate::transport::{Receipt, Scheduled, Schedules};
+use crate::transport::{Lateness, Receipt, SCHEDULES_MAX, Scheduled, ScheduledEvent, Schedules};
 
 /// Most events that may be scheduled at a time: about 150 MiB of memory.
 const TIMERS_MAX: usize = 2_097_152;
@@ -29,6 +32,8 @@ const FIRE_MAX: usize = 128;
 const FIRE_BYTES: usize = 1024 * 1024;
 /// Longest wait for a due time before the clock is asked again: it may be set.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
+/// Records between two that are wanted which are read over rather than sought anew.
+const GAP_MAX: u64 = 64;
 /// Pause before what could not be published is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -36,16 +41,18 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Clockwork {
     timers: Mutex<Timers>,
+    lateness: Mutex<Lateness>,
     changed: Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
-    is_started: std::sync::atomic::AtomicBool,
+    is_started: AtomicBool,
 }
 
 impl Clockwork {
     pub(crate) fn new(timers: Timers) -> Self {
         Self {
             timers: Mutex::new(timers),
+            lateness: Mutex::default(),
             changed: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -55,6 +62,23 @@ impl Clockwork {
 
     fn timers(&self) -> MutexGuard<'_, Timers> {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What else is done beside those who publish and lease; awaited at the end.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tasks.spawn(work)
+    }
+
+    /// Is cancelled at the end.
+    pub(super) fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    fn lateness(&self) -> MutexGuard<'_, Lateness> {
+        self.lateness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Publishes nothing more, and waits until what was begun is done.
@@ -69,11 +93,12 @@ impl Shared {
     /// Has the timers watched, from the first call that comes from within a runtime.
     pub(crate) fn watch_timers(&self) {
         let clockwork = &self.clockwork;
-        if clockwork
-            .is_started
-            .swap(true, std::sync::atomic::Ordering::AcqRel)
-        {
+        let is_started = &clockwork.is_started;
+        if is_started.load(Ordering::Relaxed) || is_started.swap(true, Ordering::AcqRel) {
             return;
+        }
+        if let Some(shared) = self.this.upgrade() {
+            shared.watch_log();
         }
         // The task holds no engine, so that the last handle which is dropped ends it.
         let shared = self.this.clone();
@@ -106,7 +131,7 @@ impl Shared {
     /// Publishes what is due; says for how long nothing is, if there is anything to come.
     async fn fire(&self) -> Option<Duration> {
         loop {
-            let now = self.clock.now();
+            let now = self.sure_now();
             let due = self.clockwork.timers().due(now, FIRE_MAX);
             if due.is_empty() {
                 let rest = self.clockwork.timers().next()?.since(now);
@@ -122,8 +147,9 @@ impl Shared {
     async fn publish_due(&self, due: &[u64]) -> Result<()> {
         let mut events = Vec::with_capacity(due.len());
         let mut bytes = 0;
+        let mut scheduled = self.scheduled(due).await?;
         for position in due {
-            let event = self.scheduled(*position).await?;
+            let event = scheduled.remove(position).ok_or_else(|| gone(*position))?;
             bytes += event.data.len();
             events.push((*position, event));
             if bytes > FIRE_BYTES {
@@ -155,6 +181,12 @@ impl Shared {
             }
             return Err(error);
         }
+        let now = self.sure_now();
+        let mut lateness = self.clockwork.lateness();
+        for (_, (due, _)) in &taken {
+            lateness.add(now.since(*due));
+        }
+        drop(lateness);
         self.published
             .add(events.iter().map(|(_, event)| event.as_ref()));
         Ok(())
@@ -169,26 +201,34 @@ impl Shared {
         })
     }
 
-    /// The event that is scheduled by the record at `position`.
-    async fn scheduled(&self, position: u64) -> Result<Arc<Event>> {
+    /// The events that are scheduled by the records at these positions; what the log does not have is left out.
+    async fn scheduled(&self, positions: &[u64]) -> Result<BTreeMap<u64, Arc<Event>>> {
         let log = self.log.reader();
+        let mut wanted: Vec<u64> = positions.to_vec();
+        wanted.sort_unstable();
         let read = move || {
-            let mut found = None;
-            log.read(position, &mut |at, kind, content| {
-                if at == position
-                    && kind == record::SCHEDULE
-                    && let Schedule::Set { event, .. } = record::decode(content)?
-                {
-                    found = Some(Arc::new(record::decode_event(&event)?));
+            let mut found = BTreeMap::new();
+            let mut rest = wanted.as_slice();
+            while let Some(first) = rest.first().copied() {
+                log.read(first, &mut |at, kind, content| {
+                    let passed = rest.partition_point(|it| *it < at);
+                    rest = rest.get(passed..).unwrap_or_default();
+                    if rest.first() == Some(&at) {
+                        rest = rest.get(1..).unwrap_or_default();
+                        if kind == record::SCHEDULE
+                            && let Schedule::Set { event, .. } = record::decode(content)?
+                        {
+                            found.insert(at, Arc::new(record::decode_event(&event)?));
+                        }
+                    }
+                    Ok(rest.first().is_some_and(|it| *it <= at + GAP_MAX))
+                })?;
+                if rest.first() == Some(&first) {
+                    // The log ends before it.
+                    rest = rest.get(1..).unwrap_or_default();
                 }
-                Ok(false)
-            })?;
-            found.ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Corrupt,
-                    format!("the log has no scheduled event at position {position}"),
-                )
-            })
+            }
+            Ok(found)
         };
         if self.is_instant {
             return read();
@@ -211,12 +251,20 @@ impl Shared {
     }
 }
 
+fn gone(position: u64) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        format!("the log has no scheduled event at position {position}"),
+    )
+}
+
 fn check(scheduled: &Scheduled) -> Result<()> {
     match &scheduled.cancel_key {
         Some(key) if key.is_empty() || key.len() > ATTRIBUTE_BYTES_MAX => Err(Error::invalid(
             format!("`cancelKey` must have 1 to {ATTRIBUTE_BYTES_MAX} bytes"),
         )),
-        _ => Ok(()),
+        Some(key) => crate::text::check_visible("cancelKey", key),
+        None => Ok(()),
     }
 }
 
@@ -252,8 +300,10 @@ impl Schedules for Shared {
             return Err(Error::closed("the log gave no position"));
         };
         if !duplicate {
+            let now = self.sure_now();
             let mut timers = self.clockwork.timers();
-            timers.set(position, due, cancel_key.as_deref());
+            // What is over is due now, and not late by the time that it is over.
+            timers.set(position, due.max(now), cancel_key.as_deref());
             drop(timers);
             self.clockwork.changed.notify_one();
         }
@@ -285,9 +335,9 @@ impl Schedules for Shared {
     }
 
     async fn move_to(&self, cancel_key: &str, due: Timestamp) -> Result<bool> {
-        let mut before = None;
+        let (mut before, now) = (None, self.sure_now());
         let pending = self.change(cancel_key, |timers, position| {
-            before = Some((position, timers.move_to(position, due)?));
+            before = Some((position, timers.move_to(position, due.max(now))?));
             Some(Schedule::Moved { position, due })
         });
         let Some(pending) = pending else {
@@ -303,7 +353,31 @@ impl Schedules for Shared {
         Ok(true)
     }
 
+    async fn list(
+        &self,
+        after: Option<(Timestamp, u64)>,
+        max: usize,
+    ) -> Result<Vec<ScheduledEvent>> {
+        let listed = self.clockwork.timers().after(after, max.min(SCHEDULES_MAX));
+        let positions: Vec<u64> = listed.iter().map(|(position, _)| *position).collect();
+        let mut events = self.scheduled(&positions).await?;
+        let shown = listed.into_iter().map(|(position, (due, cancel_key))| {
+            let event = events.remove(&position).ok_or_else(|| gone(position))?;
+            Ok(ScheduledEvent {
+                position,
+                due,
+                cancel_key: cancel_key.map(|it| it.to_string()),
+                event,
+            })
+        });
+        shown.collect()
+    }
+
     fn count(&self) -> usize {
         self.clockwork.timers().len()
+    }
+
+    fn lateness(&self) -> Lateness {
+        *self.clockwork.lateness()
     }
 }

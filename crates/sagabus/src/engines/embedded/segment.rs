@@ -4,9 +4,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::disk::DiskFile;
 use super::frame::{
-    BATCH_HEADER_BYTES, BATCH_MAGIC, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, read_batch,
+    BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader, SEGMENT_HEADER_BYTES, Salt, SegmentHeader,
+    read_batch,
 };
 use super::log::BATCH_BYTES_MAX;
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Distance between two entries of the index, in bytes of the file.
@@ -34,6 +36,7 @@ pub(crate) struct Segment {
     first_position: u64,
     salt: Salt,
     bytes: u64,
+    made_at: Option<Timestamp>,
     file: Arc<dyn DiskFile>,
     /// Some batches: (position of the first record, byte in the file), in order.
     index: RwLock<Vec<(u64, u64)>>,
@@ -46,6 +49,7 @@ impl Segment {
             first_position: header.first_position,
             salt: header.salt,
             bytes: header.bytes,
+            made_at: header.made_at,
             file,
             index: RwLock::new(Vec::new()),
         }
@@ -66,6 +70,11 @@ impl Segment {
     /// Length of the file.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// When it became part of the log; `None` in a file of a version that did not write this down.
+    pub(crate) fn made_at(&self) -> Option<Timestamp> {
+        self.made_at
     }
 
     pub(crate) fn file(&self) -> &dyn DiskFile {
@@ -92,44 +101,17 @@ impl Segment {
         upto: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> Result<bool>,
     ) -> Result<Option<u64>> {
-        let (mut expected, mut at) = self.seek(position);
-        let mut want = CHUNK_BYTES;
-        let mut buffer = vec![0; want];
-        loop {
-            let read = self.file.read_at(at, &mut buffer).map_err(|error| {
-                Error::new(ErrorKind::Transient, "cannot read the log").with_source(error)
-            })?;
-            let chunk = buffer.get(..read).unwrap_or_default();
-            let mut used = 0;
-            while let Some((header, body)) = chunk
-                .get(used..)
-                .and_then(|rest| read_batch(&self.salt, rest))
-                .filter(|(header, _)| header.first_position == expected)
-            {
-                if header.first_position >= upto {
-                    return Ok(Some(expected));
-                }
+        let start = self.seek(position);
+        walk(
+            self.file(),
+            &self.salt,
+            start,
+            upto,
+            &mut |_, header, body| {
                 let next = header.first_position + u64::from(header.records);
-                if next > position && !visit(header.first_position, body)? {
-                    return Ok(None);
-                }
-                used += header.bytes;
-                expected = next;
-            }
-            let begins_batch = chunk.get(used..).is_some_and(|rest| {
-                rest.starts_with(&BATCH_MAGIC) || rest.len() < BATCH_HEADER_BYTES
-            });
-            if !begins_batch || (used == 0 && (read < want || want >= 2 * BATCH_BYTES_MAX)) {
-                return Ok(Some(expected));
-            }
-            // Nothing fitted: perhaps a batch larger than the chunk.
-            want = if used == 0 { want * 4 } else { CHUNK_BYTES };
-            buffer.resize(want, 0);
-            at += used as u64;
-            if expected >= upto {
-                return Ok(Some(expected));
-            }
-        }
+                Ok(next <= position || visit(header.first_position, body)?)
+            },
+        )
     }
 
     /// The latest batch noted at or before `position`: (position of its first record, byte in the file).
@@ -141,5 +123,57 @@ impl Segment {
             .and_then(|it| index.get(it))
             .copied()
             .unwrap_or((self.first_position, SEGMENT_HEADER_BYTES as u64))
+    }
+}
+
+/// Takes where a batch begins in the file, its header and its body; says whether to go on.
+type VisitBatch<'a> = &'a mut dyn FnMut(u64, &BatchHeader, &[u8]) -> Result<bool>;
+
+/// Hands the batches from the one that begins with the record and at the byte of `start` on to `visit`, as (byte in the
+/// file, header, body), until it returns `false`, or `upto` or the last batch is reached. Returns the record that was
+/// reached, or `None` when `visit` had enough.
+pub(crate) fn walk(
+    file: &dyn DiskFile,
+    salt: &Salt,
+    start: (u64, u64),
+    upto: u64,
+    visit: VisitBatch<'_>,
+) -> Result<Option<u64>> {
+    let (mut expected, mut at) = start;
+    let mut want = CHUNK_BYTES;
+    let mut buffer = vec![0; want];
+    loop {
+        let read = file.read_at(at, &mut buffer).map_err(|error| {
+            Error::new(ErrorKind::Transient, "cannot read the log").with_source(error)
+        })?;
+        let chunk = buffer.get(..read).unwrap_or_default();
+        let mut used = 0;
+        while let Some((header, body)) = chunk
+            .get(used..)
+            .and_then(|rest| read_batch(salt, rest))
+            .filter(|(header, _)| header.first_position == expected)
+        {
+            if header.first_position >= upto {
+                return Ok(Some(expected));
+            }
+            if !visit(at + used as u64, &header, body)? {
+                return Ok(None);
+            }
+            used += header.bytes;
+            expected += u64::from(header.records);
+        }
+        let begins_batch = chunk
+            .get(used..)
+            .is_some_and(|rest| rest.starts_with(&BATCH_MAGIC) || rest.len() < BATCH_HEADER_BYTES);
+        if !begins_batch || (used == 0 && (read < want || want >= 2 * BATCH_BYTES_MAX)) {
+            return Ok(Some(expected));
+        }
+        // Nothing fitted: perhaps a batch larger than the chunk.
+        want = if used == 0 { want * 4 } else { CHUNK_BYTES };
+        buffer.resize(want, 0);
+        at += used as u64;
+        if expected >= upto {
+            return Ok(Some(expected));
+        }
     }
 }

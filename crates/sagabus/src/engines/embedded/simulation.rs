@@ -8,6 +8,7 @@ mod disk;
 mod model;
 
 pub use super::planted::Bug;
+pub use crate::planted::DeliveryBug;
 pub use chance::Chance;
 pub use course::{Outcome, Violation, run};
 pub use disk::{Crash, Mutation, SimDisk};

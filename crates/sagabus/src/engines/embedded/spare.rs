@@ -4,7 +4,8 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, write_zeros};
+use super::log;
 
 /// Name of the file while it is a spare.
 pub(crate) const SPARE_NAME: &str = "spare.tmp";
@@ -31,17 +32,23 @@ pub(crate) struct Spare {
 struct Shared {
     disk: Arc<dyn Disk>,
     bytes: u64,
+    log: Arc<log::Shared>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Spare {
     /// Starts the background thread, or prepares on the caller's thread where the disk is instant.
-    pub(crate) fn start(disk: Arc<dyn Disk>, bytes: u64) -> io::Result<Self> {
+    pub(crate) fn start(
+        disk: Arc<dyn Disk>,
+        bytes: u64,
+        log: Arc<log::Shared>,
+    ) -> io::Result<Self> {
         let instant = disk.is_instant();
         let shared = Arc::new(Shared {
             disk,
             bytes,
+            log,
             state: Mutex::new(State::Idle),
             changed: Condvar::new(),
         });
@@ -86,11 +93,18 @@ impl Spare {
     /// # Errors
     /// Why it could not be made; `StorageFull` when there is no room.
     pub(crate) fn take(&self) -> io::Result<Arc<dyn DiskFile>> {
+        // One that is being prepared already may not know of room that was made since.
+        let mut is_late = matches!(*self.shared.lock(), State::Preparing);
         self.prepare();
         let mut state = self.shared.lock();
         loop {
             match std::mem::replace(&mut *state, State::Idle) {
                 State::Ready(file) => return Ok(file),
+                State::Failed(_) if is_late => {
+                    is_late = false;
+                    *state = State::Preparing;
+                    self.shared.changed.notify_all();
+                }
                 State::Failed(error) => {
                     // Leave a trace for `has_failed`; the next `prepare` tries again.
                     *state = State::Failed(io::Error::from(error.kind()));
@@ -119,10 +133,53 @@ impl Shared {
     }
 
     fn make(&self) -> State {
-        match self.disk.create(SPARE_NAME, self.bytes) {
+        let made = match self.retired() {
+            Some(file) => Ok(file),
+            None => self.disk.create(SPARE_NAME, self.bytes),
+        };
+        match made {
             Ok(file) => State::Ready(file),
             Err(error) => State::Failed(error),
         }
+    }
+
+    /// A segment that is not part of the log any more, written over with zeros: it needs no new room on the disk.
+    fn retired(&self) -> Option<Arc<dyn DiskFile>> {
+        let retired = || {
+            let mut retired = self
+                .log
+                .retired
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            retired.pop()
+        };
+        while let Some(name) = retired() {
+            match self.reuse(&name) {
+                Ok(Some(file)) => return Some(file),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(name, %error, "cannot use a file of the log again");
+                    // Found and deleted at the next start at the latest.
+                    let _removed = self.disk.remove(&name);
+                }
+            }
+        }
+        None
+    }
+
+    /// `None` when it has another size than segments are to have now.
+    fn reuse(&self, name: &str) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        if self.disk.open(name)?.len()? != self.bytes {
+            return self.disk.remove(name).map(|()| None);
+        }
+        self.disk.rename(name, SPARE_NAME)?;
+        let file = self.disk.open(SPARE_NAME)?;
+        write_zeros(file.as_ref(), 0, self.bytes)?;
+        // It is synced again before it gets its name: here, so that nobody waits for that.
+        if !self.disk.is_instant() {
+            file.sync()?;
+        }
+        Ok(Some(file))
     }
 
     fn set(&self, to: State) {
@@ -163,3 +220,6 @@ impl Drop for Spare {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

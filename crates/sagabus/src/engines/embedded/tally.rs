@@ -42,6 +42,8 @@ impl Block {
 /// The events of the whole log.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
+    /// No event before this position is remembered.
+    pub(crate) first: u64,
     /// By position, counted in blocks.
     blocks: BTreeMap<u64, Block>,
     types: Vec<EventType>,
@@ -82,16 +84,16 @@ impl Tally {
         Ok(self.types.len() - 1)
     }
 
-    /// A position from which on there are at least so many events, if there are so many at all.
+    /// A position from which on there are at least so many events that may be remembered, if there are so many at all.
     pub(crate) fn position_of_latest(&self, events: usize) -> u64 {
         let mut left = events as u64;
         for (number, block) in self.blocks.iter().rev() {
             left = left.saturating_sub(block.events());
             if left == 0 {
-                return number * BLOCK;
+                return self.first.max(number * BLOCK);
             }
         }
-        0
+        self.first
     }
 
     /// How many events each of these subscriptions has before it.
@@ -112,7 +114,7 @@ impl Tally {
                 .filter_map(|it| cells.get(*it))
                 .cloned()
                 .collect();
-            let parts = count_ahead(log, &near, (block + 1) * BLOCK)?;
+            let parts = count_ahead(log, &near, (block + 1).saturating_mul(BLOCK))?;
             for ((number, cell), part) in numbers.iter().zip(&near).zip(parts) {
                 if let Some(count) = counts.get_mut(*number) {
                     *count = self.after(block, cell);

@@ -1,6 +1,7 @@
 //! Which events are to be published when. Pure: a fold of schedule records.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::record::Schedule;
@@ -11,6 +12,9 @@ struct Timer {
     due: Timestamp,
     cancel_key: Option<Arc<str>>,
 }
+
+/// When something is due, and its cancel key.
+pub(crate) type Timed = (Timestamp, Option<Arc<str>>);
 
 /// What is scheduled, by the position of its record.
 #[derive(Clone, Debug, Default)]
@@ -79,15 +83,28 @@ impl Timers {
     }
 
     /// The key of one.
-    pub(crate) fn key_of(&self, position: u64) -> Option<(Timestamp, Option<Arc<str>>)> {
+    pub(crate) fn key_of(&self, position: u64) -> Option<Timed> {
         let timer = self.timers.get(&position)?;
         Some((timer.due, timer.cancel_key.clone()))
+    }
+
+    pub(crate) fn contains(&self, position: u64) -> bool {
+        self.timers.contains_key(&position)
     }
 
     /// Up to `max` whose time has come, the earliest first.
     pub(crate) fn due(&self, now: Timestamp, max: usize) -> Vec<u64> {
         let due = self.due.iter().take_while(|(due, _)| *due <= now);
         due.take(max).map(|(_, position)| *position).collect()
+    }
+
+    /// Up to `max` after this one, in the order in which they are due.
+    pub(crate) fn after(&self, after: Option<(Timestamp, u64)>, max: usize) -> Vec<(u64, Timed)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let listed = self.due.range((from, Bound::Unbounded)).take(max);
+        listed
+            .filter_map(|(_, position)| Some((*position, self.key_of(*position)?)))
+            .collect()
     }
 
     /// When the next one is due.

@@ -131,7 +131,7 @@ impl Window {
         };
         let mark = self.keys.mark(&named, Duration::ZERO);
         self.insert(&mark, position);
-        self.trim();
+        self.trim(Duration::ZERO);
         Ok(())
     }
 
@@ -140,8 +140,10 @@ impl Window {
         self.order.len() >= self.limits.events || planted::has(Bug::IdsForgotten)
     }
 
-    /// Forgets the oldest events when there are too many or they are too old. To be called when nobody waits for it.
-    pub(crate) fn trim(&mut self) {
+    /// Forgets the oldest events when there are too many or they are too old at `now`, since the log was opened. To be
+    /// called when nobody waits for it.
+    pub(crate) fn trim(&mut self, now: Duration) {
+        self.now = self.now.max(now);
         while let Some((key, at)) = self.order.front().copied()
             && (self.order.len() > self.limits.events
                 || self.now.saturating_sub(at) > self.limits.time)
@@ -151,6 +153,15 @@ impl Window {
                 self.positions.remove(&key);
             }
         }
+    }
+
+    /// Position of the event that is remembered longest; no end when there is none.
+    pub(crate) fn oldest(&self) -> u64 {
+        let oldest = self
+            .order
+            .front()
+            .and_then(|(key, _)| self.positions.get(key));
+        oldest.map_or(u64::MAX, |it| it.position)
     }
 
     /// Forgets an event whose append failed.

@@ -222,7 +222,8 @@ impl Parser<'_, '_> {
         if matches!(self.rest.first(), Some(it) if is(it, "DATA")) {
             return self.data().map(Expr::Data);
         }
-        let name = match self.rest.first().map(|it| &it.sort) {
+        let first = self.rest.first().filter(|it| !is_keyword(it));
+        let name = match first.map(|it| &it.sort) {
             Some(Sort::Word(word)) if is_function(word) => word.to_ascii_uppercase(),
             _ => return Err(self.expected("a function's name of letters and `_`")),
         };
@@ -272,16 +273,13 @@ impl Parser<'_, '_> {
 
     /// An attribute's name; keywords are none.
     fn name(&mut self) -> Result<Name, ParseError> {
-        const KEYWORDS: [&str; 9] = [
-            "AND", "OR", "XOR", "NOT", "LIKE", "EXISTS", "IN", "TRUE", "FALSE",
-        ];
         match self.rest.first() {
             Some(
                 token @ Token {
                     sort: Sort::Word(word),
                     ..
                 },
-            ) if !word.contains('_') && !KEYWORDS.iter().any(|it| is(token, it)) => {
+            ) if !word.contains('_') && !is_keyword(token) => {
                 let name = Name::new(&word.to_ascii_lowercase());
                 self.skip();
                 Ok(name)
@@ -396,6 +394,14 @@ impl Parser<'_, '_> {
 fn number(at: usize, digits: &str) -> Result<Expr, ParseError> {
     let number: i32 = digits.parse().map_err(|_| ParseError::Number { at })?;
     Ok(Expr::Literal(Value::Integer(number)))
+}
+
+/// Whether a word is one of the language's own, which names neither an attribute nor a function.
+fn is_keyword(token: &Token<'_>) -> bool {
+    const KEYWORDS: [&str; 9] = [
+        "AND", "OR", "XOR", "NOT", "LIKE", "EXISTS", "IN", "TRUE", "FALSE",
+    ];
+    KEYWORDS.iter().any(|it| is(token, it))
 }
 
 /// Whether a token is this word, in any case of letters.

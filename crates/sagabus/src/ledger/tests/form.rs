@@ -114,6 +114,27 @@ fn records() -> Vec<(&'static str, Change)> {
                 state: "x".into(),
             },
         ),
+        (
+            "restored",
+            Change::Restored {
+                position: 3,
+                delivery: Delivery {
+                    state: DeliveryState::Dead(at(9)),
+                    key: Some(Key(7)),
+                    attempts: 2,
+                    faults: vec![fault(2)],
+                    revisions: vec![Revision {
+                        number: 1,
+                        at: at(8),
+                        by: by(),
+                        data: "{}".into(),
+                    }],
+                    since: at(9),
+                    ..Delivery::new()
+                },
+                by: by(),
+            },
+        ),
     ]
 }
 
@@ -140,11 +161,21 @@ fn ledger_records_keep_their_stored_form() {
             subscription: "s".to_owned(),
             at: at(1),
             change: Some(change.clone()),
+            by: None,
         });
         let read: Record = minicbor::decode(&bytes).unwrap();
         assert_eq!(read.change, Some(change), "{name}");
         writeln!(written, "{name} {}", hex(&bytes)).unwrap();
     }
+    let removed = Record {
+        subscription: "s".to_owned(),
+        at: at(1),
+        change: None,
+        by: Some(By::new("ann", "gone")),
+    };
+    let bytes = encode(&removed);
+    assert_eq!(minicbor::decode::<Record>(&bytes).unwrap(), removed);
+    writeln!(written, "removed {}", hex(&bytes)).unwrap();
     let golden = include_str!("golden/records-2.txt");
     assert_eq!(written, golden, "a stored form has changed:\n{written}");
 }

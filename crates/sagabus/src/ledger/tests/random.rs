@@ -23,7 +23,7 @@ fn check(ledger: &Ledger) {
         assert_eq!(parked, counts.parked);
     }
     let mut restated = Ledger::default();
-    for change in ledger.restated() {
+    for change in ledger.restated(PART_BYTES) {
         restated.apply(at(0), &change);
     }
     assert_eq!(&restated, ledger);

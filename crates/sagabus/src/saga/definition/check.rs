@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{DEFINITION_BYTES_MAX, DURATION_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, STEPS_MAX, Step};
 use crate::error::Error;
+use crate::text::is_hidden;
 
 /// Why a definition is refused. Nothing is stored for a refused definition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +39,7 @@ pub enum DefinitionError {
         dependency: String,
     },
     /// Steps wait for each other; the path starts and ends with the same step.
-    #[error("steps depend on each other: {path}")]
+    #[error("steps depend on each other by `dependencies`: {path}")]
     Cycle {
         /// The circle, such as `a → b → a`: each step depends on the next.
         path: String,
@@ -92,7 +93,7 @@ impl From<DefinitionError> for Error {
 }
 
 const OF_ID: &str = "of letters, digits, `_`, `-`, `.`";
-const OF_TEXT: &str = "without control characters";
+const OF_TEXT: &str = "without characters that are not to be seen";
 
 /// Checks every rule; returns the positions of each step's dependencies.
 pub(super) fn check(saga: &str, steps: &[Step]) -> Result<Vec<Vec<usize>>, DefinitionError> {
@@ -185,7 +186,7 @@ fn id(owner: &str, field: &'static str, value: &str) -> Result<(), DefinitionErr
 }
 
 fn text(owner: &str, field: &'static str, value: &str) -> Result<(), DefinitionError> {
-    let fits = !value.chars().any(char::is_control);
+    let fits = !value.chars().any(is_hidden);
     named(owner, field, value, (NAME_BYTES_MAX, OF_TEXT), fits)
 }
 

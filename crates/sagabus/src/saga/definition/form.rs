@@ -112,9 +112,15 @@ pub(super) fn from_yaml(yaml: &str) -> Result<(String, Vec<Step>), DefinitionErr
     bounded(yaml.len())?;
     let form: Form = serde_saphyr::from_str(yaml).map_err(|error| DefinitionError::Unreadable {
         path: ".".to_owned(),
-        reason: error.to_string(),
+        reason: first_line(&error.to_string()),
     })?;
     Ok(form.into_parts())
+}
+
+/// Place and reason, without the picture of the place that follows.
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 /// One way to write one definition: fixed order of fields, defaults left out, keys of `data` sorted.

@@ -184,6 +184,7 @@ impl Worker {
             saga: self.saga.id.to_string(),
             records: records.collect::<Result<_>>()?,
             events: events::outgoing(&decision.state, &decision.records, publish_results)?,
+            is_last: decision.state.ended_at.is_some(),
         })
     }
 

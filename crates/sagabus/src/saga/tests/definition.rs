@@ -20,11 +20,11 @@ fn a_definition_that_cannot_work_is_refused_and_names_the_step() {
         ),
         (
             vec![step("a").after("a")],
-            "steps depend on each other: a → a",
+            "steps depend on each other by `dependencies`: a → a",
         ),
         (
             vec![step("a").after("b"), step("b").after("a")],
-            "steps depend on each other: a → b → a",
+            "steps depend on each other by `dependencies`: a → b → a",
         ),
         (
             vec![
@@ -34,7 +34,7 @@ fn a_definition_that_cannot_work_is_refused_and_names_the_step() {
                 step("b").after("c"),
                 step("c").after("x").after("a"),
             ],
-            "steps depend on each other: c → a → b → c",
+            "steps depend on each other by `dependencies`: c → a → b → c",
         ),
         (
             vec![step("a").timeout(Duration::ZERO)],

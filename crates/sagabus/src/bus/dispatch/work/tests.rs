@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::clock::TestClock;
 use crate::event::{Event, EventType};
-use crate::transport::{LeaseToken, Verdict};
+use crate::transport::LeaseToken;
 
 const SOON: Duration = Duration::from_micros(1);
 
@@ -52,10 +52,22 @@ async fn verdicts_of_quick_handlers_are_said_once_when_nothing_is_left() {
     let (first, start) = work.first(true).await.unwrap();
     // Another one looks whether it can help.
     assert_eq!((first.token.position, start), (1, Start::Worker));
-    assert_eq!(work.next(token(1), None, SOON).unwrap().token.position, 2);
-    assert_eq!(work.next(token(2), None, SOON).unwrap().token.position, 3);
+    assert_eq!(
+        work.next(token(1), End::Handled, SOON)
+            .unwrap()
+            .token
+            .position,
+        2
+    );
+    assert_eq!(
+        work.next(token(2), End::Handled, SOON)
+            .unwrap()
+            .token
+            .position,
+        3
+    );
     assert_eq!(now(work.room()).await, None);
-    assert!(work.next(token(3), None, SOON).is_none());
+    assert!(work.next(token(3), End::Handled, SOON).is_none());
     assert_eq!(now(work.room()).await, Some(4));
     let settles = now(work.verdicts()).await.flatten().unwrap();
     assert_eq!(positions(&settles), [1, 2, 3]);
@@ -67,9 +79,9 @@ async fn a_verdict_waits_for_no_slow_handler() {
     let work = Work::new(4);
     let _start = work.put(leased(1..4));
     let _first = work.first(true).await;
-    let _second = work.next(token(1), None, SOON);
+    let _second = work.next(token(1), End::Handled, SOON);
     // The second was slow.
-    let _third = work.next(token(2), None, SOON + LINGER);
+    let _third = work.next(token(2), End::Handled, SOON + LINGER);
     assert_eq!(now(work.room()).await, Some(3));
     let settles = now(work.verdicts()).await.flatten().unwrap();
     assert_eq!(positions(&settles), [1, 2]);
@@ -87,7 +99,7 @@ async fn whoever_has_to_wait_says_what_it_knows_and_has_another_go_on() {
     assert_eq!((second.token.position, start), (2, Start::Nobody));
     assert_eq!(work.away(), Start::Nobody);
     assert_eq!(now(work.room()).await, None);
-    assert!(work.next(token(1), None, SOON).is_none());
+    assert!(work.next(token(1), End::Handled, SOON).is_none());
     assert_eq!(now(work.room()).await, Some(1));
 }
 
@@ -103,10 +115,8 @@ async fn no_more_workers_wait_than_are_kept() {
         }
     }
     assert_eq!(started, 64);
-    work.give(leased(1..65).into_iter().map(|it| Settle {
-        token: it.token,
-        verdict: Verdict::Ack,
-    }));
+    let ends = leased(1..65).into_iter();
+    work.give(ends.map(|it| (it.token, End::Handled)));
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..64 {
         let work = Arc::clone(&work);
@@ -125,13 +135,7 @@ async fn nothing_more_is_fetched_while_too_many_verdicts_wait() {
     let work = Work::new(2 * VERDICTS_MAX);
     let many = u64::try_from(VERDICTS_MAX).unwrap();
     work.count(VERDICTS_MAX);
-    let acks = |positions: std::ops::Range<u64>| {
-        positions.map(|position| Settle {
-            token: token(position),
-            verdict: Verdict::Ack,
-        })
-    };
-    work.give(acks(0..many));
+    work.give((0..many).map(|position| (token(position), End::Handled)));
     assert_eq!(now(work.room()).await, None);
     assert_eq!(now(work.calm()).await, None);
     let settles = now(work.verdicts()).await.flatten().unwrap();
@@ -147,10 +151,10 @@ async fn at_the_end_all_verdicts_are_settled_and_all_workers_end() {
     let _first = work.first(true).await;
     work.close();
     // What was fetched is handled still.
-    assert!(work.next(token(1), None, SOON).is_some());
+    assert!(work.next(token(1), End::Handled, SOON).is_some());
     assert!(now(work.verdicts()).await.flatten().is_some());
     assert_eq!(now(work.verdicts()).await, None);
-    assert!(work.next(token(2), None, SOON).is_none());
+    assert!(work.next(token(2), End::Handled, SOON).is_none());
     assert!(now(work.verdicts()).await.flatten().is_some());
     assert!(now(work.verdicts()).await.unwrap().is_none());
     assert!(work.first(false).await.is_none());

@@ -6,10 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Disk, DiskFile};
-
-/// Zeros written per call while a file is made.
-static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+use super::{Disk, DiskFile, write_zeros};
 
 /// A directory of the operating system.
 #[derive(Clone, Debug)]
@@ -94,13 +91,7 @@ impl Disk for RealDisk {
 
 /// Writes zeros and syncs them, so that later syncs need not change the file's size or its extents.
 fn fill(file: &File, len: u64) -> io::Result<()> {
-    let step = ZEROS.len() as u64;
-    let mut offset = 0;
-    while offset < len {
-        let bytes = usize::try_from(step.min(len - offset)).unwrap_or(ZEROS.len());
-        file.write_all_at(ZEROS.get(..bytes).unwrap_or(&ZEROS), offset)?;
-        offset += bytes as u64;
-    }
+    write_zeros(file, 0, len)?;
     file.sync_all()
 }
 

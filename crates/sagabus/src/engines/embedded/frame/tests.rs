@@ -71,6 +71,8 @@ fn the_format_of_version_1_stays_readable() {
         first_position: 9,
         salt: SALT,
         bytes: 4096,
+        made_at: None,
+        is_compacted: false,
     };
     let hex = |bytes: &[u8]| {
         bytes
@@ -87,4 +89,25 @@ fn the_format_of_version_1_stays_readable() {
         hex(&batch(&[b"x"])),
         "53427401060000002a0000000000000028000000000000000100000092093bb70301000000780000"
     );
+}
+
+#[test]
+fn a_segment_says_when_it_was_made_and_any_changed_bit_of_that_makes_its_header_invalid() {
+    let header = SegmentHeader {
+        first_position: 9,
+        salt: SALT,
+        bytes: 4096,
+        made_at: Some(Timestamp::from_milliseconds(1_767_225_600_000)),
+        is_compacted: true,
+    };
+    let bytes = header.encode();
+    assert!(bytes.starts_with(b"SAGACMP\x01"));
+    assert_eq!(SegmentHeader::decode(&bytes), Some(header));
+    for at in 0..SEGMENT_HEADER_BYTES - 8 {
+        for bit in 0..8 {
+            let mut damaged = bytes;
+            damaged[at] ^= 1 << bit;
+            assert_eq!(SegmentHeader::decode(&damaged), None, "byte {at} bit {bit}");
+        }
+    }
 }

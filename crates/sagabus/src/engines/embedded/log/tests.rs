@@ -30,7 +30,7 @@ impl Observer for Watch {
 #[tokio::test]
 async fn an_event_is_counted_by_its_observer_before_anybody_can_read_it() {
     let disk = Arc::new(MemoryDisk::default());
-    let recovered = recover(disk.as_ref(), &mut |_, _, _| Ok(())).unwrap();
+    let recovered = recover(disk.as_ref(), &mut |_, _, _, _| Ok(())).unwrap();
     let shared = Arc::new(Shared::new(&recovered));
     let watch = Arc::new(Watch {
         shared: Arc::clone(&shared),
@@ -47,6 +47,7 @@ async fn an_event_is_counted_by_its_observer_before_anybody_can_read_it() {
             events: 100,
             time: Duration::from_hours(24),
         }),
+        clock: Arc::new(SystemClock),
     })
     .unwrap();
     for _ in 0..3 {

@@ -10,14 +10,15 @@ use bytes::Bytes;
 use super::chance::Chance;
 use super::disk::{Crash, Mutation, SimDisk};
 use super::model::{Answered, Attempt, Model, Record};
-use crate::clock::{Timestamp, mix};
-use crate::engines::embedded::committer::Parts;
+use crate::clock::{SystemClock, Timestamp, mix};
+use crate::engines::embedded::committer::{Parts, salt};
 use crate::engines::embedded::frame::{BatchHeader, SEGMENT_HEADER_BYTES, push_batch, seal};
 use crate::engines::embedded::log::{
     Append, Durability, Entry, Log, Observer, Pending, Placed, Shared,
 };
 use crate::engines::embedded::record;
 use crate::engines::embedded::recovery::{Recovered, recover};
+use crate::engines::embedded::retention::replace_beginning;
 use crate::engines::embedded::window::{Limits, Window};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventId, EventType};
@@ -64,6 +65,8 @@ pub struct Outcome {
     pub failed_syncs: u64,
     /// Torn tails that were cut.
     pub torn_tails: u64,
+    /// Times at which the beginning of the log was replaced.
+    pub compactions: u64,
     /// Files of the log at the end.
     pub segments: u64,
     /// Damage that was found.
@@ -89,6 +92,7 @@ impl Outcome {
         self.kills += other.kills;
         self.failed_syncs += other.failed_syncs;
         self.torn_tails += other.torn_tails;
+        self.compactions += other.compactions;
         self.segments += other.segments;
         self.damage_found += other.damage_found;
         self.damage_harmless += other.damage_harmless;
@@ -133,6 +137,7 @@ struct Knobs {
     has_failed_syncs: bool,
     has_full_disks: bool,
     has_damage: bool,
+    has_compactions: bool,
     has_hostile_events: bool,
 }
 
@@ -199,6 +204,7 @@ impl Course {
             has_failed_syncs: chance.one_in(3),
             has_full_disks: chance.one_in(4),
             has_damage: chance.one_in(4),
+            has_compactions: chance.one_in(2),
             has_hostile_events: chance.one_in(8),
         };
         let disk = SimDisk::new(chance.bits());
@@ -297,6 +303,7 @@ impl Course {
             recovered,
             observer: Arc::new(Nobody),
             window,
+            clock: Arc::new(SystemClock),
         };
         match Log::start_manual(parts) {
             Ok(log) => self.log = Some(log),
@@ -311,7 +318,7 @@ impl Course {
 
     fn read_back(&self, window: &mut Window) -> Result<(Recovered, Vec<Record>), Error> {
         let mut found = Vec::new();
-        let recovered = recover(&self.disk, &mut |position, kind, content| {
+        let recovered = recover(&self.disk, &mut |position, kind, content, _| {
             found.push((kind, content.to_vec()));
             window.restore(position, kind, content)
         })?;
@@ -338,12 +345,43 @@ impl Course {
             3 | 4 => self.disk.set_room(u64::MAX),
             5 => self.commit()?,
             6 => self.check_shown()?,
+            7 | 8 if self.knobs.has_compactions => self.compact()?,
             _ => {
                 for _ in 0..=self.chance.below(self.knobs.appends_max) {
                     self.append();
                 }
                 self.commit()?;
             }
+        }
+        Ok(())
+    }
+
+    /// Has one file stand for the first segments. All of their records stay, so that it is seen if one is lost.
+    fn compact(&mut self) -> Checked {
+        let Some(log) = &self.log else { return Ok(()) };
+        let log = log.reader();
+        let firsts: Vec<u64> = {
+            let segments = log.files().segments;
+            segments.iter().map(|it| it.first_position()).collect()
+        };
+        let upto = match firsts.get(self.chance.index(firsts.len().max(1))) {
+            Some(first) if *first > log.oldest() => *first,
+            _ => return Ok(()),
+        };
+        let salt = salt((self.chance.bits(), self.chance.bits()), upto);
+        let now = Timestamp::default();
+        let replaced = replace_beginning(&self.disk, &log, (upto, salt, now), &|visit| {
+            log.read(0, &mut |position, kind, content| {
+                if position < upto {
+                    return visit(position, kind, content);
+                }
+                Ok(false)
+            })
+        });
+        match replaced {
+            Ok(()) => self.outcome.compactions += 1,
+            Err(error) if error.kind() == ErrorKind::Full => {}
+            Err(error) => self.excused(&error)?,
         }
         Ok(())
     }
@@ -543,7 +581,8 @@ impl Course {
                 Mutation::Cut,
                 Mutation::Swap,
             ]);
-            if !self.disk.mutate(mutation, ".log") {
+            let suffix = *self.chance.pick(&[".log", ".log", ".compacted"]);
+            if !self.disk.mutate(mutation, suffix) {
                 continue;
             }
             let damaged = self.disk.snapshot();
@@ -555,7 +594,9 @@ impl Course {
                     self.outcome.damage_harmless += 1;
                 }
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    if !self.disk.is_as(&damaged, ".log") {
+                    if !self.disk.is_as(&damaged, ".log")
+                        || !self.disk.is_as(&damaged, ".compacted")
+                    {
                         return Err(format!("damage ({mutation:?}) is found and files changed"));
                     }
                     self.outcome.damage_found += 1;

@@ -30,7 +30,7 @@ fn window(events: usize) -> Window {
 fn insert(window: &mut Window, event: &Event, seconds: u64, position: u64) -> Known {
     let mark = window.keys().mark(&Named::of(event), at(seconds));
     let known = window.insert(&mark, position);
-    window.trim();
+    window.trim(Duration::ZERO);
     known
 }
 

@@ -1,0 +1,38 @@
+//! What commands print: to whoever reads, and quietly to nobody when the reader has gone, as with `| head`.
+
+use std::fmt::Arguments;
+use std::io::{ErrorKind, Write};
+use std::sync::OnceLock;
+
+use super::Failure;
+
+/// Why something could not be printed, the first time that it was so.
+static FAILED: OnceLock<String> = OnceLock::new();
+
+/// Prints a line.
+macro_rules! say {
+    () => {
+        $crate::cli::print::line(format_args!(""))
+    };
+    ($($text:tt)+) => {
+        $crate::cli::print::line(format_args!($($text)+))
+    };
+}
+pub(crate) use say;
+
+/// Prints a line. A command whose reader has gone goes on: what it does is more than what it prints.
+pub(crate) fn line(text: Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush())
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _first = FAILED.set(error.to_string());
+    }
+}
+
+/// Whether everything was printed that somebody wanted to read.
+pub(super) fn outcome() -> Result<(), Failure> {
+    FAILED.get().map_or(Ok(()), |why| {
+        Err(Failure::new(format!("cannot print: {why}")))
+    })
+}

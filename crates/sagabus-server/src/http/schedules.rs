@@ -1,0 +1,183 @@
+//! Events that are published later: schedule, list, cancel, give another time.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use sagabus::event::envelope;
+use sagabus::transport::{SCHEDULES_MAX, ScheduledEvent};
+use sagabus::{Error, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::App;
+use super::cloud_events::{self, Published};
+use super::events::{raw, too_large};
+use super::reply::{Reply, bounded, unreadable};
+
+/// Scheduled events of one answer unless said otherwise.
+const LIMIT: usize = 100;
+
+/// When, and under which key.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct When {
+    due: Timestamp,
+    cancel_key: Option<String>,
+}
+
+/// Which ones.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// `next` of the page before.
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// Another time.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Move {
+    due: Timestamp,
+}
+
+/// Some of all scheduled events.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Part {
+    /// Of all.
+    total: usize,
+    schedules: Vec<Listed>,
+    /// To be given as `after`; null at the end.
+    next: Option<String>,
+}
+
+/// One of them.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    position: u64,
+    due: Timestamp,
+    cancel_key: Option<String>,
+    event: Box<RawValue>,
+}
+
+impl Listed {
+    fn new(scheduled: ScheduledEvent) -> Result<Self, Error> {
+        Ok(Self {
+            position: scheduled.position,
+            due: scheduled.due,
+            cancel_key: scheduled.cancel_key,
+            event: raw(envelope::to_json(&scheduled.event)?)?,
+        })
+    }
+}
+
+/// `POST /api/schedules?due=…&cancelKey=…`: one event, in the forms of `POST /api/events`, to be published at `due`.
+pub(super) async fn set(
+    State(app): State<App>,
+    when: Result<Query<When>, QueryRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Reply<Response> {
+    let Query(when) = when.map_err(|error| Error::invalid(error.body_text()))?;
+    let body = match body {
+        Ok(body) => body,
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => return Ok(too_large()),
+        Err(error) => return Err(Error::invalid(error.body_text()).into()),
+    };
+    let event = match cloud_events::read(&headers, &body, app.system.clock.as_ref())? {
+        Published::One(event) => event,
+        Published::Batch(_) => {
+            return Err(Error::invalid("events are scheduled one at a time").into());
+        }
+        Published::OtherFormat(refused) => return Ok(refused),
+    };
+    let bus = &app.system.bus;
+    let receipt = bus
+        .publish_at(event, when.due, when.cancel_key.as_deref())
+        .await?;
+    let status = if receipt.duplicate {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let answer = json!({
+        "id": receipt.id.as_str(),
+        "position": receipt.position,
+        "duplicate": receipt.duplicate,
+        "due": when.due,
+        "cancelKey": when.cancel_key,
+    });
+    Ok((status, Json(answer)).into_response())
+}
+
+/// `GET /api/schedules`: what is to be published, in the order of its times.
+pub(super) async fn list(
+    State(app): State<App>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Reply<Json<Part>> {
+    let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
+    let limit = bounded("limit", wanted.limit, LIMIT, SCHEDULES_MAX)?;
+    let after = wanted.after.as_deref().map(read_place).transpose()?;
+    let schedules = app.system.bus.schedules();
+    let listed = schedules.list(after, limit).await?;
+    let is_full = listed.len() == limit;
+    let next = listed.last().filter(|_| is_full).map(place);
+    let listed: Result<Vec<Listed>, Error> = listed.into_iter().map(Listed::new).collect();
+    Ok(Json(Part {
+        total: schedules.count(),
+        schedules: listed?,
+        next,
+    }))
+}
+
+/// `DELETE /api/schedules/{cancelKey}`: it is not published.
+pub(super) async fn cancel(
+    State(app): State<App>,
+    key: Result<Path<String>, PathRejection>,
+) -> Reply<Json<Value>> {
+    let Path(key) = key.map_err(|error| Error::invalid(error.body_text()))?;
+    if !app.system.bus.schedules().cancel(&key).await? {
+        return Err(nothing(&key).into());
+    }
+    Ok(Json(json!({ "cancelKey": key, "cancelled": true })))
+}
+
+/// `POST /api/schedules/{cancelKey}/move`: it is published at another time.
+pub(super) async fn move_to(
+    State(app): State<App>,
+    key: Result<Path<String>, PathRejection>,
+    order: Result<Json<Move>, JsonRejection>,
+) -> Reply<Json<Value>> {
+    let Path(key) = key.map_err(|error| Error::invalid(error.body_text()))?;
+    let Json(order) = order.map_err(|it| unreadable(&it))?;
+    if !app.system.bus.schedules().move_to(&key, order.due).await? {
+        return Err(nothing(&key).into());
+    }
+    Ok(Json(json!({ "cancelKey": key, "due": order.due })))
+}
+
+fn nothing(key: &str) -> Error {
+    Error::not_found(format!(
+        "nothing is scheduled under `{}`; it may be published already",
+        key.escape_debug()
+    ))
+}
+
+/// Where a page ended, as text.
+fn place(scheduled: &ScheduledEvent) -> String {
+    format!("{}/{}", scheduled.due.milliseconds(), scheduled.position)
+}
+
+fn read_place(text: &str) -> Result<(Timestamp, u64), Error> {
+    let place = text.split_once('/').and_then(|(due, position)| {
+        let due = Timestamp::from_milliseconds(due.parse().ok()?);
+        Some((due, position.parse().ok()?))
+    });
+    place.ok_or_else(|| Error::invalid("`after` must be `next` of the page before"))
+}

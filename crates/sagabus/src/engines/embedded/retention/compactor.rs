@@ -1,0 +1,131 @@
+//! Reads the records before a position back, and says which of them stand for all.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Needs;
+use crate::clock::Timestamp;
+use crate::engines::embedded::cell::encode;
+use crate::engines::embedded::fold::Fold;
+use crate::engines::embedded::log::{self, Visit};
+use crate::engines::embedded::planted::{self, Bug};
+use crate::engines::embedded::record::{self, Schedule, StoredSagaRecord};
+use crate::error::{Error, Result};
+use crate::ledger::PART_BYTES;
+
+/// Puts together what stands for the records before a position.
+pub(super) struct Compactor<'a> {
+    log: &'a log::Shared,
+    pub(super) needs: Needs,
+    fold: Fold,
+    /// Scheduled events that were given another time.
+    moved: BTreeSet<u64>,
+    /// Sagas, and whether their last record is there.
+    sagas: HashMap<String, bool>,
+    now: Timestamp,
+    stop: CancellationToken,
+}
+
+impl<'a> Compactor<'a> {
+    pub(super) fn new(
+        log: &'a log::Shared,
+        needs: Needs,
+        now: Timestamp,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        let mut it = Self {
+            log,
+            needs,
+            fold: Fold::default(),
+            moved: BTreeSet::new(),
+            sagas: HashMap::new(),
+            now,
+            stop,
+        };
+        let upto = it.needs.upto;
+        log.read(0, &mut |position, kind, content| {
+            if position >= upto {
+                return Ok(false);
+            }
+            it.go_on()?;
+            it.fold.take(position, kind, content)?;
+            match kind {
+                record::SAGA => {
+                    let stored: StoredSagaRecord<'_> = record::decode(content)?;
+                    let is_last = stored.is_last == Some(true);
+                    match it.sagas.get_mut(stored.saga) {
+                        Some(known) => *known = is_last,
+                        None => drop(it.sagas.insert(stored.saga.to_owned(), is_last)),
+                    }
+                }
+                record::SCHEDULE => {
+                    if let Schedule::Moved { position, .. } = record::decode(content)? {
+                        it.moved.insert(position);
+                    }
+                }
+                _ => {}
+            }
+            Ok(true)
+        })?;
+        it.fold.check()?;
+        Ok(it)
+    }
+
+    fn go_on(&self) -> Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(Error::closed("the log is being closed"));
+        }
+        Ok(())
+    }
+
+    /// The records that stand for all before the position.
+    pub(super) fn records(&self, visit: Visit<'_>) -> Result<()> {
+        self.log.read(0, &mut |position, kind, content| {
+            if position >= self.needs.upto {
+                return Ok(false);
+            }
+            self.go_on()?;
+            if self.is_needed(position, kind, content)? {
+                visit(position, kind, content)?;
+            }
+            Ok(true)
+        })?;
+        // What stands for the rest has the last position, so that nothing is at one that is not dropped.
+        let last = self.needs.upto.saturating_sub(1);
+        for position in &self.moved {
+            if let Some((due, _)) = self.fold.timers.key_of(*position) {
+                let moved = Schedule::Moved {
+                    position: *position,
+                    due,
+                };
+                visit(last, record::SCHEDULE, &record::encode(&moved))?;
+            }
+        }
+        for (name, ledger) in &self.fold.ledgers {
+            for change in ledger.restated(PART_BYTES) {
+                self.go_on()?;
+                visit(last, record::LEDGER, &encode(name, self.now, change))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_needed(&self, position: u64, kind: u8, content: &[u8]) -> Result<bool> {
+        if planted::has(Bug::NeededDropped) {
+            return Ok(false);
+        }
+        Ok(match kind {
+            record::EVENT => self.needs.open.binary_search(&position).is_ok(),
+            record::SAGA => {
+                let stored: StoredSagaRecord<'_> = record::decode(content)?;
+                self.sagas.get(stored.saga) != Some(&true)
+            }
+            record::SCHEDULE => {
+                self.fold.timers.contains(position)
+                    && matches!(record::decode(content)?, Schedule::Set { .. })
+            }
+            _ => false,
+        })
+    }
+}

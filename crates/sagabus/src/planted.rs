@@ -1,0 +1,77 @@
+//! Faults that can be planted into the rules of delivery, to see that random histories find them.
+//!
+//! Without the feature `simulation` none can be planted, and the compiler leaves nothing of them in the program.
+
+/// A fault in ledger, bus or inbox that a test must find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "simulation"),
+    expect(unreachable_pub, reason = "public with the feature")
+)]
+pub enum DeliveryBug {
+    /// An attempt counts when it has an outcome, and not when it begins.
+    AttemptCountedAtItsEnd,
+    /// A settling counts whoever had the lease.
+    FencedSettleCounts,
+    /// What waits behind a dead letter of its key is handed out.
+    FollowersGo,
+    /// A retry is handed out before its time.
+    RetryTooEarly,
+    /// What is handled takes what came before it along.
+    AckTakesEarlier,
+    /// A redrive reaches deliveries that were never given up.
+    RedriveReachesAny,
+    /// A dead letter keeps its last fault only.
+    FaultsCut,
+    /// What a silent member had is not handed out again.
+    SilentMemberKeeps,
+    /// Less urgent events are passed over without end.
+    PassedWithoutEnd,
+    /// A pause ends with the process.
+    PauseForgotten,
+    /// The filter is asked again before each retry.
+    FilterAskedAgain,
+    /// What is suspected to end the process is handed out beside others.
+    SuspectInCompany,
+    /// What is handed back costs its attempt.
+    ReleaseCosts,
+    /// What is handled is not counted.
+    AckNotCounted,
+    /// A transient error is tried again without end.
+    AttemptsWithoutEnd,
+    /// What is given up leaves no dead letter.
+    DeadLetterDropped,
+    /// The events that a handler answers with are not published.
+    EmittedLost,
+    /// An event is marked as taken, and its effect is another transaction.
+    #[cfg(feature = "sqlite")]
+    MarkBeforeEffect,
+    /// An event is not marked as taken.
+    #[cfg(feature = "sqlite")]
+    MarkForgotten,
+}
+
+#[cfg(feature = "simulation")]
+impl DeliveryBug {
+    /// Plants the fault into everything of this thread, or takes it out again.
+    pub fn plant(bug: Option<Self>) {
+        PLANTED.set(bug);
+    }
+}
+
+#[cfg(feature = "simulation")]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<DeliveryBug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether this fault is planted on this thread.
+#[cfg(feature = "simulation")]
+pub(crate) fn has(bug: DeliveryBug) -> bool {
+    PLANTED.get() == Some(bug)
+}
+
+/// Whether this fault is planted: never.
+#[cfg(not(feature = "simulation"))]
+pub(crate) const fn has(_: DeliveryBug) -> bool {
+    false
+}

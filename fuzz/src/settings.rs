@@ -1,0 +1,49 @@
+//! The environment: what is taken is within its limits, what is refused names the variable and its limits.
+
+use std::time::Duration;
+
+use crate::config::{Config, VARIABLES};
+
+/// Parts between bytes that no text has are names and values in turn; a name of one byte picks a variable that is known.
+pub(crate) fn settings(bytes: &[u8]) {
+    let texts: Vec<String> = bytes
+        .split(|it| *it == 0xff)
+        .map(|it| String::from_utf8_lossy(it).into_owned())
+        .collect();
+    let pairs: Vec<(String, String)> = texts
+        .chunks_exact(2)
+        .map(|pair| match pair[0].as_bytes() {
+            [pick] => {
+                let variable = &VARIABLES[usize::from(*pick) % VARIABLES.len()];
+                (variable.name.to_owned(), pair[1].clone())
+            }
+            _ => (pair[0].clone(), pair[1].clone()),
+        })
+        .collect();
+    let is_ours = |name: &str| name.starts_with("EVENT_BUS_") || name.starts_with("SAGA_");
+    match Config::read(pairs.clone().into_iter()) {
+        Ok(config) => {
+            config.bus.validate().expect("what is taken is valid");
+            assert!((1..=10_000).contains(&config.bus.subscriptions_max));
+            assert!(config.bus.retries_max <= 1_000);
+            let (least, most) = (Duration::from_millis(1), Duration::from_millis(86_400_000));
+            assert!((least..=most).contains(&config.saga.step_timeout));
+            assert!((least..=most).contains(&config.saga.cleanup_interval));
+            assert!((1..=1_000_000).contains(&config.saga.active_max));
+            for (name, value) in pairs.iter().filter(|it| is_ours(&it.0)) {
+                assert!(
+                    VARIABLES.iter().any(|it| it.name == name),
+                    "{name:?} was taken"
+                );
+                assert!(value.trim().parse::<u64>().is_ok(), "{value:?} was taken");
+            }
+        }
+        Err(error) => {
+            let text = error.chain();
+            assert_eq!(error.kind(), sagabus::ErrorKind::Invalid);
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+            assert!(text.contains("environment variable `"), "{text:?}");
+            assert!(pairs.iter().any(|it| is_ours(&it.0)), "{text:?}");
+        }
+    }
+}
