@@ -12,16 +12,18 @@
 mod budget;
 mod counts;
 mod delivery;
+mod form;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod lane;
+mod open;
 mod policy;
 mod queue;
 mod record;
 mod repairs;
 mod restate;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 pub use counts::Counts;
@@ -38,6 +40,7 @@ pub(crate) use self::restate::PART_BYTES;
 
 use self::budget::Bucket;
 use self::lane::Lanes;
+use self::open::Open;
 use self::queue::Queue;
 use crate::clock::Timestamp;
 use crate::planted::{self, DeliveryBug};
@@ -77,7 +80,7 @@ pub(crate) struct Ledger {
     /// Epoch of the member that joined last; grows with each.
     pub(crate) epoch: u64,
     pub(crate) pause: Option<Pause>,
-    open: BTreeMap<u64, Delivery>,
+    open: Open,
     counts: Counts,
     repairs: Repairs,
     /// Parts of a state that is being said anew.
@@ -108,7 +111,7 @@ impl Default for Ledger {
             cursor: 0,
             epoch: 0,
             pause: None,
-            open: BTreeMap::new(),
+            open: Open::default(),
             counts: Counts::default(),
             repairs: Repairs::default(),
             parts: Vec::new(),
@@ -212,7 +215,7 @@ impl Ledger {
                 let by = By::new(author, reason);
                 self.note(at, RepairAct::Discarded, &by, positions, Delivery::is_dead);
                 for position in positions {
-                    if self.open.get(position).is_some_and(Delivery::is_dead) {
+                    if self.open.get(*position).is_some_and(Delivery::is_dead) {
                         self.remove(*position);
                         self.counts.discarded += 1;
                     }
@@ -222,7 +225,7 @@ impl Ledger {
                 let is_free = |it: &Delivery| it.state != DeliveryState::Leased;
                 self.note(at, RepairAct::Skipped, by, positions, is_free);
                 for position in positions {
-                    if self.open.get(position).is_some_and(is_free) {
+                    if self.open.get(*position).is_some_and(is_free) {
                         self.remove(*position);
                         self.counts.skipped += 1;
                     }
@@ -235,7 +238,7 @@ impl Ledger {
                     it.state != DeliveryState::Leased && it.revisions.len() < REVISIONS_MAX
                 };
                 self.note(at, RepairAct::Revised, by, &[*position], is_free);
-                if let Some(delivery) = self.open.get_mut(position).filter(|it| is_free(it)) {
+                if let Some(delivery) = self.open.get_mut(*position).filter(|it| is_free(it)) {
                     let number = delivery.revisions.last().map_or(1, |last| last.number + 1);
                     delivery.revisions.push(Revision {
                         number,
@@ -265,7 +268,7 @@ impl Ledger {
         positions: &[u64],
         applies: impl Fn(&Delivery) -> bool,
     ) {
-        let fits = |position: &&u64| self.open.get(position).is_some_and(&applies);
+        let fits = |position: &&u64| self.open.get(**position).is_some_and(&applies);
         let positions: Vec<u64> = positions.iter().filter(fits).copied().collect();
         if !positions.is_empty() {
             self.repairs.note(at, act, by, positions);
@@ -300,7 +303,7 @@ impl Ledger {
             let waiting = std::mem::take(&mut self.due);
             for (due, position) in waiting {
                 let due = due.shifted(set_ms);
-                if let Some(delivery) = self.open.get_mut(&position) {
+                if let Some(delivery) = self.open.get_mut(position) {
                     delivery.state = DeliveryState::Waiting(due);
                     delivery.since = delivery.since.shifted(set_ms);
                 }
@@ -324,7 +327,7 @@ impl Ledger {
     }
 
     fn take(&mut self, at: Timestamp, taken: &Taken) {
-        if self.open.contains_key(&taken.position) {
+        if self.open.get(taken.position).is_some() {
             return;
         }
         self.insert(
@@ -341,7 +344,7 @@ impl Ledger {
     }
 
     fn lease(&mut self, at: Timestamp, position: u64, attempts: u32, epoch: u64) {
-        if let Some(delivery) = self.open.get_mut(&position) {
+        if let Some(delivery) = self.open.get_mut(position) {
             delivery.attempts = attempts;
             delivery.epoch = epoch;
             self.set(at, position, DeliveryState::Leased);
@@ -365,10 +368,10 @@ impl Ledger {
             .open
             .iter()
             .filter(|(_, it)| it.state == DeliveryState::Leased && is_void(it.epoch))
-            .map(|(position, _)| *position)
+            .map(|(position, _)| position)
             .collect();
         for position in void {
-            if let Some(delivery) = self.open.get_mut(&position) {
+            if let Some(delivery) = self.open.get_mut(position) {
                 delivery.silent += 1;
                 if planted::has(DeliveryBug::AttemptCountedAtItsEnd) {
                     delivery.attempts -= 1;
@@ -380,7 +383,7 @@ impl Ledger {
 
     fn settle(&mut self, at: Timestamp, settle: &Settled) {
         let position = settle.position();
-        let Some(delivery) = self.open.get_mut(&position) else {
+        let Some(delivery) = self.open.get_mut(position) else {
             return;
         };
         if let Settled::Expired { .. } | Settled::Refused { .. } = settle {
@@ -450,7 +453,7 @@ impl Ledger {
 
     /// Takes an ack back that was not stored: the delivery is as it was before.
     pub(crate) fn unack(&mut self, position: u64, delivery: Delivery) {
-        if self.open.contains_key(&position) {
+        if self.open.get(position).is_some() {
             return;
         }
         self.counts.acked = self.counts.acked.saturating_sub(1);
@@ -463,7 +466,7 @@ impl Ledger {
     fn take_earlier(&mut self, position: u64) {
         let is_open = |it: &Delivery| it.state != DeliveryState::Leased && !it.is_dead();
         let earlier = self.open.range(..position).filter(|(_, it)| is_open(it));
-        let earlier: Vec<u64> = earlier.map(|(position, _)| *position).collect();
+        let earlier: Vec<u64> = earlier.map(|(position, _)| position).collect();
         for position in earlier {
             self.remove(position);
             self.counts.acked += 1;
@@ -474,7 +477,7 @@ impl Ledger {
         for position in positions {
             let is_dead =
                 |it: &Delivery| it.is_dead() || planted::has(DeliveryBug::RedriveReachesAny);
-            if let Some(delivery) = self.open.get_mut(position).filter(|it| is_dead(it)) {
+            if let Some(delivery) = self.open.get_mut(*position).filter(|it| is_dead(it)) {
                 delivery.attempts = 0;
                 delivery.silent = 0;
                 delivery.redrives += 1;
@@ -496,7 +499,7 @@ impl Ledger {
         while let Some((due, position)) = self.due.first().copied()
             && due <= now
         {
-            let is_retry = self.open.get(&position).is_some_and(|it| it.attempts > 0);
+            let is_retry = self.open.get(position).is_some_and(|it| it.attempts > 0);
             if is_retry && !self.bucket.take(elapsed) {
                 return;
             }
@@ -527,7 +530,7 @@ impl Ledger {
             && picked.leases.len() < max
             && let Some(position) = self.queue.pop()
         {
-            let Some(delivery) = self.open.get(&position) else {
+            let Some(delivery) = self.open.get(position) else {
                 continue;
             };
             if delivery.expires_at.is_some_and(|it| it <= now) {
@@ -540,7 +543,7 @@ impl Ledger {
         if max > 0 && picked.leases.is_empty() && self.counts.leased == 0 {
             let suspect = self.suspects.pop_first();
             if let Some((position, delivery)) =
-                suspect.and_then(|it| Some((it, self.open.get(&it)?)))
+                suspect.and_then(|it| Some((it, self.open.get(it)?)))
             {
                 self.leased_since_suspect = 0;
                 picked.leases.push((position, delivery.attempts + 1));
@@ -572,7 +575,7 @@ impl Ledger {
     /// Whether the member has any lease.
     pub(crate) fn holds(&self, epoch: u64) -> bool {
         let is_held = |it: &Delivery| it.state == DeliveryState::Leased && it.epoch == epoch;
-        self.counts.leased > 0 && self.open.values().any(is_held)
+        self.counts.leased > 0 && self.open.iter().any(|(_, it)| is_held(it))
     }
 
     /// How many could be handed out.
@@ -582,7 +585,7 @@ impl Ledger {
 
     /// The delivery of the event at `position`, unless it is settled for good or was never taken.
     pub(crate) fn get(&self, position: u64) -> Option<&Delivery> {
-        self.open.get(&position)
+        self.open.get(position)
     }
 
     /// What was done to deliveries by hand.
@@ -592,21 +595,18 @@ impl Ledger {
 
     /// Whether the event at `position` was looked at, and nothing is to come of it any more.
     pub(crate) fn is_over(&self, position: u64) -> bool {
-        position < self.cursor && !self.open.contains_key(&position)
+        position < self.cursor && self.open.get(position).is_none()
     }
 
     /// Deliveries after `position`, in order.
     pub(crate) fn open_after(&self, position: u64) -> impl Iterator<Item = (u64, &Delivery)> {
-        self.open
-            .range(position.saturating_add(1)..)
-            .map(|(position, it)| (*position, it))
+        self.open.range(position.saturating_add(1)..)
     }
 
     /// Positions of deliveries after one position and before another, in order.
     pub(crate) fn open_between(&self, after: u64, before: u64) -> impl Iterator<Item = u64> {
-        let first = after.saturating_add(1);
-        let range = (first < before).then(|| self.open.range(first..before));
-        range.into_iter().flatten().map(|(position, _)| *position)
+        let between = self.open.range(after.saturating_add(1)..before);
+        between.map(|(position, _)| position)
     }
 
     /// It was said where it begins.
@@ -623,18 +623,18 @@ impl Ledger {
     /// Whether the delivery stands behind a dead letter of its key.
     #[cfg(test)]
     pub(crate) fn is_parked(&self, position: u64) -> bool {
-        let Some(delivery) = self.open.get(&position).filter(|it| !it.is_dead()) else {
+        let Some(delivery) = self.open.get(position).filter(|it| !it.is_dead()) else {
             return false;
         };
         self.lane_of(delivery)
             .and_then(|key| self.lanes.head(key))
-            .and_then(|head| self.open.get(&head))
+            .and_then(|head| self.open.get(head))
             .is_some_and(Delivery::is_dead)
     }
 
     /// Deliveries that wait behind this one, if it is dead and they are parked.
     pub(crate) fn parked_by(&self, position: u64) -> u64 {
-        let Some(delivery) = self.open.get(&position) else {
+        let Some(delivery) = self.open.get(position) else {
             return 0;
         };
         self.lane_of(delivery)
@@ -653,7 +653,7 @@ impl Ledger {
     /// Whether each delivery is counted in its one state, and what came is where it went.
     pub(crate) fn is_sound(&self) -> bool {
         let mut found = Counts::default();
-        for delivery in self.open.values() {
+        for (_, delivery) in self.open.iter() {
             match delivery.state {
                 DeliveryState::Ready => found.ready += 1,
                 DeliveryState::Leased => found.leased += 1,
@@ -676,15 +676,25 @@ impl Ledger {
 
     fn insert(&mut self, position: u64, delivery: Delivery) {
         let state = delivery.state;
+        let is_quiet = self.is_quiet(&delivery);
         self.counts.matched += 1;
         *self.count(state) += 1;
         self.open.insert(position, delivery);
-        self.enter(position);
+        if !is_quiet {
+            self.enter(position);
+        }
+    }
+
+    /// Whether nothing follows from a delivery as it is: with a handler, without an order, and no suspect.
+    fn is_quiet(&self, delivery: &Delivery) -> bool {
+        delivery.state == DeliveryState::Leased
+            && self.wants.order == Order::Unordered
+            && !delivery.is_suspect()
     }
 
     fn set(&mut self, at: Timestamp, position: u64, state: DeliveryState) {
         self.leave(position);
-        let Some(delivery) = self.open.get_mut(&position) else {
+        let Some(delivery) = self.open.get_mut(position) else {
             return;
         };
         let old = std::mem::replace(&mut delivery.state, state);
@@ -695,9 +705,12 @@ impl Ledger {
     }
 
     fn remove(&mut self, position: u64) {
-        self.leave(position);
-        if let Some(delivery) = self.open.remove(&position) {
-            *self.count(delivery.state) -= 1;
+        let delivery = self.open.get(position);
+        if !delivery.is_some_and(|it| self.is_quiet(it)) {
+            self.leave(position);
+        }
+        if let Some(state) = self.open.remove(position) {
+            *self.count(state) -= 1;
         }
     }
 
@@ -718,7 +731,7 @@ impl Ledger {
         self.overdue.clear();
         self.suspects.clear();
         self.alone = None;
-        let positions: Vec<u64> = self.open.keys().copied().collect();
+        let positions: Vec<u64> = self.open.iter().map(|(it, _)| it).collect();
         for position in positions {
             self.enter(position);
         }
@@ -726,7 +739,7 @@ impl Ledger {
 
     /// Takes a delivery into account in what follows from the state.
     fn enter(&mut self, position: u64) {
-        let Some(delivery) = self.open.get(&position) else {
+        let Some(delivery) = self.open.get(position) else {
             return;
         };
         match delivery.state {
@@ -752,7 +765,7 @@ impl Ledger {
 
     /// Undoes [`Ledger::enter`], while the delivery is as it was then; those that it held up may go on.
     fn leave(&mut self, position: u64) {
-        let Some(delivery) = self.open.get(&position) else {
+        let Some(delivery) = self.open.get(position) else {
             return;
         };
         if let DeliveryState::Waiting(due) = delivery.state {
@@ -774,7 +787,7 @@ impl Ledger {
 
     /// Lets a delivery be handed out if nothing holds it up.
     fn place(&mut self, position: u64) {
-        let Some(delivery) = self.open.get(&position) else {
+        let Some(delivery) = self.open.get(position) else {
             return;
         };
         let is_due = match delivery.state {

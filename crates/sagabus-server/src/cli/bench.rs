@@ -1,8 +1,14 @@
 //! `sagabus bench`: figures as ratios within one run, since absolute ones differ by the hour on a shared machine.
 
 mod bare;
+mod cycle;
+mod footprint;
+mod latency;
+mod load;
 mod memory;
 mod publish;
+mod read;
+mod restart;
 mod saga;
 mod timers;
 
@@ -36,10 +42,64 @@ enum What {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
-    /// Publish and handle in memory, with 1 and 10 subscribers
+    /// A whole durable cycle (published, handled, acked) with 8 publishers beside the bare group-commit loop
+    Cycle {
+        /// Directory on the disk to measure; a folder is made in it and removed
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Seconds per measurement
+        #[arg(long, default_value_t = 1.0)]
+        seconds: f64,
+        /// Rounds; the median counts
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
+    /// Publish and handle in memory, with 1 and 10 subscribers, one event at a time and 100
     Memory {
         /// Events per measurement
-        #[arg(long, default_value_t = 200_000)]
+        #[arg(long, default_value_t = 1_000_000)]
+        events: usize,
+    },
+    /// Read stored 400-byte events, in pages and by a subscription that catches up
+    Read {
+        /// Directory on the disk to measure; a folder is made in it and removed
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Events
+        #[arg(long, default_value_t = 1_000_000)]
+        events: usize,
+    },
+    /// Latency of publish and until the handler, of events that are due at a fixed rate whatever happens
+    Latency {
+        /// Directory on the disk to measure; a folder is made in it and removed
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// In memory instead
+        #[arg(long)]
+        memory: bool,
+        /// Events a second
+        #[arg(long, default_value_t = 10_000)]
+        rate: u32,
+        /// Seconds; the first fifth is not counted
+        #[arg(long, default_value_t = 10.0)]
+        seconds: f64,
+    },
+    /// Peak memory of this process while many durable events are published and handled
+    Footprint {
+        /// Directory on the disk to measure; a folder is made in it and removed
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Events
+        #[arg(long, default_value_t = 1_000_000)]
+        events: usize,
+    },
+    /// Time of a start with a backlog of small events behind a subscription that does not run
+    Restart {
+        /// Directory on the disk to measure; a folder is made in it and removed
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Events
+        #[arg(long, default_value_t = 10_000_000)]
         events: usize,
     },
     /// Four-step sagas whose handlers do nothing, in memory and durable
@@ -74,6 +134,27 @@ impl Bench {
                 seconds,
                 rounds,
             } => publish::run(&runtime, &dir, seconds, rounds.max(1), self.output),
+            What::Cycle {
+                dir,
+                seconds,
+                rounds,
+            } => cycle::run(&runtime, &dir, seconds, rounds.max(1), self.output),
+            What::Read { dir, events } => read::run(&runtime, &dir, events, self.output),
+            What::Latency {
+                dir,
+                memory,
+                rate,
+                seconds,
+            } => {
+                let order = latency::Order {
+                    dir: (!memory).then_some(dir),
+                    rate,
+                    seconds,
+                };
+                latency::run(&runtime, &order, self.output)
+            }
+            What::Footprint { dir, events } => footprint::run(&runtime, &dir, events, self.output),
+            What::Restart { dir, events } => restart::run(&runtime, &dir, events, self.output),
             What::Memory { events } => memory::run(&runtime, events, self.output),
             What::Timers {
                 dir,
@@ -89,6 +170,11 @@ impl Bench {
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// To three digits after the point.
+fn rounded(figure: f64) -> f64 {
+    (figure * 1000.0).round() / 1000.0
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {

@@ -1,20 +1,25 @@
-//! Runs a subscription: one task fetches and starts handlers, one settles what they answer, one says that it is alive.
+//! Runs a subscription: one task fetches, some run handlers, one settles what they answer, one says that it is alive.
 //!
-//! A fetched event runs in a task of its own, at most `concurrency` at a time. Its verdict goes to the settling task,
-//! which takes whatever has come meanwhile and settles it with one record.
+//! At most `concurrency` fetched events run at a time: a task that runs handlers takes one event after the other, and
+//! before it waits for one another takes what is left. Verdicts go to the settling task, which takes whatever has come
+//! meanwhile and settles it with one record.
 
+mod work;
+
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
+use self::work::{End, Start, Work};
 use super::breaker::{self, Breaker, Gate};
 use super::collect::{Collect, Groups};
-use super::handler::{Answer, Delivery, Handler, HandlerError};
+use super::handler::{Answer, Context, Delivery, Handler, HandlerError, Seat};
 use super::rate::{self, Rate};
 use super::settle::{self, Attempt, Outcome, Policy};
 use super::stats::SubscriptionCounters;
@@ -26,10 +31,8 @@ use crate::retry;
 use crate::schema::Registry;
 use crate::transport::{LeaseToken, Leased, Member, Settle, Verdict};
 
-/// Most verdicts settled by one record.
-const SETTLES_MAX: usize = 256;
 /// Most events fetched at once.
-const FETCH_MAX: usize = 64;
+const FETCH_MAX: usize = 256;
 /// Pause before fetching again when the engine could not be read.
 const READ_PAUSE: Duration = Duration::from_secs(1);
 
@@ -65,14 +68,20 @@ pub(crate) struct Dispatch {
     cut: CancellationToken,
     /// Nothing is left to settle.
     done: CancellationToken,
-    /// Another member has what is running here.
-    fenced: CancellationToken,
+    context: Arc<Context>,
+    work: Work,
     cut_count: AtomicUsize,
 }
 
 impl Dispatch {
     pub(crate) fn new(plan: Plan, clock: Arc<dyn Clock>) -> Self {
+        let context = Context {
+            fenced: CancellationToken::new(),
+            registry: Arc::clone(&plan.registry),
+        };
         Self {
+            work: Work::new(plan.concurrency),
+            context: Arc::new(context),
             plan,
             clock,
             counters: SubscriptionCounters::default(),
@@ -80,7 +89,6 @@ impl Dispatch {
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             done: CancellationToken::new(),
-            fenced: CancellationToken::new(),
             cut_count: AtomicUsize::new(0),
         }
     }
@@ -91,14 +99,13 @@ impl Dispatch {
 
     /// Starts fetching.
     pub(crate) fn start(self: &Arc<Self>, member: Arc<dyn Member>) {
-        let (verdicts, settles) = mpsc::channel(SETTLES_MAX);
         self.tasks
-            .spawn(Arc::clone(self).settle(Arc::clone(&member), settles));
+            .spawn(Arc::clone(self).settle(Arc::clone(&member)));
         self.tasks.spawn(Arc::clone(self).beat(Arc::clone(&member)));
         match self.plan.collect.clone() {
-            None => self.tasks.spawn(Arc::clone(self).fetch(member, verdicts)),
+            None => self.tasks.spawn(Arc::clone(self).fetch(member)),
             Some(collect) => {
-                let fetch = Arc::clone(self).fetch_groups(member, verdicts, collect);
+                let fetch = Arc::clone(self).fetch_groups(member, collect);
                 self.tasks.spawn(fetch)
             }
         };
@@ -139,20 +146,50 @@ impl Dispatch {
         self.cut_count.swap(0, Ordering::Relaxed)
     }
 
-    async fn fetch(self: Arc<Self>, member: Arc<dyn Member>, verdicts: mpsc::Sender<Settle>) {
-        let slots = Arc::new(Semaphore::new(self.plan.concurrency));
+    async fn fetch(self: Arc<Self>, member: Arc<dyn Member>) {
         loop {
-            let Some(mut permits) = self.free_slots(&slots).await else {
-                return;
+            let room = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                room = self.work.room() => room,
             };
-            let Some(leased) = self.lease(&member, permits.len()).await else {
-                return;
+            let Some(leased) = self.lease(&member, room.min(FETCH_MAX)).await else {
+                break;
             };
-            for leased in leased {
-                let (member, verdicts) = (Arc::clone(&member), verdicts.clone());
-                let run = Arc::clone(&self).run(leased, permits.pop(), member, verdicts);
-                self.tasks.spawn(run);
+            if leased.len() < room {
+                self.work.has_more_room();
             }
+            if !leased.is_empty() {
+                let start = self.work.put(leased);
+                self.start_worker(start, &member);
+            }
+        }
+        self.work.close();
+    }
+
+    fn start_worker(self: &Arc<Self>, start: Start, member: &Arc<dyn Member>) {
+        if start == Start::Worker {
+            let run = Arc::clone(self).run_handlers(Arc::clone(member));
+            self.tasks.spawn(run);
+        }
+    }
+
+    /// Runs handlers, one after the other, as long as it is needed.
+    async fn run_handlers(self: Arc<Self>, member: Arc<dyn Member>) {
+        let mut worker = self.worker(member);
+        let mut is_woken = true;
+        while let Some((first, start)) = self.work.first(is_woken).await {
+            self.start_worker(start, &worker.member);
+            is_woken = false;
+            let mut next = Some(first);
+            worker.now = self.clock.elapsed();
+            while let Some(leased) = next {
+                let token = leased.token;
+                let end = self.handle(leased, &mut worker).await;
+                next = self.work.next(token, end, worker.now);
+            }
+            // Whoever settles and fetches may be waiting for this thread.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -228,51 +265,33 @@ impl Dispatch {
         }
     }
 
-    /// Waits until a handler may be started; takes further free slots with it. `None` when it is time to stop.
-    async fn free_slots(&self, slots: &Arc<Semaphore>) -> Option<Vec<OwnedSemaphorePermit>> {
-        let first = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return None,
-            permit = Arc::clone(slots).acquire_owned() => permit.ok()?,
-        };
-        let mut permits = vec![first];
-        while permits.len() < FETCH_MAX
-            && let Ok(permit) = Arc::clone(slots).try_acquire_owned()
-        {
-            permits.push(permit);
-        }
-        Some(permits)
-    }
-
-    async fn run(
-        self: Arc<Self>,
-        leased: Leased,
-        _permit: Option<OwnedSemaphorePermit>,
-        member: Arc<dyn Member>,
-        verdicts: mpsc::Sender<Settle>,
-    ) {
-        let token = leased.token;
-        if let Some(verdict) = self.verdict(leased, &member).await {
-            // Closed only when the settling task has ended with the engine: the event will be delivered again.
-            let _sent = verdicts.send(Settle::new(token, verdict)).await;
+    fn worker(&self, member: Arc<dyn Member>) -> Worker {
+        Worker {
+            seat: self.plan.handler.seat(),
+            member,
+            now: self.clock.elapsed(),
         }
     }
 
-    /// Runs an attempt. `None` when it is settled already, with the events that the handler answered with.
-    async fn verdict(&self, leased: Leased, member: &Arc<dyn Member>) -> Option<Verdict> {
+    /// Has an event handled that was leased at the worker's time, and moves that time on to the end of it.
+    async fn handle(self: &Arc<Self>, leased: Leased, worker: &mut Worker) -> End {
         let token = leased.token;
         if let Some(verdict) = self.before(&leased) {
-            return Some(verdict);
+            return End::Other(Box::new(verdict));
         }
+        let event = Arc::clone(&leased.event);
         let delivery = self.delivery(leased);
-        let event = Arc::clone(&delivery.event);
-        let started = self.clock.elapsed();
-        let (mut outcome, mut events) = self.call(delivery.clone()).await;
-        for _ in 0..self.plan.policy.retry.inline.times {
+        let inline = self.plan.policy.retry.inline;
+        let again = (inline.times > 0).then(|| delivery.clone());
+        let started = worker.now;
+        let (mut outcome, mut events) = self.call(delivery, worker).await;
+        for delivery in again.iter().cycle().take(inline.times as usize) {
             if !matches!(outcome, Outcome::Failed(_)) || !outcome.is_transient() {
                 break;
             }
-            let pause = tokio::time::sleep(self.plan.policy.retry.inline.delay);
+            let pause = tokio::time::sleep(inline.delay);
+            let start = self.work.away();
+            self.start_worker(start, &worker.member);
             let is_cut = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => true,
@@ -281,24 +300,30 @@ impl Dispatch {
             if is_cut {
                 break;
             }
-            (outcome, events) = self.call(delivery.clone()).await;
+            (outcome, events) = self.call(delivery.clone(), worker).await;
         }
         let is_emitting = !events.is_empty();
-        if is_emitting && let Err(error) = self.emit(token, events, member).await {
+        if is_emitting && let Err(error) = self.emit(token, events, &worker.member).await {
             outcome = Outcome::Failed(error);
         }
-        let duration = self.clock.elapsed().saturating_sub(started);
-        let verdict = self.after(token, &event, duration, &outcome);
-        (!is_emitting || verdict != Verdict::Ack).then_some(verdict)
+        worker.now = self.clock.elapsed();
+        let duration = worker.now.saturating_sub(started);
+        match self.after(token, &event, duration, &outcome) {
+            Some(verdict) => End::Other(verdict),
+            None if is_emitting => End::Settled,
+            None => End::Handled,
+        }
     }
 
     /// Acks a delivery and publishes what follows from it, in one append.
     async fn emit(
-        &self,
+        self: &Arc<Self>,
         token: LeaseToken,
         events: Vec<Arc<Event>>,
         member: &Arc<dyn Member>,
     ) -> Result<(), HandlerError> {
+        let start = self.work.away();
+        self.start_worker(start, member);
         let settle = Settle {
             events,
             ..Settle::new(token, Verdict::Ack)
@@ -312,22 +337,43 @@ impl Dispatch {
     }
 
     /// Calls the handler once: what became of it, and what it answered with.
-    async fn call(&self, delivery: Delivery) -> (Outcome, Vec<Arc<Event>>) {
+    async fn call(self: &Arc<Self>, delivery: Delivery, worker: &mut Worker) -> Called {
+        if self.cut.is_cancelled() {
+            return (self.interrupted(), Vec::new());
+        }
         let span = span(&delivery);
-        let outcome = tokio::select! {
+        let seat = &mut worker.seat;
+        if let Err(panic) = seat.call(delivery) {
+            return called(Err(panic));
+        }
+        // Most end at once, and need neither a timer nor somebody who watches for the end.
+        let first = poll_fn(|context| Poll::Ready(span.in_scope(|| seat.poll(context))));
+        if let Poll::Ready(ended) = first.await {
+            return called(ended);
+        }
+        let start = self.work.away();
+        self.start_worker(start, &worker.member);
+        let rest = poll_fn(|context| span.in_scope(|| seat.poll(context)));
+        let ended = tokio::select! {
             biased;
-            () = self.cut.cancelled() => {
-                self.cut_count.fetch_add(1, Ordering::Relaxed);
-                Outcome::Interrupted
-            }
-            ended = tokio::time::timeout(self.plan.timeout, self.plan.handler.call(delivery).instrument(span)) => match ended {
-                Ok(Ok(Ok(events))) => return (Outcome::Handled, events),
-                Ok(Ok(Err(error))) => Outcome::Failed(error),
-                Ok(Err(panic)) => Outcome::Panicked(panic),
-                Err(_) => self.timed_out(),
-            },
+            () = self.cut.cancelled() => None,
+            ended = tokio::time::timeout(self.plan.timeout, rest) => Some(ended),
+        };
+        if let Some(Ok(ended)) = ended {
+            return called(ended);
+        }
+        span.in_scope(|| seat.clear());
+        let outcome = if ended.is_some() {
+            self.timed_out()
+        } else {
+            self.interrupted()
         };
         (outcome, Vec::new())
+    }
+
+    fn interrupted(&self) -> Outcome {
+        self.cut_count.fetch_add(1, Ordering::Relaxed);
+        Outcome::Interrupted
     }
 
     fn timed_out(&self) -> Outcome {
@@ -343,6 +389,9 @@ impl Dispatch {
         {
             return Some(Verdict::Release);
         }
+        if !settle::is_spent(&self.plan.policy, leased.token.attempt, leased.silent) {
+            return None;
+        }
         let attempt = self.attempt(leased.token, &leased.event, Duration::ZERO);
         let verdict = settle::before(&self.plan.policy, attempt, leased.silent)?;
         self.note(leased.token, &verdict);
@@ -357,9 +406,8 @@ impl Dispatch {
             redrives: leased.redrives,
             revision: leased.revision,
             subscription: Arc::clone(&self.plan.name),
-            fenced: self.fenced.clone(),
-            registry: Arc::clone(&self.plan.registry),
             is_replay: self.plan.is_replay,
+            context: Arc::clone(&self.context),
         }
     }
 
@@ -370,9 +418,9 @@ impl Dispatch {
         event: &Event,
         duration: Duration,
         outcome: &Outcome,
-    ) -> Verdict {
+    ) -> Option<Box<Verdict>> {
         self.counters
-            .attempt(duration, *outcome == Outcome::Handled);
+            .attempt(duration, matches!(outcome, Outcome::Handled));
         if let Some((breaker, circuit)) = &self.plan.breaker {
             if outcome.is_transient() {
                 circuit.failed(breaker, self.clock.elapsed());
@@ -380,19 +428,21 @@ impl Dispatch {
                 circuit.succeeded();
             }
         }
+        if matches!(outcome, Outcome::Handled) {
+            // What else is known of the attempt is for those that failed.
+            return None;
+        }
         let attempt = self.attempt(token, event, duration);
         let verdict = settle::after(&self.plan.policy, attempt, outcome);
-        if *outcome != Outcome::Handled {
-            tracing::warn!(
-                subscription = %self.plan.name,
-                event_id = %event.id,
-                attempt = token.attempt,
-                outcome = ?std::mem::discriminant(outcome),
-                "attempt failed"
-            );
-        }
+        tracing::warn!(
+            subscription = %self.plan.name,
+            event_id = %event.id,
+            attempt = token.attempt,
+            outcome = ?std::mem::discriminant(outcome),
+            "attempt failed"
+        );
         self.note(token, &verdict);
-        verdict
+        Some(Box::new(verdict))
     }
 
     fn attempt(&self, token: LeaseToken, event: &Event, duration: Duration) -> Attempt {
@@ -422,31 +472,28 @@ impl Dispatch {
     }
 
     /// Fetches for a handler of several events: puts them together until there are enough or they have waited enough.
-    async fn fetch_groups(
-        self: Arc<Self>,
-        member: Arc<dyn Member>,
-        verdicts: mpsc::Sender<Settle>,
-        collect: Collect,
-    ) {
+    async fn fetch_groups(self: Arc<Self>, member: Arc<dyn Member>, collect: Collect) {
         let slots = Arc::new(Semaphore::new(self.plan.concurrency));
         let fetch_max = FETCH_MAX.max(collect.events_max);
         let mut groups = Groups::new(collect);
-        loop {
+        let unstarted = loop {
             let now = self.clock.elapsed();
+            let mut unstarted = None;
             while let Some(group) = groups.pop(now) {
                 let permit = tokio::select! {
                     biased;
                     () = self.stop.cancelled() => None,
-                    permit = Arc::clone(&slots).acquire_owned() => permit.ok(),
+                    permit = self.free_slot(&slots) => permit,
                 };
                 let Some(permit) = permit else {
-                    return self
-                        .hand_back(group.into_iter().chain(groups.drain()), &verdicts)
-                        .await;
+                    unstarted = Some(group);
+                    break;
                 };
-                let (member, verdicts) = (Arc::clone(&member), verdicts.clone());
-                let run = Arc::clone(&self).run_group(group, permit, member, verdicts);
+                let run = Arc::clone(&self).run_group(group, permit, Arc::clone(&member));
                 self.tasks.spawn(run);
+            }
+            if unstarted.is_some() {
+                break unstarted;
             }
             let room = groups.room(self.plan.concurrency).min(fetch_max);
             let rest = groups.next_due().map(|due| due.saturating_sub(now));
@@ -457,25 +504,26 @@ impl Dispatch {
                 leased = self.lease(&member, room.max(1)), if room > 0 => leased,
             };
             let Some(leased) = leased else {
-                return self.hand_back(groups.drain(), &verdicts).await;
+                break None;
             };
+            self.work.count(leased.len());
             let now = self.clock.elapsed();
             for leased in leased {
                 groups.put(leased, now);
             }
-        }
+        };
+        // What was fetched and not started is not counted.
+        let unstarted = unstarted.into_iter().flatten().chain(groups.drain());
+        let release = |leased: Leased| (leased.token, End::Other(Box::new(Verdict::Release)));
+        self.work.give(unstarted.map(release));
+        self.work.close();
     }
 
-    /// What was fetched and not started is not counted.
-    async fn hand_back(
-        &self,
-        leased: impl Iterator<Item = Leased>,
-        verdicts: &mpsc::Sender<Settle>,
-    ) {
-        for leased in leased {
-            let settle = Settle::new(leased.token, Verdict::Release);
-            let _sent = verdicts.send(settle).await;
-        }
+    /// Waits until another group may be handled.
+    async fn free_slot(&self, slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let permit = Arc::clone(slots).acquire_owned().await.ok();
+        self.work.calm().await;
+        permit
     }
 
     async fn run_group(
@@ -483,34 +531,32 @@ impl Dispatch {
         group: Vec<Leased>,
         _permit: OwnedSemaphorePermit,
         member: Arc<dyn Member>,
-        verdicts: mpsc::Sender<Settle>,
     ) {
         let mut running = Vec::with_capacity(group.len());
         for leased in group {
             let token = leased.token;
             match self.before(&leased) {
-                Some(verdict) => {
-                    let _sent = verdicts.send(Settle::new(token, verdict)).await;
-                }
+                Some(verdict) => self.work.give([(token, End::Other(Box::new(verdict)))]),
                 None => running.push(leased),
             }
         }
         let Some(answers) = self.call_all(&running).await else {
             // One of them may be what makes all fail: each is tried alone.
+            let mut worker = self.worker(member);
             for leased in running {
                 let token = leased.token;
-                if let Some(verdict) = self.verdict(leased, &member).await {
-                    let _sent = verdicts.send(Settle::new(token, verdict)).await;
-                }
+                worker.now = self.clock.elapsed();
+                let end = self.handle(leased, &mut worker).await;
+                self.work.give([(token, end)]);
             }
             return;
         };
         let (duration, answers) = answers;
-        for (leased, outcome) in running.into_iter().zip(answers) {
+        let ends = running.iter().zip(answers).map(|(leased, outcome)| {
             let verdict = self.after(leased.token, &leased.event, duration, &outcome);
-            let settle = Settle::new(leased.token, verdict);
-            let _sent = verdicts.send(settle).await;
-        }
+            (leased.token, verdict.map_or(End::Handled, End::Other))
+        });
+        self.work.give(ends.collect::<Vec<_>>());
     }
 
     /// Calls the handler with all events: how long it took and what became of each. `None` when the call failed as a
@@ -538,16 +584,16 @@ impl Dispatch {
         Some((self.clock.elapsed().saturating_sub(started), outcomes))
     }
 
-    async fn settle(self: Arc<Self>, member: Arc<dyn Member>, mut settles: mpsc::Receiver<Settle>) {
-        let mut batch = Vec::new();
-        while settles.recv_many(&mut batch, SETTLES_MAX).await > 0 {
-            if let Err(error) = member.settle(std::mem::take(&mut batch)).await {
+    async fn settle(self: Arc<Self>, member: Arc<dyn Member>) {
+        while let Some(settles) = self.work.verdicts().await {
+            if let Err(error) = member.settle(settles).await {
                 tracing::error!(subscription = %self.plan.name, error = %error.chain(), "cannot settle");
                 if matches!(error.kind(), ErrorKind::Closed) {
                     break;
                 }
             }
         }
+        self.work.die();
         member.leave();
         self.done.cancel();
     }
@@ -560,10 +606,29 @@ impl Dispatch {
             .is_err()
         {
             if member.renew().is_err() {
-                self.fenced.cancel();
+                self.context.fenced.cancel();
                 return;
             }
         }
+    }
+}
+
+/// What runs handlers one after the other.
+struct Worker {
+    seat: Box<dyn Seat>,
+    member: Arc<dyn Member>,
+    /// When the latest event was handled, since some fixed point.
+    now: Duration,
+}
+
+/// What became of a call, and what it answered with.
+type Called = (Outcome, Vec<Arc<Event>>);
+
+fn called(ended: Result<Answer, String>) -> Called {
+    match ended {
+        Ok(Ok(events)) => (Outcome::Handled, events),
+        Ok(Err(error)) => (Outcome::Failed(error), Vec::new()),
+        Err(panic) => (Outcome::Panicked(panic), Vec::new()),
     }
 }
 

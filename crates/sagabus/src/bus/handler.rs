@@ -5,7 +5,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -33,6 +33,13 @@ pub struct Delivery {
     pub subscription: Arc<str>,
     /// It is handed out once more by a replay, beside the live deliveries.
     pub is_replay: bool,
+    pub(crate) context: Arc<Context>,
+}
+
+/// What all deliveries of a subscription have.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Another member has what is running here.
     pub(crate) fenced: CancellationToken,
     pub(crate) registry: Arc<Registry>,
 }
@@ -43,7 +50,7 @@ impl Delivery {
     /// # Errors
     /// Permanent when it does not fit: no attempt will make it fit.
     pub fn payload<P: Payload>(&self) -> Result<P, HandlerError> {
-        Ok(self.registry.decode(&self.event)?)
+        Ok(self.context.registry.decode(&self.event)?)
     }
 
     /// The span of this attempt, a child of the span that the event was published from: of the same trace in each
@@ -79,7 +86,7 @@ impl Delivery {
     /// # Cancel safety
     /// Safe: only waits.
     pub async fn cancelled(&self) {
-        self.fenced.cancelled().await;
+        self.context.fenced.cancelled().await;
     }
 }
 
@@ -209,8 +216,77 @@ pub(crate) type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A handler, whatever its type: of one event, or of several at a time.
 pub(crate) enum Handler {
-    One(Box<dyn Fn(Delivery) -> Running<Answer> + Send + Sync>),
-    Many(Box<dyn Fn(Vec<Delivery>) -> Running<Vec<Answer>> + Send + Sync>),
+    One(Box<dyn Fn() -> Box<dyn Seat> + Send + Sync>),
+    Many(Arc<dyn Fn(Vec<Delivery>) -> Running<Vec<Answer>> + Send + Sync>),
+}
+
+/// A place in which a handler of one event runs, for one event after the other: what it needs is taken from memory once.
+pub(crate) trait Seat: Send {
+    /// Calls the handler. A panic, in the call or later, is an output.
+    fn call(&mut self, delivery: Delivery) -> Result<(), String>;
+
+    /// Lets it go on. It is ready once for each call.
+    fn poll(&mut self, context: &mut std::task::Context<'_>) -> Poll<Result<Answer, String>>;
+
+    /// Gives up a call that was not ready.
+    fn clear(&mut self);
+}
+
+struct Place<H, F> {
+    handler: Arc<H>,
+    running: Pin<Box<Option<F>>>,
+}
+
+impl<H, F> Place<H, F>
+where
+    H: Fn(Delivery) -> F + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    fn boxed(handler: Arc<H>) -> Box<dyn Seat> {
+        Box::new(Self {
+            handler,
+            running: Box::pin(None),
+        })
+    }
+}
+
+impl<H, F> Seat for Place<H, F>
+where
+    H: Fn(Delivery) -> F + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    fn call(&mut self, delivery: Delivery) -> Result<(), String> {
+        let call = || self.running.set(Some((self.handler)(delivery)));
+        caught(call)
+    }
+
+    fn poll(&mut self, context: &mut std::task::Context<'_>) -> Poll<Result<Answer, String>> {
+        let polled = caught(|| {
+            let running = self.running.as_mut().as_pin_mut();
+            let polled = running.map_or_else(|| Poll::Ready(no_answer()), |it| it.poll(context));
+            if polled.is_ready() {
+                self.running.set(None);
+            }
+            polled
+        });
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => {
+                self.clear();
+                Poll::Ready(Err(panic))
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        // What a handler does when it is dropped is over with it, a panic too.
+        let _dropped = caught(|| self.running.set(None));
+    }
+}
+
+/// What `act` gives, or what its panic says.
+fn caught<T>(act: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| super::panic_text(panic.as_ref()))
 }
 
 impl Handler {
@@ -219,10 +295,10 @@ impl Handler {
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
-        Self::One(Box::new(move |delivery| {
+        Self::emitting(move |delivery| {
             let answer = handler(delivery);
-            Box::pin(async move { answer.await.map(nothing) })
-        }))
+            async move { answer.await.map(nothing) }
+        })
     }
 
     pub(crate) fn emitting<H, F>(handler: H) -> Self
@@ -230,7 +306,8 @@ impl Handler {
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
-        Self::One(Box::new(move |delivery| Box::pin(handler(delivery))))
+        let handler = Arc::new(handler);
+        Self::One(Box::new(move || Place::boxed(Arc::clone(&handler))))
     }
 
     pub(crate) fn many<H, F>(handler: H) -> Self
@@ -238,7 +315,7 @@ impl Handler {
         H: Fn(Vec<Delivery>) -> F + Send + Sync + 'static,
         F: Future<Output = Vec<Result<(), HandlerError>>> + Send + 'static,
     {
-        Self::Many(Box::new(move |deliveries| {
+        Self::Many(Arc::new(move |deliveries| {
             let answers = handler(deliveries);
             Box::pin(async move {
                 answers
@@ -250,14 +327,17 @@ impl Handler {
         }))
     }
 
-    /// Calls the handler with one event; a panic, in the call or later, is an output too.
-    pub(crate) fn call(&self, delivery: Delivery) -> CatchPanic<Answer> {
+    /// A place in which the handler runs with one event at a time.
+    pub(crate) fn seat(&self) -> Box<dyn Seat> {
         match self {
-            Self::One(handler) => CatchPanic::new(|| handler(delivery)),
-            Self::Many(handler) => CatchPanic::new(|| {
-                let answers = handler(vec![delivery]);
-                Box::pin(async move { answers.await.pop().unwrap_or_else(no_answer) })
-            }),
+            Self::One(seat) => seat(),
+            Self::Many(handler) => {
+                let handler = Arc::clone(handler);
+                Place::boxed(Arc::new(move |delivery| {
+                    let answers = handler(vec![delivery]);
+                    async move { answers.await.pop().unwrap_or_else(no_answer) }
+                }))
+            }
         }
     }
 
@@ -299,7 +379,7 @@ impl<T> CatchPanic<T> {
 impl<T> Future for CatchPanic<T> {
     type Output = Result<T, String>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             Err(panic) => Poll::Ready(Err(std::mem::take(panic))),
             Ok(future) => match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {

@@ -61,14 +61,19 @@ pub(crate) struct Attempt {
 /// Decides before a handler is called: `Some` when it must not be. `silent` is how many attempts before ended without an
 /// outcome.
 pub(crate) fn before(policy: &Policy, attempt: Attempt, silent: u32) -> Option<Verdict> {
-    let is_spent = attempt.number > policy.retry.attempts_max
-        && !planted::has(DeliveryBug::AttemptsWithoutEnd);
-    if silent >= SILENT_MAX || is_spent {
+    if is_spent(policy, attempt.number, silent) {
         let text =
             "the process ended, or the member was silent, during each of the attempts before";
         return Some(give_up(policy, fault(attempt, "crash_loop", text)));
     }
     None
+}
+
+/// Whether an attempt of this number, after so many in a row without an outcome, must not be made.
+pub(crate) fn is_spent(policy: &Policy, number: u32, silent: u32) -> bool {
+    let is_over =
+        number > policy.retry.attempts_max && !planted::has(DeliveryBug::AttemptsWithoutEnd);
+    silent >= SILENT_MAX || is_over
 }
 
 /// Decides after an attempt.

@@ -13,18 +13,17 @@ const BUCKETS: usize = 32;
 /// What the handlers of one subscription did since the start of the process.
 #[derive(Debug, Default)]
 pub(crate) struct SubscriptionCounters {
-    attempts: AtomicU64,
     failed: AtomicU64,
     retried: AtomicU64,
     died: AtomicU64,
     microseconds: AtomicU64,
+    /// Attempts by their duration: all of them together are the attempts.
     buckets: [AtomicU64; BUCKETS],
 }
 
 impl SubscriptionCounters {
     pub(crate) fn attempt(&self, duration: Duration, is_handled: bool) {
         let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.attempts.fetch_add(1, Ordering::Relaxed);
         if !is_handled {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
@@ -50,7 +49,6 @@ impl SubscriptionCounters {
             to.fetch_add(from.load(Ordering::Relaxed), Ordering::Relaxed);
         };
         for member in members {
-            add(&sum.attempts, &member.attempts);
             add(&sum.failed, &member.failed);
             add(&sum.retried, &member.retried);
             add(&sum.died, &member.died);
@@ -60,6 +58,13 @@ impl SubscriptionCounters {
             }
         }
         sum
+    }
+
+    fn attempts(&self) -> u64 {
+        self.buckets
+            .iter()
+            .map(|bucket| bucket.load(Ordering::Relaxed))
+            .sum()
     }
 
     fn percentile(&self, percent: u64) -> Duration {
@@ -185,7 +190,7 @@ pub(crate) fn collect<'a>(
         let is_running = found.is_some();
         let counters = &SubscriptionCounters::sum(&found.unwrap_or_default());
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let attempts = load(&counters.attempts);
+        let attempts = counters.attempts();
         let spent = load(&counters.microseconds);
         microseconds += spent;
         stats.attempts += attempts;

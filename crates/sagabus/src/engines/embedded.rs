@@ -31,6 +31,7 @@ mod segment;
 pub mod simulation;
 mod spare;
 mod tail;
+mod tally;
 mod timers;
 mod window;
 
@@ -52,10 +53,11 @@ use self::published::Counter;
 use self::recovery::{Place, recover};
 use self::retention::LastTry;
 use self::schedule::Clockwork;
+use self::tally::Tally;
 use self::window::{Limits, Window};
 use crate::clock::{Clock, Steady, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
+use crate::event::{Event, EventType};
 use crate::ledger::{Change, Exhausted, Ledger, Order, Tuning, Wants};
 use crate::transport::{
     Capabilities, Durability, Kept, LedgerAdmin, Member, Page, Published, Receipt, Schedules,
@@ -238,17 +240,14 @@ impl Embedded {
         let opened = clock.elapsed();
         let opened_at = clock.now();
         let mut fold = Fold::default();
-        let mut window = Window::new(Limits {
-            events: settings.deduplication_events,
-            time: settings.deduplication_time,
-        });
+        let mut tally = Tally::default();
         let recovered = recover(disk.as_ref(), &mut |position, kind, content, place| {
             fold.take(position, kind, content)?;
-            match place {
+            if place == Place::Compacted {
                 // Nothing is dropped while its ids are remembered.
-                Place::Compacted => Ok(()),
-                Place::Segment => window.restore(position, kind, content),
+                tally.first = position + 1;
             }
+            tally.note(position, kind, content)
         })?;
         if recovered.torn_bytes > 0 {
             tracing::warn!(
@@ -264,11 +263,17 @@ impl Embedded {
             Arc::new(Cell::new(&name, ledger))
         });
         let hub = Arc::new(Hub::new(recovered.next_position, cells));
+        let reader = Arc::new(log::Shared::new(&recovered));
+        let limits = Limits {
+            events: settings.deduplication_events,
+            time: settings.deduplication_time,
+        };
+        let window = remember(&reader, &tally, limits)?;
         let log = Log::start(committer::Parts {
             disk: Arc::clone(&disk),
             segment_bytes: settings.segment_bytes,
             salt_seed: (clock.random(), clock.random()),
-            shared: Arc::new(log::Shared::new(&recovered)),
+            shared: reader,
             recovered,
             observer: Arc::clone(&hub) as Arc<dyn log::Observer>,
             window,
@@ -294,7 +299,7 @@ impl Embedded {
             _lock: lock,
         });
         let cells = shared.hub.cells();
-        let counts = count_ahead(&shared.log.reader(), &cells, u64::MAX)?;
+        let counts = tally.ahead(&shared.log.reader(), &cells)?;
         for (cell, (all, special)) in cells.iter().zip(counts) {
             cell.add_ahead(all, special);
         }
@@ -310,6 +315,24 @@ impl Embedded {
     }
 }
 
+/// The latest events of the log, read again as far back as they are to be remembered.
+fn remember(log: &log::Shared, tally: &Tally, limits: Limits) -> Result<Window> {
+    let mut events = limits.events;
+    loop {
+        let from = tally.position_of_latest(events);
+        let mut window = Window::new(limits);
+        log.read(from, &mut |position, kind, content| {
+            window.restore(position, kind, content)?;
+            Ok(true)
+        })?;
+        // Events that were published again, after a time for which they were not remembered, count once.
+        if window.is_full() || from == tally.first {
+            return Ok(window);
+        }
+        events = events.saturating_mul(2);
+    }
+}
+
 /// Events, and how many of them are special.
 type Special = (u64, u64);
 
@@ -320,17 +343,29 @@ fn count_ahead(log: &log::Shared, cells: &[Arc<Cell>], head: u64) -> Result<Vec<
     let Some(first) = cursors.iter().min() else {
         return Ok(counts);
     };
+    // Events that come together are often of one type: who wants it is asked once.
+    let mut wanting: Vec<usize> = Vec::new();
+    let mut asked: Option<EventType> = None;
     log.read(*first, &mut |position, kind, content| {
         if position >= head {
             return Ok(false);
         }
         if kind == record::EVENT {
-            let event_type = record::event_type(content)?;
-            let is_special = record::is_special(content)?;
-            for ((cell, cursor), (all, special)) in cells.iter().zip(&cursors).zip(&mut counts) {
-                if position >= *cursor && cell.wants(&event_type) {
-                    *all += 1;
-                    *special += u64::from(is_special);
+            let name = record::event_type(content)?;
+            if asked.as_ref().is_none_or(|it| it.as_str() != name) {
+                let event_type = EventType::new(name)?;
+                let wants = |(_, cell): &(usize, &Arc<Cell>)| cell.wants(&event_type);
+                wanting.clear();
+                wanting.extend(cells.iter().enumerate().filter(wants).map(|(it, _)| it));
+                asked = Some(event_type);
+            }
+            let special = u64::from(record::is_special(content)?);
+            for number in &wanting {
+                if let (Some(cursor), Some(count)) = (cursors.get(*number), counts.get_mut(*number))
+                    && position >= *cursor
+                {
+                    count.0 += 1;
+                    count.1 += special;
                 }
             }
         }
@@ -430,6 +465,7 @@ fn read_page(log: &log::Shared, position: u64, max: usize) -> Result<Page> {
         is_last: true,
     };
     let mut looked_at = 0;
+    let mut latest = None;
     log.read(position, &mut |at, kind, content| {
         if page.events.len() >= max || looked_at >= READ_RECORDS_MAX {
             page.is_last = false;
@@ -437,7 +473,7 @@ fn read_page(log: &log::Shared, position: u64, max: usize) -> Result<Page> {
         }
         if kind == record::EVENT {
             page.events
-                .push((at, Arc::new(record::decode_event(content)?)));
+                .push((at, Arc::new(record::decode_next(content, &mut latest)?)));
         }
         looked_at += 1;
         page.next = at + 1;

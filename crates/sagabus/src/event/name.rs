@@ -23,7 +23,9 @@ impl EventId {
     /// A new UUIDv7 from `clock`'s time and chance.
     #[must_use]
     pub fn generate(clock: &dyn Clock) -> Self {
-        Self(uuid_v7(clock).into())
+        let mut text = uuid::Uuid::encode_buffer();
+        let text: &str = new_uuid(clock).encode_lower(&mut text);
+        Self(text.into())
     }
 
     /// An id as a producer gave it.
@@ -31,8 +33,17 @@ impl EventId {
     /// # Errors
     /// `Invalid` when it is empty, longer than 128 bytes, or has control characters.
     pub fn new(id: impl Into<String>) -> Result<Self> {
-        let id = id.into();
-        if id.is_empty() || id.len() > ID_BYTES_MAX || id.chars().any(char::is_control) {
+        Self::read(&id.into())
+    }
+
+    /// As [`EventId::new`], of text that is not to be kept.
+    pub(crate) fn read(id: &str) -> Result<Self> {
+        let has_control = if id.is_ascii() {
+            id.bytes().any(|it| it.is_ascii_control())
+        } else {
+            id.chars().any(char::is_control)
+        };
+        if id.is_empty() || id.len() > ID_BYTES_MAX || has_control {
             return Err(Error::invalid(format!(
                 "event `id` must have 1 to {ID_BYTES_MAX} bytes and no control characters"
             )));
@@ -49,6 +60,11 @@ impl EventId {
 
 /// A new UUIDv7 as text.
 pub(crate) fn uuid_v7(clock: &dyn Clock) -> String {
+    let mut text = uuid::Uuid::encode_buffer();
+    new_uuid(clock).encode_lower(&mut text).to_owned()
+}
+
+fn new_uuid(clock: &dyn Clock) -> uuid::fmt::Hyphenated {
     let random = u128::from(clock.random()) << 64 | u128::from(clock.random());
     let bytes = random.to_be_bytes();
     let milliseconds = u64::try_from(clock.now().milliseconds()).unwrap_or_default();
@@ -56,12 +72,9 @@ pub(crate) fn uuid_v7(clock: &dyn Clock) -> String {
     for (to, from) in tail.iter_mut().zip(bytes) {
         *to = from;
     }
-    let mut text = uuid::Uuid::encode_buffer();
     uuid::Builder::from_unix_timestamp_millis(milliseconds, &tail)
         .into_uuid()
         .hyphenated()
-        .encode_lower(&mut text)
-        .to_owned()
 }
 
 impl fmt::Display for EventId {

@@ -177,6 +177,7 @@ pub(crate) enum Change {
         #[n(0)]
         cursor: u64,
         #[n(1)]
+        #[cbor(with = "super::form::leases")]
         leases: Vec<(u64, u32)>,
         /// Events passed over by the filter, those on which it failed included.
         #[n(2)]
@@ -198,6 +199,7 @@ pub(crate) enum Change {
     #[n(4)]
     Settled {
         #[n(0)]
+        #[cbor(with = "super::form::settles")]
         settles: Vec<Settled>,
     },
     /// Dead letters are tried again, with attempts counted from 0.

@@ -40,7 +40,7 @@ impl Ledger {
             cursor: self.cursor,
             epoch: self.epoch,
             pause: self.pause.clone(),
-            open: self.open.clone(),
+            open: (&self.open).into(),
             counts: self.counts,
             repairs: Some(self.repairs.clone()).filter(|it| !it.is_empty()),
         };
@@ -71,7 +71,7 @@ impl Ledger {
             self.cursor = state.cursor;
             self.epoch = state.epoch;
             self.pause = state.pause;
-            self.open = state.open;
+            self.open = state.open.into();
             self.counts = state.counts;
             self.repairs = state.repairs.unwrap_or_default();
             self.index();

@@ -8,6 +8,7 @@
 
 #[cfg(all(feature = "macros", feature = "testing"))]
 mod api;
+mod backlog;
 mod bad_input;
 mod bus;
 #[cfg(all(feature = "simulation", feature = "conformance"))]
@@ -17,6 +18,7 @@ mod capabilities;
 mod conformance;
 #[cfg(all(feature = "conformance", feature = "simulation", feature = "testing"))]
 mod conservation;
+mod costs;
 #[cfg(all(feature = "simulation", unix))]
 mod crash_loop;
 mod dead_letters;

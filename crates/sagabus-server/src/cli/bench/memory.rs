@@ -4,51 +4,85 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sagabus::engines::embedded::Embedded;
-use sagabus::{Bus, Clock, Event, EventType, Start, SystemClock};
+use sagabus::{Clock, Start, SystemClock};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
-use super::median;
+use super::load::{self, Load};
+use super::{failed, median};
 use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
+/// Bytes of a stored event.
+const EVENT_BYTES: usize = 400;
 /// Publishers at a time.
 const PUBLISHERS: usize = 4;
+/// Events handled at a time.
+const CONCURRENCY: usize = 256;
+/// Events published at a time.
+const BATCHES: [usize; 2] = [1, 100];
 /// Rounds; the median counts.
 const ROUNDS: usize = 3;
 
 pub(super) fn run(runtime: &Runtime, events: usize, output: Output) -> Result<(), Failure> {
     let mut figures = Vec::new();
-    for subscribers in [1, 10] {
+    for (subscribers, batch) in [1, 10]
+        .into_iter()
+        .flat_map(|it| BATCHES.map(|batch| (it, batch)))
+    {
         let mut rates = Vec::new();
         for _ in 0..ROUNDS {
-            rates.push(runtime.block_on(rate(events, subscribers))?);
+            let case = Case {
+                events: events / subscribers,
+                subscribers,
+                batch,
+            };
+            rates.push(runtime.block_on(rate(&case))?);
         }
-        figures.push((subscribers, median(rates)));
+        figures.push((subscribers, batch, median(rates)));
     }
     match output {
         Output::Json => {
             let object: serde_json::Map<_, _> = figures
                 .iter()
-                .map(|(n, rate)| (format!("events_per_second_{n}"), json!(rate.round())))
+                .map(|(subscribers, batch, rate)| {
+                    let name = format!("events_per_second_{subscribers}_by_{batch}");
+                    (name, json!(rate.round()))
+                })
                 .collect();
             say!("{}", serde_json::Value::Object(object));
         }
         Output::Text => {
-            say!("publish and handle in memory, {PUBLISHERS} publishers, {events} events");
-            for (subscribers, rate) in figures {
-                say!("{subscribers:>3} subscribers {rate:>10.0} events/s");
+            say!(
+                "publish and handle in memory, {PUBLISHERS} publishers, {events} deliveries, {CONCURRENCY} at a time"
+            );
+            for (subscribers, batch, rate) in figures {
+                say!(
+                    "{subscribers:>3} subscribers, published by {batch:>3}: {rate:>10.0} events/s"
+                );
             }
         }
     }
     Ok(())
 }
 
-async fn rate(events: usize, subscribers: usize) -> Result<f64, Failure> {
-    let engine = Embedded::in_memory(Arc::new(SystemClock))?;
-    let bus = Bus::builder(Arc::new(engine), Arc::new(SystemClock)).build()?;
+/// What is measured.
+struct Case {
+    events: usize,
+    subscribers: usize,
+    /// Events published together.
+    batch: usize,
+}
+
+/// Events published and handled by all subscribers, per second.
+async fn rate(case: &Case) -> Result<f64, Failure> {
+    let Case {
+        events,
+        subscribers,
+        batch,
+    } = *case;
+    let bus = load::memory()?;
     let left = Arc::new(AtomicUsize::new(events * subscribers));
     let all_handled = Arc::new(Notify::new());
     for number in 0..subscribers {
@@ -56,7 +90,7 @@ async fn rate(events: usize, subscribers: usize) -> Result<f64, Failure> {
         bus.subscription(&format!("subscriber-{number}"))
             .pattern("bench.*")
             .start(Start::Earliest)
-            .concurrency(64)
+            .concurrency(CONCURRENCY)
             .handler(move |_| {
                 if left.fetch_sub(1, Ordering::Relaxed) == 1 {
                     all_handled.notify_one();
@@ -65,31 +99,25 @@ async fn rate(events: usize, subscribers: usize) -> Result<f64, Failure> {
             })
             .await?;
     }
-    let event_type = EventType::new("bench.published")?;
-    let payload = bytes::Bytes::from(format!("{{\"filler\":\"{}\"}}", "x".repeat(292)));
+    let load = Load::new(EVENT_BYTES)?;
     let started = SystemClock.elapsed();
     let mut tasks = tokio::task::JoinSet::new();
     for publisher in 0..PUBLISHERS {
         let share = events / PUBLISHERS + usize::from(publisher < events % PUBLISHERS);
-        let (bus, event_type, payload) = (bus.clone(), event_type.clone(), payload.clone());
+        let (bus, load) = (bus.clone(), load.clone());
         tasks.spawn(async move {
-            for _ in 0..share {
-                let event = Event::raw(
-                    event_type.clone(),
-                    "bench",
-                    payload.clone(),
-                    bus.clock().as_ref(),
-                );
-                bus.publish(event).await?;
+            let mut left = share;
+            while left > 0 {
+                let count = left.min(batch);
+                let events = (0..count).map(|_| load.event(&bus)).collect();
+                bus.publish_batch(events).await?;
+                left -= count;
             }
             Ok::<(), sagabus::Error>(())
         });
     }
     while let Some(ended) = tasks.join_next().await {
-        ended.map_err(|error| Failure {
-            text: error.to_string(),
-            code: 1,
-        })??;
+        ended.map_err(failed)??;
     }
     all_handled.notified().await;
     let elapsed = SystemClock.elapsed().saturating_sub(started);

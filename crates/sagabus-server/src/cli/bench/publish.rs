@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::bare::Bare;
-use super::{Folder, failed, median};
+use super::{Folder, failed, median, rounded};
 use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
@@ -82,10 +82,7 @@ fn print(rows: &[Row], durability: &str, output: Output) {
                 let n = row.publishers;
                 object.insert(format!("bare_{n}"), json!(row.bare.round()));
                 object.insert(format!("bus_{n}"), json!(row.bus.round()));
-                object.insert(
-                    format!("ratio_{n}"),
-                    json!((row.ratio * 1000.0).round() / 1000.0),
-                );
+                object.insert(format!("ratio_{n}"), json!(rounded(row.ratio)));
             }
             say!("{}", serde_json::Value::Object(object));
         }
@@ -105,7 +102,12 @@ fn print(rows: &[Row], durability: &str, output: Output) {
     }
 }
 
-async fn bare_rate(dir: &Path, publishers: usize, span: Duration) -> Result<f64, Failure> {
+/// Records per second of the bare loop.
+pub(super) async fn bare_rate(
+    dir: &Path,
+    publishers: usize,
+    span: Duration,
+) -> Result<f64, Failure> {
     let bare = Bare::start(dir, SEGMENT_BYTES).map_err(failed)?;
     let rate = rate(publishers, span, |_| {
         let sender = bare.sender();

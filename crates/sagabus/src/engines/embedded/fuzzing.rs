@@ -159,7 +159,10 @@ fn event(bytes: &[u8]) {
     let (name, special) = (record::event_type(bytes), record::is_special(bytes));
     match record::decode_event(bytes) {
         Ok(event) => {
-            assert_eq!(name.expect("its type is read alone"), event.event_type);
+            assert_eq!(
+                name.expect("its type is read alone"),
+                event.event_type.as_str()
+            );
             assert!(special.is_ok());
             let again = record::encode_event(&event);
             assert_eq!(

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::cell::Cell;
 use super::log::Observer;
 use super::tail::Tail;
-use crate::event::Event;
+use crate::event::{Event, EventType};
 use crate::pattern::{Pattern, PatternSet};
 
 /// The latest events and all subscriptions.
@@ -23,6 +23,9 @@ pub(crate) struct State {
     /// Who wants an event, by the place of the subscription in `seats`.
     wanted: PatternSet<usize>,
     seats: Vec<Option<Seat>>,
+    /// The type of the latest event, and who wants it: events that follow each other are often of one type.
+    asked: Option<EventType>,
+    wanting: Vec<usize>,
     /// No subscription begins before this position: what is there may be dropped.
     pub(crate) floor: u64,
 }
@@ -41,6 +44,7 @@ impl State {
         if self.cells.contains_key(&*cell.name) {
             return false;
         }
+        self.asked = None;
         self.cells.insert(cell.name.to_string(), Arc::clone(cell));
         let seat = Some(Seat {
             cell: Arc::clone(cell),
@@ -71,6 +75,7 @@ impl State {
 
     /// Takes a subscription out.
     pub(crate) fn remove(&mut self, cell: &Cell) {
+        self.asked = None;
         self.cells.remove(&*cell.name);
         if let Some(number) = self.seat_of(cell) {
             for pattern in cell.patterns().iter() {
@@ -84,6 +89,7 @@ impl State {
 
     /// Has a subscription want other patterns.
     pub(crate) fn want(&mut self, cell: &Cell, patterns: Vec<Pattern>) {
+        self.asked = None;
         if let Some(number) = self.seat_of(cell) {
             for pattern in cell.patterns().iter() {
                 self.wanted.remove(pattern, &number);
@@ -101,18 +107,16 @@ impl State {
             return;
         }
         let seats = &mut self.seats;
-        // Events that come together are often of one type: who wants it is looked up once.
-        let mut wanting = Vec::new();
-        let mut looked_up = None;
         for (_, event) in events {
-            if looked_up != Some(&event.event_type) {
+            if self.asked.as_ref() != Some(&event.event_type) {
+                let wanting = &mut self.wanting;
                 wanting.clear();
                 self.wanted
                     .matches(&event.event_type, |number| wanting.push(*number));
-                looked_up = Some(&event.event_type);
+                self.asked = Some(event.event_type.clone());
             }
             let special = u64::from(event.is_special());
-            for number in &wanting {
+            for number in &self.wanting {
                 if let Some(Some(seat)) = seats.get_mut(*number) {
                     seat.all += 1;
                     seat.special += special;
@@ -133,6 +137,8 @@ impl Hub {
             cells: BTreeMap::new(),
             wanted: PatternSet::default(),
             seats: Vec::new(),
+            asked: None,
+            wanting: Vec::new(),
             floor: 1,
         };
         for cell in cells {

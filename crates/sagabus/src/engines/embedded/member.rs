@@ -64,6 +64,8 @@ struct Handed {
     leases: Vec<(u64, u32)>,
     /// Their events, as far as they are at hand.
     events: Vec<(u64, Arc<Event>)>,
+    /// Nothing happened to them before.
+    are_new: bool,
     pending: Pending,
 }
 
@@ -101,17 +103,22 @@ impl Member for EmbeddedMember {
     }
 
     async fn settle(&self, settles: Vec<Settle>) -> Result<Vec<bool>> {
-        let is_wrong = |it: &Settle| !it.events.is_empty() && it.verdict != Verdict::Ack;
-        if settles.iter().any(is_wrong) {
+        let is_emitting = |it: &Settle| !it.events.is_empty();
+        if settles
+            .iter()
+            .any(|it| is_emitting(it) && it.verdict != Verdict::Ack)
+        {
             return Err(Error::invalid("events are published with an ack only"));
         }
-        let is_emitting: Vec<bool> = settles.iter().map(|it| !it.events.is_empty()).collect();
-        let (emitting, plain): (Vec<_>, Vec<_>) =
-            settles.into_iter().partition(|it| !it.events.is_empty());
+        if !settles.iter().any(is_emitting) {
+            return self.settle_plain(settles).await;
+        }
+        let are_emitting: Vec<bool> = settles.iter().map(is_emitting).collect();
+        let (emitting, plain): (Vec<_>, Vec<_>) = settles.into_iter().partition(is_emitting);
         let mut plain = self.settle_plain(plain).await?.into_iter();
         let mut emitting = emitting.into_iter();
-        let mut counted = Vec::with_capacity(is_emitting.len());
-        for is_emitting in is_emitting {
+        let mut counted = Vec::with_capacity(are_emitting.len());
+        for is_emitting in are_emitting {
             counted.extend(if is_emitting {
                 match emitting.next() {
                     Some(settle) => Some(self.ack_with(settle.token, settle.events).await?),
@@ -202,7 +209,13 @@ impl EmbeddedMember {
                     || (planted::has(DeliveryBug::FencedSettleCounts) && is_open);
                 counted.push(holds);
                 if holds {
-                    kept.push(settled(settle, &self.spec.member));
+                    kept.push(match settle.verdict {
+                        // Nearly all are; nothing else of them is moved.
+                        Verdict::Ack => Settled::Acked {
+                            position: settle.token.position,
+                        },
+                        _ => settled(settle, &self.spec.member),
+                    });
                 }
             }
             if kept.is_empty() {
@@ -384,11 +397,10 @@ impl EmbeddedMember {
         let mut refused = Vec::new();
         let mut leases = Vec::new();
         let mut held = self.cell.held();
-        for wanted in &looked.wanted {
-            if is_plain {
-                leases.push((wanted.position, 1));
-                continue;
-            }
+        if is_plain {
+            leases.extend(looked.wanted.iter().map(|it| (it.position, 1)));
+        }
+        for wanted in looked.wanted.iter().filter(|_| !is_plain) {
             held.put(wanted.position, &wanted.event);
             taken.push(self.taken(wanted.position, &wanted.event));
             if let Some(text) = &wanted.filter_fault {
@@ -524,11 +536,12 @@ impl EmbeddedMember {
         changes: Vec<Change>,
         events: Vec<(u64, Arc<Event>)>,
     ) -> Next {
-        let leases = changes.iter().flat_map(|change| match change {
-            Change::Leased { leases, .. } => leases.clone(),
-            _ => Vec::new(),
-        });
-        let leases = leases.collect();
+        let mut all = Vec::new();
+        for change in &changes {
+            if let Change::Leased { leases, .. } = change {
+                all.extend_from_slice(leases);
+            }
+        }
         let pending = self.cell.record(
             state,
             &self.shared.log,
@@ -537,7 +550,9 @@ impl EmbeddedMember {
             Durability::Written,
         );
         Next::HandOut(Handed {
-            leases,
+            leases: all,
+            // Only those that were just looked at come with their events.
+            are_new: !events.is_empty(),
             events,
             pending,
         })
@@ -547,16 +562,12 @@ impl EmbeddedMember {
     async fn hand_out(&self, handed: Handed) -> Result<Vec<Leased>> {
         let mut guard = Guard {
             member: self,
-            positions: handed
-                .leases
-                .iter()
-                .map(|(position, _)| *position)
-                .collect(),
+            leases: handed.leases,
         };
         handed.pending.done().await?;
-        let mut leased = Vec::with_capacity(handed.leases.len());
+        let mut leased = Vec::with_capacity(guard.leases.len());
         let mut events = handed.events.into_iter().peekable();
-        for (position, attempt) in handed.leases {
+        for (position, attempt) in guard.leases.iter().copied() {
             let at_hand = events.next_if(|(it, _)| *it == position);
             let at_hand = at_hand.map(|(_, event)| event);
             let event = match at_hand.or_else(|| self.cell.held().take(position)) {
@@ -575,12 +586,23 @@ impl EmbeddedMember {
                 redrives: 0,
             });
         }
-        self.tell_past(&mut leased);
-        guard.positions.clear();
+        if handed.are_new {
+            self.wake_others(&self.cell.state());
+        } else {
+            self.tell_past(&mut leased);
+        }
+        guard.leases.clear();
         if planted::has(DeliveryBug::FilterAskedAgain) {
             self.ask_again(&mut leased).await?;
         }
         Ok(leased)
+    }
+
+    /// There may be more for the others.
+    fn wake_others(&self, state: &CellState) {
+        if state.members.len() > 1 {
+            self.cell.wake.notify_one();
+        }
     }
 
     /// See [`DeliveryBug::FilterAskedAgain`].
@@ -614,10 +636,7 @@ impl EmbeddedMember {
                 });
             }
         }
-        if state.members.len() > 1 {
-            // There may be more for the others.
-            self.cell.wake.notify_one();
-        }
+        self.wake_others(&state);
     }
 
     async fn wait(&self, rest: Option<Duration>) {
@@ -641,12 +660,12 @@ impl EmbeddedMember {
 /// Hands leases back if the call that took them is cut short before it could return them.
 struct Guard<'a> {
     member: &'a EmbeddedMember,
-    positions: Vec<u64>,
+    leases: Vec<(u64, u32)>,
 }
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        if self.positions.is_empty() {
+        if self.leases.is_empty() {
             return;
         }
         let member = self.member;
@@ -657,8 +676,9 @@ impl Drop for Guard<'_> {
             return;
         }
         let change = Change::Settled {
-            settles: std::mem::take(&mut self.positions)
+            settles: std::mem::take(&mut self.leases)
                 .into_iter()
+                .map(|(position, _)| position)
                 .filter(|position| {
                     state.ledger.get(*position).is_some_and(|it| {
                         it.state == DeliveryState::Leased && it.epoch == member.epoch

@@ -24,6 +24,9 @@ pub(crate) const SCHEDULE: u8 = 4;
 /// Room for an envelope of usual size.
 const ENVELOPE_BYTES: usize = 256;
 
+/// The version that nearly all events have.
+const USUAL_VERSION: &str = "1.0";
+
 /// An event as stored. Fields are numbered: an older reader skips newer ones.
 #[derive(Encode, Decode)]
 struct StoredEvent<'a> {
@@ -86,16 +89,29 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
 
 /// Reads an event.
 pub(crate) fn decode_event(bytes: &[u8]) -> Result<Event> {
+    decode_next(bytes, &mut None)
+}
+
+/// Reads an event. Those that follow each other are often of one type, which they then share: the latest one is kept.
+pub(crate) fn decode_next(bytes: &[u8], latest: &mut Option<EventType>) -> Result<Event> {
     let stored: StoredEvent<'_> = decode(bytes)?;
+    let event_type = match latest {
+        Some(latest) if latest.as_str() == stored.event_type => latest.clone(),
+        _ => EventType::new(stored.event_type)?,
+    };
+    *latest = Some(event_type.clone());
     Ok(Event {
-        id: EventId::new(stored.id)?,
-        event_type: EventType::new(stored.event_type)?,
+        id: EventId::read(stored.id)?,
+        event_type,
         source: stored.source.to_owned().into(),
         subject: stored.subject.map(str::to_owned),
         time: stored.time,
-        version: stored.version.to_owned().into(),
+        version: match stored.version {
+            USUAL_VERSION => USUAL_VERSION.into(),
+            version => version.to_owned().into(),
+        },
         correlation_id: stored.correlation_id.map(str::to_owned),
-        causation_id: stored.causation_id.map(EventId::new).transpose()?,
+        causation_id: stored.causation_id.map(EventId::read).transpose()?,
         metadata: stored
             .metadata
             .into_iter()
@@ -159,14 +175,13 @@ pub(crate) fn named(bytes: &[u8]) -> Result<Named<'_>> {
 }
 
 /// The type of a stored event, without reading the rest.
-pub(crate) fn event_type(bytes: &[u8]) -> Result<EventType> {
+pub(crate) fn event_type(bytes: &[u8]) -> Result<&str> {
     let mut decoder = minicbor::Decoder::new(bytes);
-    let name = decoder
+    decoder
         .array()
-        .and_then(|_| decoder.skip())
-        .and_then(|()| decoder.str())
-        .map_err(unreadable)?;
-    EventType::new(name)
+        .and_then(|_| decoder.str())
+        .and_then(|_id| decoder.str())
+        .map_err(unreadable)
 }
 
 /// Whether a stored event has a priority or an end of its time, so that it cannot be handed out as it comes.

@@ -112,9 +112,10 @@ pub(crate) fn recover(disk: &dyn Disk, visit: Visit<'_>) -> Result<Recovered> {
         is_marked: true,
     };
     let last = names.segments.len().saturating_sub(1);
+    let mut bytes = Vec::new();
     for (number, (first_position, name)) in names.segments.iter().enumerate() {
         let file = disk.open(name).map_err(unreadable)?;
-        let bytes = read_whole(file.as_ref())?;
+        read_whole(file.as_ref(), &mut bytes)?;
         let header = bytes
             .get(..SEGMENT_HEADER_BYTES)
             .and_then(SegmentHeader::decode)
@@ -281,15 +282,16 @@ fn check_torn(segment: &Segment, tail: &[u8], scanned: &Scanned) -> Result<()> {
     Ok(())
 }
 
-fn read_whole(file: &dyn DiskFile) -> Result<Vec<u8>> {
+/// Reads a file into memory that an earlier one has made room in.
+fn read_whole(file: &dyn DiskFile, bytes: &mut Vec<u8>) -> Result<()> {
     let len = file.len().map_err(unreadable)?;
     let len = usize::try_from(len).map_err(|error| {
         Error::new(ErrorKind::Corrupt, "segment is larger than memory can hold").with_source(error)
     })?;
-    let mut bytes = vec![0; len];
-    let read = file.read_at(0, &mut bytes).map_err(unreadable)?;
+    bytes.resize(len, 0);
+    let read = file.read_at(0, bytes).map_err(unreadable)?;
     bytes.truncate(read);
-    Ok(bytes)
+    Ok(())
 }
 
 pub(crate) fn unreadable(error: std::io::Error) -> Error {

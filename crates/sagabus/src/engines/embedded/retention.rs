@@ -24,6 +24,7 @@ use super::segment::Segment;
 use super::{Settings, Shared, record};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::event::EventType;
 use crate::ledger::{Change, Wants};
 use crate::transport::{Holding, Kept};
 
@@ -160,6 +161,10 @@ impl Shared {
         holding: &mut Vec<Holding>,
     ) -> Result<()> {
         let log = self.log.reader();
+        if log.files().segments.len() < 2 {
+            // The one that is written to is never dropped.
+            return Ok(());
+        }
         // Forgets what is remembered for too long.
         self.sync().await?;
         let files = log.files();
@@ -398,7 +403,7 @@ fn look_for_needed(log: &log::Shared, mut behind: Vec<Behind>, due: u64) -> Resu
             if kind != record::EVENT {
                 return Ok(true);
             }
-            let event_type = record::event_type(content)?;
+            let event_type = EventType::new(record::event_type(content)?)?;
             let mut undecided = behind.iter_mut().filter(|it| !it.is_needing);
             let mut is_asked = false;
             for it in undecided.by_ref() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Shared;
 use super::cell::Cell;
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Event, EventType};
 use crate::filter::{Filter, Outcome};
 use crate::transport::OnFilterError;
 
@@ -94,18 +94,19 @@ impl Looked {
         }
     }
 
-    fn look_at(&mut self, sieve: &Sieve, position: u64, event: &Arc<Event>) {
+    fn look_at(&mut self, sieve: &Sieve, position: u64, event: Arc<Event>) {
         self.cursor = position + 1;
         self.all += 1;
         self.special += u64::from(event.is_special());
         let said = match &sieve.filter {
             None => Outcome::Pass,
-            Some(filter) => filter.evaluate(event),
+            Some(filter) => filter.evaluate(&event),
         };
-        let mut want = |filter_fault| {
-            self.wanted.push(Wanted {
+        let wanted = &mut self.wanted;
+        let want = |filter_fault| {
+            wanted.push(Wanted {
                 position,
-                event: Arc::clone(event),
+                event,
                 filter_fault,
             });
         };
@@ -144,15 +145,16 @@ pub(crate) async fn scan(
             break;
         };
         let is_last = found.events.is_empty();
-        for (position, event) in &found.events {
+        looked.wanted.reserve(found.events.len());
+        for (position, event) in found.events {
             if looked.wanted.len() == max {
                 return Ok(looked);
             }
-            if *position >= until {
+            if position >= until {
                 looked.cursor = until;
                 return Ok(looked);
             }
-            looked.look_at(sieve, *position, event);
+            looked.look_at(sieve, position, event);
         }
         looked.cursor = looked.cursor.max(found.next).min(until);
         if is_last {
@@ -178,7 +180,7 @@ pub(crate) async fn scan(
         };
         looked.cursor = position + 1;
         if cell.wants(&event.event_type) {
-            looked.look_at(sieve, position, &event);
+            looked.look_at(sieve, position, event);
         }
     }
     backlog.from = looked.cursor;
@@ -188,12 +190,22 @@ pub(crate) async fn scan(
 /// Up to `max` events that fit the patterns, from the latest ones; `None` when those begin after `cursor`.
 fn in_memory(shared: &Shared, cell: &Cell, cursor: u64, max: usize) -> Option<Found> {
     shared.hub.read(|state| {
+        let patterns = cell.patterns();
+        let (from, head) = (state.tail.from(cursor)?, state.tail.head());
+        let most = usize::try_from(head.saturating_sub(cursor)).unwrap_or(max);
         let mut found = Found {
-            events: Vec::new(),
-            next: cursor.max(state.tail.head()),
+            events: Vec::with_capacity(most.min(max)),
+            next: cursor.max(head),
         };
-        for (position, event) in state.tail.from(cursor)? {
-            if !cell.wants(&event.event_type) {
+        // Events that come together are often of one type: whether it is wanted is asked once.
+        let mut asked: Option<(&EventType, bool)> = None;
+        for (position, event) in from {
+            let is_wanted = match asked {
+                Some((event_type, is_wanted)) if event.event_type == *event_type => is_wanted,
+                _ => patterns.iter().any(|it| it.matches(&event.event_type)),
+            };
+            asked = Some((&event.event_type, is_wanted));
+            if !is_wanted {
                 continue;
             }
             if found.events.len() == max {

@@ -141,12 +141,12 @@ pub(crate) fn walk(
 ) -> Result<Option<u64>> {
     let (mut expected, mut at) = start;
     let mut want = CHUNK_BYTES;
+    let mut buffer = vec![0; want];
     loop {
-        let mut chunk = vec![0; want];
-        let read = file.read_at(at, &mut chunk).map_err(|error| {
+        let read = file.read_at(at, &mut buffer).map_err(|error| {
             Error::new(ErrorKind::Transient, "cannot read the log").with_source(error)
         })?;
-        chunk.truncate(read);
+        let chunk = buffer.get(..read).unwrap_or_default();
         let mut used = 0;
         while let Some((header, body)) = chunk
             .get(used..)
@@ -170,6 +170,7 @@ pub(crate) fn walk(
         }
         // Nothing fitted: perhaps a batch larger than the chunk.
         want = if used == 0 { want * 4 } else { CHUNK_BYTES };
+        buffer.resize(want, 0);
         at += used as u64;
         if expected >= upto {
             return Ok(Some(expected));

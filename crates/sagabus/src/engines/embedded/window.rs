@@ -135,6 +135,11 @@ impl Window {
         Ok(())
     }
 
+    /// Whether as much is remembered as may be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.order.len() >= self.limits.events || planted::has(Bug::IdsForgotten)
+    }
+
     /// Forgets the oldest events when there are too many or they are too old at `now`, since the log was opened. To be
     /// called when nobody waits for it.
     pub(crate) fn trim(&mut self, now: Duration) {
@@ -216,13 +221,7 @@ impl Keys {
                 // A tuple of texts hashes unlike any single text.
                 Some(key) => self.hash(&(named.source, key)),
             },
-            content: self.halves.0.hash_one((
-                named.event_type,
-                named.subject,
-                named.data.len(),
-                // Who makes two payloads alike in this tells only himself that they are.
-                crc32c::crc32c(named.data),
-            )),
+            content: content(named),
             at,
         }
     }
@@ -240,6 +239,20 @@ impl Keys {
     fn hash(&self, what: &impl std::hash::Hash) -> u128 {
         u128::from(self.halves.0.hash_one(what)) << 64 | u128::from(self.halves.1.hash_one(what))
     }
+}
+
+/// What an event says, in short. Who makes two events alike in this tells only himself that they are.
+fn content(named: &Named<'_>) -> u64 {
+    let sum = |bytes: &[u8]| u64::from(crc32c::crc32c(bytes));
+    let subject = named
+        .subject
+        .map_or(0, |it| sum(it.as_bytes()) << 32 | (it.len() as u64 + 1));
+    let head = sum(named.event_type.as_bytes()) << 32 | sum(named.data);
+    [subject, named.data.len() as u64]
+        .iter()
+        .fold(crate::clock::mix(head), |so_far, next| {
+            crate::clock::mix(so_far ^ next)
+        })
 }
 
 /// The keys are secret to whoever chooses ids: mixing them is enough.

@@ -17,7 +17,7 @@ fn check(ledger: &Ledger) {
     let mut anew = ledger.clone();
     anew.index();
     assert_eq!(anew.lanes.parked(), ledger.lanes.parked());
-    let parked = ledger.open.keys().filter(|it| ledger.is_parked(**it));
+    let parked = ledger.open.iter().filter(|(it, _)| ledger.is_parked(*it));
     let parked = parked.count() as u64;
     if ledger.wants.exhausted == Exhausted::ParkKey {
         assert_eq!(parked, counts.parked);
@@ -28,7 +28,7 @@ fn check(ledger: &Ledger) {
     }
     assert_eq!(&restated, ledger);
     let mut leased: BTreeMap<Key, u32> = BTreeMap::new();
-    for delivery in ledger.open.values() {
+    for (_, delivery) in ledger.open.iter() {
         if let Some(key) = ledger.lane_of(delivery)
             && delivery.state == DeliveryState::Leased
         {
@@ -94,6 +94,6 @@ proptest! {
             }
         }
         prop_assert_eq!(ledger.counts().pending(), 0);
-        prop_assert_eq!(ledger.open.len(), 0);
+        prop_assert_eq!(ledger.open.iter().count(), 0);
     }
 }
