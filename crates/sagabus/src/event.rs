@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use cause::Cause;
 pub use name::{EventId, EventType};
-pub(crate) use name::{TOKENS_MAX, TYPE_BYTES_MAX, is_token};
+pub(crate) use name::{TOKENS_MAX, TYPE_BYTES_MAX, UUID_BYTES, is_token};
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};

@@ -4,6 +4,7 @@
 //! Seams: [`transport`], [`saga_store`]. What users hold: [`bus`], [`saga`]. The delivery rules: [`ledger`].
 //! Engines: [`engines`]. From calls to events, and back: [`migration`].
 
+mod cbor;
 pub mod clock;
 pub mod error;
 pub mod event;

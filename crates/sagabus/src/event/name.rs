@@ -1,7 +1,9 @@
 //! Names in the envelope: event ids and event types.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -15,17 +17,27 @@ pub(crate) const TYPE_BYTES_MAX: usize = 255;
 /// Most words in an event type or a pattern.
 pub(crate) const TOKENS_MAX: usize = 16;
 
+/// Bytes of a UUID as text, in the form with hyphens.
+pub(crate) const UUID_BYTES: usize = 36;
+
 /// Names one event for ever. Generated ids are UUIDv7 (RFC 9562); ids of other producers are kept as they are.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EventId(Arc<str>);
+#[derive(Clone)]
+pub struct EventId(Id);
+
+#[derive(Clone)]
+enum Id {
+    /// As long as a UUID, which nearly all are: these need no memory of their own. ASCII only.
+    Short([u8; UUID_BYTES]),
+    Other(Arc<str>),
+}
 
 impl EventId {
     /// A new UUIDv7 from `clock`'s time and chance.
     #[must_use]
     pub fn generate(clock: &dyn Clock) -> Self {
-        let mut text = uuid::Uuid::encode_buffer();
-        let text: &str = new_uuid(clock).encode_lower(&mut text);
-        Self(text.into())
+        let mut text = [0; UUID_BYTES];
+        new_uuid(clock).encode_lower(&mut text);
+        Self(Id::Short(text))
     }
 
     /// An id as a producer gave it.
@@ -48,13 +60,59 @@ impl EventId {
                 "event `id` must have 1 to {ID_BYTES_MAX} bytes and no control characters"
             )));
         }
-        Ok(Self(id.into()))
+        Ok(Self(match id.as_bytes().try_into() {
+            Ok(text) if id.is_ascii() => Id::Short(text),
+            _ => Id::Other(id.into()),
+        }))
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            // ASCII is text, whatever it is.
+            Id::Short(text) => std::str::from_utf8(text).unwrap_or_default(),
+            Id::Other(text) => text,
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Id::Short(text) => text,
+            Id::Other(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl PartialEq for EventId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for EventId {}
+
+impl PartialOrd for EventId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for EventId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for EventId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("EventId").field(&self.as_str()).finish()
     }
 }
 
@@ -79,7 +137,7 @@ fn new_uuid(clock: &dyn Clock) -> uuid::fmt::Hyphenated {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

@@ -4,21 +4,10 @@ use minicbor::decode::{Decode, Decoder, Error};
 use minicbor::encode::{Encode, Encoder, Write};
 
 use super::record::Settled;
+use crate::cbor::push_unsigned as push;
 
 /// Bytes of an entry at most: three heads of lists and numbers, and a position.
 const ENTRY_BYTES: usize = 16;
-
-/// Adds a number as CBOR writes it: in the fewest bytes.
-fn push(bytes: &mut Vec<u8>, number: u64) {
-    let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
-    match number {
-        0..=0x17 => bytes.push(h),
-        0x18..=0xff => bytes.extend_from_slice(&[0x18, h]),
-        0x100..=0xffff => bytes.extend_from_slice(&[0x19, g, h]),
-        0x1_0000..=0xffff_ffff => bytes.extend_from_slice(&[0x1a, e, f, g, h]),
-        _ => bytes.extend_from_slice(&[0x1b, a, b, c, d, e, f, g, h]),
-    }
-}
 
 /// Leases: pairs of position and attempt.
 pub(super) mod leases {

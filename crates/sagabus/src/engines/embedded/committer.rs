@@ -10,10 +10,10 @@ use super::answer::{Answer, Crowd, Reply, Waiting};
 use super::disk::{Disk, DiskFile};
 use super::frame::{
     ALIGNMENT, BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES,
-    SegmentHeader, batch_bytes, push_batch, push_record, records, seal,
+    SegmentHeader, batch_bytes, pad, push_head, push_record, seal,
 };
 use super::log::{
-    Append, BATCH_BYTES_MAX, BehindRefused, Durability, Observer, Placed, Request, Shared,
+    Append, BATCH_BYTES_MAX, BehindRefused, Durability, Entry, Observer, Placed, Request, Shared,
 };
 use super::planted::{self, Bug};
 use super::record;
@@ -78,7 +78,6 @@ pub(crate) struct Committer {
     next: u64,
     /// Batches not yet written.
     buffer: Vec<u8>,
-    body: Vec<u8>,
     /// Events not yet durable.
     events: Vec<(u64, Arc<Event>)>,
     /// What is remembered by the append that is being taken.
@@ -144,7 +143,6 @@ impl Committer {
             index_from: 0,
             next: parts.recovered.next_position,
             buffer: Vec::new(),
-            body: Vec::new(),
             events: Vec::new(),
             fresh: Vec::new(),
             written: Vec::new(),
@@ -214,6 +212,11 @@ impl Committer {
         }
     }
 
+    /// Answers those who were left to the first of them.
+    pub(crate) fn answer_all(&self) {
+        self.crowd.disperse();
+    }
+
     /// Puts one append into the buffer, or answers it at once.
     fn take(&mut self, request: Request) {
         if self.has_stopped {
@@ -228,18 +231,16 @@ impl Committer {
             first: self.next,
             duplicates: Vec::new(),
         };
-        self.body.clear();
         self.fresh.clear();
         let mut records = 0_u32;
-        let before = self.events.len();
-        for (number, entry) in append.entries.iter_mut().enumerate() {
+        let mut body_bytes = 0;
+        for (number, entry) in append.entries.iter().enumerate() {
             let position = self.next + u64::from(records);
             if let Some(mark) = entry.mark() {
                 match self.window.insert(mark, position) {
                     Known::No => self.fresh.push(*mark),
                     // What a saga tells was decided before, and is told once.
                     Known::Other(earlier) if append.refusable => {
-                        self.events.truncate(before);
                         self.forget();
                         if let Some(link) = &append.link {
                             link.break_chain();
@@ -252,32 +253,21 @@ impl Committer {
                     }
                 }
             }
-            if let Some(event) = entry.take_event() {
-                self.events.push((position, event));
-            }
-            let (kind, content) = entry.content();
-            push_record(&mut self.body, kind, content);
+            body_bytes += RECORD_HEADER_BYTES + entry.content().1.len();
             records += 1;
         }
         if records > 0 {
-            let bytes = batch_bytes(self.body.len());
-            if self.offset + (self.buffer.len() + bytes) as u64 > self.roomy_upto() {
-                // Moving on to another segment makes what came before durable; these are not part of it yet.
-                let mut events = self.events.split_off(before);
-                if let Err(error) = self.make_room(bytes, append.refusable) {
-                    self.forget();
-                    if let Some(link) = &append.link {
-                        link.break_chain();
-                    }
-                    return refuse(reply, error);
+            let bytes = batch_bytes(body_bytes);
+            if self.offset + (self.buffer.len() + bytes) as u64 > self.roomy_upto()
+                && let Err(error) = self.make_room(bytes, append.refusable)
+            {
+                self.forget();
+                if let Some(link) = &append.link {
+                    link.break_chain();
                 }
-                self.events.append(&mut events);
+                return refuse(reply, error);
             }
-            if planted::has(Bug::HalfBatch) {
-                self.push_halves();
-            } else {
-                self.push_batch(records);
-            }
+            self.push(&mut append.entries, &placed, (records, body_bytes));
         }
         let at_once = planted::has(Bug::AckDuplicateAtOnce) && records == 0;
         let answer = Answer::new(placed, append.entries);
@@ -298,16 +288,38 @@ impl Committer {
         }
     }
 
-    /// See [`Bug::HalfBatch`].
-    fn push_halves(&mut self) {
-        for (kind, content) in records(&std::mem::take(&mut self.body)) {
-            self.body.clear();
-            push_record(&mut self.body, kind, content);
-            self.push_batch(1);
+    /// Puts those that were not stored before into the buffer, as one batch: so many records, of so many bytes.
+    fn push(&mut self, entries: &mut [Entry], placed: &Placed, (records, bytes): (u32, usize)) {
+        let is_one = !planted::has(Bug::HalfBatch);
+        let mut start = self.buffer.len();
+        let mut position = self.next;
+        if is_one {
+            self.push_head(records, bytes);
         }
+        let mut duplicates = placed.duplicates.iter().map(|(it, _)| *it).peekable();
+        for (number, entry) in entries.iter_mut().enumerate() {
+            if duplicates.next_if_eq(&number).is_some() {
+                continue;
+            }
+            if !is_one {
+                start = self.buffer.len();
+                self.push_head(1, RECORD_HEADER_BYTES + entry.content().1.len());
+            }
+            let (kind, content) = entry.content();
+            push_record(&mut self.buffer, kind, content);
+            if !is_one {
+                pad(&mut self.buffer, start);
+            }
+            if let Some(event) = entry.take_event() {
+                self.events.push((position, event));
+            }
+            position += 1;
+        }
+        pad(&mut self.buffer, start);
+        self.records_end = self.offset + self.buffer.len() as u64;
     }
 
-    fn push_batch(&mut self, records: u32) {
+    fn push_head(&mut self, records: u32, body_bytes: usize) {
         let at = self.offset + self.buffer.len() as u64;
         if at >= self.index_from {
             self.segment.index(self.next, at);
@@ -319,11 +331,8 @@ impl Committer {
             records,
             bytes: 0,
         };
-        push_batch(&mut self.buffer, &header, &self.body);
+        push_head(&mut self.buffer, &header, body_bytes);
         self.next += u64::from(records);
-        if records > 0 {
-            self.records_end = self.offset + self.buffer.len() as u64;
-        }
         self.marked = records == 0;
     }
 
@@ -469,8 +478,8 @@ impl Committer {
             while (!self.marked || end < from + MARK_BYTES)
                 && end + MARK_BYTES <= self.segment.bytes()
             {
-                self.body.clear();
-                self.push_batch(0);
+                // A head is as long as a multiple of what batches are aligned to.
+                self.push_head(0, 0);
                 end = self.offset + self.buffer.len() as u64;
             }
             self.flush()?;

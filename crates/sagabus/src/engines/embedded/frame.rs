@@ -123,18 +123,37 @@ pub(crate) fn batch_bytes(body_bytes: usize) -> usize {
     (BATCH_HEADER_BYTES + body_bytes).next_multiple_of(ALIGNMENT)
 }
 
+/// Appends the head of a batch with a body of so many bytes to `buffer`, all but its checksum: see [`seal`]. Then come
+/// its records and [`pad`].
+pub(crate) fn push_head(buffer: &mut Vec<u8>, header: &BatchHeader, body_bytes: usize) {
+    buffer.reserve(batch_bytes(body_bytes));
+    let mut head = [0; BATCH_HEADER_BYTES];
+    let body_bytes = u32::try_from(body_bytes).unwrap_or(u32::MAX);
+    let fields: [&[u8]; 5] = [
+        &BATCH_MAGIC,
+        &body_bytes.to_le_bytes(),
+        &header.first_position.to_le_bytes(),
+        &header.durable_upto.to_le_bytes(),
+        &header.records.to_le_bytes(),
+    ];
+    for (to, from) in head.iter_mut().zip(fields.into_iter().flatten()) {
+        *to = *from;
+    }
+    buffer.extend_from_slice(&head);
+}
+
+/// Ends the batch that began at `start` of `buffer`.
+pub(crate) fn pad(buffer: &mut Vec<u8>, start: usize) {
+    let bytes = (buffer.len() - start).next_multiple_of(ALIGNMENT);
+    buffer.resize(start + bytes, 0);
+}
+
 /// Appends a whole batch to `buffer`, all but its checksum: see [`seal`].
 pub(crate) fn push_batch(buffer: &mut Vec<u8>, header: &BatchHeader, body: &[u8]) {
     let start = buffer.len();
-    let body_bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    buffer.extend_from_slice(&BATCH_MAGIC);
-    buffer.extend_from_slice(&body_bytes.to_le_bytes());
-    buffer.extend_from_slice(&header.first_position.to_le_bytes());
-    buffer.extend_from_slice(&header.durable_upto.to_le_bytes());
-    buffer.extend_from_slice(&header.records.to_le_bytes());
-    buffer.extend_from_slice(&[0; 4]);
+    push_head(buffer, header, body.len());
     buffer.extend_from_slice(body);
-    buffer.resize(start + batch_bytes(body.len()), 0);
+    pad(buffer, start);
 }
 
 /// Writes the checksums of all the batches that `buffer` consists of. Done at once for many: the bytes of a record come

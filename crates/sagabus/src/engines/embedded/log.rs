@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -281,6 +281,33 @@ pub(crate) struct Log {
     driver: Driver,
 }
 
+/// The committer of a disk that is instant, and what waits for it.
+#[derive(Debug)]
+struct Inline {
+    waiting: Mutex<Vec<Request>>,
+    committer: Mutex<Option<Committer>>,
+}
+
+impl Inline {
+    /// Commits what waits, unless another thread is at it: that one then takes this along, and nobody waits for a lock.
+    fn work_off(&self) {
+        let waiting = || self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        while !waiting().is_empty() {
+            let mut committer = match self.committer.try_lock() {
+                Ok(committer) => committer,
+                Err(TryLockError::Poisoned(committer)) => committer.into_inner(),
+                // It looks again after it has given the lock back.
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let group = std::mem::take(&mut *waiting());
+            if let Some(committer) = committer.as_mut() {
+                committer.commit_all(group.into_iter());
+                committer.answer_all();
+            }
+        }
+    }
+}
+
 /// What a ledger's state is cut into, for segments of this size.
 fn part_bytes(segment_bytes: u64) -> usize {
     let quarter = usize::try_from(segment_bytes / 4).unwrap_or(PART_BYTES);
@@ -290,7 +317,7 @@ fn part_bytes(segment_bytes: u64) -> usize {
 #[derive(Debug)]
 enum Driver {
     /// Disks that are instant: the caller's thread commits.
-    Inline(Box<Mutex<Option<Committer>>>),
+    Inline(Box<Inline>),
     /// A thread that commits in groups.
     Thread(RwLock<Option<(mpsc::Sender<Request>, JoinHandle<()>)>>),
     /// Simulations say when a group is complete: see [`Log::commit`].
@@ -307,7 +334,10 @@ impl Log {
         let keys = parts.window.keys().clone();
         let committer = Committer::new(parts)?;
         let driver = if instant {
-            Driver::Inline(Box::new(Mutex::new(Some(committer))))
+            Driver::Inline(Box::new(Inline {
+                waiting: Mutex::default(),
+                committer: Mutex::new(Some(committer)),
+            }))
         } else {
             let (sender, receiver) = mpsc::channel();
             let thread = std::thread::Builder::new()
@@ -360,12 +390,12 @@ impl Log {
         let (reply, receiver) = oneshot::channel();
         let request = Request { append, reply };
         match &self.driver {
-            Driver::Inline(committer) => {
-                let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
-                match committer.as_mut() {
-                    Some(committer) => committer.commit_all(std::iter::once(request)),
-                    None => drop(request),
-                }
+            Driver::Inline(inline) => {
+                let waiting = inline.waiting.lock();
+                waiting
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(request);
+                inline.work_off();
             }
             #[cfg(feature = "simulation")]
             Driver::Manual(manual) => {
@@ -414,9 +444,12 @@ impl Log {
     /// Commits what is enqueued, marks the end as durable, and ends. Later appends are refused. Fine twice.
     pub(crate) fn close(&self) {
         match &self.driver {
-            Driver::Inline(committer) => {
-                let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
-                *committer = None;
+            Driver::Inline(inline) => {
+                inline.work_off();
+                let committer = inline.committer.lock();
+                *committer.unwrap_or_else(PoisonError::into_inner) = None;
+                // What came in between is told so.
+                inline.work_off();
             }
             Driver::Thread(driver) => {
                 let taken = driver

@@ -17,11 +17,18 @@ pub(crate) struct Counter(Mutex<Published>);
 
 impl Counter {
     pub(crate) fn add<'a>(&self, events: impl Iterator<Item = &'a Event>) {
+        let mut events = events.peekable();
         let mut published = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for event in events {
-            published.total += 1;
-            count(&mut published.by_type, event.event_type.as_str());
-            count(&mut published.by_source, &event.source);
+        while let Some(event) = events.next() {
+            let is_alike =
+                |it: &&Event| it.event_type == event.event_type && it.source == event.source;
+            let mut alike = 1;
+            while events.next_if(is_alike).is_some() {
+                alike += 1;
+            }
+            published.total += alike;
+            count(&mut published.by_type, event.event_type.as_str(), alike);
+            count(&mut published.by_source, &event.source, alike);
         }
     }
 
@@ -33,12 +40,12 @@ impl Counter {
     }
 }
 
-fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
+fn count(counts: &mut BTreeMap<String, u64>, name: &str, events: u64) {
     if let Some(count) = counts.get_mut(name) {
-        *count += 1;
+        *count += events;
     } else if counts.len() < NAMES_MAX {
-        counts.insert(name.to_owned(), 1);
+        counts.insert(name.to_owned(), events);
     } else {
-        *counts.entry(OTHERS.to_owned()).or_default() += 1;
+        *counts.entry(OTHERS.to_owned()).or_default() += events;
     }
 }

@@ -11,15 +11,12 @@ use std::time::Duration;
 use super::planted::{self, Bug};
 use super::record;
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Event, UUID_BYTES};
 
 /// How many of the latest events are remembered. A repeat of an older one is stored as a new event.
 pub const DEDUPLICATION_EVENTS: usize = 262_144;
 /// How long an event is remembered (24 h).
 pub const DEDUPLICATION_TIME: Duration = Duration::from_hours(24);
-
-/// Bytes of a UUID as text, in the form with hyphens.
-const UUID_BYTES: usize = 36;
 
 /// How much is remembered: what passes either limit is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +61,8 @@ pub(crate) struct Window {
     limits: Limits,
     /// The latest time at which an event came.
     now: Duration,
+    /// No event before this position is remembered.
+    oldest: u64,
 }
 
 impl Window {
@@ -74,6 +73,7 @@ impl Window {
             order: VecDeque::new(),
             limits,
             now: Duration::ZERO,
+            oldest: 0,
         }
     }
 
@@ -149,19 +149,20 @@ impl Window {
                 || self.now.saturating_sub(at) > self.limits.time)
         {
             self.order.pop_front();
-            if self.positions.get(&key).is_some_and(|it| it.at == at) {
-                self.positions.remove(&key);
+            if let Entry::Occupied(known) = self.positions.entry(key)
+                && known.get().at == at
+            {
+                self.oldest = self.oldest.max(known.remove().position + 1);
             }
         }
     }
 
-    /// Position of the event that is remembered longest; no end when there is none.
+    /// No event before this position is remembered; no end when none is.
     pub(crate) fn oldest(&self) -> u64 {
-        let oldest = self
-            .order
-            .front()
-            .and_then(|(key, _)| self.positions.get(key));
-        oldest.map_or(u64::MAX, |it| it.position)
+        if self.order.is_empty() {
+            return u64::MAX;
+        }
+        self.oldest
     }
 
     /// Forgets an event whose append failed.
