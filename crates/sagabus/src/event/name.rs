@@ -7,6 +7,8 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use arrayvec::ArrayString;
+
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
@@ -26,18 +28,21 @@ pub struct EventId(Id);
 
 #[derive(Clone)]
 enum Id {
-    /// As long as a UUID, which nearly all are: these need no memory of their own. ASCII only.
-    Short([u8; UUID_BYTES]),
-    Other(Arc<str>),
+    /// No longer than a UUID, as nearly all are: these need no memory of their own.
+    Short(ArrayString<UUID_BYTES>),
+    Long(Arc<str>),
 }
 
 impl EventId {
     /// A new UUIDv7 from `clock`'s time and chance.
     #[must_use]
     pub fn generate(clock: &dyn Clock) -> Self {
-        let mut text = [0; UUID_BYTES];
-        new_uuid(clock).encode_lower(&mut text);
-        Self(Id::Short(text))
+        let mut text = uuid::Uuid::encode_buffer();
+        Self::of(new_uuid(clock).encode_lower(&mut text))
+    }
+
+    fn of(id: &str) -> Self {
+        Self(ArrayString::from(id).map_or_else(|_| Id::Long(id.into()), Id::Short))
     }
 
     /// An id as a producer gave it.
@@ -60,33 +65,22 @@ impl EventId {
                 "event `id` must have 1 to {ID_BYTES_MAX} bytes and no control characters"
             )));
         }
-        Ok(Self(match id.as_bytes().try_into() {
-            Ok(text) if id.is_ascii() => Id::Short(text),
-            _ => Id::Other(id.into()),
-        }))
+        Ok(Self::of(id))
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            // ASCII is text, whatever it is.
-            Id::Short(text) => std::str::from_utf8(text).unwrap_or_default(),
-            Id::Other(text) => text,
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        match &self.0 {
             Id::Short(text) => text,
-            Id::Other(text) => text.as_bytes(),
+            Id::Long(text) => text,
         }
     }
 }
 
 impl PartialEq for EventId {
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        self.as_str() == other.as_str()
     }
 }
 
@@ -100,7 +94,7 @@ impl PartialOrd for EventId {
 
 impl Ord for EventId {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_bytes().cmp(other.as_bytes())
+        self.as_str().cmp(other.as_str())
     }
 }
 

@@ -283,7 +283,7 @@ impl Committer {
         if planted::has(Bug::RefusedRemembered) {
             return;
         }
-        for mark in &self.fresh {
+        for mark in self.fresh.iter().rev() {
             self.window.forget(mark);
         }
     }

@@ -127,19 +127,13 @@ pub(crate) fn batch_bytes(body_bytes: usize) -> usize {
 /// its records and [`pad`].
 pub(crate) fn push_head(buffer: &mut Vec<u8>, header: &BatchHeader, body_bytes: usize) {
     buffer.reserve(batch_bytes(body_bytes));
-    let mut head = [0; BATCH_HEADER_BYTES];
     let body_bytes = u32::try_from(body_bytes).unwrap_or(u32::MAX);
-    let fields: [&[u8]; 5] = [
-        &BATCH_MAGIC,
-        &body_bytes.to_le_bytes(),
-        &header.first_position.to_le_bytes(),
-        &header.durable_upto.to_le_bytes(),
-        &header.records.to_le_bytes(),
-    ];
-    for (to, from) in head.iter_mut().zip(fields.into_iter().flatten()) {
-        *to = *from;
-    }
-    buffer.extend_from_slice(&head);
+    buffer.extend_from_slice(&BATCH_MAGIC);
+    buffer.extend_from_slice(&body_bytes.to_le_bytes());
+    buffer.extend_from_slice(&header.first_position.to_le_bytes());
+    buffer.extend_from_slice(&header.durable_upto.to_le_bytes());
+    buffer.extend_from_slice(&header.records.to_le_bytes());
+    buffer.extend_from_slice(&[0; 4]);
 }
 
 /// Ends the batch that began at `start` of `buffer`.

@@ -3,13 +3,16 @@
 //! Times are since the log was opened: what is found in it then is remembered for the whole time anew, and no clock that
 //! is set shortens it.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::{Entry, OccupiedEntry};
 
 use super::planted::{self, Bug};
 use super::record;
+use crate::clock::mix;
 use crate::error::Result;
 use crate::event::{Event, UUID_BYTES};
 
@@ -44,20 +47,25 @@ pub(crate) enum Known {
     Other(u64),
 }
 
+/// An event that is remembered.
 #[derive(Clone, Copy, Debug)]
 struct Remembered {
+    mark: Mark,
     position: u64,
-    content: u64,
-    at: Duration,
 }
 
 /// The latest events and their positions. A name is kept as 128 bits.
+///
+/// What is remembered stands in the order in which it came, and a table finds it by its number there: so each event that
+/// comes and each that goes touches one place of the table and the ends of the order, however many are remembered.
 #[derive(Debug)]
 pub(crate) struct Window {
     keys: Keys,
-    positions: HashMap<u128, Remembered, BuildHasherDefault<Hashed>>,
-    /// In the order in which they came; one that came again after its time is there twice.
-    order: VecDeque<(u128, Duration)>,
+    /// One that came again after its time is there twice.
+    order: VecDeque<Remembered>,
+    /// Number of the first in the order, since the start.
+    first: u64,
+    numbers: HashTable<u64>,
     limits: Limits,
     /// The latest time at which an event came.
     now: Duration,
@@ -69,8 +77,9 @@ impl Window {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             keys: Keys::new(),
-            positions: HashMap::default(),
             order: VecDeque::new(),
+            first: 0,
+            numbers: HashTable::new(),
             limits,
             now: Duration::ZERO,
             oldest: 0,
@@ -85,31 +94,31 @@ impl Window {
     /// Remembers an event that is to be stored at `position`, unless it is remembered already.
     pub(crate) fn insert(&mut self, mark: &Mark, position: u64) -> Known {
         self.now = self.now.max(mark.at);
-        let new = Remembered {
-            position,
-            content: mark.content,
-            at: mark.at,
-        };
-        match self.positions.entry(mark.key) {
+        let new = self.first + self.order.len() as u64;
+        let (order, first) = (&self.order, self.first);
+        let at = |number: &u64| numbered(order, first, *number);
+        let is_it = |number: &u64| at(number).is_some_and(|it| it.mark.key == mark.key);
+        let hash_again = |number: &u64| at(number).map_or(0, |it| hash_of(it.mark.key));
+        match self.numbers.entry(hash_of(mark.key), is_it, hash_again) {
             Entry::Occupied(mut earlier) => {
-                let known = *earlier.get();
-                if self.now.saturating_sub(known.at) > self.limits.time {
-                    earlier.insert(new);
-                    self.order.push_back((mark.key, mark.at));
-                    return Known::No;
+                if let Some(known) = at(earlier.get())
+                    && self.now.saturating_sub(known.mark.at) <= self.limits.time
+                {
+                    return if known.mark.content == mark.content {
+                        Known::Same(known.position)
+                    } else {
+                        Known::Other(known.position)
+                    };
                 }
-                if known.content == mark.content {
-                    Known::Same(known.position)
-                } else {
-                    Known::Other(known.position)
-                }
+                *earlier.get_mut() = new;
             }
             Entry::Vacant(place) => {
                 place.insert(new);
-                self.order.push_back((mark.key, mark.at));
-                Known::No
             }
         }
+        let mark = *mark;
+        self.order.push_back(Remembered { mark, position });
+        Known::No
     }
 
     /// Remembers a record that was read back from the log, if it is an event or one to come.
@@ -144,17 +153,23 @@ impl Window {
     /// called when nobody waits for it.
     pub(crate) fn trim(&mut self, now: Duration) {
         self.now = self.now.max(now);
-        while let Some((key, at)) = self.order.front().copied()
+        while let Some(front) = self.order.front()
             && (self.order.len() > self.limits.events
-                || self.now.saturating_sub(at) > self.limits.time)
+                || self.now.saturating_sub(front.mark.at) > self.limits.time)
         {
+            let Remembered { mark, position } = *front;
             self.order.pop_front();
-            if let Entry::Occupied(known) = self.positions.entry(key)
-                && known.get().at == at
-            {
-                self.oldest = self.oldest.max(known.remove().position + 1);
+            if self.remove(mark.key, self.first) {
+                self.oldest = self.oldest.max(position + 1);
             }
+            self.first += 1;
         }
+    }
+
+    /// Takes a number out of the table; `false` when it is not there.
+    fn remove(&mut self, key: u128, number: u64) -> bool {
+        let found = self.numbers.find_entry(hash_of(key), |it| *it == number);
+        found.map(OccupiedEntry::remove).is_ok()
     }
 
     /// No event before this position is remembered; no end when none is.
@@ -165,12 +180,25 @@ impl Window {
         self.oldest
     }
 
-    /// Forgets an event whose append failed.
+    /// Forgets the event that came last, whose append failed.
     pub(crate) fn forget(&mut self, mark: &Mark) {
-        if self.positions.remove(&mark.key).is_some() {
-            self.order.retain(|(key, _)| *key != mark.key);
+        if self.order.back().is_some_and(|it| it.mark == *mark) {
+            self.order.pop_back();
+            self.remove(mark.key, self.first + self.order.len() as u64);
         }
     }
+}
+
+/// The one of this number in the order that begins with the number `first`.
+fn numbered(order: &VecDeque<Remembered>, first: u64, number: u64) -> Option<&Remembered> {
+    order.get(usize::try_from(number.checked_sub(first)?).ok()?)
+}
+
+/// Keys are secret to whoever chooses ids: mixing them is enough.
+fn hash_of(key: u128) -> u64 {
+    let [a, b, c, d, e, f, g, h, high @ ..] = key.to_le_bytes();
+    let low = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    mix(low ^ mix(u64::from_le_bytes(high)))
 }
 
 /// What names an event: its idempotency key within its source, or its id; and what it says.
@@ -251,31 +279,7 @@ fn content(named: &Named<'_>) -> u64 {
     let head = sum(named.event_type.as_bytes()) << 32 | sum(named.data);
     [subject, named.data.len() as u64]
         .iter()
-        .fold(crate::clock::mix(head), |so_far, next| {
-            crate::clock::mix(so_far ^ next)
-        })
-}
-
-/// The keys are secret to whoever chooses ids: mixing them is enough.
-#[derive(Debug, Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u128(&mut self, hash: u128) {
-        let [a, b, c, d, e, f, g, h, high @ ..] = hash.to_le_bytes();
-        let low = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        self.0 = crate::clock::mix(low ^ crate::clock::mix(u64::from_le_bytes(high)));
-    }
+        .fold(mix(head), |so_far, next| mix(so_far ^ next))
 }
 
 #[cfg(test)]

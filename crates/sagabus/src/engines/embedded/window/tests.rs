@@ -85,7 +85,51 @@ fn an_event_is_forgotten_after_its_time_and_when_there_are_too_many() {
         Known::Same(7)
     );
     assert_eq!(insert(&mut window, &event("a", "2"), 160, 9), Known::No);
-    assert!(window.positions.len() <= 4 && window.order.len() <= 4);
+    assert!(window.numbers.len() <= 4 && window.order.len() <= 4);
+}
+
+#[test]
+fn whatever_comes_and_goes_it_is_remembered_as_a_plain_list_would() {
+    let mut window = window(50);
+    // Key, content, time and position of each.
+    let mut list: VecDeque<(u64, u64, u64, u64)> = VecDeque::new();
+    let mut seed = 7;
+    let mut chance = |below: u64| {
+        seed = mix(seed);
+        seed % below
+    };
+    let mut seconds = 0;
+    for position in 1..20_000 {
+        seconds += chance(7);
+        let (name, says) = (chance(90), chance(2));
+        let mark = Mark {
+            key: u128::from(name) << 64 | 1,
+            content: says,
+            at: at(seconds),
+        };
+        let latest = list.iter().rev().find(|it| it.0 == name);
+        let expected = match latest.filter(|it| seconds - it.2 <= 100) {
+            None => Known::No,
+            Some(it) if it.1 == says => Known::Same(it.3),
+            Some(it) => Known::Other(it.3),
+        };
+        assert_eq!(window.insert(&mark, position), expected);
+        if expected != Known::No {
+            continue;
+        }
+        if chance(10) == 0 && latest.is_none() {
+            window.forget(&mark);
+            continue;
+        }
+        list.push_back((name, says, seconds, position));
+        window.trim(at(seconds));
+        while list.len() > 50 || list.front().is_some_and(|it| seconds - it.2 > 100) {
+            list.pop_front();
+        }
+        assert!(window.oldest() <= list.front().map_or(u64::MAX, |it| it.3));
+        assert_eq!(window.order.len(), list.len());
+        assert!(window.numbers.len() <= list.len());
+    }
 }
 
 #[test]
@@ -93,9 +137,10 @@ fn what_was_not_stored_is_not_remembered() {
     let mut window = window(10);
     let event = event("a", "1");
     insert(&mut window, &event, 0, 1);
-    let mark = window.keys().mark(&Named::of(&event), at(5));
+    let mark = window.keys().mark(&Named::of(&event), at(0));
     window.forget(&mark);
     assert_eq!(insert(&mut window, &event, 0, 2), Known::No);
+    assert_eq!(window.order.len(), 1);
 }
 
 #[test]
