@@ -152,7 +152,7 @@ pub(crate) struct Shared {
     opened_at: Timestamp,
     steady: Mutex<Steady>,
     /// Given back when the last member is gone too, and after the log is closed: fields go in this order.
-    _lock: Option<DirectoryLock>,
+    lock: Mutex<Option<DirectoryLock>>,
 }
 
 impl Embedded {
@@ -296,7 +296,7 @@ impl Embedded {
             opened,
             opened_at,
             steady: Mutex::default(),
-            _lock: lock,
+            lock: Mutex::new(lock),
         });
         let cells = shared.hub.cells();
         let counts = tally.ahead(&shared.log.reader(), &cells)?;
@@ -603,6 +603,13 @@ impl Transport for Embedded {
         }
         // Joins the committer's thread, once in the life of an engine.
         let _closed = tokio::task::spawn_blocking(move || shared.log.close()).await;
+        // Nothing writes any more: another engine may have the directory, whoever still holds this one.
+        let mut lock = self
+            .shared
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *lock = None;
     }
 }
 

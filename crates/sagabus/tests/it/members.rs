@@ -238,6 +238,19 @@ async fn a_directory_stays_locked_while_a_member_of_the_engine_lives() {
     open().unwrap();
 }
 
+#[tokio::test]
+async fn an_engine_that_was_closed_lets_its_directory_go_whoever_still_holds_it() {
+    let dir = tempdir().unwrap();
+    let open = || Embedded::open(dir.path(), &Settings::default(), Arc::new(SystemClock));
+    let engine = open().unwrap();
+    let member = engine.join(spec()).await.unwrap();
+    assert_eq!(open().unwrap_err().kind(), ErrorKind::Conflict);
+    engine.close().await;
+    let next = open().unwrap();
+    assert_eq!(member.lease(1).await.unwrap_err().kind(), ErrorKind::Closed);
+    next.join(spec()).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscriptions_that_come_and_go_while_publishing_miss_nothing_and_get_nothing_twice() {
     const EVENTS: u64 = 20_000;
