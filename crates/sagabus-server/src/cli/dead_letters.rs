@@ -1,6 +1,7 @@
 //! `sagabus dead-letters`: looks after the dead letters of a running server.
 
 mod export;
+mod import;
 mod show;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use self::export::Export;
+use self::import::Import;
 use super::{Failure, Output};
 use crate::cli::print::say;
 use crate::client::{Client, encoded};
@@ -52,10 +54,12 @@ enum Command {
         /// SUBSCRIPTION/POSITION
         id: DeadLetterId,
     },
-    /// Show who retried, revised, skipped or discarded which, when and why, the latest first
+    /// Show who retried, revised, skipped, discarded or restored which, when and why, the latest first
     Repairs(Repairs),
     /// Write them as lines of JSON
     Export(Export),
+    /// Take written ones back, so that they are dead letters again
+    Import(Import),
 }
 
 /// Which ones; all that is given must fit.
@@ -340,6 +344,13 @@ impl DeadLetters {
                 self.show(&client.get(&repairs.path()).await?, show::repairs)
             }
             Command::Export(export) => export.run(client).await,
+            Command::Import(import) => self.show(&import.run(client).await?, |answer| {
+                say!(
+                    "{} restored, {} left as they are",
+                    answer["restored"],
+                    answer["left"]
+                );
+            }),
         }
     }
 
