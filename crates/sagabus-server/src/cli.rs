@@ -116,7 +116,7 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {}", failure.text);
+            print::tell(format_args!("error: {}", failure.text));
             ExitCode::from(failure.code)
         }
     }

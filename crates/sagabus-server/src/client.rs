@@ -54,6 +54,11 @@ impl Client {
         self.json(Method::POST, path, body.into()).await
     }
 
+    /// Sends lines of JSON.
+    pub(crate) async fn post_lines(&self, path: &str, lines: Vec<u8>) -> Result<Value, Failure> {
+        self.json(Method::POST, path, lines.into()).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         self.json(Method::DELETE, path, Bytes::new()).await
     }

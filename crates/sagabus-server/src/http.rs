@@ -86,6 +86,11 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         .route("/api/dead-letters/republish", post(dead_letters::republish))
         .route("/api/dead-letters/export", get(dead_letters::export))
         .route(
+            "/api/dead-letters/import",
+            post(dead_letters::import::import)
+                .layer(DefaultBodyLimit::max(dead_letters::import::BODY_BYTES_MAX)),
+        )
+        .route(
             "/api/dead-letters/{subscription}/{position}",
             get(dead_letters::show),
         )

@@ -14,6 +14,8 @@ pub(crate) fn start(filter: &str) -> Result<(), String> {
         .flatten_event(true)
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // What cannot be written, as the disk is full or nobody reads it, must not end the task that told it.
+        .log_internal_errors(false)
         .try_init();
     Ok(())
 }

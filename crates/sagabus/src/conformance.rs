@@ -53,6 +53,12 @@ pub trait Cluster: fmt::Debug + Send + Sync {
     /// (1 s or more), so that a repeat is known. Unless this is called it remembers all events of a rule.
     fn remember(&self, events: usize, time: Duration);
 
+    /// From the next time that the store is opened on, it drops as soon as it can what nobody needs and what it need not
+    /// remember. Says whether it does; a store that drops nothing need not.
+    fn keep_little(&self) -> bool {
+        false
+    }
+
     /// Whether the store finds room for more than it has at hand, such as a file on a disk.
     fn set_room(&self, has_room: bool);
 

@@ -103,6 +103,13 @@ impl Error {
         self
     }
 
+    /// The same error, with where it was in front of its text.
+    #[must_use]
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        self.text = Cow::Owned(format!("{place}: {}", self.text));
+        self
+    }
+
     /// What to do next.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -239,7 +239,10 @@ impl Ledger {
                 };
                 self.note(at, RepairAct::Revised, by, &[*position], is_free);
                 if let Some(delivery) = self.open.get_mut(*position).filter(|it| is_free(it)) {
-                    let number = delivery.revisions.last().map_or(1, |last| last.number + 1);
+                    let number = delivery
+                        .revisions
+                        .last()
+                        .map_or(1, |last| last.number.saturating_add(1));
                     delivery.revisions.push(Revision {
                         number,
                         at,
@@ -249,9 +252,13 @@ impl Ledger {
                 }
             }
             Change::Restored {
-                position, delivery, ..
+                position,
+                delivery,
+                by,
             } => {
                 if delivery.is_dead() && self.is_over(*position) {
+                    let positions = vec![*position];
+                    self.repairs.note(at, RepairAct::Restored, by, positions);
                     self.insert(*position, delivery.clone());
                 }
             }
@@ -480,7 +487,7 @@ impl Ledger {
             if let Some(delivery) = self.open.get_mut(*position).filter(|it| is_dead(it)) {
                 delivery.attempts = 0;
                 delivery.silent = 0;
-                delivery.redrives += 1;
+                delivery.redrives = delivery.redrives.saturating_add(1);
                 self.set(at, *position, DeliveryState::Waiting(due));
                 due = due.after(spacing);
             }

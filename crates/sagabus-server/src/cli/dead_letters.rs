@@ -1,9 +1,11 @@
 //! `sagabus dead-letters`: looks after the dead letters of a running server.
 
+mod export;
+mod import;
+mod show;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write;
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use sagabus::transport::DeadLetterId;
@@ -11,13 +13,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::table::{plain, print};
+use self::export::Export;
+use self::import::Import;
 use super::{Failure, Output};
 use crate::cli::print::say;
 use crate::client::{Client, encoded};
-
-/// Longest text of a fault that is shown as a whole.
-const TEXT_MAX: usize = 2048;
 
 /// Look after the dead letters of a running server.
 #[derive(Debug, Args)]
@@ -54,10 +54,12 @@ enum Command {
         /// SUBSCRIPTION/POSITION
         id: DeadLetterId,
     },
-    /// Show who retried, revised, skipped or discarded which, when and why, the latest first
+    /// Show who retried, revised, skipped, discarded or restored which, when and why, the latest first
     Repairs(Repairs),
     /// Write them as lines of JSON
     Export(Export),
+    /// Take written ones back, so that they are dead letters again
+    Import(Import),
 }
 
 /// Which ones; all that is given must fit.
@@ -188,15 +190,6 @@ impl Repairs {
     }
 }
 
-#[derive(Debug, Args)]
-struct Export {
-    #[command(flatten)]
-    filter: Filter,
-    /// Into this file [default: standard output]
-    #[arg(long)]
-    file: Option<PathBuf>,
-}
-
 impl Filter {
     fn fields(&self) -> Map<String, Value> {
         let texts = [
@@ -308,12 +301,12 @@ impl DeadLetters {
         match &self.command {
             Command::List(list) => {
                 let path = list.filter.path("", list.after.as_ref());
-                self.show(&client.get(&path).await?, show_list)
+                self.show(&client.get(&path).await?, show::list)
             }
             Command::Show { id } => {
                 let name = encoded(&id.subscription);
                 let path = format!("/api/dead-letters/{name}/{}", id.position);
-                self.show(&client.get(&path).await?, show_one)
+                self.show(&client.get(&path).await?, show::one)
             }
             Command::Retry(retry) => {
                 let order = json!({
@@ -342,15 +335,22 @@ impl DeadLetters {
                 self.show(&answer, |answer| {
                     say!(
                         "published as new event {} at position {}; {id} is still a dead letter",
-                        text(&answer["id"]),
+                        show::text(&answer["id"]),
                         answer["position"]
                     );
                 })
             }
             Command::Repairs(repairs) => {
-                self.show(&client.get(&repairs.path()).await?, show_repairs)
+                self.show(&client.get(&repairs.path()).await?, show::repairs)
             }
             Command::Export(export) => export.run(client).await,
+            Command::Import(import) => self.show(&import.run(client).await?, |answer| {
+                say!(
+                    "{} restored, {} left as they are",
+                    answer["restored"],
+                    answer["left"]
+                );
+            }),
         }
     }
 
@@ -366,7 +366,7 @@ impl DeadLetters {
             body.extend(rest.as_object().cloned().unwrap_or_default());
             let path = format!("/api/dead-letters/{what}");
             let answer = client.post(&path, &Value::Object(body)).await?;
-            self.show(&answer, |answer| show_done(answer, chosen.dry_run))?;
+            self.show(&answer, |answer| show::done(answer, chosen.dry_run))?;
         }
         Ok(())
     }
@@ -380,165 +380,5 @@ impl DeadLetters {
             ),
         }
         Ok(())
-    }
-}
-
-impl Export {
-    async fn run(&self, client: &Client) -> Result<(), Failure> {
-        let path = self.filter.path("/export", None);
-        let Some(file) = &self.file else {
-            let mut out = std::io::stdout();
-            let mut is_gone = false;
-            let outcome = client.stream(&path, |bytes| {
-                let written = out.write_all(bytes);
-                is_gone = written
-                    .as_ref()
-                    .is_err_and(|it| it.kind() == std::io::ErrorKind::BrokenPipe);
-                written
-            });
-            let outcome = outcome.await;
-            // Nobody reads on: no more is to be fetched.
-            return if is_gone { Ok(()) } else { outcome };
-        };
-        let cannot = |error: std::io::Error| {
-            Failure::new(format!("cannot write `{}`: {error}", file.display()))
-        };
-        let mut out = std::fs::File::create_new(file).map_err(cannot)?;
-        client.stream(&path, |bytes| out.write_all(bytes)).await?;
-        out.sync_all().map_err(cannot)
-    }
-}
-
-fn show_done(answer: &Value, is_dry_run: bool) {
-    let fields = answer.as_object().into_iter().flatten();
-    for (done, count) in fields.filter(|(_, it)| it.is_u64()) {
-        let would = if is_dry_run { "would be " } else { "" };
-        say!("{count} {would}{done}");
-    }
-    if answer["lastDue"].is_string() {
-        say!("the last is due at {}", text(&answer["lastDue"]));
-    }
-}
-
-fn show_list(answer: &Value) {
-    let letters = answer["deadLetters"].as_array();
-    let rows = letters.into_iter().flatten().map(|letter| {
-        let fault = letter["faults"].as_array().and_then(|it| it.last());
-        let in_event = |field: &str| letter["event"].get(field).unwrap_or(&Value::Null);
-        let of_fault = |field: &str| {
-            let value = fault.and_then(|it| it.get(field));
-            text(value.unwrap_or(&Value::Null))
-        };
-        [
-            id(letter),
-            text(in_event("type")),
-            text(in_event("subject")),
-            text(&letter["attempts"]),
-            text(&letter["redrives"]),
-            text(&letter["deadAt"]),
-            of_fault("kind"),
-            of_fault("error"),
-        ]
-    });
-    let heads = [
-        "id", "type", "subject", "attempts", "redrives", "dead at", "kind", "error",
-    ];
-    print(heads, rows.collect());
-    say!("{} dead letters in all", answer["total"]);
-    if answer["next"].is_string() {
-        say!(
-            "more with --after {}",
-            plain(&text(&answer["next"]), TEXT_MAX)
-        );
-    }
-}
-
-fn show_repairs(answer: &Value) {
-    let repairs = answer["repairs"].as_array();
-    let rows = repairs.into_iter().flatten().map(|repair| {
-        let positions = repair["positions"]
-            .as_array()
-            .map_or(&[][..], Vec::as_slice);
-        let named: Vec<String> = positions.iter().take(5).map(ToString::to_string).collect();
-        let more = if positions.len() > named.len() {
-            ", …"
-        } else {
-            ""
-        };
-        [
-            text(&repair["number"]),
-            text(&repair["at"]),
-            text(&repair["act"]),
-            positions.len().to_string(),
-            format!("{}{more}", named.join(", ")),
-            text(&repair["author"]),
-            text(&repair["reason"]),
-        ]
-    });
-    let heads = [
-        "number",
-        "at",
-        "act",
-        "events",
-        "positions",
-        "author",
-        "reason",
-    ];
-    print(heads, rows.collect());
-    if let Some(next) = answer["next"].as_u64() {
-        say!("more with --before {next}");
-    }
-}
-
-fn show_one(letter: &Value) {
-    say!("{}", plain(&id(letter), TEXT_MAX));
-    for field in ["attempts", "redrives", "parked", "firstFailedAt", "deadAt"] {
-        say!(
-            "{field}: {}",
-            text(letter.get(field).unwrap_or(&Value::Null))
-        );
-    }
-    let faults = letter["faults"].as_array().into_iter().flatten();
-    let rows = faults.map(|fault| {
-        [
-            text(&fault["redrives"]),
-            text(&fault["attempt"]),
-            text(&fault["at"]),
-            text(&fault["durationMs"]),
-            text(&fault["member"]),
-            text(&fault["kind"]),
-            text(&fault["errorType"]),
-            text(&fault["error"]),
-        ]
-    });
-    let heads = [
-        "redrive", "attempt", "at", "ms", "member", "kind", "type", "error",
-    ];
-    print(heads, rows.collect());
-    let revisions = letter["revisions"].as_array().into_iter().flatten();
-    for revision in revisions {
-        let line = format!(
-            "revision {} at {} by {}, {}: {}",
-            revision["number"],
-            text(&revision["at"]),
-            text(&revision["author"]),
-            text(&revision["reason"]),
-            revision["data"]
-        );
-        say!("{}", plain(&line, TEXT_MAX));
-    }
-    say!("event: {}", letter["event"]);
-}
-
-fn id(letter: &Value) -> String {
-    format!("{}/{}", text(&letter["subscription"]), letter["position"])
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) if text.is_empty() => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
     }
 }

@@ -38,10 +38,10 @@ impl Extract {
         }
         if let Err(error) = extraction.check() {
             // The form can be read, and that was asked for; a submission of it would not be taken.
-            eprintln!(
+            crate::cli::print::tell(format_args!(
                 "warning: would be rejected: {}: {error}",
                 error.kind.as_str()
-            );
+            ));
         }
         Ok(())
     }

@@ -30,6 +30,11 @@ pub(crate) fn line(text: Arguments<'_>) {
     }
 }
 
+/// Tells on standard error. Where that cannot be written, the exit code has to do.
+pub(crate) fn tell(text: Arguments<'_>) {
+    let _told = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Whether everything was printed that somebody wanted to read.
 pub(super) fn outcome() -> Result<(), Failure> {
     FAILED.get().map_or(Ok(()), |why| {

@@ -1,5 +1,7 @@
 //! Dead letters: look at them, hand them out again, change, skip or discard them, carry them away.
 
+pub(super) mod import;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};

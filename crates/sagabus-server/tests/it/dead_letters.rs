@@ -1,6 +1,7 @@
 //! Dead letters and pauses of a real server, over HTTP and with the commands.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -443,6 +444,216 @@ fn an_export_is_one_dead_letter_a_line_and_overwrites_no_file() {
     server.terminate();
 }
 
+/// The ids and faults of all dead letters.
+fn shown(server: &Server) -> Value {
+    server.get("/api/dead-letters").expect(200)["deadLetters"].clone()
+}
+
+#[test]
+fn exported_dead_letters_that_were_discarded_are_taken_back_with_their_history() {
+    let place = Place::new();
+    let server = server_with_dead(&place, &["FC-1", "FC-2", "FC-1"]);
+    let file = place.file("letters.jsonl");
+    let path = file.to_str().unwrap();
+    said(&server, &["dead-letters", "export", "--file", path]);
+    let before = shown(&server);
+    let by = ["--author", "ann", "--reason", "they are needed"];
+    let discard = ["dead-letters", "discard", "--key", "FC-1"];
+    let discard = [&discard[..], &by].concat();
+    assert_eq!(said(&server, &discard), "2 discarded\n");
+    let import = [&["dead-letters", "import", "--file", path][..], &by].concat();
+    let told = said(&server, &import);
+    assert_eq!(told, "2 restored, 1 left as they are\n");
+    assert_eq!(shown(&server), before);
+    let told = said(&server, &[&import[..], &["-o", "json"]].concat());
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told, json!({"restored": 0, "left": 3}));
+
+    let repairs = server.get(&format!("/api/subscriptions/{NAME}/repairs"));
+    let last = repairs.expect(200)["repairs"][0].clone();
+    assert_eq!(
+        (&last["act"], &last["author"]),
+        (&json!("restored"), &json!("ann"))
+    );
+    assert_eq!(last["positions"].as_array().unwrap().len(), 2);
+    // From standard input, over HTTP in a part, and after a restart.
+    let discard = ["dead-letters", "discard", "--all", "--reason", "again"];
+    said(&server, &discard);
+    server.terminate();
+    let server = Server::start(&place);
+    let url = format!("http://{}", server.address);
+    let mut command = sagabus(&["dead-letters", "import", "--reason", "again", "--url", &url]);
+    let lines = std::fs::read(&file).unwrap();
+    let end = lines.iter().position(|it| *it == b'\n').unwrap();
+    let (one, rest) = lines.split_at(end + 1);
+    let mut child = command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(one).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.stdout, b"1 restored, 0 left as they are\n");
+    let part = server
+        .request(
+            "POST",
+            "/api/dead-letters/import?reason=again&author=ann&firstLine=2",
+        )
+        .body("application/x-ndjson", rest);
+    assert_eq!(part.send().expect(200), json!({"restored": 2, "left": 0}));
+    assert_eq!(shown(&server), before);
+    said(&server, &["dead-letters", "retry", "--all"]);
+    until("all of them handled", || {
+        page(&server, "").0.is_empty().then_some(())
+    });
+    server.terminate();
+}
+
+#[test]
+fn an_import_ends_at_the_first_line_that_is_refused_and_names_it_and_the_field() {
+    let place = Place::new();
+    let server = server_with_dead(&place, &["FC-1", "FC-2"]);
+    let lines = said(&server, &["dead-letters", "export"]);
+    let discard = ["dead-letters", "discard", "--all", "--reason", "a test"];
+    said(&server, &discard);
+    let (one, two) = lines.split_once('\n').unwrap();
+    let changed = |field: &str, value: Value| {
+        let mut letter: Value = serde_json::from_str(two).unwrap();
+        *letter.pointer_mut(field).unwrap() = value;
+        letter.to_string()
+    };
+    let revised = |number: u64, data: Value| {
+        let revision = json!({
+            "number": number, "at": "2026-01-01T00:00:00Z", "author": "ann", "reason": "r", "data": data,
+        });
+        changed("/revisions", json!([revision]))
+    };
+    let path = "/api/dead-letters/import?reason=a+test";
+    let send = |path: &str, body: &str| {
+        let request = server.request("POST", path);
+        request.body("application/x-ndjson", body).send()
+    };
+    for (line, status, words) in [
+        ("{".to_owned(), 400, &["line 3", "column"][..]),
+        ("{}".to_owned(), 400, &["line 3", "format"]),
+        (
+            changed("/position", json!("x")),
+            400,
+            &["line 3", "`position`"],
+        ),
+        (
+            changed("/faults/0/at", json!(1)),
+            400,
+            &["line 3", "`faults[0].at`"],
+        ),
+        (changed("/faults", json!([])), 400, &["line 3", "faults"]),
+        (changed("/format", json!(2)), 400, &["line 3", "`format`"]),
+        (
+            changed("/redrives", json!(u32::MAX)),
+            400,
+            &["line 3", "`redrives`"],
+        ),
+        (
+            changed("/event/type", json!("a..b")),
+            400,
+            &["line 3", "type"],
+        ),
+        (
+            changed("/position", json!(1)),
+            409,
+            &["line 3", "position 1"],
+        ),
+        (
+            changed("/subscription", json!("nobody")),
+            404,
+            &["line 3", "nobody"],
+        ),
+        (revised(1, json!({"fileName": 1})), 400, &["line 3", "data"]),
+        (revised(0, payload("x")), 400, &["line 3", "revisions"]),
+        ("x".repeat(100), 400, &["line 3"]),
+    ] {
+        send(path, &format!("\n{one}\n{line}\n{two}\n")).expect_problem(status, words);
+        assert_eq!(page(&server, "").0, ["d-0"], "{line}");
+        said(&server, &discard);
+    }
+    for (path, body, status, word) in [
+        ("/api/dead-letters/import", one, 400, "reason"),
+        ("/api/dead-letters/import?reason=+", one, 400, "reason"),
+        (
+            "/api/dead-letters/import?reason=r&colour=red",
+            one,
+            400,
+            "colour",
+        ),
+        (
+            "/api/dead-letters/import?reason=r&firstLine=0",
+            one,
+            400,
+            "firstLine",
+        ),
+        (path, &"x".repeat(9 * 1024 * 1024), 413, "import"),
+    ] {
+        send(path, body).expect_problem(status, &[word]);
+    }
+    let author = format!("{path}&author={}", "x".repeat(256));
+    send(&author, one).expect_problem(400, &["line 1", "author"]);
+    assert_eq!(
+        send(path, "").expect(200),
+        json!({"restored": 0, "left": 0})
+    );
+    let last = format!("{path}&firstLine={}", u64::MAX);
+    send(&last, "\n\nx").expect_problem(400, &[&u64::MAX.to_string()]);
+
+    let file = place.file("letters.jsonl");
+    let import = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let path = file.to_str().unwrap();
+        ask(
+            &server,
+            &["dead-letters", "import", "--file", path, "--reason", "r"],
+        )
+    };
+    let ran = import(&format!("{one}\n{{\n"));
+    assert!(
+        ran.code == Some(2) && ran.err.contains("line 2"),
+        "{}",
+        ran.err
+    );
+    // Parts of a large file are numbered through.
+    let many = format!("{one}\n").repeat(3 * 1024 * 1024 / one.len());
+    let count = many.lines().count();
+    let ran = import(&format!("{many}{{"));
+    let line = format!("line {} is", count + 1);
+    assert!(
+        ran.code == Some(2) && ran.err.contains(&line),
+        "{}",
+        ran.err
+    );
+    let long = "x".repeat(8 * 1024 * 1024);
+    let ran = import(&format!("{two}{long}"));
+    assert!(
+        ran.code == Some(2) && ran.err.contains("line 2"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(page(&server, "").0, ["d-0", "d-1"], "those before it are");
+    let none = [
+        "dead-letters",
+        "import",
+        "--file",
+        "nowhere",
+        "--reason",
+        "r",
+    ];
+    let ran = ask(&server, &none);
+    assert!(
+        ran.code == Some(1) && ran.err.contains("`nowhere`"),
+        "{}",
+        ran.err
+    );
+    server.terminate();
+}
+
 #[test]
 fn a_subscription_is_paused_over_a_restart_until_it_is_resumed() {
     let place = Place::new();
@@ -567,6 +778,9 @@ fn the_commands_of_the_guide_do_what_it_says() {
     let guide = include_str!("../../../../docs/guides/dead-letters.md");
     let place = Place::new();
     let server = server_with_dead(&place, &["FC-1"; 6]);
+    let letters = place.file("letters.jsonl");
+    let path = letters.to_str().unwrap();
+    said(&server, &["dead-letters", "export", "--file", path]);
     let mut ran = 0;
     for line in guide.lines().filter(|it| it.starts_with("sagabus ")) {
         // The guide has one name for whichever is there.
@@ -575,12 +789,10 @@ fn the_commands_of_the_guide_do_what_it_says() {
         let words: Vec<String> = words(line).into_iter().skip(1).collect();
         let words: Vec<&str> = words
             .iter()
-            .map(|it| {
-                if it == "sample-service/43" {
-                    &id
-                } else {
-                    it.as_str()
-                }
+            .map(|it| match it.as_str() {
+                "sample-service/43" => &id,
+                "letters.jsonl" => letters.to_str().unwrap(),
+                word => word,
             })
             .collect();
         let out = said(&server, &words);
@@ -593,6 +805,6 @@ fn the_commands_of_the_guide_do_what_it_says() {
             assert_eq!(heads(guide), heads(&out));
         }
     }
-    assert_eq!(ran, 16, "commands of the guide");
+    assert_eq!(ran, 17, "commands of the guide");
     server.terminate();
 }

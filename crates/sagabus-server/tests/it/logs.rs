@@ -82,3 +82,28 @@ fn logs_are_json_lines_with_ids_and_without_personal_data() {
         .count();
     assert!(known > 10, "{known} lines name an event");
 }
+
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing_that_logs() {
+    let place = Place::new();
+    let program = env!("CARGO_BIN_EXE_sagabus");
+    let data = place.data_text();
+    let mut shell = std::process::Command::new("sh");
+    // A disk without room for a byte.
+    shell.args(["-c", "exec \"$@\" 2>/dev/full", "sh", program]);
+    shell.args(["--log", "info", "serve", "--listen", "127.0.0.1:0"]);
+    let server = Server::spawn(&place, shell.args(["--data-dir", &data]));
+    let by = serde_json::json!({"author": "ann", "reason": "it logs"});
+    for what in ["pause", "resume"] {
+        let path = format!("/api/subscriptions/sample-service/{what}");
+        server.post(&path, &by).expect(200);
+    }
+    let order = serde_json::json!({"query": {}, "author": "ann", "reason": "it logs"});
+    server.post("/api/dead-letters/redrive", &order).expect(200);
+    assert_eq!(server.terminate().code, Some(0));
+    // Nor does it change how a command ends.
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "exec \"$@\" 2>/dev/full", "sh", program]);
+    let ran = crate::program::finish(shell.args(["extract", "nowhere.pdf"]));
+    assert_eq!(ran.code, Some(1));
+}

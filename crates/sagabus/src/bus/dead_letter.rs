@@ -50,6 +50,30 @@ pub struct Retried {
     pub last_due: Timestamp,
 }
 
+/// Lines of an export, or a part of them that begins with a whole line.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines<'a> {
+    /// One dead letter a line; empty lines are nothing.
+    pub bytes: &'a [u8],
+    /// The number that errors have for the first line.
+    pub first: u64,
+}
+
+impl<'a> From<&'a [u8]> for Lines<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self { bytes, first: 1 }
+    }
+}
+
+/// What became of lines that were taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Dead letters again.
+    pub restored: u64,
+    /// Left as they are: dead letters already, or on their way.
+    pub left: u64,
+}
+
 /// A handle to the dead letters of a bus.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
@@ -270,29 +294,49 @@ impl DeadLetters {
     /// are left as they are.
     ///
     /// # Errors
-    /// `Invalid`, naming the line, when one cannot be read, or the reason is missing. `NotFound` for an unknown
-    /// subscription. `Conflict` when the log has another event there, or none any more. Lines before stay taken back.
+    /// All but that of a missing reason name the line. `Invalid` when it cannot be read, naming the field, or is beyond a
+    /// limit, or has a payload that does not fit the type of its event. `NotFound` for an unknown subscription. `Conflict`
+    /// when the log has another event there, or none any more. `Full` when its subscription has as many dead letters as
+    /// it may. Lines before stay taken back.
     ///
     /// # Cancel safety
     /// What was taken back when the future is dropped stays so; the rest is not. Call it again with the same lines.
-    pub async fn import(&self, lines: &[u8], by: &By) -> Result<u64> {
+    pub async fn import<'a>(&self, lines: impl Into<Lines<'a>>, by: &By) -> Result<Imported> {
         wants("reason", &by.reason)?;
-        let mut count = 0;
-        let numbered = (1..).zip(lines.split(|byte| *byte == b'\n'));
+        let lines = lines.into();
+        let mut imported = Imported::default();
+        let numbered = (0..).zip(lines.bytes.split(|byte| *byte == b'\n'));
         for (number, line) in numbered.filter(|(_, line)| !line.trim_ascii().is_empty()) {
-            let clock = self.bus.clock().as_ref();
-            let letter = from_json(line, clock).map_err(|error| {
-                Error::invalid(format!("line {number} cannot be taken back")).with_source(error)
+            let count = self.take_back(line, by).await.map_err(|error| {
+                let number = lines.first.saturating_add(number);
+                error.at(&format!(
+                    "line {number} is not taken back, those before it are"
+                ))
             })?;
-            let (subscription, position) = (letter.subscription.clone(), letter.position);
-            let repair = Repair::Restore {
-                letter: Box::new(letter),
-                by: by.clone(),
-            };
-            let ledgers = self.ledgers();
-            count += ledgers.repair(&subscription, &[position], repair).await? as u64;
+            imported.restored += count;
+            imported.left += 1 - count;
         }
-        Ok(count)
+        Ok(imported)
+    }
+
+    /// One if the letter of this line was taken back.
+    async fn take_back(&self, line: &[u8], by: &By) -> Result<u64> {
+        let letter = from_json(line, self.bus.clock().as_ref())?;
+        for revision in &letter.revisions {
+            // What could not be published is not delivered either.
+            self.bus.check(&Event {
+                data: revision.data.clone(),
+                ..letter.event.as_ref().clone()
+            })?;
+        }
+        let (subscription, position) = (letter.subscription.clone(), letter.position);
+        let repair = Repair::Restore {
+            letter: Box::new(letter),
+            by: by.clone(),
+        };
+        let ledgers = self.ledgers();
+        let count = ledgers.repair(&subscription, &[position], repair).await?;
+        Ok(count as u64)
     }
 
     /// Publishes a **new** event with the payload of the dead letter (its latest revision, where there is one) to **all**

@@ -17,6 +17,8 @@ use crate::transport::{Member, Transport};
 
 /// Small files of the log, so that a rule goes through several; the largest batch of a rule fits into one.
 const SEGMENT_BYTES: u64 = 1024 * 1024;
+/// The same where what nobody needs is dropped: a history goes through many.
+const LITTLE_BYTES: u64 = 8 * 1024;
 
 /// The embedded engine over one disk.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct EmbeddedCluster {
     running: Mutex<Option<Process>>,
     /// Events remembered, and for how long.
     remembered: Mutex<(usize, Duration)>,
+    /// What nobody needs is dropped.
+    keeps_little: AtomicBool,
     /// The disk takes no further file.
     is_full: Arc<AtomicBool>,
     /// Members whose process was killed.
@@ -107,6 +111,7 @@ impl EmbeddedCluster {
             lateness: Duration::from_secs(5),
             running: Mutex::default(),
             remembered: Mutex::new((DEDUPLICATION_EVENTS, DEDUPLICATION_TIME)),
+            keeps_little: AtomicBool::new(false),
             is_full: Arc::default(),
             killed: Mutex::default(),
             _folder: None,
@@ -172,12 +177,16 @@ impl Cluster for EmbeddedCluster {
             .remembered
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let settings = Settings {
+        let mut settings = Settings {
             segment_bytes: SEGMENT_BYTES,
             deduplication_events,
             deduplication_time,
             ..Settings::default()
         };
+        if self.keeps_little.load(Ordering::SeqCst) {
+            settings.segment_bytes = LITTLE_BYTES;
+            settings.retention_bytes = LITTLE_BYTES;
+        }
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let engine = Arc::new(Embedded::on(Arc::new(disk), &settings, clock).unwrap());
         *running = Some(Process {
@@ -210,6 +219,11 @@ impl Cluster for EmbeddedCluster {
             .remembered
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = (events, time);
+    }
+
+    fn keep_little(&self) -> bool {
+        self.keeps_little.store(true, Ordering::SeqCst);
+        true
     }
 
     fn set_room(&self, has_room: bool) {

@@ -1,8 +1,8 @@
 //! A random course of work with an engine, written down, and a check of what must hold after any.
 //!
 //! [`run`] does the work by a seed and notes every publish, lease, settling and repair with its answer; [`check`] is pure
-//! and knows no engine. What must hold has the ids of the contract; I13 is about retention and I15 about effects, which
-//! an engine has not:
+//! and knows no engine. What must hold has the ids of the contract; I15 is about effects,
+//! which an engine has not:
 //!
 //! | id | what |
 //! |---|---|
@@ -18,6 +18,7 @@
 //! | I10 | what was given up is a dead letter once, with each of its faults |
 //! | I11 | what happens in one subscription has its cause there |
 //! | I12 | the events delivered are those that a simple reading of pattern and filter wants |
+//! | I13 | what a subscription still needs is not dropped |
 //! | I14 | who leaves in good order leaves nothing begun, and no attempt counted for what was not begun |
 //! | R07 | what may be what ends the process is handed out alone |
 //! | L05 | nothing is handed out during a pause, over restarts too |
@@ -193,6 +194,13 @@ pub enum Entry {
     GivenUp {
         /// The subscription.
         subject: usize,
+    },
+    /// Which events can be read, of all up to a position.
+    Kept {
+        /// They stand there, in order.
+        positions: Vec<u64>,
+        /// Everything was looked at up to here.
+        upto: u64,
     },
     /// The store and all processes end; they start again.
     Restarted,

@@ -22,6 +22,7 @@ mod planted;
 mod published;
 mod record;
 mod recovery;
+mod reserve;
 mod retention;
 mod saga;
 mod scan;

@@ -147,13 +147,5 @@ impl From<BTreeMap<u64, Delivery>> for Open {
     }
 }
 
-impl From<&Open> for BTreeMap<u64, Delivery> {
-    fn from(open: &Open) -> Self {
-        open.iter()
-            .map(|(position, it)| (position, it.clone()))
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests;

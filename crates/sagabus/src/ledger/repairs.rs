@@ -1,4 +1,4 @@
-//! Who redrove, revised, skipped or discarded deliveries, when and why: the latest of it. Pure.
+//! Who redrove, revised, skipped, discarded or restored deliveries, when and why: the latest of it. Pure.
 
 use std::collections::VecDeque;
 
@@ -11,6 +11,8 @@ use crate::clock::Timestamp;
 pub const REPAIRS_MAX: usize = 1000;
 /// Positions that they may name together; the oldest repairs are forgotten first.
 const POSITIONS_MAX: usize = 100_000;
+/// Positions of one repair that others are put together in: those who ask for it get it whole.
+const TOGETHER_MAX: usize = 1000;
 
 /// What somebody did to deliveries of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -47,6 +49,9 @@ pub enum RepairAct {
     /// Thrown away.
     #[n(3)]
     Discarded,
+    /// Made dead letters again, as they had been written out.
+    #[n(4)]
+    Restored,
 }
 
 impl RepairAct {
@@ -58,6 +63,7 @@ impl RepairAct {
             Self::Revised => "revised",
             Self::Skipped => "skipped",
             Self::Discarded => "discarded",
+            Self::Restored => "restored",
         }
     }
 }
@@ -81,8 +87,17 @@ impl Repairs {
     }
 
     pub(crate) fn note(&mut self, at: Timestamp, act: RepairAct, by: &By, positions: Vec<u64>) {
-        self.count += 1;
         self.positions += positions.len() as u64;
+        // One at a time they would have all others forgotten.
+        if act == RepairAct::Restored
+            && let Some(last) = self.list.back_mut()
+            && (last.act, &last.by) == (act, by)
+            && last.positions.len() < TOGETHER_MAX
+        {
+            last.positions.extend(positions);
+            return;
+        }
+        self.count += 1;
         self.list.push_back(Repaired {
             number: self.count,
             at,

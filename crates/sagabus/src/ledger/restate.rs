@@ -3,16 +3,53 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use minicbor::encode::{Encoder, Error, Write};
 use minicbor::{Decode, Encode};
 
+use super::open::Open;
 use super::record::{Pause, Wants};
 use super::{Change, Counts, Delivery, Ledger, Repairs};
 
 /// Bytes of the state in one record, where there is room for them.
 pub(crate) const PART_BYTES: usize = 512 * 1024;
 
-/// What is written: everything that [`PartialEq`] of a ledger compares.
-#[derive(Encode, Decode)]
+/// What is written: everything that [`PartialEq`] of a ledger compares. Borrowed, as there may be a million deliveries.
+#[derive(Encode)]
+struct Said<'a> {
+    #[n(0)]
+    wants: &'a Wants,
+    #[n(1)]
+    cursor: u64,
+    #[n(2)]
+    epoch: u64,
+    #[n(3)]
+    pause: Option<&'a Pause>,
+    #[n(4)]
+    #[cbor(encode_with = "write_open")]
+    open: &'a Open,
+    #[n(5)]
+    counts: Counts,
+    /// Left out where there are none.
+    #[n(6)]
+    repairs: Option<&'a Repairs>,
+}
+
+/// As a map from positions to deliveries.
+fn write_open<C, W: Write>(
+    open: &&Open,
+    encoder: &mut Encoder<W>,
+    context: &mut C,
+) -> Result<(), Error<W::Error>> {
+    encoder.map(open.iter().count() as u64)?;
+    for (position, delivery) in open.iter() {
+        encoder.u64(position)?;
+        delivery.encode(encoder, context)?;
+    }
+    Ok(())
+}
+
+/// The same as it is read.
+#[derive(Decode)]
 struct State {
     #[n(0)]
     wants: Wants,
@@ -26,7 +63,6 @@ struct State {
     open: BTreeMap<u64, Delivery>,
     #[n(5)]
     counts: Counts,
-    /// Left out where there are none.
     #[n(6)]
     repairs: Option<Repairs>,
 }
@@ -35,14 +71,14 @@ impl Ledger {
     /// The state as changes, which are to be recorded one after the other with nothing between them.
     /// None has more than `part_bytes` of the state.
     pub(crate) fn restated(&self, part_bytes: usize) -> Vec<Change> {
-        let state = State {
-            wants: self.wants.clone(),
+        let state = Said {
+            wants: &self.wants,
             cursor: self.cursor,
             epoch: self.epoch,
-            pause: self.pause.clone(),
-            open: (&self.open).into(),
+            pause: self.pause.as_ref(),
+            open: &self.open,
             counts: self.counts,
-            repairs: Some(self.repairs.clone()).filter(|it| !it.is_empty()),
+            repairs: Some(&self.repairs).filter(|it| !it.is_empty()),
         };
         let bytes = Bytes::from(crate::engines::embedded::encode(&state));
         let count = bytes.len().div_ceil(part_bytes).max(1);

@@ -831,6 +831,21 @@ fn live_members(seed: u64) -> Result<(), String> {
 }
 
 #[test]
+fn a_log_that_drops_what_is_needed_shows_itself_in_the_histories_of_members() {
+    Bug::plant(Some(Bug::NeededDropped));
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let found = (0..HISTORIES_PER_BUG).find_map(|seed| {
+        let what = live_members(seed).err()?;
+        what.starts_with("I13").then_some((seed, what))
+    });
+    std::panic::set_hook(hook);
+    Bug::plant(None);
+    println!("{found:?}");
+    assert!(found.is_some());
+}
+
+#[test]
 fn each_fault_planted_into_delivery_is_found() {
     const BUGS: [DeliveryBug; 17] = [
         DeliveryBug::AttemptCountedAtItsEnd,

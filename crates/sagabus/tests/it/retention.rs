@@ -595,8 +595,63 @@ async fn whoever_waits_for_dropping_may_go_and_it_is_done_by_one_at_a_time() {
     close((engine, bus)).await;
 }
 
+/// A log of several segments that nobody needs and that may all be dropped from now on, on a disk that has no room.
+async fn full(disk: &FaultDisk) -> (Bed, Vec<u64>) {
+    let mut bed = Bed::new();
+    bed.clock = Arc::new(sagabus::SystemClock);
+    bed.disk = Arc::new(disk.clone());
+    bed.settings.retention_bytes = u64::MAX;
+    let (engine, bus) = bed.open();
+    fill(&bus, 10 * SEGMENT_BYTES).await;
+    engine.retain().await.unwrap();
+    let all = positions(&bus).await;
+    close((engine, bus)).await;
+    bed.settings.retention_bytes = RETENTION_BYTES;
+    disk.faults.is_full.store(true, Ordering::SeqCst);
+    (bed, all)
+}
+
 #[tokio::test]
-async fn where_there_is_no_room_to_drop_nothing_is_health_says_so_and_all_can_be_had() {
+async fn a_full_disk_is_mended_by_dropping_into_the_room_that_is_kept_for_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = FaultDisk::new(folder.path());
+    let (bed, all) = full(&disk).await;
+    let before = bed.bytes();
+    let (engine, bus) = bed.open();
+    engine.retain().await.unwrap();
+    let kept = bus.stats().kept;
+    assert!(kept.oldest > all[0] && kept.fault.is_none(), "{kept:?}");
+    assert!(bed.bytes() < before - 4 * SEGMENT_BYTES);
+    let left = positions(&bus).await;
+    assert!(all.ends_with(&left) && !left.is_empty(), "{left:?}");
+    close((engine, bus)).await;
+    // What stands for them reads as any other; the room is kept anew as soon as there is some.
+    assert!(files(folder.path(), "reserve.tmp").is_empty());
+    let (engine, bus) = bed.open();
+    assert_eq!(positions(&bus).await, left);
+    disk.faults.is_full.store(false, Ordering::SeqCst);
+    fill(&bus, 10 * SEGMENT_BYTES).await;
+    engine.retain().await.unwrap();
+    assert_eq!(files(folder.path(), "reserve.tmp").len(), 1);
+    close((engine, bus)).await;
+}
+
+#[tokio::test]
+async fn room_that_is_there_again_is_found_before_anybody_is_refused_for_want_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = FaultDisk::new(folder.path());
+    let (bed, _) = full(&disk).await;
+    let (engine, bus) = bed.open();
+    disk.faults.is_full.store(false, Ordering::SeqCst);
+    while files(folder.path(), "spare.tmp").is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    fill(&bus, 3 * SEGMENT_BYTES).await;
+    close((engine, bus)).await;
+}
+
+#[tokio::test]
+async fn where_what_is_left_does_not_fit_into_the_room_that_is_kept_nothing_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let disk = FaultDisk::new(folder.path());
     let mut bed = Bed::new();
@@ -604,12 +659,37 @@ async fn where_there_is_no_room_to_drop_nothing_is_health_says_so_and_all_can_be
     bed.disk = Arc::new(disk.clone());
     bed.settings.retention_bytes = u64::MAX;
     let (engine, bus) = bed.open();
+    fail(&bus, "dead", "a.*").await;
+    for number in 0..20 {
+        let bad = event(&bus, "a.x", &number.to_string());
+        bus.publish(bad).await.unwrap();
+    }
+    idle(&bus).await;
     fill(&bus, 10 * SEGMENT_BYTES).await;
-    let all = positions(&bus).await;
+    engine.retain().await.unwrap();
     close((engine, bus)).await;
-
     bed.settings.retention_bytes = RETENTION_BYTES;
     disk.faults.is_full.store(true, Ordering::SeqCst);
+    let (engine, bus) = bed.open();
+    let error = engine.retain().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    assert_eq!(files(folder.path(), "reserve.tmp").len(), 1);
+    assert_eq!(bus.dead_letters(all()).await.unwrap().len(), 20);
+    // With fewer of them it does.
+    let query = sagabus::transport::DeadLetterQuery::all();
+    let by = By::new("me", "a test");
+    bus.letters().discard(&query, &by).await.unwrap();
+    engine.retain().await.unwrap();
+    assert!(bus.stats().kept.oldest > 100);
+    close((engine, bus)).await;
+}
+
+#[tokio::test]
+async fn where_there_is_no_room_to_drop_nothing_is_health_says_so_and_all_can_be_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = FaultDisk::new(folder.path());
+    let (bed, all) = full(&disk).await;
+    disk.remove("reserve.tmp").unwrap();
     let (engine, bus) = bed.open();
     let error = engine.retain().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Full);

@@ -82,6 +82,7 @@ fn the_log_keeps_its_promises_in_every_simulated_history() {
         (all.failed_syncs, "failed syncs"),
         (all.torn_tails, "torn tails"),
         (all.compactions, "replaced beginnings"),
+        (all.reserve_taken, "beginnings replaced on a full disk"),
         (all.damage_found, "damage found"),
         (all.damage_harmless, "harmless damage"),
     ] {

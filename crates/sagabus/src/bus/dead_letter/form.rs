@@ -116,8 +116,8 @@ pub(super) fn line(letter: &DeadLetter) -> Result<Vec<u8>> {
 /// # Errors
 /// `Invalid`, naming what is wrong.
 pub fn from_json(bytes: &[u8], clock: &dyn Clock) -> Result<DeadLetter> {
-    let form: Form<'_> = serde_json::from_slice(bytes)
-        .map_err(|error| Error::invalid(format!("this is no dead letter: {error}")))?;
+    let form: Form<'_> =
+        serde_json::from_slice(bytes).map_err(|error| unreadable(bytes, &error))?;
     if form.format != VERSION {
         return Err(Error::invalid(format!(
             "`format` is {}, and only {VERSION} is known",
@@ -140,6 +140,24 @@ pub fn from_json(bytes: &[u8], clock: &dyn Clock) -> Result<DeadLetter> {
         dead_at: form.dead_at,
         key,
     })
+}
+
+/// Names the field, and the place unless it is somewhere on the only line.
+fn unreadable(bytes: &[u8], error: &serde_json::Error) -> Error {
+    // Read again only for the name of the field.
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let field = serde_path_to_error::deserialize::<_, Form<'_>>(&mut reader)
+        .err()
+        .map(|error| error.path().to_string())
+        .filter(|path| path != ".")
+        .map_or_else(String::new, |path| format!(" at `{path}`"));
+    let reason = error.to_string();
+    let place = format!(" at line 1 column {}", error.column());
+    let reason = match reason.strip_suffix(&place) {
+        Some(reason) => format!("{reason}, at column {}", error.column()),
+        None => reason,
+    };
+    Error::invalid(format!("this is no dead letter{field}: {reason}"))
 }
 
 fn fault_form(fault: &Fault) -> FaultForm<'_> {

@@ -171,6 +171,7 @@ impl Checker {
                 let last = self.events.last_key_value().map_or(0, |(it, _)| *it);
                 self.put_back.insert(*subject, last);
             }
+            Entry::Kept { positions, upto } => self.kept(positions, *upto),
             Entry::Restarted => {
                 self.passes.clear();
                 self.put_back.clear();
@@ -427,6 +428,27 @@ impl Checker {
             }
             Repaired::Discarded => track.state = State::Discarded,
             Repaired::Skipped => track.state = State::Skipped,
+        }
+    }
+
+    /// What is not over in a subscription, or was never looked at, is there to be read.
+    fn kept(&mut self, positions: &[u64], upto: u64) {
+        let mut lost = Vec::new();
+        for (position, event) in self.events.range(..=upto) {
+            if positions.binary_search(position).is_ok() {
+                continue;
+            }
+            for (number, subject) in SUBJECTS.iter().enumerate() {
+                let track = self.tracks.get(&(number, *position));
+                if wants(subject, event) && track.is_none_or(|it| !it.state.is_over()) {
+                    let state = track.map(|it| it.state).unwrap_or_default();
+                    let name = subject.name;
+                    lost.push(format!("`{name}`: {position} is {state:?} and was dropped"));
+                }
+            }
+        }
+        for text in lost {
+            self.report("I13", text);
         }
     }
 

@@ -320,6 +320,26 @@ fn a_repair_that_was_not_done_or_was_done_to_no_letter_is_found() {
 }
 
 #[test]
+fn an_event_that_was_dropped_while_it_was_needed_is_found() {
+    let kept = |positions: &[u64], upto| Entry::Kept {
+        positions: positions.to_vec(),
+        upto,
+    };
+    let is_found = |history: &[Entry]| check(history).iter().any(|it| it.invariant == "I13");
+    let mut history = vec![published(1, "b.z", "k1"), published(2, "b.z", "k2")];
+    assert!(!is_found(&[&history[..], &[kept(&[1, 2], 2)]].concat()));
+    assert!(is_found(&[&history[..], &[kept(&[2], 2)]].concat()));
+    assert!(!is_found(&[&history[..], &[kept(&[], 0)]].concat()));
+    history.push(leased(1, 1, 1, 10));
+    assert!(is_found(&[&history[..], &[kept(&[2], 2)]].concat()));
+    history.push(settled(1, 1, 1, Ended::Dead, true));
+    assert!(is_found(&[&history[..], &[kept(&[2], 2)]].concat()));
+    history.push(leased(1, 2, 1, 10));
+    history.push(settled(1, 2, 1, Ended::Ack, true));
+    assert!(!is_found(&[&history[..], &[kept(&[1], 2)]].concat()));
+}
+
+#[test]
 fn a_suspect_in_company_is_found() {
     let suspect = |it: &mut Entry| {
         if let Entry::Leased { silent, .. } = it {
@@ -380,6 +400,7 @@ async fn histories_on_a_memory_disk_keep_every_invariant() {
         ("suspects", all.suspects),
         ("dead", all.dead),
         ("restarts", all.restarts),
+        ("dropped", all.dropped),
     ] {
         assert!(number >= 100, "{what}: {number}");
     }

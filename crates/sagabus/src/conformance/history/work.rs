@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Ended, Entry, Keys, PASSES_MAX, Repaired, SUBJECTS};
+use super::{Ended, Entry, Keys, PASSES_MAX, Repaired, SUBJECTS, check};
 use crate::clock::mix;
 use crate::conformance::Cluster;
 use crate::conformance::bench::event;
@@ -27,6 +27,14 @@ const LEASE_UNITS: u32 = 60;
 const SPENT_MAX: usize = 24;
 /// Rounds in which everything must come to its end.
 const ROUNDS_MAX: usize = 2000;
+/// Where what nobody needs is dropped, only the latest events are remembered.
+const REMEMBERED: usize = 32;
+/// Of these, so many may be published again: the others may be gone before that is known.
+const AGAIN_MAX: usize = REMEMBERED / 2;
+/// Histories among which one drops what nobody needs, where the store does that.
+const DROPPING_IN: u64 = 3;
+/// Events read at once.
+const READ_MAX: usize = 1000;
 
 /// How much of what a history had, so that one that did nothing is seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +63,8 @@ pub struct Summary {
     pub dead: usize,
     /// Crashes and restarts.
     pub restarts: usize,
+    /// Events that were dropped by the end.
+    pub dropped: usize,
 }
 
 impl Summary {
@@ -72,12 +82,19 @@ impl Summary {
         self.suspects += other.suspects;
         self.dead += other.dead;
         self.restarts += other.restarts;
+        self.dropped += other.dropped;
     }
 }
 
 /// Does `steps` steps of work by `seed`, brings everything to its end, and returns what was told.
 pub async fn run(cluster: &dyn Cluster, seed: u64, steps: usize) -> (Vec<Entry>, Summary) {
+    let is_dropping = seed.is_multiple_of(DROPPING_IN) && cluster.keep_little();
+    if is_dropping {
+        cluster.remember(REMEMBERED, Duration::from_hours(24));
+    }
     let mut work = Work {
+        is_dropping,
+        oldest: 0,
         cluster,
         transport: cluster.transport().await,
         chance: seed,
@@ -89,8 +106,19 @@ pub async fn run(cluster: &dyn Cluster, seed: u64, steps: usize) -> (Vec<Entry>,
         positions: Vec::new(),
         spent: VecDeque::new(),
     };
+    if is_dropping {
+        // One that begins later begins with what is there then.
+        for subject in 0..SUBJECTS.len() {
+            work.join_as(subject, "first".to_owned()).await;
+        }
+    }
     for _ in 0..steps {
         work.step().await;
+        if work.has_lost().await {
+            // What is gone cannot come to its end.
+            let summary = work.summary();
+            return (work.history, summary);
+        }
     }
     work.finish().await;
     let summary = work.summary();
@@ -110,6 +138,9 @@ struct Worker {
 }
 
 struct Work<'a> {
+    is_dropping: bool,
+    /// What is before it had been dropped when it was looked at last.
+    oldest: u64,
     cluster: &'a dyn Cluster,
     transport: Arc<dyn Transport>,
     chance: u64,
@@ -152,7 +183,13 @@ impl Work<'_> {
         let mut events = Vec::new();
         for _ in 0..count {
             if !self.published.is_empty() && self.below(10) == 0 {
-                let again = self.below(self.published.len());
+                let count = self.published.len();
+                let oldest = if self.is_dropping {
+                    count.saturating_sub(AGAIN_MAX)
+                } else {
+                    0
+                };
+                let again = oldest + self.below(count - oldest);
                 events.push(self.published[again].clone());
                 continue;
             }
@@ -533,6 +570,33 @@ impl Work<'_> {
     async fn pass(&mut self) {
         let units = 1 + self.below(20);
         self.pass_units(units).await;
+        self.look().await;
+    }
+
+    /// Whether something was dropped that is needed, since the last time.
+    async fn has_lost(&mut self) -> bool {
+        let oldest = self.transport.kept().oldest;
+        if !self.is_dropping || oldest == self.oldest {
+            return false;
+        }
+        self.oldest = oldest;
+        self.look().await;
+        check(&self.history).iter().any(|it| it.invariant == "I13")
+    }
+
+    /// Writes down which events there are.
+    async fn look(&mut self) {
+        let (mut positions, mut next) = (Vec::new(), 1);
+        loop {
+            let page = self.transport.read(next, READ_MAX).await.unwrap();
+            positions.extend(page.events.iter().map(|(position, _)| *position));
+            next = page.next;
+            if page.is_last {
+                break;
+            }
+        }
+        let upto = next - 1;
+        self.history.push(Entry::Kept { positions, upto });
     }
 
     async fn pass_units(&mut self, units: usize) {
@@ -563,6 +627,7 @@ impl Work<'_> {
         self.history.push(Entry::Restarted);
         self.members.clear();
         self.transport = self.cluster.transport().await;
+        self.look().await;
     }
 
     /// Nothing fails any more, and everything that can come to its end does.
@@ -594,6 +659,7 @@ impl Work<'_> {
                 self.pass_units(1).await;
             }
         }
+        self.look().await;
         for view in self.transport.ledgers().list() {
             let subject = SUBJECTS.iter().position(|it| it.name == view.subscription);
             let subject = subject.unwrap();
@@ -635,6 +701,9 @@ impl Work<'_> {
                 }
                 Entry::Settled { counted, .. } => summary.fenced += usize::from(!counted),
                 Entry::Gone { .. } => summary.gone += 1,
+                Entry::Kept { positions, .. } => {
+                    summary.dropped = summary.published - positions.len();
+                }
                 Entry::Left { .. }
                 | Entry::Resumed { .. }
                 | Entry::GivenUp { .. }

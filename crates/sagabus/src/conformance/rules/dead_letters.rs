@@ -7,11 +7,11 @@ use crate::conformance::bench::{
     publish_keys, rejecting, spec, view, wait, within,
 };
 use crate::error::ErrorKind;
-use crate::ledger::{By, Exhausted, Fault, Order};
+use crate::ledger::{By, Exhausted, Fault, Order, RepairAct};
 use crate::pattern::Pattern;
 use crate::retry::Retry;
 use crate::settings::Settings;
-use crate::transport::{DeadLetterQuery, Repair, Settle, Verdict};
+use crate::transport::{DeadLetterQuery, Repair, RepairQuery, Settle, Verdict};
 
 /// Gives up `count` events in the subscription `s`, whose handler takes them after that.
 async fn given_up(cluster: &dyn Cluster, bus: &Bus, count: usize) -> (Seen, Vec<u64>) {
@@ -441,8 +441,14 @@ pub async fn letters_that_are_written_out_come_back_with_their_history(cluster: 
     let third = letters(&first, "s").await;
     assert_eq!((third.len(), third[0].position), (1, published[2]));
 
-    assert_eq!(first.letters().import(&lines, &by).await.unwrap(), 2);
-    assert_eq!(first.letters().import(&lines, &by).await.unwrap(), 0);
+    let imported = first.letters().import(&lines[..], &by).await.unwrap();
+    assert_eq!((imported.restored, imported.left), (2, 0));
+    let imported = first.letters().import(&lines[..], &by).await.unwrap();
+    assert_eq!((imported.restored, imported.left), (0, 2));
+    let last = first.ledgers().repairs("s", &RepairQuery::default());
+    let last = &last.unwrap()[0];
+    assert_eq!((last.act, &last.by), (RepairAct::Restored, &by));
+    assert_eq!(last.positions, published[..2]);
     cluster.crash().await;
     let second = bus(cluster).await;
     seen.on(parking(&second), handled).await;

@@ -25,6 +25,8 @@ use crate::transport::{
 const AUTHOR_BYTES_MAX: usize = 255;
 /// Longest reason, in bytes.
 const REASON_BYTES_MAX: usize = 2048;
+/// Most attempts, redrives and revisions that a letter may tell of: more than one that a ledger had comes to.
+const COUNT_MAX: u32 = 1_000_000;
 /// Longest time from one redriven event to the next.
 const SPACING_MAX: Duration = Duration::from_hours(1);
 /// Longest time until the first redriven event.
@@ -113,6 +115,33 @@ fn check_letter(letter: &DeadLetter) -> Result<()> {
         return Err(Error::invalid(format!(
             "a letter has 1 to {FAULTS_MAX} faults and at most {REVISIONS_MAX} revisions"
         )));
+    }
+    let counts = [
+        ("attempts", Some(letter.attempts)),
+        ("redrives", Some(letter.redrives)),
+        (
+            "attempt` of `faults",
+            letter.faults.iter().map(|it| it.attempt).max(),
+        ),
+        (
+            "redrives` of `faults",
+            letter.faults.iter().map(|it| it.redrives).max(),
+        ),
+        (
+            "number` of `revisions",
+            letter.revisions.iter().map(|it| it.number).max(),
+        ),
+    ];
+    for (field, count) in counts {
+        if let Some(count) = count.filter(|it| *it > COUNT_MAX) {
+            return Err(Error::invalid(format!(
+                "`{field}` is {count}, more than {COUNT_MAX}"
+            )));
+        }
+    }
+    let mut numbers = letter.revisions.iter().map(|it| it.number);
+    if !numbers.clone().is_sorted_by(|one, next| one < next) || numbers.next() == Some(0) {
+        return Err(Error::invalid("`revisions` are not numbered from 1 on"));
     }
     let texts = letter
         .faults
@@ -245,13 +274,17 @@ impl LedgerAdmin for Shared {
                 return Ok(0);
             }
             let now = self.look(&mut state.ledger);
+            if matches!(repair, Repair::Restore { .. }) && state.ledger.counts().dead >= DEAD_MAX {
+                return Err(Error::new(
+                    ErrorKind::Full,
+                    format!("subscription `{subscription}` has {DEAD_MAX} dead letters, the most"),
+                ));
+            }
             let mut positions: Vec<u64> = positions.to_vec();
             positions.sort_unstable();
             positions.dedup();
             positions.retain(|position| match &repair {
-                Repair::Restore { .. } => {
-                    state.ledger.is_over(*position) && state.ledger.counts().dead < DEAD_MAX
-                }
+                Repair::Restore { .. } => state.ledger.is_over(*position),
                 repair => {
                     let delivery = state.ledger.get(*position);
                     delivery.is_some_and(|it| applies(repair, it))

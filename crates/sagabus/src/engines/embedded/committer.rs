@@ -186,10 +186,11 @@ impl Committer {
         }
     }
 
-    /// Waits for work with nothing to sync or mark; `None` when every sender is gone. While the log is full it looks for
-    /// room meanwhile, so that it is known to be well again although nobody dares to append.
+    /// Waits for work with nothing to sync or mark; `None` when every sender is gone. While there is no room it looks for
+    /// some meanwhile, so that the log is known to be well again although nobody dares to append, and none is refused
+    /// for want of room that was there again long before.
     fn sleep(&self, requests: &Receiver<Request>) -> Option<Request> {
-        while self.shared.full.load(Ordering::Relaxed) {
+        while self.shared.full.load(Ordering::Relaxed) || !self.spare.is_ready() {
             match requests.recv_timeout(ROOM_CHECK) {
                 Ok(first) => return Some(first),
                 Err(RecvTimeoutError::Timeout) if self.spare.is_ready() => {

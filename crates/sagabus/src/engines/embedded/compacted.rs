@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, write_zeros};
 use super::frame::{
     BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, Salt,
     SegmentHeader, batch_bytes, push_batch, push_record, records, seal,
@@ -14,6 +14,7 @@ use super::frame::{
 use super::log::{BATCH_BYTES_MAX, Visit};
 use super::planted::{self, Bug};
 use super::recovery::{damaged, unreadable};
+use super::reserve;
 use super::segment::walk;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -68,6 +69,8 @@ pub(crate) struct Compacted {
     index: Vec<Entry>,
     /// Number of the last record, which is [`END`].
     end: u64,
+    /// It was written where room was kept for it, as there was no other.
+    took_reserve: bool,
 }
 
 impl Compacted {
@@ -90,6 +93,11 @@ impl Compacted {
         self.made_at
     }
 
+    /// Whether it was written where room was kept for it.
+    pub(crate) fn took_reserve(&self) -> bool {
+        self.took_reserve
+    }
+
     /// Writes what `source` hands out as the beginning of the log up to `upto`. The file has its name, and is durable, when
     /// this returns.
     pub(crate) fn write(
@@ -101,42 +109,46 @@ impl Compacted {
     ) -> Result<Self> {
         let mut measure = Writer::new(None, salt);
         measure.write_all(upto, source)?;
+        let made = Made::new(disk, measure.at).map_err(not_written)?;
+        let bytes = made.file.len().map_err(not_written)?;
         let header = SegmentHeader {
             first_position: upto,
             salt,
-            bytes: measure.at,
+            bytes,
             made_at: Some(made_at),
             is_compacted: true,
         };
-        let written = Self::write_as(disk, UNFINISHED_NAME, &header, source).and_then(|()| {
-            // Read before anything is dropped for it.
-            Self::open(disk, UNFINISHED_NAME, upto, &mut |_, _, _| Ok(true))
-        });
+        let written =
+            Self::write_to(made.file.as_ref(), &header, measure.at, source).and_then(|()| {
+                // Read before anything is dropped for it.
+                Self::open(disk, UNFINISHED_NAME, upto, &mut |_, _, _| Ok(true))
+            });
         let mut compacted = match written {
             Ok(compacted) => compacted,
             Err(error) => {
-                // If this fails too, the next start does it.
-                let _removed = disk.remove(UNFINISHED_NAME);
+                made.give_up(disk);
                 return Err(error);
             }
         };
+        compacted.took_reserve = made.took_reserve;
         compacted.name = name_of(upto);
         disk.rename(UNFINISHED_NAME, &compacted.name)
             .map_err(not_written)?;
         Ok(compacted)
     }
 
-    fn write_as(
-        disk: &dyn Disk,
-        name: &str,
+    /// Writes the header, what `source` hands out, up to the byte that it was measured to end at, and zeros behind it.
+    fn write_to(
+        file: &dyn DiskFile,
         header: &SegmentHeader,
+        end: u64,
         source: Source<'_>,
     ) -> Result<()> {
-        let file = disk.create(name, header.bytes).map_err(not_written)?;
         file.write_at(0, &header.encode()).map_err(not_written)?;
-        let mut writer = Writer::new(Some(file.as_ref()), header.salt);
+        let mut writer = Writer::new(Some(file), header.salt);
         writer.write_all(header.first_position, source)?;
-        if writer.at != header.bytes {
+        write_zeros(file, end, header.bytes).map_err(not_written)?;
+        if writer.at != end {
             return Err(Error::new(
                 ErrorKind::Transient,
                 "what is left of the log changed while it was written",
@@ -209,6 +221,7 @@ impl Compacted {
                 made_at: header.made_at.unwrap_or_default(),
                 index,
                 end,
+                took_reserve: false,
             }),
             _ => Err(damaged(name, after, "a part of it cannot be read")),
         }
@@ -253,6 +266,42 @@ impl Compacted {
             ErrorKind::Corrupt,
             format!("log file `{name}` is damaged: its record {number} cannot be read"),
         )
+    }
+}
+
+/// The file while it is written.
+struct Made {
+    file: Arc<dyn DiskFile>,
+    took_reserve: bool,
+}
+
+impl Made {
+    /// A file of `bytes` or, where there is no room, what is kept for that, which is as long or longer.
+    fn new(disk: &dyn Disk, bytes: u64) -> std::io::Result<Self> {
+        let error = match disk.create(UNFINISHED_NAME, bytes) {
+            Ok(file) => {
+                return Ok(Self {
+                    file,
+                    took_reserve: false,
+                });
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => error,
+            Err(error) => return Err(error),
+        };
+        let file = reserve::take(disk, UNFINISHED_NAME, bytes)?.ok_or(error)?;
+        Ok(Self {
+            file,
+            took_reserve: true,
+        })
+    }
+
+    fn give_up(&self, disk: &dyn Disk) {
+        // If this fails too, the next start deletes it.
+        let _gone = if self.took_reserve {
+            reserve::put_back(disk, UNFINISHED_NAME)
+        } else {
+            disk.remove(UNFINISHED_NAME)
+        };
     }
 }
 

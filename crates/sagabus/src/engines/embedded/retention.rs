@@ -21,7 +21,7 @@ use super::frame::Salt;
 use super::log::{self, Append, Durability};
 use super::planted::{self, Bug};
 use super::segment::Segment;
-use super::{Settings, Shared, record};
+use super::{Settings, Shared, record, reserve};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::event::EventType;
@@ -165,6 +165,7 @@ impl Shared {
             // The one that is written to is never dropped.
             return Ok(());
         }
+        self.keep_room().await?;
         // Forgets what is remembered for too long.
         self.sync().await?;
         let files = log.files();
@@ -208,6 +209,21 @@ impl Shared {
             self.hub.write(|hub| hub.floor = log.oldest());
         }
         outcome
+    }
+
+    /// Keeps room for what stands for the log's beginning.
+    async fn keep_room(self: &Arc<Self>) -> Result<()> {
+        let disk = Arc::clone(&self.disk);
+        let bytes = reserve::bytes(self.settings.segment_bytes);
+        let keep = move || keep_room(disk.as_ref(), bytes);
+        if self.is_instant {
+            keep();
+            return Ok(());
+        }
+        tokio::task::spawn_blocking(keep).await.map_err(|error| {
+            Error::closed("keeping room for what is left of old segments was cut short")
+                .with_source(error)
+        })
     }
 
     /// Waits until what was recorded before is durable.
@@ -364,6 +380,10 @@ impl Shared {
             replace_beginning(shared.disk.as_ref(), &log, (upto, salt, now), &|visit| {
                 compactor.records(visit)
             })?;
+            keep_room(
+                shared.disk.as_ref(),
+                reserve::bytes(shared.settings.segment_bytes),
+            );
             tracing::info!(upto, "dropped what is old and needed by nobody");
             Ok(())
         };
@@ -436,13 +456,26 @@ pub(crate) fn replace_beginning(
         }
     }
     let compacted = Compacted::write(disk, upto, salt, now, source)?;
-    drop_files(disk, log, log.begin_with(compacted));
+    // A disk that is full has room again first of all.
+    let retired_max = if compacted.took_reserve() {
+        0
+    } else {
+        RETIRED_MAX
+    };
+    drop_files(disk, log, log.begin_with(compacted), retired_max);
     Ok(())
+}
+
+/// What can be dropped from a full disk is bounded by this; where there is no room for it now, it is tried again.
+fn keep_room(disk: &dyn Disk, bytes: u64) {
+    if let Err(error) = reserve::keep(disk, bytes) {
+        tracing::debug!(%error, "cannot keep room for what is left of old segments");
+    }
 }
 
 /// Deletes files that are not part of the log any more, or has them written over. What is left of them after a crash is
 /// deleted at the next start.
-fn drop_files(disk: &dyn Disk, log: &log::Shared, files: log::Files) {
+fn drop_files(disk: &dyn Disk, log: &log::Shared, files: log::Files, retired_max: usize) {
     let remove = |name: &str| {
         if let Err(error) = disk.remove(name) {
             tracing::warn!(name, %error, "cannot delete a file that is not needed any more");
@@ -456,7 +489,7 @@ fn drop_files(disk: &dyn Disk, log: &log::Shared, files: log::Files) {
         // Somebody who reads it must not see it written over.
         let is_read = Arc::into_inner(segment).is_none();
         let mut retired = log.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_read || retired.len() >= RETIRED_MAX {
+        if is_read || retired.len() >= retired_max {
             drop(retired);
             remove(&name);
         } else {

@@ -18,6 +18,7 @@ use crate::engines::embedded::log::{
 };
 use crate::engines::embedded::record;
 use crate::engines::embedded::recovery::{Recovered, recover};
+use crate::engines::embedded::reserve::{self, RESERVE_NAME};
 use crate::engines::embedded::retention::replace_beginning;
 use crate::engines::embedded::window::{Limits, Window};
 use crate::error::{Error, ErrorKind};
@@ -67,6 +68,8 @@ pub struct Outcome {
     pub torn_tails: u64,
     /// Times at which the beginning of the log was replaced.
     pub compactions: u64,
+    /// Of these, with no room but what was kept for that.
+    pub reserve_taken: u64,
     /// Files of the log at the end.
     pub segments: u64,
     /// Damage that was found.
@@ -93,6 +96,7 @@ impl Outcome {
         self.failed_syncs += other.failed_syncs;
         self.torn_tails += other.torn_tails;
         self.compactions += other.compactions;
+        self.reserve_taken += other.reserve_taken;
         self.segments += other.segments;
         self.damage_found += other.damage_found;
         self.damage_harmless += other.damage_harmless;
@@ -138,6 +142,7 @@ struct Knobs {
     has_full_disks: bool,
     has_damage: bool,
     has_compactions: bool,
+    keeps_room: bool,
     has_hostile_events: bool,
 }
 
@@ -205,6 +210,7 @@ impl Course {
             has_full_disks: chance.one_in(4),
             has_damage: chance.one_in(4),
             has_compactions: chance.one_in(2),
+            keeps_room: chance.one_in(2),
             has_hostile_events: chance.one_in(8),
         };
         let disk = SimDisk::new(chance.bits());
@@ -368,6 +374,17 @@ impl Course {
             Some(first) if *first > log.oldest() => *first,
             _ => return Ok(()),
         };
+        if self.knobs.keeps_room
+            && let Err(error) = reserve::keep(&self.disk, 8 * self.knobs.segment_bytes)
+            && error.kind() != std::io::ErrorKind::StorageFull
+        {
+            return Ok(());
+        }
+        if self.knobs.has_full_disks && self.chance.one_in(2) {
+            self.disk.set_room(0);
+        }
+        let has_room = || self.disk.names().iter().any(|it| it == RESERVE_NAME);
+        let had_room = has_room();
         let salt = salt((self.chance.bits(), self.chance.bits()), upto);
         let now = Timestamp::default();
         let replaced = replace_beginning(&self.disk, &log, (upto, salt, now), &|visit| {
@@ -379,7 +396,10 @@ impl Course {
             })
         });
         match replaced {
-            Ok(()) => self.outcome.compactions += 1,
+            Ok(()) => {
+                self.outcome.compactions += 1;
+                self.outcome.reserve_taken += u64::from(had_room && !has_room());
+            }
             Err(error) if error.kind() == ErrorKind::Full => {}
             Err(error) => self.excused(&error)?,
         }
