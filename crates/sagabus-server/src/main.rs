@@ -1,10 +1,5 @@
 //! The program `sagabus`.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "a command line program speaks to its user"
-)]
-
 mod cli;
 
 mod assemble;
