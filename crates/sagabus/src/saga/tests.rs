@@ -6,6 +6,7 @@ mod compensation;
 mod crash;
 mod definition;
 mod events;
+mod golden;
 mod graph;
 mod handlers;
 mod invariants;
