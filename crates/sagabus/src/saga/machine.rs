@@ -293,7 +293,7 @@ impl<'a> Draft<'a> {
 }
 
 /// `text` within the bound for stored errors.
-fn clipped(mut text: String) -> String {
+pub(super) fn clipped(mut text: String) -> String {
     if text.len() > ERROR_BYTES_MAX {
         text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
     }

@@ -280,6 +280,15 @@ impl SagaStatus {
     }
 }
 
+/// A saga in the store that this program cannot read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The text of its id.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+}
+
 fn text(text: Option<&Arc<str>>) -> Option<String> {
     text.map(|text| text.to_string())
 }

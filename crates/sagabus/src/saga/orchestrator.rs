@@ -21,7 +21,7 @@ use super::definition::Definition;
 use super::handlers::Handlers;
 use super::id::SagaId;
 use super::machine::{Input, Stage, State};
-use super::monitor::{Health, SagaStatus, Stats};
+use super::monitor::{Health, SagaStatus, Stats, Unreadable};
 use super::record::{Fact, Record};
 use super::settings::Settings;
 use crate::clock::Clock;
@@ -102,7 +102,8 @@ impl Builder {
     }
 
     /// Reads all sagas from the store and goes on with the unfinished ones. A step that was cut off is run again with its
-    /// key; a saga for which this process lacks a handler is parked and shown as such.
+    /// key; a saga for which this process lacks a handler is parked and shown as such. A saga that this program cannot
+    /// read stays as it is and is shown by [`Sagas::unreadable`] and [`Sagas::health`]; the others go on.
     ///
     /// # Errors
     /// `Invalid` when a setting makes no sense or a handler is registered twice; `Corrupt` when the store is damaged; as
@@ -125,7 +126,7 @@ impl Builder {
             fault: OnceLock::new(),
             book: Mutex::new(Book::default()),
         });
-        recovery::recover(&shared, stored)?;
+        recovery::recover(&shared, stored);
         let cleanup = Arc::clone(&shared);
         shared
             .tracker
@@ -152,7 +153,8 @@ impl Sagas {
     /// # Errors
     /// `Invalid` when a step has no handler or the input is not JSON; `Full` when too many sagas wait or the store has no
     /// room: nothing is stored. `Closed` after shutdown, or when the store stopped: then the saga may be stored, and a
-    /// start with the same idempotency key finds out.
+    /// start with the same idempotency key finds out. `Corrupt` when a key is given and a saga in the store, whose key cannot be
+    /// read, may be the one.
     ///
     /// # Cancel safety
     /// The saga may be started or not when the future is dropped; an idempotency key makes repeating safe.
@@ -227,7 +229,7 @@ impl Sagas {
     /// How a saga stands.
     ///
     /// # Errors
-    /// `NotFound` when there is none, or it ended so long ago that it has left the memory.
+    /// `NotFound` when there is none, or it ended so long ago that it has left the memory; `Corrupt` when it cannot be read.
     pub fn status(&self, id: &SagaId) -> Result<SagaStatus> {
         Ok(self.0.find(id)?.status())
     }
@@ -246,6 +248,12 @@ impl Sagas {
         let sagas = self.0.book().stored();
         let statuses = sagas.iter().map(|saga| saga.status());
         statuses.filter(|saga| saga.status.is_final()).collect()
+    }
+
+    /// The sagas in the store that this program cannot read: they stay as they are.
+    #[must_use]
+    pub fn unreadable(&self) -> Vec<Unreadable> {
+        self.0.book().unreadable()
     }
 
     /// Takes a saga back. Returns when that decision is durable, with the status reached; [`Sagas::wait`] sees the end.
@@ -358,6 +366,15 @@ impl Sagas {
         if stuck > 0 {
             issues.push(format!("{stuck} sagas have a stuck compensation"));
         }
+        let unreadable = self.unreadable();
+        if let Some(first) = unreadable.first() {
+            issues.push(format!(
+                "{} sagas cannot be read, such as `{}`: {}",
+                unreadable.len(),
+                first.id.escape_debug(),
+                first.reason
+            ));
+        }
         if parked > 0 {
             issues.push(format!("{parked} sagas lack a handler in this process"));
         }
@@ -440,7 +457,12 @@ impl Shared {
     }
 
     fn find(&self, id: &SagaId) -> Result<Arc<Saga>> {
-        let saga = self.book().find(id);
+        let book = self.book();
+        if let Some(reason) = book.why_unreadable(id) {
+            let text = format!("saga `{id}` cannot be read: {reason}");
+            return Err(Error::new(ErrorKind::Corrupt, text));
+        }
+        let saga = book.find(id);
         saga.ok_or_else(|| Error::not_found(format!("saga `{id}` is not known")))
     }
 

@@ -16,3 +16,4 @@ mod shutdown;
 mod start;
 mod steps;
 mod store;
+mod stored;

@@ -30,7 +30,7 @@ pub(super) fn check_logs(disk: &Disk) {
 }
 
 pub(super) fn fold(id: &str, records: &[Record]) -> State {
-    let read = |json: &bytes::Bytes| Ok(Definition::from_json(json)?);
+    let read = |json: &bytes::Bytes| Ok(Definition::from_pinned(json)?);
     let mut state = State::first(id.parse().unwrap(), &records[0], read).unwrap();
     for record in &records[1..] {
         state.replay(record).unwrap();
