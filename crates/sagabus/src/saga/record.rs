@@ -6,13 +6,18 @@ use minicbor::{Decode, Encode};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The version that is written. A reader takes this one; fields that it does not know are skipped.
-pub const VERSION: u8 = 1;
+/// The newest version of records. A reader takes this one and the one before; fields that it does not know are skipped.
+///
+/// Version 2 has facts that version 1 lacks and is the same otherwise. A fact is written as the oldest version that has it, so
+/// that a log without new facts is read by the program before, and one with them is named as newer and not as damaged.
+pub const VERSION: u8 = 2;
+/// The oldest version that is read.
+pub const VERSION_MIN: u8 = 1;
 
 /// One fact about a saga. Field numbers are never used again for something else.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Record {
-    /// The form of this record, [`VERSION`].
+    /// The form of this record, [`VERSION_MIN`] to [`VERSION`].
     #[n(0)]
     pub version: u8,
     /// When it became a fact.
@@ -225,12 +230,32 @@ pub enum Outcome {
     Failed,
 }
 
+impl Fact {
+    /// The oldest version of records that has this fact.
+    fn version(&self) -> u8 {
+        match self {
+            Self::Created { .. }
+            | Self::StepStarted { .. }
+            | Self::StepSucceeded { .. }
+            | Self::AttemptFailed { .. }
+            | Self::StepFailed { .. }
+            | Self::TurnedBack { .. }
+            | Self::CompensationStarted { .. }
+            | Self::CompensationSucceeded { .. }
+            | Self::CompensationAttemptFailed { .. }
+            | Self::CompensationStuck { .. }
+            | Self::CompensationResumed
+            | Self::Ended { .. } => 1,
+        }
+    }
+}
+
 impl Record {
-    /// A record of the present version.
+    /// A record of the oldest version that has the fact.
     #[must_use]
     pub fn new(at: Timestamp, fact: Fact) -> Self {
         Self {
-            version: VERSION,
+            version: fact.version(),
             at,
             fact,
         }
@@ -255,12 +280,14 @@ impl Record {
         let mut decoder = minicbor::Decoder::new(bytes);
         let version = decoder.array().and_then(|_| decoder.u8());
         match version {
-            Ok(VERSION) => minicbor::decode(bytes).map_err(|error| {
+            Ok(VERSION_MIN..=VERSION) => minicbor::decode(bytes).map_err(|error| {
                 Error::new(ErrorKind::Corrupt, "saga record is damaged").with_source(error)
             }),
             Ok(other) => Err(Error::new(
                 ErrorKind::Corrupt,
-                format!("saga record has version {other}, this program reads {VERSION}"),
+                format!(
+                    "saga record has version {other}, this program reads {VERSION_MIN} to {VERSION}"
+                ),
             )),
             Err(error) => {
                 Err(Error::new(ErrorKind::Corrupt, "saga record is damaged").with_source(error))
