@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use state::{CompensationPhase, CompensationState, Phase, Stage, State, StepState};
+pub use state::{
+    CompensationPhase, CompensationState, HELD_BYTES_MAX, Phase, Stage, State, StepState,
+    TurnedBack,
+};
 
 use super::handlers::StepError;
 use super::record::{Cause, Fact, Outcome, Record};

@@ -231,7 +231,8 @@ impl SagaStatus {
     pub(crate) fn of(state: &State, parked: Option<&str>) -> Self {
         let has_turned_back = state.turned_back.is_some();
         let definition = state.definition();
-        let pairs = definition.steps().iter().zip(&state.steps);
+        let pairs = state.steps.iter().enumerate();
+        let pairs = pairs.filter_map(|(at, own)| Some((state.step_of(at)?, own)));
         let steps: Vec<StepStatus> = pairs
             .map(|(step, state)| StepStatus {
                 id: step.id.clone(),

@@ -190,7 +190,7 @@ pub enum Fact {
 }
 
 /// Whether an attempt had an effect on the world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 #[cbor(index_only)]
 pub enum Effect {
     /// Certainly not.
@@ -202,7 +202,7 @@ pub enum Effect {
 }
 
 /// What turns a saga back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Cause {
     /// A step failed for good.
     #[n(0)]
@@ -213,7 +213,7 @@ pub enum Cause {
 }
 
 /// How a saga ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 #[cbor(index_only)]
 pub enum Outcome {
     /// Every step succeeded.

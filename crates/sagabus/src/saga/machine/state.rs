@@ -6,18 +6,23 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::saga::definition::Definition;
+use crate::saga::definition::{Definition, Step};
 use crate::saga::id::SagaId;
 use crate::saga::record::{Cause, Effect, Fact, Outcome, Record};
 
-/// A saga as its records tell it.
-#[derive(Clone, Debug, PartialEq)]
+/// Most bytes of input and outputs that one saga holds (16 MiB): all of them are in memory and in its records, and a graph of
+/// a thousand steps could have 250 MiB of them. A step whose output would go beyond that is in doubt, like one whose own
+/// output is too large.
+pub const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A saga as its records tell it. A clone shares what does not change: the head, and every step until it is written to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     head: Arc<Head>,
     /// Where it stands.
     pub stage: Stage,
     /// Per step of the definition, where that stands.
-    pub steps: Vec<StepState>,
+    pub steps: Vec<Arc<StepState>>,
     /// Why nothing more is done, only taken back.
     pub turned_back: Option<TurnedBack>,
     /// When it ended.
@@ -28,10 +33,12 @@ pub struct State {
     pub records: u64,
     /// How many steps were ever started.
     starts: u32,
+    /// Bytes of the input and of the outputs.
+    held_bytes: usize,
 }
 
 /// What never changes.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Head {
     id: SagaId,
     definition: Definition,
@@ -43,7 +50,7 @@ struct Head {
 }
 
 /// Where a saga stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// Stored, waiting for a slot.
     Queued,
@@ -58,7 +65,7 @@ pub enum Stage {
 }
 
 /// The turning point.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TurnedBack {
     /// What turned it back.
     pub cause: Cause,
@@ -69,7 +76,7 @@ pub struct TurnedBack {
 }
 
 /// Where a step stands.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StepState {
     /// Forward.
     pub phase: Phase,
@@ -100,7 +107,7 @@ pub struct StepState {
 }
 
 /// Forward phase of a step.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Not started.
     #[default]
@@ -121,7 +128,7 @@ pub enum Phase {
 }
 
 /// Backward phase of a step, with its counts.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CompensationState {
     /// Where it stands.
     pub phase: CompensationPhase,
@@ -138,7 +145,7 @@ pub struct CompensationState {
 }
 
 /// Where a compensation stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CompensationPhase {
     /// Not needed, or not yet its turn.
     #[default]
@@ -185,12 +192,13 @@ impl State {
         }
         Ok(Self {
             stage: Stage::Queued,
-            steps: vec![StepState::default(); definition.steps().len()],
+            steps: vec![Arc::default(); definition.steps().len()],
             turned_back: None,
             ended_at: None,
             error: None,
             records: 1,
             starts: 0,
+            held_bytes: input.len(),
             head: Arc::new(Head {
                 id,
                 definition,
@@ -245,7 +253,7 @@ impl State {
                     self.stage = Stage::Running;
                 }
                 let order = self.starts;
-                if let Some(step) = self.steps.get_mut(index(*step)) {
+                if let Some(step) = self.steps.get_mut(index(*step)).map(Arc::make_mut) {
                     if step.order.is_none() {
                         step.order = Some(order);
                         self.starts += 1;
@@ -254,6 +262,7 @@ impl State {
                 }
             }
             Fact::StepSucceeded { step, output, .. } => {
+                self.held_bytes += output.len();
                 self.with(*step, |step| {
                     step.end(record.at, position, None);
                     step.phase = Phase::Succeeded(output.clone());
@@ -313,8 +322,11 @@ impl State {
             }
             Fact::CompensationResumed => {
                 self.stage = Stage::Backward;
-                for step in &mut self.steps {
-                    step.compensation.resume();
+                let is_stuck = |step: &&mut Arc<StepState>| {
+                    step.compensation.phase == CompensationPhase::Stuck
+                };
+                for step in self.steps.iter_mut().filter(is_stuck) {
+                    Arc::make_mut(step).compensation.resume();
                 }
             }
             Fact::Ended { outcome, error } => {
@@ -337,8 +349,11 @@ impl State {
         });
         for step in &mut self.steps {
             match step.phase {
-                Phase::Pending => step.phase = Phase::NotRun,
-                Phase::Backoff { .. } => step.phase = Phase::Failed(step.effect_in_doubt()),
+                Phase::Pending => Arc::make_mut(step).phase = Phase::NotRun,
+                Phase::Backoff { .. } => {
+                    let effect = step.effect_in_doubt();
+                    Arc::make_mut(step).phase = Phase::Failed(effect);
+                }
                 Phase::Started | Phase::Succeeded(_) | Phase::Failed(_) | Phase::NotRun => {}
             }
         }
@@ -346,7 +361,7 @@ impl State {
 
     fn with(&mut self, step: u32, change: impl FnOnce(&mut StepState)) {
         if let Some(step) = self.steps.get_mut(index(step)) {
-            change(step);
+            change(Arc::make_mut(step));
         }
     }
 
@@ -401,7 +416,24 @@ impl State {
     /// The state of the step at `index`.
     #[must_use]
     pub fn step(&self, index: usize) -> Option<&StepState> {
-        self.steps.get(index)
+        self.steps.get(index).map(Arc::as_ref)
+    }
+
+    /// What the step at `position` is to do. All that looks from a step's state to its definition goes through here, since
+    /// the two need not have the same place.
+    #[must_use]
+    pub fn step_of(&self, position: usize) -> Option<&Step> {
+        self.definition().steps().get(position)
+    }
+
+    /// The id of the step at `position`; empty when there is none.
+    pub(crate) fn step_id(&self, position: usize) -> &str {
+        self.step_of(position).map_or("", |step| &step.id)
+    }
+
+    /// Whether an output of so many bytes goes beyond [`HELD_BYTES_MAX`].
+    pub(super) fn is_too_large(&self, output_bytes: usize) -> bool {
+        self.held_bytes.saturating_add(output_bytes) > HELD_BYTES_MAX
     }
 
     /// The output of the step at `index`, if it succeeded.
@@ -444,15 +476,16 @@ impl State {
     /// Of the steps that have something to take back, the one that started last. Start order extends the graph's order,
     /// so every step that depends on it is settled by then.
     pub(super) fn next_compensation(&self) -> Option<usize> {
-        let steps = self.steps.iter().zip(self.definition().steps());
+        let steps = self.steps.iter().enumerate();
         steps
-            .enumerate()
-            .filter(|(_, (state, step))| {
-                step.compensation_action.is_some()
-                    && state.may_have_had_effect()
+            .filter(|(index, state)| {
+                state.may_have_had_effect()
                     && state.compensation.phase != CompensationPhase::Done
+                    && self
+                        .step_of(*index)
+                        .is_some_and(|step| step.compensation_action.is_some())
             })
-            .max_by_key(|(_, (state, _))| state.order)
+            .max_by_key(|(_, state)| state.order)
             .map(|(index, _)| index)
     }
 }
@@ -515,11 +548,9 @@ impl CompensationState {
     }
 
     fn resume(&mut self) {
-        if self.phase == CompensationPhase::Stuck {
-            self.phase = CompensationPhase::Idle;
-            self.failures = 0;
-            self.interruptions = 0;
-        }
+        self.phase = CompensationPhase::Idle;
+        self.failures = 0;
+        self.interruptions = 0;
     }
 }
 

@@ -326,8 +326,7 @@ impl Worker {
 
     fn job(&self, step: usize, attempt: u32) -> Job {
         let state = self.saga.state();
-        let own = state.definition().steps().get(step);
-        let timeout = own.and_then(|step| step.timeout);
+        let timeout = state.step_of(step).and_then(|step| step.timeout);
         Job {
             saga: Arc::clone(&self.saga),
             step,

@@ -47,7 +47,7 @@ fn lives() -> Vec<Life> {
 
 /// All that a state says, in a form that stays when its types change.
 fn shown(state: &State) -> Value {
-    let steps: Vec<Value> = state.steps.iter().map(shown_step).collect();
+    let steps: Vec<Value> = state.steps.iter().map(|step| shown_step(step)).collect();
     json!({
         "stage": format!("{:?}", state.stage),
         "records": state.records,

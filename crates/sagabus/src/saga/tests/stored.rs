@@ -1,5 +1,7 @@
 //! What is found in the store at open: no saga is lost, and none keeps the others from going on.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::bed::{Bed, chain, input};
 use crate::clock::Timestamp;
 use crate::error::ErrorKind;
+use crate::saga::machine::State;
 use crate::saga::record::{Fact, Record};
 use crate::saga::{Definition, DefinitionError, SagaId, Status};
 use crate::saga_store::StoredSaga;
@@ -119,4 +122,36 @@ async fn no_keyed_saga_is_started_while_the_key_of_a_stored_one_cannot_be_read()
     let unkeyed = start(input()).await.unwrap();
     let status = sagas.wait(&unkeyed).await.unwrap();
     assert_eq!(status.status, Status::Completed);
+}
+
+#[test]
+fn a_clone_of_a_state_shares_every_step_that_is_not_written_to() {
+    let definition = chain(&["a", "b", "c"]);
+    let stored = stored(
+        "x",
+        std::str::from_utf8(&definition.to_json()).unwrap(),
+        None,
+    );
+    let first = Record::decode(&stored.records[0]).unwrap();
+    let state = State::first(id("x"), &first, |_| Ok(definition)).unwrap();
+    let mut next = state.clone();
+    assert_eq!(hash(&next), hash(&state));
+    let fact = Fact::StepStarted {
+        step: 1,
+        attempt: 1,
+    };
+    next.replay(&Record::new(Timestamp::from_milliseconds(2_000), fact))
+        .unwrap();
+    let shared = state.steps.iter().zip(&next.steps);
+    let shared: Vec<bool> = shared.map(|(was, is)| Arc::ptr_eq(was, is)).collect();
+    assert_eq!(shared, [true, false, true]);
+    assert_eq!(state.steps[1].attempts, 0);
+    assert_ne!(next, state);
+    assert_ne!(hash(&next), hash(&state));
+}
+
+fn hash(state: &State) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    state.hash(&mut hasher);
+    hasher.finish()
 }
