@@ -185,7 +185,8 @@ impl Teller<'_> {
             Fact::CompensationStarted { .. }
             | Fact::CompensationSucceeded { .. }
             | Fact::CompensationAttemptFailed { .. }
-            | Fact::CompensationResumed => Ok(()),
+            | Fact::CompensationResumed
+            | Fact::Closed => Ok(()),
         }
     }
 

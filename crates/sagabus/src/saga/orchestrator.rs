@@ -24,11 +24,11 @@ use super::machine::{Input, Stage, State};
 use super::monitor::{Health, SagaStatus, Stats, Unreadable};
 use super::record::{Fact, Record};
 use super::settings::Settings;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::strict::check_depth;
 use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX, EventId};
-use crate::saga_store::SagaStore;
+use crate::saga_store::{SagaBatch, SagaStore};
 use crate::text::check_visible;
 
 /// Starts sagas and brings them to their end, whatever happens on the way. Cheap to clone.
@@ -466,6 +466,22 @@ impl Shared {
         saga.ok_or_else(|| Error::not_found(format!("saga `{id}` is not known")))
     }
 
+    /// Whether `error` means that the store has stopped; other errors are about one batch or the moment.
+    fn check_store(&self, error: &Error) -> bool {
+        let has_stopped = match error.kind() {
+            ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::Closed => true,
+            ErrorKind::Full
+            | ErrorKind::Transient
+            | ErrorKind::Invalid
+            | ErrorKind::NotFound
+            | ErrorKind::Conflict => false,
+        };
+        if has_stopped {
+            self.fail(error);
+        }
+        has_stopped
+    }
+
     /// The store has stopped: nothing can become durable, so nothing more is started.
     fn fail(&self, error: &Error) {
         if self.fault.set(error.chain()).is_ok() {
@@ -491,6 +507,33 @@ impl Shared {
             }
             let now = self.clock.now();
             self.book().clean_up(now, &self.settings);
+            self.close_expired(now).await;
+        }
+    }
+
+    /// Says of the sagas that have left the memory with something left to repair that nothing follows, so that their store
+    /// may drop them. What cannot be stored now is so at the next interval or after the next open.
+    async fn close_expired(&self, now: Timestamp) {
+        let expired = self.book().take_expired();
+        for (done, saga) in expired.iter().enumerate() {
+            let batch = Record::new(now, Fact::Closed)
+                .encode()
+                .map(|record| SagaBatch {
+                    saga: saga.to_string(),
+                    records: vec![record],
+                    events: Vec::new(),
+                    is_last: true,
+                });
+            let stored = match batch {
+                Ok(batch) => self.store.append(vec![batch]).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = stored {
+                tracing::warn!(saga_id = %saga, error = %error.chain(), "saga cannot be closed yet");
+                self.check_store(&error);
+                let rest = expired.get(done..).unwrap_or_default();
+                return self.book().expire(rest.iter().cloned());
+            }
         }
     }
 }

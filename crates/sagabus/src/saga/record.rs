@@ -177,7 +177,7 @@ pub enum Fact {
     /// An operator asked for another series of attempts.
     #[n(10)]
     CompensationResumed,
-    /// The last record.
+    /// The saga is over. The last record, unless something is left to repair.
     #[n(11)]
     Ended {
         /// How it ended.
@@ -187,6 +187,9 @@ pub enum Fact {
         #[n(1)]
         error: String,
     },
+    /// Nothing follows: the time in which a saga that ended with something left to repair is kept for an operator is over.
+    #[n(20)]
+    Closed,
 }
 
 /// Whether an attempt had an effect on the world.
@@ -246,6 +249,7 @@ impl Fact {
             | Self::CompensationStuck { .. }
             | Self::CompensationResumed
             | Self::Ended { .. } => 1,
+            Self::Closed => 2,
         }
     }
 }

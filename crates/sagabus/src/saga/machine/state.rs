@@ -35,6 +35,8 @@ pub struct State {
     starts: u32,
     /// Bytes of the input and of the outputs.
     held_bytes: usize,
+    /// Whether a record says that nothing follows.
+    has_closed: bool,
 }
 
 /// What never changes.
@@ -199,6 +201,7 @@ impl State {
             records: 1,
             starts: 0,
             held_bytes: input.len(),
+            has_closed: false,
             head: Arc::new(Head {
                 id,
                 definition,
@@ -216,8 +219,11 @@ impl State {
     /// # Errors
     /// `Corrupt` when no history has such a record at this place.
     pub fn replay(&mut self, record: &Record) -> Result<()> {
-        if matches!(self.stage, Stage::Ended(_)) {
-            return Err(corrupt("a record follows the last one"));
+        match (self.stage, &record.fact) {
+            (Stage::Ended(_), Fact::Closed) => {}
+            (Stage::Ended(_), _) => return Err(corrupt("a record follows the last one")),
+            (_, Fact::Closed) => return Err(corrupt("closed before its end")),
+            _ => {}
         }
         let step = match record.fact {
             Fact::Created { .. } => return Err(corrupt("created twice")),
@@ -233,7 +239,10 @@ impl State {
                 cause: Cause::Step(step),
                 ..
             } => index(step),
-            Fact::TurnedBack { .. } | Fact::CompensationResumed | Fact::Ended { .. } => 0,
+            Fact::TurnedBack { .. }
+            | Fact::CompensationResumed
+            | Fact::Ended { .. }
+            | Fact::Closed => 0,
         };
         if step >= self.steps.len() {
             return Err(corrupt("a record names a step that the definition lacks"));
@@ -336,6 +345,7 @@ impl State {
                     self.error = Some(error.as_str().into());
                 }
             }
+            Fact::Closed => self.has_closed = true,
         }
     }
 
@@ -411,6 +421,18 @@ impl State {
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.starts > 0
+    }
+
+    /// Whether it is over and has left effects that are not taken back.
+    #[must_use]
+    pub fn is_inconsistent(&self) -> bool {
+        self.stage == Stage::Ended(Outcome::Failed)
+    }
+
+    /// Whether no record follows any more: it is over with nothing left to repair, or the time for that is over too.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.has_closed || matches!(self.stage, Stage::Ended(_)) && !self.is_inconsistent()
     }
 
     /// The state of the step at `index`.

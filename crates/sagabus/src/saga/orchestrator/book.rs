@@ -120,6 +120,8 @@ pub(super) struct Book {
     queueing: usize,
     /// Sagas that are over, in the order in which they ended.
     finished: VecDeque<(Timestamp, SagaId)>,
+    /// Sagas that have left the memory, and of which their store does not know that nothing follows.
+    expired: Vec<SagaId>,
     active: usize,
     ended: Stats,
     /// Why sagas of the store cannot be read, by the text of their ids. As many as the store has.
@@ -340,11 +342,27 @@ impl Book {
         }
     }
 
+    /// Sagas to be closed in their store.
+    pub(super) fn take_expired(&mut self) -> Vec<SagaId> {
+        std::mem::take(&mut self.expired)
+    }
+
+    /// Notes sagas that are still to be closed.
+    pub(super) fn expire(&mut self, sagas: impl Iterator<Item = SagaId>) {
+        self.expired.extend(sagas);
+    }
+
     fn drop_oldest(&mut self, settings: &Settings) {
         let oldest = self.finished.pop_front();
         let saga = oldest.and_then(|(_, id)| self.sagas.remove(&id));
         if let Some(saga) = saga {
-            let key = saga.state().idempotency_key().cloned();
+            let (key, is_closed) = {
+                let state = saga.state();
+                (state.idempotency_key().cloned(), state.is_closed())
+            };
+            if !is_closed {
+                self.expired.push(saga.id.clone());
+            }
             if let Some(key) = key {
                 self.remember_key(key, saga.id.clone(), settings.keys_max);
             }

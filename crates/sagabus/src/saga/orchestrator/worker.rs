@@ -71,7 +71,7 @@ impl Worker {
             self.saga.inbox.close();
             self.shared.book().forget(&self.saga);
             self.saga.refuse(&error);
-            self.check_store(&error);
+            self.shared.check_store(&error);
             // A caller that has gone needs no answer.
             let _gone = reply.send(Err(error));
             return;
@@ -184,7 +184,7 @@ impl Worker {
             saga: self.saga.id.to_string(),
             records: records.collect::<Result<_>>()?,
             events: events::outgoing(&decision.state, &decision.records, publish_results)?,
-            is_last: decision.state.ended_at.is_some(),
+            is_last: decision.state.is_closed(),
         })
     }
 
@@ -196,7 +196,7 @@ impl Worker {
             let Err(error) = self.shared.store.append(vec![batch]).await else {
                 break;
             };
-            if self.check_store(&error) {
+            if self.shared.check_store(&error) {
                 return Err(error);
             }
             tracing::warn!(saga_id = %self.saga.id, error = %error.chain(), "saga waits for its store");
@@ -207,22 +207,6 @@ impl Worker {
             }
         }
         Ok(())
-    }
-
-    /// Whether `error` means that the store has stopped; other errors are about one batch or the moment.
-    fn check_store(&self, error: &Error) -> bool {
-        let has_stopped = match error.kind() {
-            ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::Closed => true,
-            ErrorKind::Full
-            | ErrorKind::Transient
-            | ErrorKind::Invalid
-            | ErrorKind::NotFound
-            | ErrorKind::Conflict => false,
-        };
-        if has_stopped {
-            self.shared.fail(error);
-        }
-        has_stopped
     }
 
     /// The decision's records are durable: takes over the state, tells who waits, calls handlers.

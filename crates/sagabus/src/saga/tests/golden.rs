@@ -117,6 +117,7 @@ fn number(fact: &Fact) -> u8 {
         Fact::CompensationStuck { .. } => 9,
         Fact::CompensationResumed => 10,
         Fact::Ended { .. } => 11,
+        Fact::Closed => 20,
     }
 }
 

@@ -109,6 +109,7 @@ fn facts() -> Vec<(Fact, &'static str)> {
             },
             "83011903e8820b82016165",
         ),
+        (Fact::Closed, "83021903e8821480"),
     ]
 }
 
@@ -206,6 +207,13 @@ fn a_log_that_no_saga_can_have_is_corrupt() {
     assert!(good.clone().replay(&Record::new(at, beyond)).is_err());
     assert!(good.clone().replay(&created(definition.hash().0)).is_err());
     let mut over = good;
+    let closed = Record::new(at, Fact::Closed);
+    assert!(over.clone().replay(&closed).is_err());
     over.replay(&Record::new(at, ended.clone())).unwrap();
     assert!(over.replay(&Record::new(at, ended)).is_err());
+    // An append whose answer was lost is repeated.
+    assert!(!over.is_closed());
+    over.replay(&closed).unwrap();
+    over.replay(&closed).unwrap();
+    assert!(over.is_closed());
 }
