@@ -186,6 +186,8 @@ impl Teller<'_> {
             | Fact::CompensationSucceeded { .. }
             | Fact::CompensationAttemptFailed { .. }
             | Fact::CompensationResumed
+            | Fact::Operated { .. }
+            | Fact::Paused { .. }
             | Fact::Closed => Ok(()),
         }
     }

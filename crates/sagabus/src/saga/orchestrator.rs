@@ -20,16 +20,22 @@ use self::worker::Worker;
 use super::definition::Definition;
 use super::handlers::Handlers;
 use super::id::SagaId;
-use super::machine::{Input, Stage, State};
+use super::machine::{Input, Operation, Stage, State};
 use super::monitor::{Health, SagaStatus, Stats, Unreadable};
-use super::record::{Fact, Record};
+use super::record::{Fact, Record, Verb};
 use super::settings::Settings;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::strict::check_depth;
 use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX, EventId};
+use crate::ledger::By;
 use crate::saga_store::{SagaBatch, SagaStore};
 use crate::text::check_visible;
+
+/// Longest author of what an operator does, in bytes; as for deliveries.
+const AUTHOR_BYTES_MAX: usize = 255;
+/// Longest reason of what an operator does, in bytes; as for deliveries.
+const REASON_BYTES_MAX: usize = 2_048;
 
 /// Starts sagas and brings them to their end, whatever happens on the way. Cheap to clone.
 ///
@@ -298,6 +304,32 @@ impl Sagas {
         self.ask(id, input).await
     }
 
+    /// Lets a paused saga go on: what was cut off is run again with its key. A saga is paused when the end of the process has
+    /// cut it off again and again without progress, since then a step of it may be what ends the process.
+    /// [`Sagas::cancel`] takes a paused saga back instead.
+    ///
+    /// # Errors
+    /// `NotFound` and `Corrupt` as [`Sagas::status`]; `Invalid` when `by` is too long; `Conflict` when the saga is not paused;
+    /// `Closed` after shutdown.
+    ///
+    /// # Cancel safety
+    /// It may have been asked for or not when the future is dropped.
+    pub async fn resume(&self, id: &SagaId, by: By) -> Result<SagaStatus> {
+        for (field, text, bytes_max) in [
+            ("author", &by.author, AUTHOR_BYTES_MAX),
+            ("reason", &by.reason, REASON_BYTES_MAX),
+        ] {
+            if text.len() > bytes_max {
+                return Err(Error::invalid(format!(
+                    "`{field}` has {} bytes, more than {bytes_max}",
+                    text.len()
+                )));
+            }
+        }
+        let verb = Verb::Resume;
+        self.ask(id, Input::Operate(Operation { verb, by })).await
+    }
+
     async fn ask(&self, id: &SagaId, input: Input) -> Result<SagaStatus> {
         let saga = self.0.find(id)?;
         if saga.parked.is_some() {
@@ -323,7 +355,7 @@ impl Sagas {
         }
     }
 
-    /// Waits until a saga is over. A stuck one is not.
+    /// Waits until a saga is over. A stuck or paused one is not.
     ///
     /// # Errors
     /// `NotFound` as [`Sagas::status`]; `Closed` when the orchestrator shuts down before the saga is over.
@@ -345,7 +377,8 @@ impl Sagas {
         let now = self.0.clock.now();
         let settings = &self.0.settings;
         let sagas = self.0.book().stored();
-        let (mut active, mut old, mut stuck, mut parked) = (0_usize, 0_usize, 0_usize, 0_usize);
+        let (mut active, mut old, mut stuck) = (0_usize, 0_usize, 0_usize);
+        let (mut parked, mut paused) = (0_usize, 0_usize);
         for saga in &sagas {
             let state = saga.state();
             if matches!(state.stage, Stage::Ended(_)) {
@@ -355,6 +388,7 @@ impl Sagas {
             old += usize::from(now.since(state.started_at()) > settings.stuck_after);
             stuck += usize::from(state.stage == Stage::Stuck);
             parked += usize::from(saga.parked.is_some());
+            paused += usize::from(state.paused.is_some());
         }
         let mut issues = Vec::new();
         if let Some(fault) = self.0.fault.get() {
@@ -365,6 +399,11 @@ impl Sagas {
         }
         if stuck > 0 {
             issues.push(format!("{stuck} sagas have a stuck compensation"));
+        }
+        if paused > 0 {
+            issues.push(format!(
+                "{paused} sagas are paused: cut off again and again without progress"
+            ));
         }
         let unreadable = self.unreadable();
         if let Some(first) = unreadable.first() {
@@ -400,7 +439,11 @@ impl Sagas {
             (book.stats(), book.stored())
         };
         for saga in sagas {
-            stats.stuck += usize::from(saga.state().stage == Stage::Stuck);
+            {
+                let state = saga.state();
+                stats.stuck += usize::from(state.stage == Stage::Stuck);
+                stats.paused += usize::from(state.paused.is_some());
+            }
             stats.parked += usize::from(saga.parked.is_some());
         }
         stats

@@ -5,6 +5,7 @@ use minicbor::{Decode, Encode};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::By;
 
 /// The newest version of records. A reader takes this one and the one before; fields that it does not know are skipped.
 ///
@@ -187,6 +188,23 @@ pub enum Fact {
         #[n(1)]
         error: String,
     },
+    /// An operator did something to it.
+    #[n(12)]
+    Operated {
+        /// What.
+        #[n(0)]
+        verb: Verb,
+        /// Who and why.
+        #[n(2)]
+        by: By,
+    },
+    /// Nothing is started and nothing is taken back until an operator says so.
+    #[n(15)]
+    Paused {
+        /// Why.
+        #[n(0)]
+        cause: PauseCause,
+    },
     /// Nothing follows: the time in which a saga that ended with something left to repair is kept for an operator is over.
     #[n(20)]
     Closed,
@@ -202,6 +220,23 @@ pub enum Effect {
     /// It cannot be known: a timeout, a crash, a handler that says so.
     #[n(1)]
     Unknown,
+}
+
+/// What an operator does to a saga. Numbers 0 to 7 and 9 are for what has no record of this kind yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Verb {
+    /// Lets a paused saga go on.
+    #[n(8)]
+    Resume,
+}
+
+/// What pauses a saga.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum PauseCause {
+    /// It was cut off by the end of the process again and again without progress, and may be what ends the process.
+    #[n(0)]
+    Poison,
 }
 
 /// What turns a saga back.
@@ -249,7 +284,7 @@ impl Fact {
             | Self::CompensationStuck { .. }
             | Self::CompensationResumed
             | Self::Ended { .. } => 1,
-            Self::Closed => 2,
+            Self::Operated { .. } | Self::Paused { .. } | Self::Closed => 2,
         }
     }
 }

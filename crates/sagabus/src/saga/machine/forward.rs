@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    AttemptResult, Command, Draft, INTERRUPTIONS_MAX, OVERLAP_DELAY, Phase, Stage, clipped, number,
-};
+use super::{AttemptResult, Command, Draft, OVERLAP_DELAY, Phase, Stage, clipped, number};
 use crate::saga::backoff::Backoff;
 use crate::saga::handlers::StepError;
 use crate::saga::record::{Cause, Effect, Fact};
@@ -166,15 +164,6 @@ impl Draft<'_> {
 
     /// Steps that were cut off are in doubt: they are run again with their key, and marked as possibly done.
     pub(super) fn recover_forward(&mut self) {
-        let worn_out = self.state.steps.iter().position(|step| {
-            step.phase == Phase::Started && step.interruptions >= INTERRUPTIONS_MAX
-        });
-        if let Some(step) = worn_out {
-            // The other steps that were cut off are settled on the way back.
-            let attempt = self.state.step(step).map_or(0, |state| state.attempts);
-            let error = format!("interrupted {} times", INTERRUPTIONS_MAX + 1);
-            return self.fail_for_good(step, attempt, Effect::Unknown, error);
-        }
         for step in 0..self.state.steps.len() {
             match self.state.step(step).map(|state| &state.phase) {
                 Some(Phase::Started) if self.facts.dispatch => self.start(step),

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::INTERRUPTIONS_MAX;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::saga::definition::{Definition, Step};
 use crate::saga::id::SagaId;
-use crate::saga::record::{Cause, Effect, Fact, Outcome, Record};
+use crate::saga::record::{Cause, Effect, Fact, Outcome, PauseCause, Record, Verb};
 
 /// Most bytes of input and outputs that one saga holds (16 MiB): all of them are in memory and in its records, and a graph of
 /// a thousand steps could have 250 MiB of them. A step whose output would go beyond that is in doubt, like one whose own
@@ -25,6 +26,8 @@ pub struct State {
     pub steps: Vec<Arc<StepState>>,
     /// Why nothing more is done, only taken back.
     pub turned_back: Option<TurnedBack>,
+    /// Why it does nothing until an operator says so.
+    pub paused: Option<Paused>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// Why it did not complete.
@@ -35,6 +38,8 @@ pub struct State {
     starts: u32,
     /// Bytes of the input and of the outputs.
     held_bytes: usize,
+    /// The last record that brought it further: a step done or taken back, or an operator who let it go on.
+    progress_record: u64,
     /// Whether a record says that nothing follows.
     has_closed: bool,
 }
@@ -77,6 +82,24 @@ pub struct TurnedBack {
     pub record: u64,
 }
 
+/// A pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Paused {
+    /// What paused it.
+    pub cause: PauseCause,
+    /// The number of its record.
+    pub record: u64,
+}
+
+/// Cuts by the end of the process since the last progress of the saga.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Interruptions {
+    /// How many.
+    pub count: u32,
+    /// The record of that progress.
+    since: u64,
+}
+
 /// Where a step stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StepState {
@@ -91,7 +114,7 @@ pub struct StepState {
     /// Attempts that failed.
     pub failures: u32,
     /// Attempts that were cut off by the end of the process.
-    pub interruptions: u32,
+    pub interruptions: Interruptions,
     /// Whether an attempt that is over may have had an effect that is not known.
     pub doubt: bool,
     /// The last error.
@@ -138,8 +161,8 @@ pub struct CompensationState {
     pub attempts: u32,
     /// Failed attempts of the present series.
     pub failures: u32,
-    /// Attempts of the present series that were cut off by the end of the process.
-    pub interruptions: u32,
+    /// Attempts that were cut off by the end of the process.
+    pub interruptions: Interruptions,
     /// The last error.
     pub error: Option<Arc<str>>,
     /// The record that says it is stuck.
@@ -196,11 +219,13 @@ impl State {
             stage: Stage::Queued,
             steps: vec![Arc::default(); definition.steps().len()],
             turned_back: None,
+            paused: None,
             ended_at: None,
             error: None,
             records: 1,
             starts: 0,
             held_bytes: input.len(),
+            progress_record: 0,
             has_closed: false,
             head: Arc::new(Head {
                 id,
@@ -241,6 +266,8 @@ impl State {
             } => index(step),
             Fact::TurnedBack { .. }
             | Fact::CompensationResumed
+            | Fact::Operated { .. }
+            | Fact::Paused { .. }
             | Fact::Ended { .. }
             | Fact::Closed => 0,
         };
@@ -261,17 +288,18 @@ impl State {
                 if self.stage == Stage::Queued {
                     self.stage = Stage::Running;
                 }
-                let order = self.starts;
+                let (order, progress) = (self.starts, self.progress_record);
                 if let Some(step) = self.steps.get_mut(index(*step)).map(Arc::make_mut) {
                     if step.order.is_none() {
                         step.order = Some(order);
                         self.starts += 1;
                     }
-                    step.start(*attempt, record.at, position);
+                    step.start(*attempt, record.at, position, progress);
                 }
             }
             Fact::StepSucceeded { step, output, .. } => {
                 self.held_bytes += output.len();
+                self.progress_record = position;
                 self.with(*step, |step| {
                     step.end(record.at, position, None);
                     step.phase = Phase::Succeeded(output.clone());
@@ -302,9 +330,11 @@ impl State {
                 self.turn_back(*cause, reason.as_str().into(), position);
             }
             Fact::CompensationStarted { step, attempt } => {
-                self.with(*step, |step| step.compensation.start(*attempt));
+                let progress = self.progress_record;
+                self.with(*step, |step| step.compensation.start(*attempt, progress));
             }
             Fact::CompensationSucceeded { step, .. } => {
+                self.progress_record = position;
                 self.with(*step, |step| {
                     step.compensation.phase = CompensationPhase::Done;
                     step.compensation.error = None;
@@ -345,12 +375,25 @@ impl State {
                     self.error = Some(error.as_str().into());
                 }
             }
+            Fact::Operated { verb, .. } => match verb {
+                Verb::Resume => {
+                    self.paused = None;
+                    self.progress_record = position;
+                }
+            },
+            Fact::Paused { cause } => {
+                self.paused = Some(Paused {
+                    cause: *cause,
+                    record: position,
+                });
+            }
             Fact::Closed => self.has_closed = true,
         }
     }
 
     fn turn_back(&mut self, cause: Cause, reason: Arc<str>, record: u64) {
         self.stage = Stage::Backward;
+        self.paused = None;
         self.error = Some(Arc::clone(&reason));
         self.turned_back = Some(TurnedBack {
             cause,
@@ -479,6 +522,13 @@ impl State {
                 .all(|&dependency| self.output(dependency).is_some())
     }
 
+    /// Whether it was cut off by the end of the process again and again, and came no further in between. Asked when the
+    /// process has been started again.
+    pub(super) fn is_poison(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| step.is_worn_out(self.progress_record))
+    }
+
     /// Whether every step has succeeded.
     pub(super) fn is_complete(&self) -> bool {
         let mut steps = self.steps.iter();
@@ -513,6 +563,15 @@ impl State {
 }
 
 impl StepState {
+    /// Whether it, or its compensation, was cut off as often as may be since the record of the saga's last progress, and now
+    /// once more.
+    fn is_worn_out(&self, progress: u64) -> bool {
+        let is_worn = |cuts: Interruptions| cuts.since(progress) >= INTERRUPTIONS_MAX;
+        let forward = self.phase == Phase::Started && is_worn(self.interruptions);
+        let back = &self.compensation;
+        forward || back.phase == CompensationPhase::Started && is_worn(back.interruptions)
+    }
+
     /// Whether there may be something to take back.
     #[must_use]
     pub fn may_have_had_effect(&self) -> bool {
@@ -525,10 +584,10 @@ impl StepState {
         }
     }
 
-    fn start(&mut self, attempt: u32, at: Timestamp, record: u64) {
+    fn start(&mut self, attempt: u32, at: Timestamp, record: u64, progress: u64) {
         if self.phase == Phase::Started {
             // The attempt before was cut off: nobody knows how far it came.
-            self.interruptions += 1;
+            self.interruptions.add(progress);
             self.doubt = true;
         }
         self.phase = Phase::Started;
@@ -561,9 +620,9 @@ impl StepState {
 }
 
 impl CompensationState {
-    fn start(&mut self, attempt: u32) {
+    fn start(&mut self, attempt: u32, progress: u64) {
         if self.phase == CompensationPhase::Started {
-            self.interruptions += 1;
+            self.interruptions.add(progress);
         }
         self.phase = CompensationPhase::Started;
         self.attempts = attempt;
@@ -572,7 +631,24 @@ impl CompensationState {
     fn resume(&mut self) {
         self.phase = CompensationPhase::Idle;
         self.failures = 0;
-        self.interruptions = 0;
+        self.interruptions = Interruptions::default();
+    }
+}
+
+impl Interruptions {
+    /// One more, the saga having come further last with the record `progress`.
+    fn add(&mut self, progress: u64) {
+        self.count = self.since(progress) + 1;
+        self.since = progress;
+    }
+
+    /// How many since that record.
+    fn since(self, progress: u64) -> u32 {
+        if self.since == progress {
+            self.count
+        } else {
+            0
+        }
     }
 }
 

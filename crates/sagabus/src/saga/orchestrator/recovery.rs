@@ -98,7 +98,7 @@ fn remember(shared: &Shared, mut ended: Vec<State>) {
 
 fn resume(shared: &Arc<Shared>, state: State) {
     let key = state.idempotency_key().cloned();
-    let stage = state.stage;
+    let (stage, is_paused) = (state.stage, state.paused.is_some());
     let bound = match shared.handlers.bind(state.definition()) {
         Ok(bound) => bound,
         Err(error) => {
@@ -113,6 +113,7 @@ fn resume(shared: &Arc<Shared>, state: State) {
         let mut book = shared.book();
         book.insert(Arc::clone(&saga), key);
         match stage {
+            _ if is_paused => {}
             Stage::Queued => book.enqueue(Arc::clone(&saga)),
             // What holds effects goes on beyond the limit.
             Stage::Running | Stage::Backward => book.take_slot(&saga),

@@ -212,12 +212,16 @@ impl Worker {
     /// The decision's records are durable: takes over the state, tells who waits, calls handlers.
     fn obey(&mut self, decision: Decision) {
         let stage = decision.state.stage;
-        let before = {
+        let is_paused = decision.state.paused.is_some();
+        let (before, was_paused) = {
             let mut state = self.saga.state();
-            let before = state.stage;
+            let before = (state.stage, state.paused.is_some());
             *state = decision.state;
             before
         };
+        if is_paused != was_paused {
+            self.pause_changed(is_paused);
+        }
         if stage != before {
             self.stage_changed(stage);
         }
@@ -236,6 +240,19 @@ impl Worker {
                     self.timers.push((at, step));
                 }
             }
+        }
+    }
+
+    fn pause_changed(&self, is_paused: bool) {
+        let saga = &self.saga;
+        if is_paused {
+            self.shared.book().release(saga);
+            tracing::error!(saga_id = %saga.id, "saga is paused: it was cut off again and again without progress");
+            self.fill_slots();
+        } else {
+            // What holds effects goes on beyond the limit.
+            self.shared.book().take_slot(saga);
+            tracing::info!(saga_id = %saga.id, "saga is paused no more");
         }
     }
 

@@ -80,7 +80,7 @@ fn shown_step(step: &StepState) -> Value {
         "order": step.order,
         "attempts": step.attempts,
         "failures": step.failures,
-        "interruptions": step.interruptions,
+        "interruptions": step.interruptions.count,
         "doubt": step.doubt,
         "error": step.error.as_deref(),
         "startedAt": step.started_at,
@@ -92,7 +92,7 @@ fn shown_step(step: &StepState) -> Value {
             "phase": format!("{:?}", back.phase),
             "attempts": back.attempts,
             "failures": back.failures,
-            "interruptions": back.interruptions,
+            "interruptions": back.interruptions.count,
             "error": back.error.as_deref(),
             "stuckRecord": back.stuck_record,
         },
@@ -117,6 +117,8 @@ fn number(fact: &Fact) -> u8 {
         Fact::CompensationStuck { .. } => 9,
         Fact::CompensationResumed => 10,
         Fact::Ended { .. } => 11,
+        Fact::Operated { .. } => 12,
+        Fact::Paused { .. } => 15,
         Fact::Closed => 20,
     }
 }

@@ -4,8 +4,9 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::error::ErrorKind;
+use crate::ledger::By;
 use crate::saga::machine::State;
-use crate::saga::record::{Cause, Effect, Fact, Outcome, Record};
+use crate::saga::record::{Cause, Effect, Fact, Outcome, PauseCause, Record, Verb};
 
 fn facts() -> Vec<(Fact, &'static str)> {
     let error = || "e".to_owned();
@@ -108,6 +109,19 @@ fn facts() -> Vec<(Fact, &'static str)> {
                 error: error(),
             },
             "83011903e8820b82016165",
+        ),
+        (
+            Fact::Operated {
+                verb: Verb::Resume,
+                by: By::new("ann", "e"),
+            },
+            "83021903e8820c8308f68263616e6e6165",
+        ),
+        (
+            Fact::Paused {
+                cause: PauseCause::Poison,
+            },
+            "83021903e8820f81820080",
         ),
         (Fact::Closed, "83021903e8821480"),
     ]
