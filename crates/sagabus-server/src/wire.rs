@@ -89,6 +89,7 @@ pub(crate) fn saga(saga: &SagaStatus) -> Value {
         "currentStep": saga.current_step,
         "error": saga.error,
         "parked": saga.parked,
+        "paused": saga.paused,
         "steps": steps,
     })
 }

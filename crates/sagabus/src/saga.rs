@@ -24,7 +24,7 @@ pub use handlers::{
     BindError, CallContext, CompensationContext, Handlers, Output, StepContext, StepError,
 };
 pub use id::SagaId;
-pub use monitor::{Health, SagaStatus, Stats, Status, StepPhase, StepStatus};
+pub use monitor::{Health, SagaStatus, Stats, Status, StepPhase, StepStatus, Unreadable};
 pub use orchestrator::{Builder, Sagas, Start};
 pub use settings::Settings;
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub struct SagaBatch {
     /// Events published by the same commit.
     pub events: Vec<Event>,
     /// Nothing is appended for the saga after this: a store that keeps things for a limited time may drop all of it when
-    /// that is over. Until then it is handed back by [`SagaStore::load`].
+    /// that is over, and what was appended behind this by mistake with it. Until then it is handed back by
+    /// [`SagaStore::load`].
     pub is_last: bool,
 }
 

@@ -5,6 +5,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use sagabus::ledger::By;
 use sagabus::saga::{self, Definition, SagaId, SagaStatus, Status};
 use sagabus::{Error, Result};
 use serde::Deserialize;
@@ -137,6 +138,25 @@ pub(super) async fn abandon(
 ) -> Reply<Json<Value>> {
     let Json(why) = why.map_err(|it| unreadable(&it))?;
     told(app.system.sagas.abandon(&saga_id(&id)?, why.reason).await)
+}
+
+/// Who, and why.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Signed {
+    author: Option<String>,
+    reason: String,
+}
+
+/// `POST /api/sagas/{id}/resume`: lets a paused saga go on.
+pub(super) async fn resume(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    signed: std::result::Result<Json<Signed>, JsonRejection>,
+) -> Reply<Json<Value>> {
+    let Json(signed) = signed.map_err(|it| unreadable(&it))?;
+    let by = By::new(signed.author.as_deref().unwrap_or_default(), &signed.reason);
+    told(app.system.sagas.resume(&saga_id(&id)?, by).await)
 }
 
 fn told(status: Result<SagaStatus>) -> Reply<Json<Value>> {

@@ -44,6 +44,7 @@ pub(super) async fn show(State(app): State<App>) -> Json<Value> {
             "queued": sagas.queued,
             "stuck": sagas.stuck,
             "parked": sagas.parked,
+            "paused": sagas.paused,
             "started": sagas.started,
             "completed": sagas.completed,
             "compensated": sagas.compensated,

@@ -412,6 +412,15 @@ fn sagas_are_started_listed_shown_and_cancelled() {
     server
         .post(&format!("{path}/retry"), &json!({}))
         .expect_problem(409, &[]);
+    // There is nothing to let go on, and who does so says why.
+    let signed = json!({"author": "ann", "reason": "the disk was full"});
+    server
+        .post(&format!("{path}/resume"), &signed)
+        .expect_problem(409, &[]);
+    server
+        .post(&format!("{path}/resume"), &json!({"author": "ann"}))
+        .expect_problem(400, &["reason"]);
+    assert_eq!(saga["paused"], json!(null));
 }
 
 #[test]

@@ -16,7 +16,7 @@ const ROWS: usize = 3;
 /// Kills of the demonstration, and of a server that takes forms.
 const DEMO_KILLS: usize = 34;
 const SERVER_KILLS: usize = 16;
-/// Kills of servers over one directory; after six a step that was under way each time would be given up, rightly.
+/// Kills of servers over one directory; after six the saga of a step that was under way each time would be paused, rightly.
 const KILLS_IN_A_ROW: usize = 4;
 
 /// Numbers that look like chance, the same for one seed.

@@ -210,7 +210,7 @@ fn check_sagas(server: &Server, events: &[Value], submissions: &[Submission]) {
     }
     for saga in sagas {
         assert!(
-            !saga["endedAt"].is_null() && saga["parked"].is_null(),
+            !saga["endedAt"].is_null() && saga["parked"].is_null() && saga["paused"].is_null(),
             "{saga}"
         );
         let id = saga["id"].as_str().unwrap();

@@ -4,6 +4,7 @@ mod check;
 mod form;
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -221,6 +222,25 @@ impl Definition {
         Self::from_steps(name, steps)
     }
 
+    /// Reads the definition that a stored saga pins. Only what the machine stands on is checked: the form, that ids are
+    /// unique, dependencies known, and no circle is there. A rule that was made after the saga was stored does not make it
+    /// unreadable. The hash is that of `json` as it is.
+    ///
+    /// # Errors
+    /// [`DefinitionError::Unreadable`], [`Empty`](DefinitionError::Empty), [`Duplicate`](DefinitionError::Duplicate),
+    /// [`UnknownDependency`](DefinitionError::UnknownDependency) or [`Cycle`](DefinitionError::Cycle).
+    pub fn from_pinned(json: &[u8]) -> Result<Self, DefinitionError> {
+        let (name, steps) = form::read_json(json)?;
+        let dependencies = check::structure(&name, &steps)?;
+        Ok(Self(Arc::new(Inner {
+            name,
+            steps,
+            dependencies,
+            canonical: Bytes::copy_from_slice(json),
+            hash: form::hash(json),
+        })))
+    }
+
     /// What the saga is called.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -271,6 +291,14 @@ impl Definition {
 impl PartialEq for Definition {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0.canonical == other.0.canonical
+    }
+}
+
+impl Eq for Definition {}
+
+impl Hash for Definition {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash.hash(state);
     }
 }
 

@@ -185,7 +185,10 @@ impl Teller<'_> {
             Fact::CompensationStarted { .. }
             | Fact::CompensationSucceeded { .. }
             | Fact::CompensationAttemptFailed { .. }
-            | Fact::CompensationResumed => Ok(()),
+            | Fact::CompensationResumed
+            | Fact::Operated { .. }
+            | Fact::Paused { .. }
+            | Fact::Closed => Ok(()),
         }
     }
 
@@ -319,9 +322,7 @@ impl Teller<'_> {
     }
 
     fn step_id(&self, step: u32) -> String {
-        let steps = self.state.definition().steps();
-        let step = steps.get(position(step));
-        step.map_or_else(String::new, |step| step.id.clone())
+        self.state.step_id(position(step)).to_owned()
     }
 
     fn started_record(&self, step: u32) -> Option<u64> {

@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use state::{CompensationPhase, CompensationState, Phase, Stage, State, StepState};
+pub use state::{
+    CompensationPhase, CompensationState, HELD_BYTES_MAX, Interruptions, Paused, Phase, Stage,
+    State, StepState, TurnedBack,
+};
 
 use super::handlers::StepError;
-use super::record::{Cause, Fact, Outcome, Record};
+use super::record::{Cause, Fact, Outcome, PauseCause, Record, Verb};
 use super::settings::Settings;
 use crate::clock::Timestamp;
+use crate::ledger::By;
 
-/// How often a step or compensation that was cut off by the end of the process is run again before it counts as failed.
-/// Being cut off does not use up a retry, since it says nothing about the step; but a step that ends the process each
-/// time must not do so for ever.
+/// How often a saga that was cut off by the end of the process goes on by itself, without progress in between. Being cut off
+/// does not use up a retry, since it says nothing about the step; but a step that ends the process each time must not do so
+/// for ever. The next time the saga is paused.
 pub const INTERRUPTIONS_MAX: u32 = 5;
 /// Longest error or reason that is stored, in bytes.
 pub const ERROR_BYTES_MAX: usize = 1_000;
@@ -75,6 +79,17 @@ pub enum Input {
         /// Why.
         reason: String,
     },
+    /// An operator does something to it.
+    Operate(Operation),
+}
+
+/// What an operator does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// What.
+    pub verb: Verb,
+    /// Who and why.
+    pub by: By,
 }
 
 /// How an attempt of a step ended.
@@ -172,6 +187,9 @@ pub fn refusal(state: &State, input: &Input) -> Option<&'static str> {
         Input::Resume | Input::Abandon { .. } if state.stage != Stage::Stuck => {
             Some("its compensation is not stuck")
         }
+        Input::Operate(Operation {
+            verb: Verb::Resume, ..
+        }) if state.paused.is_none() => Some("it is not paused"),
         _ => None,
     }
 }
@@ -241,12 +259,16 @@ impl<'a> Draft<'a> {
                     self.end(Outcome::Failed, clipped(reason));
                 }
             }
+            Input::Operate(operation) => self.operate(operation),
         }
         self.advance();
     }
 
     /// Goes as far as possible without another input.
     fn advance(&mut self) {
+        if self.state.paused.is_some() {
+            return;
+        }
         match self.state.stage {
             Stage::Running => {
                 self.start_ready();
@@ -260,6 +282,13 @@ impl<'a> Draft<'a> {
     }
 
     fn recover(&mut self) {
+        if self.state.paused.is_some() {
+            return;
+        }
+        if self.state.is_poison() {
+            let cause = PauseCause::Poison;
+            return self.record(Fact::Paused { cause });
+        }
         match self.state.stage {
             Stage::Running => self.recover_forward(),
             Stage::Backward => self.recover_backward(),
@@ -267,7 +296,23 @@ impl<'a> Draft<'a> {
         }
     }
 
+    fn operate(&mut self, operation: Operation) {
+        let Operation { verb, by } = operation;
+        match verb {
+            Verb::Resume => {
+                if self.state.paused.is_some() {
+                    self.record(Fact::Operated { verb, by });
+                    // What was cut off is taken up as after a restart.
+                    self.recover();
+                }
+            }
+        }
+    }
+
     fn due(&mut self, step: usize) {
+        if self.state.paused.is_some() {
+            return;
+        }
         match self.state.stage {
             Stage::Running => self.retry_due(step),
             Stage::Backward => self.compensation_due(step),
@@ -293,7 +338,7 @@ impl<'a> Draft<'a> {
 }
 
 /// `text` within the bound for stored errors.
-fn clipped(mut text: String) -> String {
+pub(super) fn clipped(mut text: String) -> String {
     if text.len() > ERROR_BYTES_MAX {
         text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::definition::DefinitionHash;
 use super::id::SagaId;
 use super::machine::{CompensationPhase, Phase, Stage, State, StepState};
-use super::record::Outcome;
+use super::record::{Outcome, PauseCause};
 use crate::clock::Timestamp;
 
 /// Where a saga stands, in one word.
@@ -33,11 +33,13 @@ pub enum Status {
     Cancelled,
     /// A step could not be taken back; it waits for an operator.
     CompensationStuck,
+    /// It was cut off again and again without progress; it waits for an operator.
+    Paused,
 }
 
 impl Status {
     /// Every status, in the order of a saga's life.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Queued,
         Self::Started,
         Self::Executing,
@@ -47,6 +49,7 @@ impl Status {
         Self::Compensated,
         Self::Cancelled,
         Self::CompensationStuck,
+        Self::Paused,
     ];
 
     /// The status as it is written.
@@ -62,6 +65,7 @@ impl Status {
             Self::Compensated => "compensated",
             Self::Cancelled => "cancelled",
             Self::CompensationStuck => "compensation_stuck",
+            Self::Paused => "paused",
         }
     }
 
@@ -74,7 +78,8 @@ impl Status {
             | Self::Started
             | Self::Executing
             | Self::Compensating
-            | Self::CompensationStuck => false,
+            | Self::CompensationStuck
+            | Self::Paused => false,
         }
     }
 
@@ -89,6 +94,7 @@ impl Status {
 
     fn of(state: &State) -> Self {
         match state.stage {
+            _ if state.paused.is_some() => Self::Paused,
             Stage::Queued => Self::Queued,
             Stage::Running => {
                 let mut steps = state.steps.iter();
@@ -194,6 +200,8 @@ pub struct SagaStatus {
     pub error: Option<String>,
     /// Why it does not go on although it is not over, such as a handler that this process lacks.
     pub parked: Option<String>,
+    /// Why it is paused, until an operator lets it go on or cancels it.
+    pub paused: Option<String>,
     /// Its steps, in the order of the definition.
     pub steps: Vec<StepStatus>,
 }
@@ -231,7 +239,8 @@ impl SagaStatus {
     pub(crate) fn of(state: &State, parked: Option<&str>) -> Self {
         let has_turned_back = state.turned_back.is_some();
         let definition = state.definition();
-        let pairs = definition.steps().iter().zip(&state.steps);
+        let pairs = state.steps.iter().enumerate();
+        let pairs = pairs.filter_map(|(at, own)| Some((state.step_of(at)?, own)));
         let steps: Vec<StepStatus> = pairs
             .map(|(step, state)| StepStatus {
                 id: step.id.clone(),
@@ -275,9 +284,23 @@ impl SagaStatus {
             },
             error: text(state.error.as_ref()),
             parked: parked.map(str::to_owned),
+            paused: state.paused.map(|paused| match paused.cause {
+                PauseCause::Poison => {
+                    "cut off by the end of the process again and again, without progress".to_owned()
+                }
+            }),
             steps,
         }
     }
+}
+
+/// A saga in the store that this program cannot read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The text of its id.
+    pub id: String,
+    /// Why.
+    pub reason: String,
 }
 
 fn text(text: Option<&Arc<str>>) -> Option<String> {
@@ -308,6 +331,8 @@ pub struct Stats {
     pub stuck: usize,
     /// Sagas that lack a handler in this process.
     pub parked: usize,
+    /// Sagas that are paused now.
+    pub paused: usize,
     /// Sagas started.
     pub started: u64,
     /// Sagas completed.

@@ -20,16 +20,22 @@ use self::worker::Worker;
 use super::definition::Definition;
 use super::handlers::Handlers;
 use super::id::SagaId;
-use super::machine::{Input, Stage, State};
-use super::monitor::{Health, SagaStatus, Stats};
-use super::record::{Fact, Record};
+use super::machine::{Input, Operation, Stage, State};
+use super::monitor::{Health, SagaStatus, Stats, Unreadable};
+use super::record::{Fact, Record, Verb};
 use super::settings::Settings;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::strict::check_depth;
 use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX, EventId};
-use crate::saga_store::SagaStore;
+use crate::ledger::By;
+use crate::saga_store::{SagaBatch, SagaStore};
 use crate::text::check_visible;
+
+/// Longest author of what an operator does, in bytes; as for deliveries.
+const AUTHOR_BYTES_MAX: usize = 255;
+/// Longest reason of what an operator does, in bytes; as for deliveries.
+const REASON_BYTES_MAX: usize = 2_048;
 
 /// Starts sagas and brings them to their end, whatever happens on the way. Cheap to clone.
 ///
@@ -102,7 +108,8 @@ impl Builder {
     }
 
     /// Reads all sagas from the store and goes on with the unfinished ones. A step that was cut off is run again with its
-    /// key; a saga for which this process lacks a handler is parked and shown as such.
+    /// key; a saga for which this process lacks a handler is parked and shown as such. A saga that this program cannot
+    /// read stays as it is and is shown by [`Sagas::unreadable`] and [`Sagas::health`]; the others go on.
     ///
     /// # Errors
     /// `Invalid` when a setting makes no sense or a handler is registered twice; `Corrupt` when the store is damaged; as
@@ -125,7 +132,7 @@ impl Builder {
             fault: OnceLock::new(),
             book: Mutex::new(Book::default()),
         });
-        recovery::recover(&shared, stored)?;
+        recovery::recover(&shared, stored);
         let cleanup = Arc::clone(&shared);
         shared
             .tracker
@@ -152,7 +159,8 @@ impl Sagas {
     /// # Errors
     /// `Invalid` when a step has no handler or the input is not JSON; `Full` when too many sagas wait or the store has no
     /// room: nothing is stored. `Closed` after shutdown, or when the store stopped: then the saga may be stored, and a
-    /// start with the same idempotency key finds out.
+    /// start with the same idempotency key finds out. `Corrupt` when a key is given and a saga in the store, whose key cannot be
+    /// read, may be the one.
     ///
     /// # Cancel safety
     /// The saga may be started or not when the future is dropped; an idempotency key makes repeating safe.
@@ -227,7 +235,7 @@ impl Sagas {
     /// How a saga stands.
     ///
     /// # Errors
-    /// `NotFound` when there is none, or it ended so long ago that it has left the memory.
+    /// `NotFound` when there is none, or it ended so long ago that it has left the memory; `Corrupt` when it cannot be read.
     pub fn status(&self, id: &SagaId) -> Result<SagaStatus> {
         Ok(self.0.find(id)?.status())
     }
@@ -246,6 +254,12 @@ impl Sagas {
         let sagas = self.0.book().stored();
         let statuses = sagas.iter().map(|saga| saga.status());
         statuses.filter(|saga| saga.status.is_final()).collect()
+    }
+
+    /// The sagas in the store that this program cannot read: they stay as they are.
+    #[must_use]
+    pub fn unreadable(&self) -> Vec<Unreadable> {
+        self.0.book().unreadable()
     }
 
     /// Takes a saga back. Returns when that decision is durable, with the status reached; [`Sagas::wait`] sees the end.
@@ -290,6 +304,32 @@ impl Sagas {
         self.ask(id, input).await
     }
 
+    /// Lets a paused saga go on: what was cut off is run again with its key. A saga is paused when the end of the process has
+    /// cut it off again and again without progress, since then a step of it may be what ends the process.
+    /// [`Sagas::cancel`] takes a paused saga back instead.
+    ///
+    /// # Errors
+    /// `NotFound` and `Corrupt` as [`Sagas::status`]; `Invalid` when `by` is too long; `Conflict` when the saga is not paused;
+    /// `Closed` after shutdown.
+    ///
+    /// # Cancel safety
+    /// It may have been asked for or not when the future is dropped.
+    pub async fn resume(&self, id: &SagaId, by: By) -> Result<SagaStatus> {
+        for (field, text, bytes_max) in [
+            ("author", &by.author, AUTHOR_BYTES_MAX),
+            ("reason", &by.reason, REASON_BYTES_MAX),
+        ] {
+            if text.len() > bytes_max {
+                return Err(Error::invalid(format!(
+                    "`{field}` has {} bytes, more than {bytes_max}",
+                    text.len()
+                )));
+            }
+        }
+        let verb = Verb::Resume;
+        self.ask(id, Input::Operate(Operation { verb, by })).await
+    }
+
     async fn ask(&self, id: &SagaId, input: Input) -> Result<SagaStatus> {
         let saga = self.0.find(id)?;
         if saga.parked.is_some() {
@@ -315,7 +355,7 @@ impl Sagas {
         }
     }
 
-    /// Waits until a saga is over. A stuck one is not.
+    /// Waits until a saga is over. A stuck or paused one is not.
     ///
     /// # Errors
     /// `NotFound` as [`Sagas::status`]; `Closed` when the orchestrator shuts down before the saga is over.
@@ -337,7 +377,8 @@ impl Sagas {
         let now = self.0.clock.now();
         let settings = &self.0.settings;
         let sagas = self.0.book().stored();
-        let (mut active, mut old, mut stuck, mut parked) = (0_usize, 0_usize, 0_usize, 0_usize);
+        let (mut active, mut old, mut stuck) = (0_usize, 0_usize, 0_usize);
+        let (mut parked, mut paused) = (0_usize, 0_usize);
         for saga in &sagas {
             let state = saga.state();
             if matches!(state.stage, Stage::Ended(_)) {
@@ -347,6 +388,7 @@ impl Sagas {
             old += usize::from(now.since(state.started_at()) > settings.stuck_after);
             stuck += usize::from(state.stage == Stage::Stuck);
             parked += usize::from(saga.parked.is_some());
+            paused += usize::from(state.paused.is_some());
         }
         let mut issues = Vec::new();
         if let Some(fault) = self.0.fault.get() {
@@ -357,6 +399,20 @@ impl Sagas {
         }
         if stuck > 0 {
             issues.push(format!("{stuck} sagas have a stuck compensation"));
+        }
+        if paused > 0 {
+            issues.push(format!(
+                "{paused} sagas are paused: cut off again and again without progress"
+            ));
+        }
+        let unreadable = self.unreadable();
+        if let Some(first) = unreadable.first() {
+            issues.push(format!(
+                "{} sagas cannot be read, such as `{}`: {}",
+                unreadable.len(),
+                first.id.escape_debug(),
+                first.reason
+            ));
         }
         if parked > 0 {
             issues.push(format!("{parked} sagas lack a handler in this process"));
@@ -383,7 +439,11 @@ impl Sagas {
             (book.stats(), book.stored())
         };
         for saga in sagas {
-            stats.stuck += usize::from(saga.state().stage == Stage::Stuck);
+            {
+                let state = saga.state();
+                stats.stuck += usize::from(state.stage == Stage::Stuck);
+                stats.paused += usize::from(state.paused.is_some());
+            }
             stats.parked += usize::from(saga.parked.is_some());
         }
         stats
@@ -440,8 +500,29 @@ impl Shared {
     }
 
     fn find(&self, id: &SagaId) -> Result<Arc<Saga>> {
-        let saga = self.book().find(id);
+        let book = self.book();
+        if let Some(reason) = book.why_unreadable(id) {
+            let text = format!("saga `{id}` cannot be read: {reason}");
+            return Err(Error::new(ErrorKind::Corrupt, text));
+        }
+        let saga = book.find(id);
         saga.ok_or_else(|| Error::not_found(format!("saga `{id}` is not known")))
+    }
+
+    /// Whether `error` means that the store has stopped; other errors are about one batch or the moment.
+    fn check_store(&self, error: &Error) -> bool {
+        let has_stopped = match error.kind() {
+            ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::Closed => true,
+            ErrorKind::Full
+            | ErrorKind::Transient
+            | ErrorKind::Invalid
+            | ErrorKind::NotFound
+            | ErrorKind::Conflict => false,
+        };
+        if has_stopped {
+            self.fail(error);
+        }
+        has_stopped
     }
 
     /// The store has stopped: nothing can become durable, so nothing more is started.
@@ -469,6 +550,33 @@ impl Shared {
             }
             let now = self.clock.now();
             self.book().clean_up(now, &self.settings);
+            self.close_expired(now).await;
+        }
+    }
+
+    /// Says of the sagas that have left the memory with something left to repair that nothing follows, so that their store
+    /// may drop them. What cannot be stored now is so at the next interval or after the next open.
+    async fn close_expired(&self, now: Timestamp) {
+        let expired = self.book().take_expired();
+        for (done, saga) in expired.iter().enumerate() {
+            let batch = Record::new(now, Fact::Closed)
+                .encode()
+                .map(|record| SagaBatch {
+                    saga: saga.to_string(),
+                    records: vec![record],
+                    events: Vec::new(),
+                    is_last: true,
+                });
+            let stored = match batch {
+                Ok(batch) => self.store.append(vec![batch]).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = stored {
+                tracing::warn!(saga_id = %saga, error = %error.chain(), "saga cannot be closed yet");
+                self.check_store(&error);
+                let rest = expired.get(done..).unwrap_or_default();
+                return self.book().expire(rest.iter().cloned());
+            }
         }
     }
 }

@@ -5,14 +5,20 @@ use minicbor::{Decode, Encode};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::By;
 
-/// The version that is written. A reader takes this one; fields that it does not know are skipped.
-pub const VERSION: u8 = 1;
+/// The newest version of records. A reader takes this one and the one before; fields that it does not know are skipped.
+///
+/// Version 2 has facts that version 1 lacks and is the same otherwise. A fact is written as the oldest version that has it, so
+/// that a log without new facts is read by the program before, and one with them is named as newer and not as damaged.
+pub const VERSION: u8 = 2;
+/// The oldest version that is read.
+pub const VERSION_MIN: u8 = 1;
 
 /// One fact about a saga. Field numbers are never used again for something else.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Record {
-    /// The form of this record, [`VERSION`].
+    /// The form of this record, [`VERSION_MIN`] to [`VERSION`].
     #[n(0)]
     pub version: u8,
     /// When it became a fact.
@@ -172,7 +178,7 @@ pub enum Fact {
     /// An operator asked for another series of attempts.
     #[n(10)]
     CompensationResumed,
-    /// The last record.
+    /// The saga is over. The last record, unless something is left to repair.
     #[n(11)]
     Ended {
         /// How it ended.
@@ -182,10 +188,30 @@ pub enum Fact {
         #[n(1)]
         error: String,
     },
+    /// An operator did something to it.
+    #[n(12)]
+    Operated {
+        /// What.
+        #[n(0)]
+        verb: Verb,
+        /// Who and why.
+        #[n(2)]
+        by: By,
+    },
+    /// Nothing is started and nothing is taken back until an operator says so.
+    #[n(15)]
+    Paused {
+        /// Why.
+        #[n(0)]
+        cause: PauseCause,
+    },
+    /// Nothing follows: the time in which a saga that ended with something left to repair is kept for an operator is over.
+    #[n(20)]
+    Closed,
 }
 
 /// Whether an attempt had an effect on the world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 #[cbor(index_only)]
 pub enum Effect {
     /// Certainly not.
@@ -196,8 +222,25 @@ pub enum Effect {
     Unknown,
 }
 
+/// What an operator does to a saga. Numbers 0 to 7 and 9 are for what has no record of this kind yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Verb {
+    /// Lets a paused saga go on.
+    #[n(8)]
+    Resume,
+}
+
+/// What pauses a saga.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum PauseCause {
+    /// It was cut off by the end of the process again and again without progress, and may be what ends the process.
+    #[n(0)]
+    Poison,
+}
+
 /// What turns a saga back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Cause {
     /// A step failed for good.
     #[n(0)]
@@ -208,7 +251,7 @@ pub enum Cause {
 }
 
 /// How a saga ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 #[cbor(index_only)]
 pub enum Outcome {
     /// Every step succeeded.
@@ -225,12 +268,33 @@ pub enum Outcome {
     Failed,
 }
 
+impl Fact {
+    /// The oldest version of records that has this fact.
+    fn version(&self) -> u8 {
+        match self {
+            Self::Created { .. }
+            | Self::StepStarted { .. }
+            | Self::StepSucceeded { .. }
+            | Self::AttemptFailed { .. }
+            | Self::StepFailed { .. }
+            | Self::TurnedBack { .. }
+            | Self::CompensationStarted { .. }
+            | Self::CompensationSucceeded { .. }
+            | Self::CompensationAttemptFailed { .. }
+            | Self::CompensationStuck { .. }
+            | Self::CompensationResumed
+            | Self::Ended { .. } => 1,
+            Self::Operated { .. } | Self::Paused { .. } | Self::Closed => 2,
+        }
+    }
+}
+
 impl Record {
-    /// A record of the present version.
+    /// A record of the oldest version that has the fact.
     #[must_use]
     pub fn new(at: Timestamp, fact: Fact) -> Self {
         Self {
-            version: VERSION,
+            version: fact.version(),
             at,
             fact,
         }
@@ -255,12 +319,14 @@ impl Record {
         let mut decoder = minicbor::Decoder::new(bytes);
         let version = decoder.array().and_then(|_| decoder.u8());
         match version {
-            Ok(VERSION) => minicbor::decode(bytes).map_err(|error| {
+            Ok(VERSION_MIN..=VERSION) => minicbor::decode(bytes).map_err(|error| {
                 Error::new(ErrorKind::Corrupt, "saga record is damaged").with_source(error)
             }),
             Ok(other) => Err(Error::new(
                 ErrorKind::Corrupt,
-                format!("saga record has version {other}, this program reads {VERSION}"),
+                format!(
+                    "saga record has version {other}, this program reads {VERSION_MIN} to {VERSION}"
+                ),
             )),
             Err(error) => {
                 Err(Error::new(ErrorKind::Corrupt, "saga record is damaged").with_source(error))

@@ -8,9 +8,11 @@ use std::time::Duration;
 use sagabus::engines::embedded::disk::{Disk, MemoryDisk, RealDisk};
 use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::ledger::By;
+use sagabus::saga::record::{Fact, Record};
+use sagabus::saga::{self, Definition, Handlers, SagaId, Status, Step, StepError};
 use sagabus::saga_store::{SagaBatch, SagaStore};
 use sagabus::transport::{PauseUntil, Repair, Transport};
-use sagabus::{Bus, Clock, ErrorKind, Event, HandlerError, Retry, Start};
+use sagabus::{Bus, Clock, ErrorKind, Event, HandlerError, Retry, Sagas, Start};
 
 use crate::support::{FaultDisk, all, clock, event, idle};
 
@@ -379,6 +381,127 @@ async fn sagas_that_have_not_ended_are_carried_forward_and_those_that_have_are_n
     assert_eq!(sagas.len(), 1);
     assert_eq!(sagas[0].saga, "b");
     assert_eq!(sagas[0].records, [vec![1], vec![2]]);
+    close((engine, bus)).await;
+}
+
+/// An orchestrator over an engine of the bed. The step `fails` is refused, and `first` cannot be taken back.
+async fn sagas(bed: &Bed, engine: &Arc<Embedded>) -> Sagas {
+    let handlers = Handlers::new()
+        .handle("s", "first", |_| async { Ok::<(), StepError>(()) })
+        .handle("s", "fails", |_| async {
+            Err::<(), _>(StepError::Reject("no room".to_owned()))
+        })
+        .compensate("s", "undo_first", |_| async {
+            Err(StepError::Reject("broken".to_owned()))
+        });
+    let store = Arc::clone(engine) as Arc<dyn SagaStore>;
+    let builder = Sagas::builder(store, Arc::clone(&bed.clock));
+    builder.handlers(handlers).open().await.unwrap()
+}
+
+fn first() -> Step {
+    let step = Step::new("first").service("s");
+    step.compensated_by("undo_first")
+}
+
+/// Starts a saga that completes.
+async fn completed(sagas: &Sagas) -> SagaId {
+    let definition = Definition::from_steps("one", vec![first()]).unwrap();
+    let id = sagas.start(&definition, saga::Start::new("1")).await;
+    let id = id.unwrap();
+    assert_eq!(sagas.wait(&id).await.unwrap().status, Status::Completed);
+    id
+}
+
+/// Starts a saga whose compensation gets stuck.
+async fn stuck(sagas: &Sagas) -> SagaId {
+    let fails = Step::new("fails").service("s").after("first");
+    let definition = Definition::from_steps("two", vec![first(), fails]).unwrap();
+    let id = sagas.start(&definition, saga::Start::new("1")).await;
+    let id = id.unwrap();
+    while sagas.status(&id).unwrap().status != Status::CompensationStuck {
+        tokio::task::yield_now().await;
+    }
+    id
+}
+
+/// Lets what nobody needs be dropped, and closes all.
+async fn retain_and_close(sagas: Sagas, (engine, bus): (Arc<Embedded>, Bus)) {
+    sagas.shutdown(Duration::from_secs(5)).await;
+    fill(&bus, 20 * SEGMENT_BYTES).await;
+    engine.retain().await.unwrap();
+    close((engine, bus)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_behind_the_last_of_a_saga_keeps_no_log_from_opening() {
+    for is_dropped_before in [false, true] {
+        let bed = Bed::new();
+        let (mut engine, mut bus) = bed.open();
+        let orchestrator = sagas(&bed, &engine).await;
+        let over = completed(&orchestrator).await;
+        let open = stuck(&orchestrator).await;
+        if is_dropped_before {
+            retain_and_close(orchestrator, (engine, bus)).await;
+            (engine, bus) = bed.open();
+        } else {
+            orchestrator.shutdown(Duration::from_secs(5)).await;
+        }
+        let late = Record::new(bed.clock.now(), Fact::CompensationResumed);
+        let batch = SagaBatch {
+            saga: over.to_string(),
+            records: vec![late.encode().unwrap()],
+            events: Vec::new(),
+            is_last: false,
+        };
+        SagaStore::append(&*engine, vec![batch]).await.unwrap();
+        close((engine, bus)).await;
+
+        let (engine, bus) = bed.open();
+        let orchestrator = sagas(&bed, &engine).await;
+        let shown = orchestrator.unreadable();
+        assert_eq!(shown.len(), 1);
+        assert_eq!(shown[0].id, over.as_str());
+        let status = orchestrator.status(&open).unwrap().status;
+        assert_eq!(status, Status::CompensationStuck);
+        retain_and_close(orchestrator, (engine, bus)).await;
+
+        let (engine, bus) = bed.open();
+        let orchestrator = sagas(&bed, &engine).await;
+        // Dropped with the rest of its saga; without that it stays and is shown.
+        let left = usize::from(is_dropped_before);
+        assert_eq!(orchestrator.unreadable().len(), left);
+        let status = orchestrator.status(&open).unwrap().status;
+        assert_eq!(status, Status::CompensationStuck);
+        completed(&orchestrator).await;
+        orchestrator.shutdown(Duration::from_secs(5)).await;
+        close((engine, bus)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_that_was_given_up_is_kept_until_its_time_is_over_and_dropped_then() {
+    let bed = Bed::new();
+    let (engine, bus) = bed.open();
+    let orchestrator = sagas(&bed, &engine).await;
+    let id = stuck(&orchestrator).await;
+    orchestrator.abandon(&id, "by hand").await.unwrap();
+    retain_and_close(orchestrator, (engine, bus)).await;
+
+    let (engine, bus) = bed.open();
+    let orchestrator = sagas(&bed, &engine).await;
+    assert_eq!(orchestrator.history()[0].status, Status::Failed);
+    // Five minutes after its end it leaves the memory, and its store is told.
+    tokio::time::sleep(Duration::from_mins(11)).await;
+    let error = orchestrator.status(&id).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let stored = engine.load().await.unwrap().remove(0);
+    let last = Record::decode(stored.records.last().unwrap()).unwrap();
+    assert_eq!(last.fact, Fact::Closed);
+    retain_and_close(orchestrator, (engine, bus)).await;
+
+    let (engine, bus) = bed.open();
+    assert!(engine.load().await.unwrap().is_empty());
     close((engine, bus)).await;
 }
 

@@ -98,20 +98,26 @@ const OF_TEXT: &str = "without characters that are not to be seen";
 /// Checks every rule; returns the positions of each step's dependencies.
 pub(super) fn check(saga: &str, steps: &[Step]) -> Result<Vec<Vec<usize>>, DefinitionError> {
     text(saga, "name", saga)?;
-    if steps.is_empty() {
-        return Err(DefinitionError::Empty {
-            saga: saga.to_owned(),
-        });
-    }
     if steps.len() > STEPS_MAX {
         return Err(DefinitionError::TooManySteps {
             saga: saga.to_owned(),
             steps: steps.len(),
         });
     }
+    steps.iter().try_for_each(check_step)?;
+    structure(saga, steps)
+}
+
+/// Checks what the machine stands on, which holds for every definition that was ever stored; returns the positions of each
+/// step's dependencies. A new rule belongs in [`check`].
+pub(super) fn structure(saga: &str, steps: &[Step]) -> Result<Vec<Vec<usize>>, DefinitionError> {
+    if steps.is_empty() {
+        return Err(DefinitionError::Empty {
+            saga: saga.to_owned(),
+        });
+    }
     let mut positions = HashMap::with_capacity(steps.len());
     for (index, step) in steps.iter().enumerate() {
-        check_step(step)?;
         if positions.insert(step.id.as_str(), index).is_some() {
             return Err(DefinitionError::Duplicate {
                 step: step.id.clone(),

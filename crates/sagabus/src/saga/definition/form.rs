@@ -94,6 +94,11 @@ impl<'de> Deserialize<'de> for Span {
 
 pub(super) fn from_json(json: &[u8]) -> Result<(String, Vec<Step>), DefinitionError> {
     bounded(json.len())?;
+    read_json(json)
+}
+
+/// Without a bound on its size: for what is stored already.
+pub(super) fn read_json(json: &[u8]) -> Result<(String, Vec<Step>), DefinitionError> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let form: Form = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         DefinitionError::Unreadable {

@@ -1,6 +1,6 @@
 //! Backward: taking back what had an effect, one step after the other, the step that started last first.
 
-use super::{Command, CompensationPhase, Draft, INTERRUPTIONS_MAX, Phase, clipped, number};
+use super::{Command, CompensationPhase, Draft, Phase, clipped, number};
 use crate::saga::handlers::StepError;
 use crate::saga::record::{Cause, Effect, Fact, Outcome};
 
@@ -125,11 +125,6 @@ impl Draft<'_> {
             };
             let compensation = &state.compensation;
             match compensation.phase {
-                CompensationPhase::Started if compensation.interruptions >= INTERRUPTIONS_MAX => {
-                    let attempt = compensation.attempts;
-                    let error = format!("interrupted {} times", compensation.interruptions + 1);
-                    self.stuck(step, attempt, error);
-                }
                 CompensationPhase::Started => self.compensate(step),
                 CompensationPhase::Backoff { until } => {
                     let delay_max = self.facts.settings.compensation_retry.max;

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    AttemptResult, Command, Draft, INTERRUPTIONS_MAX, OVERLAP_DELAY, Phase, Stage, clipped, number,
-};
+use super::{AttemptResult, Command, Draft, OVERLAP_DELAY, Phase, Stage, clipped, number};
 use crate::saga::backoff::Backoff;
 use crate::saga::handlers::StepError;
 use crate::saga::record::{Cause, Effect, Fact};
@@ -38,6 +36,13 @@ impl Draft<'_> {
         if state.attempts != attempt {
             return;
         }
+        let result = match result {
+            AttemptResult::Ok(output) if self.state.is_too_large(output.len()) => {
+                let error = format!("saga has no room for an output of {} bytes", output.len());
+                AttemptResult::Err(StepError::InDoubt(error))
+            }
+            other => other,
+        };
         match (&state.phase, result) {
             // Also after the timeout: the step did happen, so it is a success, or in a saga that has turned back
             // something to take back with its output.
@@ -89,7 +94,7 @@ impl Draft<'_> {
     /// An attempt failed: another one if the saga goes forward and the step has one left.
     fn fail(&mut self, step: usize, attempt: u32, effect: Effect, error: String) {
         let failures = self.state.step(step).map_or(0, |state| state.failures);
-        let retries = self.state.definition().steps().get(step);
+        let retries = self.state.step_of(step);
         let retries = retries.map_or(0, |step| step.retry_attempts);
         if self.state.stage != Stage::Running || failures >= retries {
             return self.fail_for_good(step, attempt, effect, error);
@@ -116,8 +121,7 @@ impl Draft<'_> {
             error: error.clone(),
         });
         if self.state.stage == Stage::Running {
-            let definition = self.state.definition();
-            let id = definition.steps().get(step).map_or("", |step| &step.id);
+            let id = self.state.step_id(step);
             let reason = format!("step `{id}` failed: {error}");
             self.turn_back(Cause::Step(number(step)), reason);
         }
@@ -160,15 +164,6 @@ impl Draft<'_> {
 
     /// Steps that were cut off are in doubt: they are run again with their key, and marked as possibly done.
     pub(super) fn recover_forward(&mut self) {
-        let worn_out = self.state.steps.iter().position(|step| {
-            step.phase == Phase::Started && step.interruptions >= INTERRUPTIONS_MAX
-        });
-        if let Some(step) = worn_out {
-            // The other steps that were cut off are settled on the way back.
-            let attempt = self.state.step(step).map_or(0, |state| state.attempts);
-            let error = format!("interrupted {} times", INTERRUPTIONS_MAX + 1);
-            return self.fail_for_good(step, attempt, Effect::Unknown, error);
-        }
         for step in 0..self.state.steps.len() {
             match self.state.step(step).map(|state| &state.phase) {
                 Some(Phase::Started) if self.facts.dispatch => self.start(step),
@@ -183,12 +178,8 @@ impl Draft<'_> {
 
     fn step_backoff(&self, step: usize) -> Backoff {
         let schedule = self.facts.settings.step_retry;
-        let definition = self.state.definition();
-        match definition
-            .steps()
-            .get(step)
-            .and_then(|step| step.retry_delay)
-        {
+        let own = self.state.step_of(step);
+        match own.and_then(|step| step.retry_delay) {
             Some(first) => Backoff {
                 first,
                 max: schedule.max.max(first),

@@ -4,22 +4,30 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::INTERRUPTIONS_MAX;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::saga::definition::Definition;
+use crate::saga::definition::{Definition, Step};
 use crate::saga::id::SagaId;
-use crate::saga::record::{Cause, Effect, Fact, Outcome, Record};
+use crate::saga::record::{Cause, Effect, Fact, Outcome, PauseCause, Record, Verb};
 
-/// A saga as its records tell it.
-#[derive(Clone, Debug, PartialEq)]
+/// Most bytes of input and outputs that one saga holds (16 MiB): all of them are in memory and in its records, and a graph of
+/// a thousand steps could have 250 MiB of them. A step whose output would go beyond that is in doubt, like one whose own
+/// output is too large.
+pub const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A saga as its records tell it. A clone shares what does not change: the head, and every step until it is written to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     head: Arc<Head>,
     /// Where it stands.
     pub stage: Stage,
     /// Per step of the definition, where that stands.
-    pub steps: Vec<StepState>,
+    pub steps: Vec<Arc<StepState>>,
     /// Why nothing more is done, only taken back.
     pub turned_back: Option<TurnedBack>,
+    /// Why it does nothing until an operator says so.
+    pub paused: Option<Paused>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// Why it did not complete.
@@ -28,10 +36,16 @@ pub struct State {
     pub records: u64,
     /// How many steps were ever started.
     starts: u32,
+    /// Bytes of the input and of the outputs.
+    held_bytes: usize,
+    /// The last record that brought it further: a step done or taken back, or an operator who let it go on.
+    progress_record: u64,
+    /// Whether a record says that nothing follows.
+    has_closed: bool,
 }
 
 /// What never changes.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Head {
     id: SagaId,
     definition: Definition,
@@ -43,7 +57,7 @@ struct Head {
 }
 
 /// Where a saga stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// Stored, waiting for a slot.
     Queued,
@@ -58,7 +72,7 @@ pub enum Stage {
 }
 
 /// The turning point.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TurnedBack {
     /// What turned it back.
     pub cause: Cause,
@@ -68,8 +82,26 @@ pub struct TurnedBack {
     pub record: u64,
 }
 
+/// A pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Paused {
+    /// What paused it.
+    pub cause: PauseCause,
+    /// The number of its record.
+    pub record: u64,
+}
+
+/// Cuts by the end of the process since the last progress of the saga.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Interruptions {
+    /// How many.
+    pub count: u32,
+    /// The record of that progress.
+    since: u64,
+}
+
 /// Where a step stands.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StepState {
     /// Forward.
     pub phase: Phase,
@@ -82,7 +114,7 @@ pub struct StepState {
     /// Attempts that failed.
     pub failures: u32,
     /// Attempts that were cut off by the end of the process.
-    pub interruptions: u32,
+    pub interruptions: Interruptions,
     /// Whether an attempt that is over may have had an effect that is not known.
     pub doubt: bool,
     /// The last error.
@@ -100,7 +132,7 @@ pub struct StepState {
 }
 
 /// Forward phase of a step.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Not started.
     #[default]
@@ -121,7 +153,7 @@ pub enum Phase {
 }
 
 /// Backward phase of a step, with its counts.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CompensationState {
     /// Where it stands.
     pub phase: CompensationPhase,
@@ -129,8 +161,8 @@ pub struct CompensationState {
     pub attempts: u32,
     /// Failed attempts of the present series.
     pub failures: u32,
-    /// Attempts of the present series that were cut off by the end of the process.
-    pub interruptions: u32,
+    /// Attempts that were cut off by the end of the process.
+    pub interruptions: Interruptions,
     /// The last error.
     pub error: Option<Arc<str>>,
     /// The record that says it is stuck.
@@ -138,7 +170,7 @@ pub struct CompensationState {
 }
 
 /// Where a compensation stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CompensationPhase {
     /// Not needed, or not yet its turn.
     #[default]
@@ -185,12 +217,16 @@ impl State {
         }
         Ok(Self {
             stage: Stage::Queued,
-            steps: vec![StepState::default(); definition.steps().len()],
+            steps: vec![Arc::default(); definition.steps().len()],
             turned_back: None,
+            paused: None,
             ended_at: None,
             error: None,
             records: 1,
             starts: 0,
+            held_bytes: input.len(),
+            progress_record: 0,
+            has_closed: false,
             head: Arc::new(Head {
                 id,
                 definition,
@@ -208,8 +244,11 @@ impl State {
     /// # Errors
     /// `Corrupt` when no history has such a record at this place.
     pub fn replay(&mut self, record: &Record) -> Result<()> {
-        if matches!(self.stage, Stage::Ended(_)) {
-            return Err(corrupt("a record follows the last one"));
+        match (self.stage, &record.fact) {
+            (Stage::Ended(_), Fact::Closed) => {}
+            (Stage::Ended(_), _) => return Err(corrupt("a record follows the last one")),
+            (_, Fact::Closed) => return Err(corrupt("closed before its end")),
+            _ => {}
         }
         let step = match record.fact {
             Fact::Created { .. } => return Err(corrupt("created twice")),
@@ -225,7 +264,12 @@ impl State {
                 cause: Cause::Step(step),
                 ..
             } => index(step),
-            Fact::TurnedBack { .. } | Fact::CompensationResumed | Fact::Ended { .. } => 0,
+            Fact::TurnedBack { .. }
+            | Fact::CompensationResumed
+            | Fact::Operated { .. }
+            | Fact::Paused { .. }
+            | Fact::Ended { .. }
+            | Fact::Closed => 0,
         };
         if step >= self.steps.len() {
             return Err(corrupt("a record names a step that the definition lacks"));
@@ -244,16 +288,18 @@ impl State {
                 if self.stage == Stage::Queued {
                     self.stage = Stage::Running;
                 }
-                let order = self.starts;
-                if let Some(step) = self.steps.get_mut(index(*step)) {
+                let (order, progress) = (self.starts, self.progress_record);
+                if let Some(step) = self.steps.get_mut(index(*step)).map(Arc::make_mut) {
                     if step.order.is_none() {
                         step.order = Some(order);
                         self.starts += 1;
                     }
-                    step.start(*attempt, record.at, position);
+                    step.start(*attempt, record.at, position, progress);
                 }
             }
             Fact::StepSucceeded { step, output, .. } => {
+                self.held_bytes += output.len();
+                self.progress_record = position;
                 self.with(*step, |step| {
                     step.end(record.at, position, None);
                     step.phase = Phase::Succeeded(output.clone());
@@ -284,9 +330,11 @@ impl State {
                 self.turn_back(*cause, reason.as_str().into(), position);
             }
             Fact::CompensationStarted { step, attempt } => {
-                self.with(*step, |step| step.compensation.start(*attempt));
+                let progress = self.progress_record;
+                self.with(*step, |step| step.compensation.start(*attempt, progress));
             }
             Fact::CompensationSucceeded { step, .. } => {
+                self.progress_record = position;
                 self.with(*step, |step| {
                     step.compensation.phase = CompensationPhase::Done;
                     step.compensation.error = None;
@@ -313,8 +361,11 @@ impl State {
             }
             Fact::CompensationResumed => {
                 self.stage = Stage::Backward;
-                for step in &mut self.steps {
-                    step.compensation.resume();
+                let is_stuck = |step: &&mut Arc<StepState>| {
+                    step.compensation.phase == CompensationPhase::Stuck
+                };
+                for step in self.steps.iter_mut().filter(is_stuck) {
+                    Arc::make_mut(step).compensation.resume();
                 }
             }
             Fact::Ended { outcome, error } => {
@@ -324,11 +375,25 @@ impl State {
                     self.error = Some(error.as_str().into());
                 }
             }
+            Fact::Operated { verb, .. } => match verb {
+                Verb::Resume => {
+                    self.paused = None;
+                    self.progress_record = position;
+                }
+            },
+            Fact::Paused { cause } => {
+                self.paused = Some(Paused {
+                    cause: *cause,
+                    record: position,
+                });
+            }
+            Fact::Closed => self.has_closed = true,
         }
     }
 
     fn turn_back(&mut self, cause: Cause, reason: Arc<str>, record: u64) {
         self.stage = Stage::Backward;
+        self.paused = None;
         self.error = Some(Arc::clone(&reason));
         self.turned_back = Some(TurnedBack {
             cause,
@@ -337,8 +402,11 @@ impl State {
         });
         for step in &mut self.steps {
             match step.phase {
-                Phase::Pending => step.phase = Phase::NotRun,
-                Phase::Backoff { .. } => step.phase = Phase::Failed(step.effect_in_doubt()),
+                Phase::Pending => Arc::make_mut(step).phase = Phase::NotRun,
+                Phase::Backoff { .. } => {
+                    let effect = step.effect_in_doubt();
+                    Arc::make_mut(step).phase = Phase::Failed(effect);
+                }
                 Phase::Started | Phase::Succeeded(_) | Phase::Failed(_) | Phase::NotRun => {}
             }
         }
@@ -346,7 +414,7 @@ impl State {
 
     fn with(&mut self, step: u32, change: impl FnOnce(&mut StepState)) {
         if let Some(step) = self.steps.get_mut(index(step)) {
-            change(step);
+            change(Arc::make_mut(step));
         }
     }
 
@@ -398,10 +466,39 @@ impl State {
         self.starts > 0
     }
 
+    /// Whether it is over and has left effects that are not taken back.
+    #[must_use]
+    pub fn is_inconsistent(&self) -> bool {
+        self.stage == Stage::Ended(Outcome::Failed)
+    }
+
+    /// Whether no record follows any more: it is over with nothing left to repair, or the time for that is over too.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.has_closed || matches!(self.stage, Stage::Ended(_)) && !self.is_inconsistent()
+    }
+
     /// The state of the step at `index`.
     #[must_use]
     pub fn step(&self, index: usize) -> Option<&StepState> {
-        self.steps.get(index)
+        self.steps.get(index).map(Arc::as_ref)
+    }
+
+    /// What the step at `position` is to do. All that looks from a step's state to its definition goes through here, since
+    /// the two need not have the same place.
+    #[must_use]
+    pub fn step_of(&self, position: usize) -> Option<&Step> {
+        self.definition().steps().get(position)
+    }
+
+    /// The id of the step at `position`; empty when there is none.
+    pub(crate) fn step_id(&self, position: usize) -> &str {
+        self.step_of(position).map_or("", |step| &step.id)
+    }
+
+    /// Whether an output of so many bytes goes beyond [`HELD_BYTES_MAX`].
+    pub(super) fn is_too_large(&self, output_bytes: usize) -> bool {
+        self.held_bytes.saturating_add(output_bytes) > HELD_BYTES_MAX
     }
 
     /// The output of the step at `index`, if it succeeded.
@@ -425,6 +522,13 @@ impl State {
                 .all(|&dependency| self.output(dependency).is_some())
     }
 
+    /// Whether it was cut off by the end of the process again and again, and came no further in between. Asked when the
+    /// process has been started again.
+    pub(super) fn is_poison(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| step.is_worn_out(self.progress_record))
+    }
+
     /// Whether every step has succeeded.
     pub(super) fn is_complete(&self) -> bool {
         let mut steps = self.steps.iter();
@@ -444,20 +548,30 @@ impl State {
     /// Of the steps that have something to take back, the one that started last. Start order extends the graph's order,
     /// so every step that depends on it is settled by then.
     pub(super) fn next_compensation(&self) -> Option<usize> {
-        let steps = self.steps.iter().zip(self.definition().steps());
+        let steps = self.steps.iter().enumerate();
         steps
-            .enumerate()
-            .filter(|(_, (state, step))| {
-                step.compensation_action.is_some()
-                    && state.may_have_had_effect()
+            .filter(|(index, state)| {
+                state.may_have_had_effect()
                     && state.compensation.phase != CompensationPhase::Done
+                    && self
+                        .step_of(*index)
+                        .is_some_and(|step| step.compensation_action.is_some())
             })
-            .max_by_key(|(_, (state, _))| state.order)
+            .max_by_key(|(_, state)| state.order)
             .map(|(index, _)| index)
     }
 }
 
 impl StepState {
+    /// Whether it, or its compensation, was cut off as often as may be since the record of the saga's last progress, and now
+    /// once more.
+    fn is_worn_out(&self, progress: u64) -> bool {
+        let is_worn = |cuts: Interruptions| cuts.since(progress) >= INTERRUPTIONS_MAX;
+        let forward = self.phase == Phase::Started && is_worn(self.interruptions);
+        let back = &self.compensation;
+        forward || back.phase == CompensationPhase::Started && is_worn(back.interruptions)
+    }
+
     /// Whether there may be something to take back.
     #[must_use]
     pub fn may_have_had_effect(&self) -> bool {
@@ -470,10 +584,10 @@ impl StepState {
         }
     }
 
-    fn start(&mut self, attempt: u32, at: Timestamp, record: u64) {
+    fn start(&mut self, attempt: u32, at: Timestamp, record: u64, progress: u64) {
         if self.phase == Phase::Started {
             // The attempt before was cut off: nobody knows how far it came.
-            self.interruptions += 1;
+            self.interruptions.add(progress);
             self.doubt = true;
         }
         self.phase = Phase::Started;
@@ -506,19 +620,34 @@ impl StepState {
 }
 
 impl CompensationState {
-    fn start(&mut self, attempt: u32) {
+    fn start(&mut self, attempt: u32, progress: u64) {
         if self.phase == CompensationPhase::Started {
-            self.interruptions += 1;
+            self.interruptions.add(progress);
         }
         self.phase = CompensationPhase::Started;
         self.attempts = attempt;
     }
 
     fn resume(&mut self) {
-        if self.phase == CompensationPhase::Stuck {
-            self.phase = CompensationPhase::Idle;
-            self.failures = 0;
-            self.interruptions = 0;
+        self.phase = CompensationPhase::Idle;
+        self.failures = 0;
+        self.interruptions = Interruptions::default();
+    }
+}
+
+impl Interruptions {
+    /// One more, the saga having come further last with the record `progress`.
+    fn add(&mut self, progress: u64) {
+        self.count = self.since(progress) + 1;
+        self.since = progress;
+    }
+
+    /// How many since that record.
+    fn since(self, progress: u64) -> u32 {
+        if self.since == progress {
+            self.count
+        } else {
+            0
         }
     }
 }

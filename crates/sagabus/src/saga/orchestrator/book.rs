@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::saga::id::SagaId;
 use crate::saga::machine::{Input, State};
-use crate::saga::monitor::{SagaStatus, Stats};
+use crate::saga::monitor::{SagaStatus, Stats, Unreadable};
 use crate::saga::record::Outcome;
 use crate::saga::settings::Settings;
 
@@ -120,8 +120,23 @@ pub(super) struct Book {
     queueing: usize,
     /// Sagas that are over, in the order in which they ended.
     finished: VecDeque<(Timestamp, SagaId)>,
+    /// Sagas that have left the memory, and of which their store does not know that nothing follows.
+    expired: Vec<SagaId>,
     active: usize,
     ended: Stats,
+    /// Why sagas of the store cannot be read, by the text of their ids. As many as the store has.
+    unreadable: BTreeMap<String, String>,
+    /// One of them whose key is not known.
+    keyless: Option<String>,
+}
+
+/// What is known of the idempotency key of a saga that cannot be read.
+pub(super) enum UnreadKey {
+    /// It has none, or none that matters any more.
+    None,
+    Known(Arc<str>),
+    /// It may be any.
+    Unknown,
 }
 
 /// What becomes of a start.
@@ -161,6 +176,13 @@ impl Book {
         {
             return Ok(Admission::Known(id.clone(), self.find(id)));
         }
+        if let (Some(_), Some(unread)) = (&key, &self.keyless) {
+            let unread = unread.escape_debug();
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("saga `{unread}` cannot be read, and may have this idempotency key"),
+            ));
+        }
         if let Some(fault) = shared.fault.get() {
             return Err(Error::closed(format!("saga store has stopped: {fault}")));
         }
@@ -181,6 +203,31 @@ impl Book {
         }
         self.insert(Arc::clone(saga), key);
         Ok(Admission::New { has_slot })
+    }
+
+    /// Notes a saga that cannot be read. A start with its key stays the same saga.
+    pub(super) fn set_aside(&mut self, saga: Unreadable, key: UnreadKey) {
+        match (key, saga.id.parse()) {
+            (UnreadKey::None, _) => {}
+            (UnreadKey::Known(key), Ok(id)) => drop(self.keys.insert(key, id)),
+            (UnreadKey::Known(_), Err(_)) | (UnreadKey::Unknown, _) => {
+                self.keyless.get_or_insert_with(|| saga.id.clone());
+            }
+        }
+        self.unreadable.insert(saga.id, saga.reason);
+    }
+
+    pub(super) fn why_unreadable(&self, id: &SagaId) -> Option<&str> {
+        self.unreadable.get(id.as_str()).map(String::as_str)
+    }
+
+    pub(super) fn unreadable(&self) -> Vec<Unreadable> {
+        let all = self.unreadable.iter();
+        all.map(|(id, reason)| Unreadable {
+            id: id.clone(),
+            reason: reason.clone(),
+        })
+        .collect()
     }
 
     /// Tells every saga that the orchestrator closes.
@@ -295,11 +342,27 @@ impl Book {
         }
     }
 
+    /// Sagas to be closed in their store.
+    pub(super) fn take_expired(&mut self) -> Vec<SagaId> {
+        std::mem::take(&mut self.expired)
+    }
+
+    /// Notes sagas that are still to be closed.
+    pub(super) fn expire(&mut self, sagas: impl Iterator<Item = SagaId>) {
+        self.expired.extend(sagas);
+    }
+
     fn drop_oldest(&mut self, settings: &Settings) {
         let oldest = self.finished.pop_front();
         let saga = oldest.and_then(|(_, id)| self.sagas.remove(&id));
         if let Some(saga) = saga {
-            let key = saga.state().idempotency_key().cloned();
+            let (key, is_closed) = {
+                let state = saga.state();
+                (state.idempotency_key().cloned(), state.is_closed())
+            };
+            if !is_closed {
+                self.expired.push(saga.id.clone());
+            }
             if let Some(key) = key {
                 self.remember_key(key, saga.id.clone(), settings.keys_max);
             }

@@ -4,30 +4,27 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Shared;
-use super::book::{Progress, Saga};
+use super::book::{Progress, Saga, UnreadKey};
 use super::worker::Worker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::saga::definition::Definition;
 use crate::saga::id::SagaId;
-use crate::saga::machine::{Stage, State};
+use crate::saga::machine::{Stage, State, clipped};
+use crate::saga::monitor::Unreadable;
 use crate::saga::record::{Fact, Record};
 use crate::saga_store::StoredSaga;
 
 /// Definitions that were read already, by hash: most sagas share a few.
 type Definitions = HashMap<[u8; 32], Definition>;
 
-pub(super) fn recover(shared: &Arc<Shared>, stored: Vec<StoredSaga>) -> Result<()> {
+pub(super) fn recover(shared: &Arc<Shared>, stored: Vec<StoredSaga>) {
     let mut definitions = Definitions::new();
     let mut states = Vec::with_capacity(stored.len());
     for saga in stored {
-        let state = fold(&saga, &mut definitions).map_err(|error| {
-            Error::new(
-                ErrorKind::Corrupt,
-                format!("saga `{}` cannot be read", saga.saga.escape_debug()),
-            )
-            .with_source(error)
-        })?;
-        states.push(state);
+        match fold(&saga, &mut definitions) {
+            Ok(state) => states.push(state),
+            Err(error) => set_aside(shared, &saga, &error),
+        }
     }
     let (ended, open): (Vec<State>, Vec<State>) = states
         .into_iter()
@@ -37,7 +34,29 @@ pub(super) fn recover(shared: &Arc<Shared>, stored: Vec<StoredSaga>) -> Result<(
         resume(shared, state);
     }
     shared.book().fill_slots(shared.settings.active_max);
-    Ok(())
+}
+
+/// Leaves a saga that this program cannot read where it is, and shows it. The store's checksums have vouched for its bytes, so
+/// it was written by a later program or is a fault of one: a reason to fetch an operator, and none to keep the other sagas
+/// from going on. Nothing is appended to it, so a program that can read it goes on with it.
+fn set_aside(shared: &Shared, saga: &StoredSaga, error: &Error) {
+    let reason = clipped(error.chain());
+    tracing::error!(saga_id = %saga.saga.escape_debug(), error = %reason, "saga cannot be read");
+    let key = match saga.records.first().map(|bytes| Record::decode(bytes)) {
+        Some(Ok(Record {
+            fact:
+                Fact::Created {
+                    idempotency_key: Some(key),
+                    ..
+                },
+            ..
+        })) => UnreadKey::Known(key.into()),
+        // Without its first record it was over, and its key is forgotten like that of every saga that was dropped.
+        Some(Ok(_)) => UnreadKey::None,
+        Some(Err(_)) | None => UnreadKey::Unknown,
+    };
+    let id = saga.saga.clone();
+    shared.book().set_aside(Unreadable { id, reason }, key);
 }
 
 /// The state of a saga from all its records.
@@ -53,7 +72,7 @@ pub(super) fn fold(saga: &StoredSaga, definitions: &mut Definitions) -> Result<S
         {
             return Ok(definition.clone());
         }
-        let definition = Definition::from_json(json)?;
+        let definition = Definition::from_pinned(json)?;
         definitions.insert(definition.hash().0, definition.clone());
         Ok(definition)
     })?;
@@ -79,7 +98,7 @@ fn remember(shared: &Shared, mut ended: Vec<State>) {
 
 fn resume(shared: &Arc<Shared>, state: State) {
     let key = state.idempotency_key().cloned();
-    let stage = state.stage;
+    let (stage, is_paused) = (state.stage, state.paused.is_some());
     let bound = match shared.handlers.bind(state.definition()) {
         Ok(bound) => bound,
         Err(error) => {
@@ -94,6 +113,7 @@ fn resume(shared: &Arc<Shared>, state: State) {
         let mut book = shared.book();
         book.insert(Arc::clone(&saga), key);
         match stage {
+            _ if is_paused => {}
             Stage::Queued => book.enqueue(Arc::clone(&saga)),
             // What holds effects goes on beyond the limit.
             Stage::Running | Stage::Backward => book.take_slot(&saga),

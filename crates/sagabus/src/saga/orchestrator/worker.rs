@@ -71,7 +71,7 @@ impl Worker {
             self.saga.inbox.close();
             self.shared.book().forget(&self.saga);
             self.saga.refuse(&error);
-            self.check_store(&error);
+            self.shared.check_store(&error);
             // A caller that has gone needs no answer.
             let _gone = reply.send(Err(error));
             return;
@@ -184,7 +184,7 @@ impl Worker {
             saga: self.saga.id.to_string(),
             records: records.collect::<Result<_>>()?,
             events: events::outgoing(&decision.state, &decision.records, publish_results)?,
-            is_last: decision.state.ended_at.is_some(),
+            is_last: decision.state.is_closed(),
         })
     }
 
@@ -196,7 +196,7 @@ impl Worker {
             let Err(error) = self.shared.store.append(vec![batch]).await else {
                 break;
             };
-            if self.check_store(&error) {
+            if self.shared.check_store(&error) {
                 return Err(error);
             }
             tracing::warn!(saga_id = %self.saga.id, error = %error.chain(), "saga waits for its store");
@@ -209,31 +209,19 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether `error` means that the store has stopped; other errors are about one batch or the moment.
-    fn check_store(&self, error: &Error) -> bool {
-        let has_stopped = match error.kind() {
-            ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::Closed => true,
-            ErrorKind::Full
-            | ErrorKind::Transient
-            | ErrorKind::Invalid
-            | ErrorKind::NotFound
-            | ErrorKind::Conflict => false,
-        };
-        if has_stopped {
-            self.shared.fail(error);
-        }
-        has_stopped
-    }
-
     /// The decision's records are durable: takes over the state, tells who waits, calls handlers.
     fn obey(&mut self, decision: Decision) {
         let stage = decision.state.stage;
-        let before = {
+        let is_paused = decision.state.paused.is_some();
+        let (before, was_paused) = {
             let mut state = self.saga.state();
-            let before = state.stage;
+            let before = (state.stage, state.paused.is_some());
             *state = decision.state;
             before
         };
+        if is_paused != was_paused {
+            self.pause_changed(is_paused);
+        }
         if stage != before {
             self.stage_changed(stage);
         }
@@ -252,6 +240,19 @@ impl Worker {
                     self.timers.push((at, step));
                 }
             }
+        }
+    }
+
+    fn pause_changed(&self, is_paused: bool) {
+        let saga = &self.saga;
+        if is_paused {
+            self.shared.book().release(saga);
+            tracing::error!(saga_id = %saga.id, "saga is paused: it was cut off again and again without progress");
+            self.fill_slots();
+        } else {
+            // What holds effects goes on beyond the limit.
+            self.shared.book().take_slot(saga);
+            tracing::info!(saga_id = %saga.id, "saga is paused no more");
         }
     }
 
@@ -326,8 +327,7 @@ impl Worker {
 
     fn job(&self, step: usize, attempt: u32) -> Job {
         let state = self.saga.state();
-        let own = state.definition().steps().get(step);
-        let timeout = own.and_then(|step| step.timeout);
+        let timeout = state.step_of(step).and_then(|step| step.timeout);
         Job {
             saga: Arc::clone(&self.saga),
             step,

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use super::bed::{Act, Bed, chain, input, told};
+use super::bed::{Act, Bed, chain, define, input, told};
+use super::store::TestStore;
 use crate::error::ErrorKind;
-use crate::saga::{SagaId, Sagas, Status};
+use crate::event::DATA_BYTES_MAX;
+use crate::saga::machine::HELD_BYTES_MAX;
+use crate::saga::{Handlers, SagaId, Sagas, Status, Step, StepPhase};
 
 async fn start_many(sagas: &Sagas, count: usize) -> Vec<SagaId> {
     let mut ids = Vec::new();
@@ -221,4 +224,45 @@ async fn settings_that_leave_nothing_to_do_are_refused() {
         settings.validate().unwrap_err().to_string(),
         "saga setting `active_max` is zero"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_beyond_what_one_saga_may_hold_leaves_its_step_in_doubt() {
+    let bed = Bed::new();
+    // With its quotes as large as an output may be.
+    let handlers = Handlers::new().handle("big", "fill", |_| async {
+        Ok(serde_json::json!("x".repeat(DATA_BYTES_MAX - 2)))
+    });
+    let builder = Sagas::builder(TestStore::new(&bed.disk, None), bed.clock.clone());
+    let sagas = builder.handlers(handlers).open().await.unwrap();
+    let fits = HELD_BYTES_MAX / DATA_BYTES_MAX;
+    let steps = (0..fits + 3).map(|at| {
+        let step = Step::new(format!("s{at}")).service("big").action("fill");
+        match at {
+            0 => step,
+            _ => step.after(format!("s{}", at - 1)),
+        }
+    });
+    let id = sagas
+        .start(&define(steps.collect()), input())
+        .await
+        .unwrap();
+    let status = sagas.wait(&id).await.unwrap();
+    // The input takes room too, so that one output less fits.
+    let last = fits - 1;
+    assert_eq!(status.status, Status::Compensated);
+    assert_eq!(
+        status.error,
+        Some(format!(
+            "step `s{last}` failed: saga has no room for an output of {DATA_BYTES_MAX} bytes"
+        ))
+    );
+    let outputs = status.steps.iter().filter_map(|step| step.output.as_ref());
+    assert_eq!(
+        outputs.map(bytes::Bytes::len).sum::<usize>(),
+        last * DATA_BYTES_MAX
+    );
+    assert_eq!(status.steps[last].phase, StepPhase::Failed);
+    assert_eq!(status.steps[last + 1].phase, StepPhase::NotRun);
+    super::invariants::check(&bed.disk);
 }

@@ -36,6 +36,11 @@ impl Disk {
         self.data.lock().unwrap().sagas.clone()
     }
 
+    /// Adds a saga as another program may have left it.
+    pub(super) fn put(&self, saga: StoredSaga) {
+        self.data.lock().unwrap().sagas.push(saga);
+    }
+
     pub(super) fn records(&self) -> Vec<Vec<Record>> {
         let decode = |saga: StoredSaga| {
             let records = saga.records.iter();

@@ -55,7 +55,8 @@ impl<'a> Compactor<'a> {
                     let stored: StoredSagaRecord<'_> = record::decode(content)?;
                     let is_last = stored.is_last == Some(true);
                     match it.sagas.get_mut(stored.saga) {
-                        Some(known) => *known = is_last,
+                        // What follows the last record does not bring the saga back.
+                        Some(known) => *known |= is_last,
                         None => drop(it.sagas.insert(stored.saga.to_owned(), is_last)),
                     }
                 }
