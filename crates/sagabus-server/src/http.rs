@@ -113,10 +113,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         )
         .route("/api/sagas", get(sagas::list).post(sagas::start))
         .route("/api/sagas/{id}", get(sagas::show))
-        .route("/api/sagas/{id}/cancel", post(sagas::cancel))
-        .route("/api/sagas/{id}/retry", post(sagas::retry))
-        .route("/api/sagas/{id}/abandon", post(sagas::abandon))
-        .route("/api/sagas/{id}/resume", post(sagas::resume))
+        .route("/api/sagas/{id}/{verb}", post(sagas::operate))
         .route(
             "/api/submissions",
             post(submissions::submit).layer(DefaultBodyLimit::max(UPLOAD_BYTES_MAX)),

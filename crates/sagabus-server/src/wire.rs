@@ -90,6 +90,16 @@ pub(crate) fn saga(saga: &SagaStatus) -> Value {
         "error": saga.error,
         "parked": saga.parked,
         "paused": saga.paused,
+        "deadline": saga.deadline,
+        "inconsistent": saga.inconsistent,
+        "unsettled": saga.unsettled,
+        "operated": saga.operated.as_ref().map(|it| json!({
+            "verb": it.verb.as_str(),
+            "step": it.step,
+            "author": it.by.author,
+            "reason": it.by.reason,
+            "at": it.at,
+        })),
         "steps": steps,
     })
 }

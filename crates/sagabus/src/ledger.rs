@@ -32,7 +32,7 @@ pub use delivery::{DeliveryState, Revision};
 pub(crate) use policy::Key;
 pub use policy::{Exhausted, Order, Priority, RetryBudget, Sharing};
 pub use record::{By, Fault, Pause};
-pub(crate) use record::{Change, Record, Settled, Taken, Wants};
+pub(crate) use record::{Change, REASON_BYTES_MAX, Record, Settled, Taken, Wants};
 pub(crate) use repairs::Repairs;
 pub use repairs::{REPAIRS_MAX, RepairAct, Repaired};
 

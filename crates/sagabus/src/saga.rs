@@ -19,12 +19,18 @@ mod orchestrator;
 pub mod record;
 mod settings;
 
-pub use definition::{Definition, DefinitionError, Step};
+pub use definition::{
+    Compensate, Definition, DefinitionError, OnInDoubt, Options, Order, PlainErrors, Step, Warning,
+};
 pub use handlers::{
-    BindError, CallContext, CompensationContext, Handlers, Output, StepContext, StepError,
+    BindError, CallContext, CompensationContext, EffectClass, Handlers, Output, StepContext,
+    StepError, TurnedBackBy,
 };
 pub use id::SagaId;
-pub use monitor::{Health, SagaStatus, Stats, Status, StepPhase, StepStatus, Unreadable};
+pub use machine::{Action, InFlight};
+pub use monitor::{
+    Health, OperatedStatus, SagaStatus, Stats, Status, StepPhase, StepStatus, Unreadable,
+};
 pub use orchestrator::{Builder, Sagas, Start};
 pub use settings::Settings;
 #[cfg(test)]

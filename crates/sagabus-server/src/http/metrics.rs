@@ -215,7 +215,7 @@ impl Snapshot {
         out.counter(
             "saga_failed_transactions",
             "Sagas that ended otherwise",
-            sagas.compensated + sagas.cancelled + sagas.failed,
+            sagas.compensated + sagas.cancelled + sagas.failed + sagas.terminated,
         )
     }
 

@@ -1,4 +1,4 @@
-//! Sagas: list, look at one, start, cancel, and repair a stuck one.
+//! Sagas: list, look at one, start, and do to one what operators do.
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sagabus::ledger::By;
-use sagabus::saga::{self, Definition, SagaId, SagaStatus, Status};
+use sagabus::saga::{self, Action, Definition, InFlight, SagaId, Status};
 use sagabus::{Error, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -36,11 +36,16 @@ pub(super) struct Order {
     idempotency_key: Option<String>,
 }
 
-/// Why.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Why {
-    reason: String,
+/// What an operator says besides the verb.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Said {
+    author: Option<String>,
+    /// Needed by all but `retry`.
+    reason: Option<String>,
+    step: Option<String>,
+    output: Option<Box<RawValue>>,
+    in_flight: Option<String>,
 }
 
 /// `GET /api/sagas`: the active ones, then those that ended not long ago.
@@ -115,52 +120,109 @@ fn definition(app: &App, order: &Order) -> Result<Definition> {
         .map_err(|error| Error::invalid("`steps` is not a definition").with_source(error))
 }
 
-/// `POST /api/sagas/{id}/cancel`
-pub(super) async fn cancel(
+/// The verbs of operators.
+const VERBS: [&str; 10] = [
+    "cancel",
+    "retry",
+    "skip",
+    "force-done",
+    "complete",
+    "abandon",
+    "recompensate",
+    "pause",
+    "resume",
+    "terminate",
+];
+
+/// `POST /api/sagas/{id}/{verb}`: what an operator does; durable when it is answered.
+pub(super) async fn operate(
     State(app): State<App>,
-    Path(id): Path<String>,
-    why: std::result::Result<Json<Why>, JsonRejection>,
+    Path((id, verb)): Path<(String, String)>,
+    said: std::result::Result<Json<Said>, JsonRejection>,
 ) -> Reply<Json<Value>> {
-    let Json(why) = why.map_err(|it| unreadable(&it))?;
-    told(app.system.sagas.cancel(&saga_id(&id)?, why.reason).await)
+    let said = match said {
+        Ok(Json(said)) => said,
+        Err(JsonRejection::MissingJsonContentType(_)) if verb == "retry" => Said::default(),
+        Err(rejection) => return Err(unreadable(&rejection)),
+    };
+    let by = By::new(
+        said.author.as_deref().unwrap_or_default(),
+        said.reason.as_deref().unwrap_or_default(),
+    );
+    if said.reason.is_none() && verb != "retry" {
+        return Err(Error::invalid("`reason` is missing").into());
+    }
+    let action = action(&verb, said)?;
+    let status = app.system.sagas.operate(&saga_id(&id)?, action, by).await?;
+    Ok(Json(wire::saga(&status)))
 }
 
-/// `POST /api/sagas/{id}/retry`: tries a stuck compensation again.
-pub(super) async fn retry(State(app): State<App>, Path(id): Path<String>) -> Reply<Json<Value>> {
-    told(app.system.sagas.retry_compensation(&saga_id(&id)?).await)
-}
-
-/// `POST /api/sagas/{id}/abandon`: gives up a stuck compensation.
-pub(super) async fn abandon(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    why: std::result::Result<Json<Why>, JsonRejection>,
-) -> Reply<Json<Value>> {
-    let Json(why) = why.map_err(|it| unreadable(&it))?;
-    told(app.system.sagas.abandon(&saga_id(&id)?, why.reason).await)
-}
-
-/// Who, and why.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Signed {
-    author: Option<String>,
-    reason: String,
-}
-
-/// `POST /api/sagas/{id}/resume`: lets a paused saga go on.
-pub(super) async fn resume(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    signed: std::result::Result<Json<Signed>, JsonRejection>,
-) -> Reply<Json<Value>> {
-    let Json(signed) = signed.map_err(|it| unreadable(&it))?;
-    let by = By::new(signed.author.as_deref().unwrap_or_default(), &signed.reason);
-    told(app.system.sagas.resume(&saga_id(&id)?, by).await)
-}
-
-fn told(status: Result<SagaStatus>) -> Reply<Json<Value>> {
-    Ok(Json(wire::saga(&status?)))
+/// The action of a verb. A field that the verb does not take is refused.
+fn action(verb: &str, said: Said) -> Result<Action> {
+    let Said {
+        step,
+        output,
+        in_flight,
+        ..
+    } = said;
+    let given = [
+        ("step", step.is_some()),
+        ("output", output.is_some()),
+        ("inFlight", in_flight.is_some()),
+    ];
+    let takes: &[&str] = match verb {
+        "cancel" => &["inFlight"],
+        "retry" | "skip" | "force-done" | "recompensate" => &["step"],
+        "complete" => &["step", "output"],
+        _ => &[],
+    };
+    for (field, is_given) in given {
+        if is_given && !takes.contains(&field) {
+            return Err(Error::invalid(format!("`{field}` is not for this verb")));
+        }
+    }
+    let needed = |step: Option<String>| step.ok_or_else(|| Error::invalid("`step` is missing"));
+    Ok(match verb {
+        "cancel" => Action::Cancel {
+            in_flight: match in_flight.as_deref() {
+                None | Some("signal") => InFlight::Signal,
+                Some("wait") => InFlight::Wait,
+                Some("abandon") => InFlight::Abandon,
+                Some(_) => {
+                    let text = "`inFlight` is not one of wait, signal, abandon";
+                    return Err(Error::invalid(text));
+                }
+            },
+        },
+        "retry" => Action::Retry { step },
+        "skip" => Action::Skip {
+            step: needed(step)?,
+        },
+        "force-done" => Action::ForceDone {
+            step: needed(step)?,
+        },
+        "complete" => Action::Complete {
+            step: needed(step)?,
+            output: match output {
+                Some(output) => output.get().to_owned().into(),
+                None => return Err(Error::invalid("`output` is missing")),
+            },
+        },
+        "abandon" => Action::Abandon,
+        "recompensate" => Action::Recompensate {
+            step: needed(step)?,
+        },
+        "pause" => Action::Pause,
+        "resume" => Action::Resume,
+        "terminate" => Action::Terminate,
+        other => {
+            let verbs = VERBS.join(", ");
+            let other = other.escape_debug();
+            return Err(Error::not_found(format!(
+                "`{other}` is nothing that is done to a saga; that is one of {verbs}"
+            )));
+        }
+    })
 }
 
 fn saga_id(id: &str) -> Result<SagaId> {

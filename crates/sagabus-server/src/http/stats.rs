@@ -43,6 +43,8 @@ pub(super) async fn show(State(app): State<App>) -> Json<Value> {
             "active": sagas.active,
             "queued": sagas.queued,
             "stuck": sagas.stuck,
+            "forwardStuck": sagas.forward_stuck,
+            "inconsistent": sagas.inconsistent,
             "parked": sagas.parked,
             "paused": sagas.paused,
             "started": sagas.started,
@@ -50,6 +52,8 @@ pub(super) async fn show(State(app): State<App>) -> Json<Value> {
             "compensated": sagas.compensated,
             "cancelled": sagas.cancelled,
             "failed": sagas.failed,
+            "terminated": sagas.terminated,
+            "lateEffects": sagas.late_effects,
         },
     }))
 }

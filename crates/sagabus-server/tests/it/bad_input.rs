@@ -82,6 +82,7 @@ fn a_body_that_is_too_large_is_413_on_every_route_that_takes_one() {
         "/api/sagas/x/cancel",
         "/api/sagas/x/abandon",
         "/api/sagas/x/resume",
+        "/api/sagas/x/complete",
         "/api/dead-letters/redrive",
         "/api/dead-letters/revise",
         "/api/dead-letters/skip",

@@ -421,6 +421,24 @@ fn sagas_are_started_listed_shown_and_cancelled() {
         .post(&format!("{path}/resume"), &json!({"author": "ann"}))
         .expect_problem(400, &["reason"]);
     assert_eq!(saga["paused"], json!(null));
+    // What operators do, refused: it is over, or it makes no sense.
+    let signed = |verb: &str, field: &str, value: Value| {
+        let mut said = json!({"author": "ann", "reason": "r"});
+        said[field] = value;
+        server.post(&format!("{path}/{verb}"), &said)
+    };
+    for verb in ["skip", "force-done", "recompensate"] {
+        let step = json!("validate_sample");
+        signed(verb, "step", step).expect_problem(409, &["stays as it is"]);
+        signed(verb, "step", json!(null)).expect_problem(400, &["step"]);
+        signed(verb, "step", json!("x")).expect_problem(404, &["`x`"]);
+    }
+    signed("pause", "step", json!("x")).expect_problem(400, &["step"]);
+    signed("complete", "step", json!("x")).expect_problem(400, &["output"]);
+    signed("cancel", "inFlight", json!("x")).expect_problem(400, &["inFlight", "wait"]);
+    signed("cancel", "inFlight", json!("wait")).expect(200);
+    signed("terminate", "step", json!(null)).expect_problem(409, &["over"]);
+    signed("jump", "step", json!(null)).expect_problem(404, &["jump", "force-done"]);
 }
 
 #[test]

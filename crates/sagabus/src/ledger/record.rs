@@ -6,9 +6,14 @@ use minicbor::{Decode, Encode};
 use super::delivery::Delivery;
 use super::policy::{Exhausted, Key, Order, Priority};
 use crate::clock::Timestamp;
+use crate::error::{Error, Result};
 
 /// Longest text kept of a fault, in bytes.
 const FAULT_BYTES_MAX: usize = 2048;
+/// Longest author of what is done by hand, in bytes.
+const AUTHOR_BYTES_MAX: usize = 255;
+/// Longest reason for what is done by hand, in bytes.
+pub(crate) const REASON_BYTES_MAX: usize = 2048;
 
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -65,7 +70,7 @@ impl Fault {
 }
 
 /// Who did something to deliveries by hand, and why. At most 255 and 2,048 bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct By {
     /// A person or program.
     #[n(0)]
@@ -83,6 +88,25 @@ impl By {
             author: author.to_owned(),
             reason: reason.to_owned(),
         }
+    }
+
+    /// Checks that both texts are within their bounds.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the text that is too long.
+    pub fn check(&self) -> Result<()> {
+        for (field, text, bytes_max) in [
+            ("author", &self.author, AUTHOR_BYTES_MAX),
+            ("reason", &self.reason, REASON_BYTES_MAX),
+        ] {
+            if text.len() > bytes_max {
+                return Err(Error::invalid(format!(
+                    "`{field}` has {} bytes, more than {bytes_max}",
+                    text.len()
+                )));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,9 @@
 
 mod check;
 mod form;
+mod options;
+mod pivot;
+mod step;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,7 +13,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use self::pivot::Pivot;
+
 pub use check::DefinitionError;
+pub use options::{Compensate, OnInDoubt, Options, Order, PlainErrors};
+pub use pivot::Warning;
+pub use step::Step;
 
 /// Most steps in one definition.
 pub const STEPS_MAX: usize = 1_000;
@@ -22,6 +30,8 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const ID_BYTES_MAX: usize = 128;
 /// Longest timeout or retry delay (7 days).
 pub const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Longest time that a saga may wait or take as a whole (366 days).
+pub const WAIT_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A named graph of steps. It cannot be changed, is cheap to clone, and exists only if it is valid.
 ///
@@ -33,8 +43,10 @@ pub struct Definition(Arc<Inner>);
 struct Inner {
     name: String,
     steps: Vec<Step>,
+    options: Options,
     /// Per step, the positions of its dependencies.
     dependencies: Vec<Vec<usize>>,
+    pivot: Option<Pivot>,
     canonical: Bytes,
     hash: DefinitionHash,
 }
@@ -43,120 +55,13 @@ struct Inner {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DefinitionHash(pub(crate) [u8; 32]);
 
-/// One step of a saga: an action of a service, and what takes it back.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Step {
-    /// Names the step within its definition: letters, digits, `_`, `-`, `.`.
-    pub id: String,
-    /// The step in words, for people.
-    pub name: String,
-    /// The service that does it.
-    pub service: String,
-    /// What the service does; finds the handler.
-    pub action: String,
-    /// What takes the action back; finds the compensation handler. None: there is nothing to take back.
-    pub compensation_action: Option<String>,
-    /// How long one attempt may take; also holds for the compensation. None: [`Settings::step_timeout`](super::Settings).
-    pub timeout: Option<Duration>,
-    /// How often a failed attempt is tried again: 2 means three attempts.
-    pub retry_attempts: u32,
-    /// Delay before the first retry, doubled for each further one. None: [`Settings::step_retry`](super::Settings).
-    pub retry_delay: Option<Duration>,
-    /// Ids of the steps that must have succeeded before this one starts.
-    pub dependencies: Vec<String>,
-    /// Parameters of the step, handed to its handlers as they are.
-    pub data: Option<serde_json::Value>,
-}
-
-impl Step {
-    /// A step whose name and action are its id, without a service, dependencies, retries or compensation.
-    #[must_use]
-    pub fn new(id: impl Into<String>) -> Self {
-        let id = id.into();
-        Self {
-            name: id.clone(),
-            service: String::new(),
-            action: id.clone(),
-            id,
-            compensation_action: None,
-            timeout: None,
-            retry_attempts: 0,
-            retry_delay: None,
-            dependencies: Vec::new(),
-            data: None,
-        }
-    }
-
-    /// The same step with a name for people.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// The same step, done by `service`.
-    #[must_use]
-    pub fn service(mut self, service: impl Into<String>) -> Self {
-        self.service = service.into();
-        self
-    }
-
-    /// The same step with another action than its id.
-    #[must_use]
-    pub fn action(mut self, action: impl Into<String>) -> Self {
-        self.action = action.into();
-        self
-    }
-
-    /// The same step, taken back by `action`.
-    #[must_use]
-    pub fn compensated_by(mut self, action: impl Into<String>) -> Self {
-        self.compensation_action = Some(action.into());
-        self
-    }
-
-    /// The same step with a limit for each attempt.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// The same step, tried again `retries` times.
-    #[must_use]
-    pub fn retries(mut self, retries: u32) -> Self {
-        self.retry_attempts = retries;
-        self
-    }
-
-    /// The same step with its own delay before the first retry.
-    #[must_use]
-    pub fn retry_delay(mut self, delay: Duration) -> Self {
-        self.retry_delay = Some(delay);
-        self
-    }
-
-    /// The same step, started only after `dependency` has succeeded.
-    #[must_use]
-    pub fn after(mut self, dependency: impl Into<String>) -> Self {
-        self.dependencies.push(dependency.into());
-        self
-    }
-
-    /// The same step with parameters.
-    #[must_use]
-    pub fn data(mut self, data: serde_json::Value) -> Self {
-        self.data = Some(data);
-        self
-    }
-}
-
 /// Collects the steps of a [`Definition`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
     name: String,
     steps: Vec<Step>,
+    options: Options,
 }
 
 impl Builder {
@@ -166,12 +71,18 @@ impl Builder {
         self
     }
 
+    /// Sets what holds for all steps.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
     /// The definition.
     ///
     /// # Errors
     /// The first rule that is broken, naming the step.
     pub fn build(self) -> Result<Definition, DefinitionError> {
-        Definition::from_steps(self.name, self.steps)
+        Definition::from_parts(self.name, self.steps, self.options)
     }
 }
 
@@ -181,6 +92,7 @@ impl Definition {
         Builder {
             name: name.into(),
             steps: Vec::new(),
+            options: Options::default(),
         }
     }
 
@@ -189,28 +101,30 @@ impl Definition {
     /// # Errors
     /// The first rule that is broken, naming the step.
     pub fn from_steps(name: impl Into<String>, steps: Vec<Step>) -> Result<Self, DefinitionError> {
-        let name = name.into();
+        Self::from_parts(name.into(), steps, Options::default())
+    }
+
+    fn from_parts(
+        name: String,
+        steps: Vec<Step>,
+        options: Options,
+    ) -> Result<Self, DefinitionError> {
         let dependencies = check::check(&name, &steps)?;
-        let canonical = form::canonical(&name, &steps)?;
+        check::check_options(&name, &options)?;
+        let canonical = form::canonical(&name, &steps, &options)?;
         let hash = form::hash(&canonical);
-        Ok(Self(Arc::new(Inner {
-            name,
-            steps,
-            dependencies,
-            canonical,
-            hash,
-        })))
+        Self::assembled((name, steps, options), dependencies, (canonical, hash))
     }
 
     /// Reads `{"name": …, "steps": […]}` with the fields `id`, `name`, `service`, `action`, `compensationAction`,
-    /// `timeout` and `retryDelay` (milliseconds, or text such as `"30s"`), `retryAttempts`, `dependencies`, `data`.
+    /// `timeout` and `retryDelay` (milliseconds, or text such as `"30s"`), `retryAttempts`, `dependencies`, `data`, `pivot`.
     ///
     /// # Errors
     /// [`DefinitionError::Unreadable`] with the path of what does not fit, an unknown field included; then as
     /// [`Definition::from_steps`].
     pub fn from_json(json: &[u8]) -> Result<Self, DefinitionError> {
-        let (name, steps) = form::from_json(json)?;
-        Self::from_steps(name, steps)
+        let (name, steps, options) = form::from_json(json)?;
+        Self::from_parts(name, steps, options)
     }
 
     /// Reads the same form written as YAML.
@@ -218,8 +132,8 @@ impl Definition {
     /// # Errors
     /// As [`Definition::from_json`].
     pub fn from_yaml(yaml: &str) -> Result<Self, DefinitionError> {
-        let (name, steps) = form::from_yaml(yaml)?;
-        Self::from_steps(name, steps)
+        let (name, steps, options) = form::from_yaml(yaml)?;
+        Self::from_parts(name, steps, options)
     }
 
     /// Reads the definition that a stored saga pins. Only what the machine stands on is checked: the form, that ids are
@@ -228,16 +142,29 @@ impl Definition {
     ///
     /// # Errors
     /// [`DefinitionError::Unreadable`], [`Empty`](DefinitionError::Empty), [`Duplicate`](DefinitionError::Duplicate),
-    /// [`UnknownDependency`](DefinitionError::UnknownDependency) or [`Cycle`](DefinitionError::Cycle).
+    /// [`UnknownDependency`](DefinitionError::UnknownDependency), [`Cycle`](DefinitionError::Cycle) or
+    /// [`TwoPivots`](DefinitionError::TwoPivots).
     pub fn from_pinned(json: &[u8]) -> Result<Self, DefinitionError> {
-        let (name, steps) = form::read_json(json)?;
-        let dependencies = check::structure(&name, &steps)?;
+        let parts = form::read_json(json)?;
+        let dependencies = check::structure(&parts.0, &parts.1)?;
+        let written = (Bytes::copy_from_slice(json), form::hash(json));
+        Self::assembled(parts, dependencies, written)
+    }
+
+    fn assembled(
+        (name, steps, options): form::Parts,
+        mut dependencies: Vec<Vec<usize>>,
+        (canonical, hash): (Bytes, DefinitionHash),
+    ) -> Result<Self, DefinitionError> {
+        let pivot = Pivot::find(&steps, &mut dependencies)?;
         Ok(Self(Arc::new(Inner {
             name,
             steps,
+            options,
             dependencies,
-            canonical: Bytes::copy_from_slice(json),
-            hash: form::hash(json),
+            pivot,
+            canonical,
+            hash,
         })))
     }
 
@@ -253,6 +180,12 @@ impl Definition {
         &self.0.steps
     }
 
+    /// What holds for all steps.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+
     /// SHA-256 of the canonical JSON.
     #[must_use]
     pub fn hash(&self) -> DefinitionHash {
@@ -265,7 +198,32 @@ impl Definition {
         self.0.canonical.clone()
     }
 
-    /// Positions of the direct dependencies of the step at `index`.
+    /// What is allowed and can hardly be meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        let steps = self.0.steps.iter().enumerate();
+        steps
+            .filter(|(index, step)| {
+                step.compensation_action.is_some() && self.is_after_pivot(*index)
+            })
+            .map(|(_, step)| Warning::UnusedCompensation {
+                step: step.id.clone(),
+            })
+            .collect()
+    }
+
+    /// Position of the step after whose success the saga is only brought to its end and never taken back.
+    pub(crate) fn pivot(&self) -> Option<usize> {
+        self.0.pivot.as_ref().map(|pivot| pivot.step)
+    }
+
+    /// Whether the step at `index` follows from the pivot, at any distance.
+    pub(crate) fn is_after_pivot(&self, index: usize) -> bool {
+        let pivot = self.0.pivot.as_ref();
+        pivot.is_some_and(|pivot| pivot.followers.get(index).copied().unwrap_or(false))
+    }
+
+    /// Positions of the direct dependencies of the step at `index`; of the pivot, all steps that do not follow from it.
     pub(crate) fn dependencies(&self, index: usize) -> &[usize] {
         self.0.dependencies.get(index).map_or(&[], Vec::as_slice)
     }

@@ -8,8 +8,9 @@
 //!
 //! Every saga has one `saga.started` and at its end one `saga.completed` or one `saga.failed`. A saga that turns back has
 //! `saga.compensation_started`, and when all is taken back `saga.compensation_completed` and then `saga.failed`, whose
-//! `status` says `compensated` or `cancelled`. When taking back fails for good, `saga.compensation_failed` follows; if an
-//! operator gives it up, so does `saga.failed` with status `failed`. A saga that is cancelled before its turn has only
+//! `status` says `compensated` or `cancelled`. A step that fails for good behind the pivot has `saga.step_failed` and nothing
+//! follows from it until an operator says how to go on. When taking back fails for good, `saga.compensation_failed` follows; if an
+//! operator gives it up, so does `saga.failed` with status `failed`, and `terminated` where the saga was ended as it was. A saga that is cancelled before its turn has only
 //! `saga.started` and `saga.failed`.
 
 mod payload;
@@ -21,9 +22,9 @@ pub use payload::{
     SagaFailed, SagaStarted, StepCompleted, StepFailed, StepStarted,
 };
 
-use super::machine::{Stage, State};
+use super::machine::{Phase, Stage, State};
 use super::monitor::Status;
-use super::record::{Cause, Fact, Outcome, Record};
+use super::record::{Cause, Fact, Outcome, Record, Verb};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId, EventType, Payload, check_payload};
@@ -151,6 +152,12 @@ impl Teller<'_> {
                 attempt,
                 error,
                 ..
+            }
+            | Fact::ForwardStuck {
+                step,
+                attempt,
+                error,
+                ..
             } => {
                 let payload = StepFailed {
                     saga_id: self.saga_id(),
@@ -182,11 +189,31 @@ impl Teller<'_> {
                 self.push(&payload, position, at, cause)
             }
             Fact::Ended { outcome, error } => self.ended(position, at, *outcome, error),
+            Fact::Operated {
+                verb: Verb::Complete,
+                step: Some(step),
+                output: Some(output),
+                ..
+            } => {
+                let own = self.state.step(self::position(*step));
+                let payload = StepCompleted {
+                    saga_id: self.saga_id(),
+                    saga_name: self.saga_name(),
+                    step_id: self.step_id(*step),
+                    status: self.on_the_way().as_str().to_owned(),
+                    attempt: own.map_or(0, |step| step.attempts),
+                    duration_ms: self.step_duration(*step, at),
+                    result: self.result(output),
+                };
+                let cause = self.started_record(*step);
+                self.push(&payload, position, at, cause)
+            }
             Fact::CompensationStarted { .. }
             | Fact::CompensationSucceeded { .. }
             | Fact::CompensationAttemptFailed { .. }
             | Fact::CompensationResumed
             | Fact::Operated { .. }
+            | Fact::LateResult { .. }
             | Fact::Paused { .. }
             | Fact::Closed => Ok(()),
         }
@@ -225,14 +252,14 @@ impl Teller<'_> {
             saga_name: self.saga_name(),
             step_id: match cause {
                 Cause::Step(step) => Some(self.step_id(step)),
-                Cause::Cancelled => None,
+                Cause::Cancelled | Cause::Deadline | Cause::QueueTimeout => None,
             },
             status: Status::Compensating.as_str().to_owned(),
             error: reason.to_owned(),
         };
         let cause = match cause {
             Cause::Step(step) => self.ended_record(step),
-            Cause::Cancelled => Some(0),
+            Cause::Cancelled | Cause::Deadline | Cause::QueueTimeout => Some(0),
         };
         self.push(&payload, position, at, cause)
     }
@@ -254,9 +281,12 @@ impl Teller<'_> {
         let mut cause = self.turning_record().or(Some(0));
         let mut caused_by = None;
         if outcome == Outcome::Failed {
-            let stuck = self.state.steps.iter();
-            cause = stuck.map(|step| step.compensation.stuck_record).max();
-        } else if self.state.has_begun() {
+            let stuck = self.state.steps.iter().map(|step| match step.phase {
+                Phase::Stuck(_) => step.ended_record,
+                _ => step.compensation.stuck_record,
+            });
+            cause = stuck.max();
+        } else if self.state.has_begun() && outcome != Outcome::Terminated {
             let payload = CompensationCompleted {
                 saga_id: self.saga_id(),
                 saga_name: self.saga_name(),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub(crate) use context::Call;
-pub use context::{CallContext, CompensationContext, StepContext};
+pub use context::{CallContext, CompensationContext, EffectClass, StepContext, TurnedBackBy};
 pub use error::{BindError, StepError};
 
 use super::definition::{Definition, Step};
@@ -129,40 +129,60 @@ impl Handlers {
     /// The handlers of each step of `definition`.
     ///
     /// # Errors
-    /// The first step without a handler, or with two that fit equally.
+    /// The first step that lacks a handler without `lateBinding`, or has two that fit equally.
     pub(crate) fn bind(&self, definition: &Definition) -> Result<Arc<[Bound]>, BindError> {
-        let bound = definition.steps().iter().map(|step| self.bind_step(step));
-        bound.collect()
+        let bound = self.bind_what_is_there(definition);
+        for (step, bound) in definition.steps().iter().zip(bound.iter()) {
+            let faults = [bound.run.as_ref().err(), bound.compensation_fault()];
+            for fault in faults.into_iter().flatten() {
+                if !step.late_binding || matches!(fault, BindError::Ambiguous { .. }) {
+                    return Err(fault.clone());
+                }
+            }
+        }
+        Ok(bound)
     }
 
-    fn bind_step(&self, step: &Step) -> Result<Bound, BindError> {
-        let run = find(&self.steps, step, &step.action)?.ok_or_else(|| BindError::Missing {
-            step: step.id.clone(),
-            service: step.service.clone(),
-            action: step.action.clone(),
-        })?;
-        let compensate = match &step.compensation_action {
-            None => None,
-            Some(action) => Some(find(&self.compensations, step, action)?.ok_or_else(|| {
-                BindError::MissingCompensation {
+    /// The handlers of each step of `definition`, or why there is none.
+    pub(crate) fn bind_what_is_there(&self, definition: &Definition) -> Arc<[Bound]> {
+        let steps = definition.steps().iter();
+        steps.map(|step| self.bind_step(step)).collect()
+    }
+
+    fn bind_step(&self, step: &Step) -> Bound {
+        let run = find(&self.steps, step, &step.action).and_then(|found| {
+            found.map(Arc::clone).ok_or_else(|| BindError::Missing {
+                step: step.id.clone(),
+                service: step.service.clone(),
+                action: step.action.clone(),
+            })
+        });
+        let compensate = step.compensation_action.as_ref().map(|action| {
+            let found = find(&self.compensations, step, action)?;
+            found
+                .map(Arc::clone)
+                .ok_or_else(|| BindError::MissingCompensation {
                     step: step.id.clone(),
                     service: step.service.clone(),
                     action: action.clone(),
-                }
-            })?),
-        };
-        Ok(Bound {
-            run: Arc::clone(run),
-            compensate: compensate.map(Arc::clone),
-        })
+                })
+        });
+        Bound { run, compensate }
     }
 }
 
-/// The handlers of one step.
+/// The handlers of one step, or why there is none.
 #[derive(Clone)]
 pub(crate) struct Bound {
-    pub(crate) run: StepHandler,
-    pub(crate) compensate: Option<CompensationHandler>,
+    pub(crate) run: Result<StepHandler, BindError>,
+    /// None: there is nothing to take back.
+    pub(crate) compensate: Option<Result<CompensationHandler, BindError>>,
+}
+
+impl Bound {
+    pub(crate) fn compensation_fault(&self) -> Option<&BindError> {
+        self.compensate.as_ref()?.as_ref().err()
+    }
 }
 
 fn insert<H>(table: &mut Table<H>, service: &str, name: &str, handler: H) -> bool {

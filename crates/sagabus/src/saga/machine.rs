@@ -1,23 +1,26 @@
 //! The rules of a saga, pure: a state and an input give the records to store and what to do once they are durable.
 
 mod backward;
+mod fold;
 mod forward;
+mod late;
+mod limits;
+mod operator;
 mod state;
+mod step;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use state::{
-    CompensationPhase, CompensationState, HELD_BYTES_MAX, Interruptions, Paused, Phase, Stage,
-    State, StepState, TurnedBack,
-};
+pub use operator::{Action, InFlight, Operation, Refusal, refusal};
+pub use state::{HELD_BYTES_MAX, Operated, Paused, Stage, State, TurnedBack};
+pub use step::{CompensationPhase, CompensationState, Doubt, Interruptions, Phase, StepState};
 
 use super::handlers::StepError;
-use super::record::{Cause, Fact, Outcome, PauseCause, Record, Verb};
+use super::record::{Fact, Outcome, PauseCause, Record};
 use super::settings::Settings;
 use crate::clock::Timestamp;
-use crate::ledger::By;
 
 /// How often a saga that was cut off by the end of the process goes on by itself, without progress in between. Being cut off
 /// does not use up a retry, since it says nothing about the step; but a step that ends the process each time must not do so
@@ -44,14 +47,14 @@ pub enum Input {
         /// How it ended.
         result: AttemptResult,
     },
-    /// An attempt took longer than its timeout; its handler is still in flight.
+    /// An attempt took longer than a limit of it; its handler is still in flight.
     TimedOut {
         /// The step.
         step: usize,
         /// The attempt.
         attempt: u32,
-        /// The timeout.
-        after: Duration,
+        /// What it took longer than.
+        limit: Limit,
     },
     /// An attempt of a compensation is over.
     CompensationEnded {
@@ -62,34 +65,41 @@ pub enum Input {
         /// How it ended.
         result: Result<(), StepError>,
     },
-    /// The delay before the next attempt is over.
-    Due {
-        /// The step.
-        step: usize,
-    },
-    /// Somebody wants it taken back.
-    Cancel {
-        /// Why.
-        reason: String,
-    },
-    /// An operator wants a stuck compensation tried again.
-    Resume,
-    /// An operator gives up a stuck compensation.
-    Abandon {
-        /// Why.
-        reason: String,
-    },
+    /// The time of a timer has come.
+    Elapsed(Timer),
     /// An operator does something to it.
     Operate(Operation),
 }
 
-/// What an operator does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
-    /// What.
-    pub verb: Verb,
-    /// Who and why.
-    pub by: By,
+/// What an attempt took longer than.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Its timeout.
+    Timeout(Duration),
+    /// The time that may go by without a sign of life of its handler.
+    Heartbeat(Duration),
+}
+
+/// What the shell keeps the time for. There is one of each at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// The delay before the next attempt of a step, or of its compensation.
+    Retry(usize),
+    /// The limit for all attempts of a step together.
+    Step(usize),
+    /// The limit for the saga.
+    Saga,
+    /// The limit for waiting for its turn.
+    Queue,
+}
+
+/// An attempt whose handler is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flight {
+    /// The step.
+    pub step: usize,
+    /// The attempt.
+    pub attempt: u32,
 }
 
 /// How an attempt of a step ended.
@@ -113,10 +123,10 @@ pub enum Command {
         /// The attempt.
         attempt: u32,
     },
-    /// Tell the handler of a step to stop, and drop it after `grace`.
+    /// Tell the handler of an attempt to stop, and drop it after `grace`.
     Stop {
-        /// The step.
-        step: usize,
+        /// The attempt.
+        flight: Flight,
         /// How long it may go on.
         grace: Duration,
     },
@@ -127,13 +137,15 @@ pub enum Command {
         /// The attempt.
         attempt: u32,
     },
-    /// Give [`Input::Due`] after `delay`.
+    /// Give [`Input::Elapsed`] after `delay`, and no longer at the time that was set before.
     Arm {
-        /// The step.
-        step: usize,
+        /// For what.
+        timer: Timer,
         /// How long to wait.
         delay: Duration,
     },
+    /// Drop every handler that is in flight.
+    Drop,
 }
 
 /// What the shell knows and the records do not say.
@@ -143,10 +155,23 @@ pub struct Facts<'a> {
     pub now: Timestamp,
     /// Whether handlers may be called; not while shutting down.
     pub dispatch: bool,
-    /// The steps whose handlers are in flight.
-    pub in_flight: &'a [usize],
+    /// The attempts of steps whose handlers are in flight.
+    pub in_flight: &'a [Flight],
+    /// The steps whose compensations are in flight.
+    pub compensating: &'a [usize],
+    /// The steps that this process has no handler for.
+    pub missing: &'a [usize],
+    /// The steps that this process has no compensation handler for.
+    pub missing_compensations: &'a [usize],
     /// Delays and limits.
     pub settings: &'a Settings,
+}
+
+impl Facts<'_> {
+    /// Whether a handler of the step is in flight.
+    fn is_in_flight(&self, step: usize) -> bool {
+        self.in_flight.iter().any(|flight| flight.step == step)
+    }
 }
 
 /// What follows from an input.
@@ -164,7 +189,10 @@ pub struct Decision {
 #[must_use]
 pub fn decide(state: &State, facts: &Facts<'_>, input: Input) -> Decision {
     let mut draft = Draft::new(state.clone(), facts);
-    draft.take(input);
+    // Nothing is ever appended behind the last record.
+    if !state.is_closed() {
+        draft.take(input);
+    }
     draft.into_decision()
 }
 
@@ -174,24 +202,11 @@ pub fn create(created: (State, Record), facts: &Facts<'_>, has_slot: bool) -> De
     let (state, record) = created;
     let mut draft = Draft::new(state, facts);
     draft.records.push(record);
+    draft.arm_saga();
     if has_slot {
         draft.take(Input::Begin);
     }
     draft.into_decision()
-}
-
-/// Why an operator's input does not fit the state, if so.
-#[must_use]
-pub fn refusal(state: &State, input: &Input) -> Option<&'static str> {
-    match input {
-        Input::Resume | Input::Abandon { .. } if state.stage != Stage::Stuck => {
-            Some("its compensation is not stuck")
-        }
-        Input::Operate(Operation {
-            verb: Verb::Resume, ..
-        }) if state.paused.is_none() => Some("it is not paused"),
-        _ => None,
-    }
 }
 
 /// A decision in the making: each record is applied at once, so that the next rule sees it.
@@ -236,29 +251,14 @@ impl<'a> Draft<'a> {
             Input::TimedOut {
                 step,
                 attempt,
-                after,
-            } => self.attempt_timed_out(step, attempt, after),
+                limit,
+            } => self.attempt_timed_out(step, attempt, limit),
             Input::CompensationEnded {
                 step,
                 attempt,
                 result,
             } => self.compensation_ended(step, attempt, result),
-            Input::Due { step } => self.due(step),
-            Input::Cancel { reason } => {
-                if matches!(self.state.stage, Stage::Queued | Stage::Running) {
-                    self.turn_back(Cause::Cancelled, reason);
-                }
-            }
-            Input::Resume => {
-                if self.state.stage == Stage::Stuck {
-                    self.record(Fact::CompensationResumed);
-                }
-            }
-            Input::Abandon { reason } => {
-                if self.state.stage == Stage::Stuck {
-                    self.end(Outcome::Failed, clipped(reason));
-                }
-            }
+            Input::Elapsed(timer) => self.elapsed(timer),
             Input::Operate(operation) => self.operate(operation),
         }
         self.advance();
@@ -272,12 +272,14 @@ impl<'a> Draft<'a> {
         match self.state.stage {
             Stage::Running => {
                 self.start_ready();
-                if self.state.is_complete() {
+                // A handler of an attempt before the last may still end.
+                if self.facts.in_flight.is_empty() && self.state.is_complete() {
                     self.end(Outcome::Completed, String::new());
                 }
             }
             Stage::Backward => self.compensate_next(),
-            Stage::Queued | Stage::Stuck | Stage::Ended(_) => {}
+            Stage::Ended(_) => self.repair_next(),
+            Stage::Queued | Stage::ForwardStuck | Stage::Stuck => {}
         }
     }
 
@@ -285,38 +287,15 @@ impl<'a> Draft<'a> {
         if self.state.paused.is_some() {
             return;
         }
+        self.arm_saga();
         if self.state.is_poison() {
             let cause = PauseCause::Poison;
             return self.record(Fact::Paused { cause });
         }
         match self.state.stage {
-            Stage::Running => self.recover_forward(),
-            Stage::Backward => self.recover_backward(),
-            Stage::Queued | Stage::Stuck | Stage::Ended(_) => {}
-        }
-    }
-
-    fn operate(&mut self, operation: Operation) {
-        let Operation { verb, by } = operation;
-        match verb {
-            Verb::Resume => {
-                if self.state.paused.is_some() {
-                    self.record(Fact::Operated { verb, by });
-                    // What was cut off is taken up as after a restart.
-                    self.recover();
-                }
-            }
-        }
-    }
-
-    fn due(&mut self, step: usize) {
-        if self.state.paused.is_some() {
-            return;
-        }
-        match self.state.stage {
-            Stage::Running => self.retry_due(step),
-            Stage::Backward => self.compensation_due(step),
-            Stage::Queued | Stage::Stuck | Stage::Ended(_) => {}
+            Stage::Running => self.recover_forward(false),
+            Stage::Backward | Stage::Ended(_) => self.recover_backward(),
+            Stage::Queued | Stage::ForwardStuck | Stage::Stuck => {}
         }
     }
 
@@ -330,10 +309,10 @@ impl<'a> Draft<'a> {
         self.record(Fact::Ended { outcome, error });
     }
 
-    fn arm(&mut self, step: usize, until: Timestamp, delay_max: Duration) {
-        // A wall clock that was set back must not make the delay longer than the schedule's limit.
+    fn arm(&mut self, timer: Timer, until: Timestamp, delay_max: Duration) {
+        // A wall clock that was set back must not make the delay longer than its limit.
         let delay = until.since(self.facts.now).min(delay_max);
-        self.commands.push(Command::Arm { step, delay });
+        self.commands.push(Command::Arm { timer, delay });
     }
 }
 

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use super::definition::DefinitionHash;
 use super::id::SagaId;
 use super::machine::{CompensationPhase, Phase, Stage, State, StepState};
-use super::record::{Outcome, PauseCause};
+use super::record::{Outcome, PauseCause, Verb};
 use crate::clock::Timestamp;
+use crate::ledger::By;
 
 /// Where a saga stands, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +24,7 @@ pub enum Status {
     Executing,
     /// Every step succeeded.
     Completed,
-    /// An operator gave up its compensation: not everything is taken back.
+    /// An operator gave it up: not everything is done, or not everything is taken back.
     Failed,
     /// It turned back; what was done is being taken back.
     Compensating,
@@ -33,13 +34,17 @@ pub enum Status {
     Cancelled,
     /// A step could not be taken back; it waits for an operator.
     CompensationStuck,
-    /// It was cut off again and again without progress; it waits for an operator.
+    /// An operator paused it, or it was cut off and must not go on by itself; it waits for an operator.
     Paused,
+    /// A step behind the pivot failed for good; it waits for an operator.
+    ForwardStuck,
+    /// An operator ended it as it was.
+    Terminated,
 }
 
 impl Status {
     /// Every status, in the order of a saga's life.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Queued,
         Self::Started,
         Self::Executing,
@@ -50,6 +55,8 @@ impl Status {
         Self::Cancelled,
         Self::CompensationStuck,
         Self::Paused,
+        Self::ForwardStuck,
+        Self::Terminated,
     ];
 
     /// The status as it is written.
@@ -66,6 +73,8 @@ impl Status {
             Self::Cancelled => "cancelled",
             Self::CompensationStuck => "compensation_stuck",
             Self::Paused => "paused",
+            Self::ForwardStuck => "forward_stuck",
+            Self::Terminated => "terminated",
         }
     }
 
@@ -73,13 +82,18 @@ impl Status {
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
-            Self::Completed | Self::Failed | Self::Compensated | Self::Cancelled => true,
+            Self::Completed
+            | Self::Failed
+            | Self::Compensated
+            | Self::Cancelled
+            | Self::Terminated => true,
             Self::Queued
             | Self::Started
             | Self::Executing
             | Self::Compensating
             | Self::CompensationStuck
-            | Self::Paused => false,
+            | Self::Paused
+            | Self::ForwardStuck => false,
         }
     }
 
@@ -89,6 +103,7 @@ impl Status {
             Outcome::Compensated => Self::Compensated,
             Outcome::Cancelled => Self::Cancelled,
             Outcome::Failed => Self::Failed,
+            Outcome::Terminated => Self::Terminated,
         }
     }
 
@@ -105,6 +120,7 @@ impl Status {
                 }
             }
             Stage::Backward => Self::Compensating,
+            Stage::ForwardStuck => Self::ForwardStuck,
             Stage::Stuck => Self::CompensationStuck,
             Stage::Ended(outcome) => Self::of_outcome(outcome),
         }
@@ -136,6 +152,14 @@ pub enum StepPhase {
     CompensationStuck,
     /// The saga turned back before it was started.
     NotRun,
+    /// It failed for good behind the pivot, and waits for an operator.
+    Stuck,
+    /// An operator said to go on without it.
+    Skipped,
+    /// An operator said that it need not be taken back.
+    CompensationSkipped,
+    /// An operator said that it is taken back.
+    CompensationForced,
 }
 
 impl StepPhase {
@@ -151,20 +175,28 @@ impl StepPhase {
             Self::Compensated => "compensated",
             Self::CompensationStuck => "compensation_stuck",
             Self::NotRun => "not_run",
+            Self::Stuck => "stuck",
+            Self::Skipped => "skipped",
+            Self::CompensationSkipped => "compensation_skipped",
+            Self::CompensationForced => "compensation_forced",
         }
     }
 
-    fn of(state: &StepState, can_be_compensated: bool, has_turned_back: bool) -> Self {
+    fn of(state: &StepState, is_to_be_taken_back: bool) -> Self {
         match state.compensation.phase {
             CompensationPhase::Started | CompensationPhase::Backoff { .. } => Self::Compensating,
             CompensationPhase::Stuck => Self::CompensationStuck,
             CompensationPhase::Done => Self::Compensated,
+            CompensationPhase::Skipped => Self::CompensationSkipped,
+            CompensationPhase::Forced => Self::CompensationForced,
             CompensationPhase::Idle => match state.phase {
                 Phase::Pending => Self::Pending,
                 Phase::Started | Phase::Backoff { .. } => Self::Executing,
-                Phase::Succeeded(_) if has_turned_back && can_be_compensated => Self::Compensating,
+                Phase::Succeeded(_) if is_to_be_taken_back => Self::Compensating,
                 Phase::Succeeded(_) => Self::Completed,
                 Phase::Failed(_) => Self::Failed,
+                Phase::Stuck(_) => Self::Stuck,
+                Phase::Skipped => Self::Skipped,
                 Phase::NotRun => Self::NotRun,
             },
         }
@@ -202,8 +234,29 @@ pub struct SagaStatus {
     pub parked: Option<String>,
     /// Why it is paused, until an operator lets it go on or cancels it.
     pub paused: Option<String>,
+    /// When its time is over, if it has a deadline.
+    pub deadline: Option<Timestamp>,
+    /// Whether it is over and has left effects that are not taken back, or work that is not done.
+    pub inconsistent: bool,
+    /// Ids of the steps that are to be taken back and are not, once it has turned back or is over.
+    pub unsettled: Vec<String>,
+    /// What an operator did last.
+    pub operated: Option<OperatedStatus>,
     /// Its steps, in the order of the definition.
     pub steps: Vec<StepStatus>,
+}
+
+/// What an operator did, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatedStatus {
+    /// What.
+    pub verb: Verb,
+    /// The id of the step.
+    pub step: Option<String>,
+    /// Who and why.
+    pub by: By,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A step as it is shown.
@@ -236,18 +289,19 @@ pub struct StepStatus {
 }
 
 impl SagaStatus {
-    pub(crate) fn of(state: &State, parked: Option<&str>) -> Self {
+    pub(crate) fn of(state: &State, parked: Option<String>) -> Self {
         let has_turned_back = state.turned_back.is_some();
+        let is_taken_back = |at: usize| has_turned_back && state.is_unsettled(at);
         let definition = state.definition();
         let pairs = state.steps.iter().enumerate();
-        let pairs = pairs.filter_map(|(at, own)| Some((state.step_of(at)?, own)));
+        let pairs = pairs.filter_map(|(at, own)| Some((at, state.step_of(at)?, own)));
         let steps: Vec<StepStatus> = pairs
-            .map(|(step, state)| StepStatus {
+            .map(|(at, step, state)| StepStatus {
                 id: step.id.clone(),
                 name: step.name.clone(),
                 service: step.service.clone(),
                 action: step.action.clone(),
-                phase: StepPhase::of(state, step.compensation_action.is_some(), has_turned_back),
+                phase: StepPhase::of(state, is_taken_back(at)),
                 attempts: state.attempts,
                 started_at: state.started_at,
                 ended_at: state.ended_at,
@@ -265,11 +319,14 @@ impl SagaStatus {
             .collect();
         let status = Status::of(state);
         let is_current = |step: &&StepStatus| match step.phase {
-            StepPhase::Executing | StepPhase::CompensationStuck => true,
+            StepPhase::Executing | StepPhase::Stuck | StepPhase::CompensationStuck => true,
             StepPhase::Compensating => step.compensation_attempts > 0,
             _ => false,
         };
         let current = steps.iter().find(is_current);
+        let is_over = status.is_final() && status != Status::Completed;
+        let unsettled = (0..state.steps.len())
+            .filter(|&at| (has_turned_back || is_over) && state.is_unsettled(at));
         Self {
             id: state.id().clone(),
             name: definition.name().to_owned(),
@@ -283,11 +340,27 @@ impl SagaStatus {
                 false => current.map(|step| step.id.clone()),
             },
             error: text(state.error.as_ref()),
-            parked: parked.map(str::to_owned),
+            parked,
             paused: state.paused.map(|paused| match paused.cause {
                 PauseCause::Poison => {
                     "cut off by the end of the process again and again, without progress".to_owned()
                 }
+                PauseCause::InDoubt(step) => format!(
+                    "step `{}` was cut off by the end of the process",
+                    state.step_id(position(step))
+                ),
+                PauseCause::Operator => "an operator paused it".to_owned(),
+            }),
+            deadline: state.deadline(),
+            inconsistent: state.is_inconsistent(),
+            unsettled: unsettled.map(|at| state.step_id(at).to_owned()).collect(),
+            operated: state.operated.as_ref().map(|operated| OperatedStatus {
+                verb: operated.verb,
+                step: operated
+                    .step
+                    .map(|step| state.step_id(position(step)).to_owned()),
+                by: operated.by.clone(),
+                at: operated.at,
             }),
             steps,
         }
@@ -301,6 +374,10 @@ pub struct Unreadable {
     pub id: String,
     /// Why.
     pub reason: String,
+}
+
+fn position(step: u32) -> usize {
+    usize::try_from(step).unwrap_or(usize::MAX)
 }
 
 fn text(text: Option<&Arc<str>>) -> Option<String> {
@@ -329,6 +406,10 @@ pub struct Stats {
     pub queued: usize,
     /// Sagas with a stuck compensation now.
     pub stuck: usize,
+    /// Sagas that are stuck behind their pivot now.
+    pub forward_stuck: usize,
+    /// Sagas in memory that ended with effects left, or work not done.
+    pub inconsistent: usize,
     /// Sagas that lack a handler in this process.
     pub parked: usize,
     /// Sagas that are paused now.
@@ -341,6 +422,10 @@ pub struct Stats {
     pub compensated: u64,
     /// Sagas cancelled and taken back.
     pub cancelled: u64,
-    /// Sagas whose compensation was given up.
+    /// Sagas that were given up.
     pub failed: u64,
+    /// Sagas that were ended as they were.
+    pub terminated: u64,
+    /// Effects of steps that came to light after their saga had gone on without them.
+    pub late_effects: u64,
 }

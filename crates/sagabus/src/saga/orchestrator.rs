@@ -2,6 +2,7 @@
 
 mod book;
 mod inbox;
+mod operate;
 mod recovery;
 mod runner;
 mod worker;
@@ -20,22 +21,16 @@ use self::worker::Worker;
 use super::definition::Definition;
 use super::handlers::Handlers;
 use super::id::SagaId;
-use super::machine::{Input, Operation, Stage, State};
+use super::machine::{Stage, State};
 use super::monitor::{Health, SagaStatus, Stats, Unreadable};
-use super::record::{Fact, Record, Verb};
+use super::record::{Fact, PauseCause, Record};
 use super::settings::Settings;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::strict::check_depth;
 use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX, EventId};
-use crate::ledger::By;
 use crate::saga_store::{SagaBatch, SagaStore};
 use crate::text::check_visible;
-
-/// Longest author of what an operator does, in bytes; as for deliveries.
-const AUTHOR_BYTES_MAX: usize = 255;
-/// Longest reason of what an operator does, in bytes; as for deliveries.
-const REASON_BYTES_MAX: usize = 2_048;
 
 /// Starts sagas and brings them to their end, whatever happens on the way. Cheap to clone.
 ///
@@ -179,7 +174,7 @@ impl Sagas {
             Admission::New { has_slot } => has_slot,
         };
         let (reply, stored) = oneshot::channel();
-        let worker = Worker::new(Arc::clone(&self.0), Arc::clone(&saga), bound);
+        let worker = Worker::bound(Arc::clone(&self.0), Arc::clone(&saga), bound);
         self.0
             .tracker
             .spawn(worker.create((state, record), has_slot, reply));
@@ -262,99 +257,6 @@ impl Sagas {
         self.0.book().unreadable()
     }
 
-    /// Takes a saga back. Returns when that decision is durable, with the status reached; [`Sagas::wait`] sees the end.
-    ///
-    /// Handlers in flight are told to stop and awaited for a while. What they did is recorded truthfully and taken back. A
-    /// saga that has already turned back or is over stays as it is.
-    ///
-    /// # Errors
-    /// `NotFound` as [`Sagas::status`]; `Conflict` when the saga is parked; `Closed` after shutdown.
-    ///
-    /// # Cancel safety
-    /// The saga may be cancelled or not when the future is dropped; repeating is safe.
-    pub async fn cancel(&self, id: &SagaId, reason: impl Into<String>) -> Result<SagaStatus> {
-        let input = Input::Cancel {
-            reason: reason.into(),
-        };
-        self.ask(id, input).await
-    }
-
-    /// Tries a stuck compensation again, with a new series of attempts.
-    ///
-    /// # Errors
-    /// `NotFound` as [`Sagas::status`]; `Conflict` when no compensation of the saga is stuck; `Closed` after shutdown.
-    ///
-    /// # Cancel safety
-    /// It may have been asked for or not when the future is dropped.
-    pub async fn retry_compensation(&self, id: &SagaId) -> Result<SagaStatus> {
-        self.ask(id, Input::Resume).await
-    }
-
-    /// Gives up a stuck compensation: the saga ends as failed, with effects that are not taken back.
-    ///
-    /// # Errors
-    /// As [`Sagas::retry_compensation`].
-    ///
-    /// # Cancel safety
-    /// It may have been asked for or not when the future is dropped.
-    pub async fn abandon(&self, id: &SagaId, reason: impl Into<String>) -> Result<SagaStatus> {
-        let input = Input::Abandon {
-            reason: reason.into(),
-        };
-        self.ask(id, input).await
-    }
-
-    /// Lets a paused saga go on: what was cut off is run again with its key. A saga is paused when the end of the process has
-    /// cut it off again and again without progress, since then a step of it may be what ends the process.
-    /// [`Sagas::cancel`] takes a paused saga back instead.
-    ///
-    /// # Errors
-    /// `NotFound` and `Corrupt` as [`Sagas::status`]; `Invalid` when `by` is too long; `Conflict` when the saga is not paused;
-    /// `Closed` after shutdown.
-    ///
-    /// # Cancel safety
-    /// It may have been asked for or not when the future is dropped.
-    pub async fn resume(&self, id: &SagaId, by: By) -> Result<SagaStatus> {
-        for (field, text, bytes_max) in [
-            ("author", &by.author, AUTHOR_BYTES_MAX),
-            ("reason", &by.reason, REASON_BYTES_MAX),
-        ] {
-            if text.len() > bytes_max {
-                return Err(Error::invalid(format!(
-                    "`{field}` has {} bytes, more than {bytes_max}",
-                    text.len()
-                )));
-            }
-        }
-        let verb = Verb::Resume;
-        self.ask(id, Input::Operate(Operation { verb, by })).await
-    }
-
-    async fn ask(&self, id: &SagaId, input: Input) -> Result<SagaStatus> {
-        let saga = self.0.find(id)?;
-        if saga.parked.is_some() {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!("saga `{id}` is parked: this process lacks a handler of it"),
-            ));
-        }
-        let is_cancel = matches!(input, Input::Cancel { .. });
-        let (reply, answer) = oneshot::channel();
-        saga.inbox.ask(input, reply)?;
-        match answer.await {
-            Ok(answer) => answer.map(|()| saga.status()),
-            // Nobody answers for a saga that is over.
-            Err(_) if matches!(saga.state().stage, Stage::Ended(_)) => match is_cancel {
-                true => Ok(saga.status()),
-                false => Err(Error::new(
-                    ErrorKind::Conflict,
-                    format!("saga `{id}` is over"),
-                )),
-            },
-            Err(_) => Err(closed()),
-        }
-    }
-
     /// Waits until a saga is over. A stuck or paused one is not.
     ///
     /// # Errors
@@ -377,8 +279,9 @@ impl Sagas {
         let now = self.0.clock.now();
         let settings = &self.0.settings;
         let sagas = self.0.book().stored();
-        let (mut active, mut old, mut stuck) = (0_usize, 0_usize, 0_usize);
-        let (mut parked, mut paused) = (0_usize, 0_usize);
+        let (mut active, mut old, mut overdue) = (0_usize, 0_usize, 0_usize);
+        let (mut stuck, mut forward_stuck) = (0_usize, 0_usize);
+        let (mut parked, mut poisoned, mut in_doubt) = (0_usize, 0_usize, 0_usize);
         for saga in &sagas {
             let state = saga.state();
             if matches!(state.stage, Stage::Ended(_)) {
@@ -386,9 +289,17 @@ impl Sagas {
             }
             active += 1;
             old += usize::from(now.since(state.started_at()) > settings.stuck_after);
+            let deadline = state.deadline().filter(|_| state.turned_back.is_none());
+            overdue += usize::from(deadline.is_some_and(|deadline| now > deadline));
             stuck += usize::from(state.stage == Stage::Stuck);
-            parked += usize::from(saga.parked.is_some());
-            paused += usize::from(state.paused.is_some());
+            forward_stuck += usize::from(state.stage == Stage::ForwardStuck);
+            parked += usize::from(saga.parked().is_some());
+            match state.paused.map(|paused| paused.cause) {
+                Some(PauseCause::Poison) => poisoned += 1,
+                Some(PauseCause::InDoubt(_)) => in_doubt += 1,
+                // Whoever paused it knows.
+                Some(PauseCause::Operator) | None => {}
+            }
         }
         let mut issues = Vec::new();
         if let Some(fault) = self.0.fault.get() {
@@ -400,9 +311,22 @@ impl Sagas {
         if stuck > 0 {
             issues.push(format!("{stuck} sagas have a stuck compensation"));
         }
-        if paused > 0 {
+        if forward_stuck > 0 {
             issues.push(format!(
-                "{paused} sagas are paused: cut off again and again without progress"
+                "{forward_stuck} sagas are stuck behind their pivot"
+            ));
+        }
+        if overdue > 0 {
+            issues.push(format!("{overdue} sagas are beyond their deadline"));
+        }
+        if poisoned > 0 {
+            issues.push(format!(
+                "{poisoned} sagas are paused: cut off again and again without progress"
+            ));
+        }
+        if in_doubt > 0 {
+            issues.push(format!(
+                "{in_doubt} sagas are paused: a step was cut off that asks for an operator then"
             ));
         }
         let unreadable = self.unreadable();
@@ -442,9 +366,11 @@ impl Sagas {
             {
                 let state = saga.state();
                 stats.stuck += usize::from(state.stage == Stage::Stuck);
+                stats.forward_stuck += usize::from(state.stage == Stage::ForwardStuck);
+                stats.inconsistent += usize::from(state.is_inconsistent());
                 stats.paused += usize::from(state.paused.is_some());
             }
-            stats.parked += usize::from(saga.parked.is_some());
+            stats.parked += usize::from(saga.parked().is_some());
         }
         stats
     }

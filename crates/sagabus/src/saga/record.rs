@@ -194,9 +194,52 @@ pub enum Fact {
         /// What.
         #[n(0)]
         verb: Verb,
+        /// To which step.
+        #[n(1)]
+        step: Option<u32>,
         /// Who and why.
         #[n(2)]
         by: By,
+        /// What the step is said to have returned, one JSON value.
+        #[n(3)]
+        #[cbor(with = "maybe_blob", has_nil)]
+        output: Option<Bytes>,
+    },
+    /// A step that follows from the pivot failed for good; the saga waits for an operator.
+    #[n(13)]
+    ForwardStuck {
+        /// The step.
+        #[n(0)]
+        step: u32,
+        /// The last attempt.
+        #[n(1)]
+        attempt: u32,
+        /// Why.
+        #[n(2)]
+        error: String,
+        /// Whether the last attempt may have had an effect.
+        #[n(3)]
+        effect: Effect,
+    },
+    /// An attempt answered after the saga had gone on without it.
+    #[n(14)]
+    LateResult {
+        /// The step.
+        #[n(0)]
+        step: u32,
+        /// The attempt.
+        #[n(1)]
+        attempt: u32,
+        /// What it returned, if it succeeded.
+        #[n(2)]
+        #[cbor(with = "maybe_blob", has_nil)]
+        output: Option<Bytes>,
+        /// Whether it may have had an effect, if it failed.
+        #[n(3)]
+        effect: Effect,
+        /// Why it failed.
+        #[n(4)]
+        error: Option<String>,
     },
     /// Nothing is started and nothing is taken back until an operator says so.
     #[n(15)]
@@ -222,13 +265,40 @@ pub enum Effect {
     Unknown,
 }
 
-/// What an operator does to a saga. Numbers 0 to 7 and 9 are for what has no record of this kind yet.
+/// What an operator does to a saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 #[cbor(index_only)]
 pub enum Verb {
+    /// Takes it back.
+    #[n(0)]
+    Cancel,
+    /// Has a step, or its compensation, tried again with all its attempts; without a step, all that are stuck.
+    #[n(1)]
+    Retry,
+    /// Goes on without a step, or without taking it back.
+    #[n(2)]
+    Skip,
+    /// Says that a step is taken back.
+    #[n(3)]
+    ForceDone,
+    /// Says that a step is done, with an output.
+    #[n(4)]
+    Complete,
+    /// Gives up what is stuck.
+    #[n(5)]
+    Abandon,
+    /// Has a step of a saga that is over taken back.
+    #[n(6)]
+    Recompensate,
+    /// Lets it do nothing.
+    #[n(7)]
+    Pause,
     /// Lets a paused saga go on.
     #[n(8)]
     Resume,
+    /// Ends it as it is.
+    #[n(9)]
+    Terminate,
 }
 
 /// What pauses a saga.
@@ -237,6 +307,12 @@ pub enum PauseCause {
     /// It was cut off by the end of the process again and again without progress, and may be what ends the process.
     #[n(0)]
     Poison,
+    /// The end of the process cut off a step that asks for an operator then.
+    #[n(1)]
+    InDoubt(#[n(0)] u32),
+    /// An operator wanted it; the record of the verb says so.
+    #[n(2)]
+    Operator,
 }
 
 /// What turns a saga back.
@@ -248,6 +324,12 @@ pub enum Cause {
     /// Somebody cancelled it.
     #[n(1)]
     Cancelled,
+    /// It took longer than its deadline.
+    #[n(2)]
+    Deadline,
+    /// It waited too long for its turn.
+    #[n(5)]
+    QueueTimeout,
 }
 
 /// How a saga ends.
@@ -263,15 +345,45 @@ pub enum Outcome {
     /// It was cancelled, and what had been done is taken back.
     #[n(2)]
     Cancelled,
-    /// An operator gave up a compensation: not everything is taken back.
+    /// An operator gave up what was stuck: not everything is done, or not everything is taken back.
     #[n(3)]
     Failed,
+    /// An operator ended it as it was.
+    #[n(4)]
+    Terminated,
+}
+
+impl Verb {
+    /// The verb as it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Retry => "retry",
+            Self::Skip => "skip",
+            Self::ForceDone => "force-done",
+            Self::Complete => "complete",
+            Self::Abandon => "abandon",
+            Self::Recompensate => "recompensate",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Terminate => "terminate",
+        }
+    }
 }
 
 impl Fact {
     /// The oldest version of records that has this fact.
     fn version(&self) -> u8 {
         match self {
+            Self::TurnedBack {
+                cause: Cause::Deadline | Cause::QueueTimeout,
+                ..
+            }
+            | Self::Ended {
+                outcome: Outcome::Terminated,
+                ..
+            } => 2,
             Self::Created { .. }
             | Self::StepStarted { .. }
             | Self::StepSucceeded { .. }
@@ -284,7 +396,11 @@ impl Fact {
             | Self::CompensationStuck { .. }
             | Self::CompensationResumed
             | Self::Ended { .. } => 1,
-            Self::Operated { .. } | Self::Paused { .. } | Self::Closed => 2,
+            Self::Operated { .. }
+            | Self::ForwardStuck { .. }
+            | Self::LateResult { .. }
+            | Self::Paused { .. }
+            | Self::Closed => 2,
         }
     }
 }
@@ -352,5 +468,44 @@ mod blob {
 
     pub(super) fn decode<C>(decoder: &mut Decoder<'_>, _: &mut C) -> Result<Bytes, DecodeError> {
         decoder.bytes().map(Bytes::copy_from_slice)
+    }
+}
+
+/// Perhaps [`Bytes`] as one CBOR byte string.
+mod maybe_blob {
+    use bytes::Bytes;
+    use minicbor::data::Type;
+    use minicbor::decode::Error as DecodeError;
+    use minicbor::encode::{Error as EncodeError, Write};
+    use minicbor::{Decoder, Encoder};
+
+    pub(super) fn encode<C, W: Write>(
+        bytes: &Option<Bytes>,
+        encoder: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), EncodeError<W::Error>> {
+        match bytes {
+            Some(bytes) => encoder.bytes(bytes)?.ok(),
+            None => encoder.null()?.ok(),
+        }
+    }
+
+    pub(super) fn decode<C>(
+        decoder: &mut Decoder<'_>,
+        _: &mut C,
+    ) -> Result<Option<Bytes>, DecodeError> {
+        if decoder.datatype()? == Type::Null {
+            decoder.null()?;
+            return Ok(None);
+        }
+        decoder.bytes().map(Bytes::copy_from_slice).map(Some)
+    }
+
+    pub(super) fn is_nil(bytes: &Option<Bytes>) -> bool {
+        bytes.is_none()
+    }
+
+    pub(super) fn nil() -> Option<Option<Bytes>> {
+        Some(None)
     }
 }

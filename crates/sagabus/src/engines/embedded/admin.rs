@@ -13,7 +13,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::DATA_BYTES_MAX;
 use crate::ledger::{
-    By, Change, DEAD_MAX, Delivery, DeliveryState, FAULTS_MAX, Key, Pause, REVISIONS_MAX, Repaired,
+    By, Change, DEAD_MAX, Delivery, DeliveryState, FAULTS_MAX, Key, Pause, REASON_BYTES_MAX,
+    REVISIONS_MAX, Repaired,
 };
 use crate::planted::{self, DeliveryBug};
 use crate::transport::{
@@ -21,10 +22,6 @@ use crate::transport::{
     PauseUntil, Repair, RepairQuery, check_positions,
 };
 
-/// Longest author, in bytes.
-const AUTHOR_BYTES_MAX: usize = 255;
-/// Longest reason, in bytes.
-const REASON_BYTES_MAX: usize = 2048;
 /// Most attempts, redrives and revisions that a letter may tell of: more than one that a ledger had comes to.
 const COUNT_MAX: u32 = 1_000_000;
 /// Longest time from one redriven event to the next.
@@ -54,21 +51,6 @@ impl Shared {
     }
 }
 
-fn check_by(by: &By) -> Result<()> {
-    for (field, text, bytes_max) in [
-        ("author", &by.author, AUTHOR_BYTES_MAX),
-        ("reason", &by.reason, REASON_BYTES_MAX),
-    ] {
-        if text.len() > bytes_max {
-            return Err(Error::invalid(format!(
-                "`{field}` has {} bytes, more than {bytes_max}",
-                text.len()
-            )));
-        }
-    }
-    Ok(())
-}
-
 fn check(repair: &Repair, positions: &[u64]) -> Result<()> {
     check_positions(positions)?;
     match repair {
@@ -79,7 +61,7 @@ fn check(repair: &Repair, positions: &[u64]) -> Result<()> {
             if *spacing > SPACING_MAX {
                 return Err(Error::invalid("`spacing` is longer than 1 h"));
             }
-            check_by(by)
+            by.check()
         }
         Repair::Revise { data, by } => {
             if positions.len() > 1 {
@@ -93,15 +75,15 @@ fn check(repair: &Repair, positions: &[u64]) -> Result<()> {
             }
             serde_json::from_slice::<serde::de::IgnoredAny>(data)
                 .map_err(|error| Error::invalid("`data` is not JSON").with_source(error))?;
-            check_by(by)
+            by.check()
         }
-        Repair::Skip(by) | Repair::Discard(by) => check_by(by),
+        Repair::Skip(by) | Repair::Discard(by) => by.check(),
         Repair::Restore { letter, by } => {
             if positions != [letter.position] {
                 return Err(Error::invalid("a letter is restored at its own position"));
             }
             check_letter(letter)?;
-            check_by(by)
+            by.check()
         }
     }
 }
@@ -317,7 +299,7 @@ impl LedgerAdmin for Shared {
     }
 
     async fn set_pause(&self, subscription: &str, until: Option<PauseUntil>, by: By) -> Result<()> {
-        check_by(&by)?;
+        by.check()?;
         let cell = self.known(subscription)?;
         let pending = {
             let mut state = cell.state();
@@ -346,7 +328,7 @@ impl LedgerAdmin for Shared {
     }
 
     async fn remove(&self, subscription: &str, by: By) -> Result<bool> {
-        check_by(&by)?;
+        by.check()?;
         let Some(cell) = self.hub.cell(subscription) else {
             return Ok(false);
         };

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{DEFINITION_BYTES_MAX, DURATION_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, STEPS_MAX, Step};
+use super::{
+    DEFINITION_BYTES_MAX, DURATION_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Options, STEPS_MAX, Step,
+    WAIT_MAX,
+};
 use crate::error::Error;
 use crate::text::is_hidden;
 
@@ -44,11 +47,29 @@ pub enum DefinitionError {
         /// The circle, such as `a → b → a`: each step depends on the next.
         path: String,
     },
-    /// A timeout of zero would fail every attempt.
-    #[error("`timeout` of step `{step}` is zero")]
+    /// More than one step is the pivot.
+    #[error("steps `{first}` and `{second}` are both the `pivot`; there can be one")]
+    TwoPivots {
+        /// One of them.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// A time limit of zero would fail every attempt.
+    #[error("`{field}` of step `{step}` is zero")]
     ZeroTimeout {
         /// The step.
         step: String,
+        /// The field.
+        field: &'static str,
+    },
+    /// A time limit of the saga is zero or longer than [`WAIT_MAX`].
+    #[error("`{field}` of saga `{saga}` must be 1 millisecond to 366 days")]
+    SagaLimit {
+        /// The saga's name.
+        saga: String,
+        /// The field.
+        field: &'static str,
     },
     /// A duration is longer than [`DURATION_MAX`].
     #[error("`{field}` of step `{step}` is longer than 7 days")]
@@ -151,18 +172,42 @@ fn check_step(step: &Step) -> Result<(), DefinitionError> {
     if let Some(action) = &step.compensation_action {
         id(&step.id, "compensationAction", action)?;
     }
-    // The written form counts in milliseconds, so a shorter timeout is none.
-    if step.timeout.is_some_and(|timeout| timeout.as_millis() == 0) {
-        return Err(DefinitionError::ZeroTimeout {
-            step: step.id.clone(),
-        });
+    let limits = [
+        ("timeout", step.timeout),
+        ("compensationTimeout", step.compensation_timeout),
+        ("stepDeadline", step.step_deadline),
+        ("heartbeat", step.heartbeat),
+    ];
+    for (field, limit) in limits {
+        // The written form counts in milliseconds, so a shorter time is none.
+        if limit.is_some_and(|limit| limit.as_millis() == 0) {
+            return Err(DefinitionError::ZeroTimeout {
+                step: step.id.clone(),
+                field,
+            });
+        }
     }
-    for (field, duration) in [("timeout", step.timeout), ("retryDelay", step.retry_delay)] {
+    for (field, duration) in limits.into_iter().chain([("retryDelay", step.retry_delay)]) {
         if duration.is_some_and(|duration| duration > DURATION_MAX) {
             return Err(DefinitionError::TooLong {
                 step: step.id.clone(),
                 field,
             });
+        }
+    }
+    Ok(())
+}
+
+/// Checks what holds for all steps.
+pub(super) fn check_options(saga: &str, options: &Options) -> Result<(), DefinitionError> {
+    let limits = [
+        ("deadline", options.deadline),
+        ("queueTimeout", options.queue_timeout),
+    ];
+    for (field, limit) in limits {
+        if limit.is_some_and(|limit| limit.as_millis() == 0 || limit > WAIT_MAX) {
+            let saga = saga.to_owned();
+            return Err(DefinitionError::SagaLimit { saga, field });
         }
     }
     Ok(())

@@ -10,13 +10,28 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{DEFINITION_BYTES_MAX, DefinitionError, DefinitionHash, Step};
+use super::options::is_default;
+use super::{
+    Compensate, DEFINITION_BYTES_MAX, DefinitionError, DefinitionHash, OnInDoubt, Options, Order,
+    PlainErrors, Step,
+};
+
+/// What a definition is made of.
+pub(super) type Parts = (String, Vec<Step>, Options);
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Form {
     name: String,
     steps: Vec<StepForm>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    compensation: Order,
+    #[serde(default, skip_serializing_if = "is_default")]
+    plain_errors: PlainErrors,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deadline: Option<Span>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queue_timeout: Option<Span>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -32,7 +47,7 @@ struct StepForm {
     compensation_action: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timeout: Option<Span>,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     retry_attempts: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_delay: Option<Span>,
@@ -40,11 +55,24 @@ struct StepForm {
     dependencies: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<Value>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+    #[serde(default, skip_serializing_if = "is_default")]
+    pivot: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    compensate: Compensate,
+    #[serde(default, skip_serializing_if = "is_default")]
+    on_in_doubt: OnInDoubt,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compensation_timeout: Option<Span>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compensation_retry_attempts: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step_deadline: Option<Span>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    heartbeat: Option<Span>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    overlap: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    late_binding: bool,
 }
 
 /// A duration: milliseconds as a number, or a number with `ms`, `s`, `m` or `h` as text.
@@ -92,13 +120,13 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-pub(super) fn from_json(json: &[u8]) -> Result<(String, Vec<Step>), DefinitionError> {
+pub(super) fn from_json(json: &[u8]) -> Result<Parts, DefinitionError> {
     bounded(json.len())?;
     read_json(json)
 }
 
 /// Without a bound on its size: for what is stored already.
-pub(super) fn read_json(json: &[u8]) -> Result<(String, Vec<Step>), DefinitionError> {
+pub(super) fn read_json(json: &[u8]) -> Result<Parts, DefinitionError> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let form: Form = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         DefinitionError::Unreadable {
@@ -113,7 +141,7 @@ pub(super) fn read_json(json: &[u8]) -> Result<(String, Vec<Step>), DefinitionEr
     Ok(form.into_parts())
 }
 
-pub(super) fn from_yaml(yaml: &str) -> Result<(String, Vec<Step>), DefinitionError> {
+pub(super) fn from_yaml(yaml: &str) -> Result<Parts, DefinitionError> {
     bounded(yaml.len())?;
     let form: Form = serde_saphyr::from_str(yaml).map_err(|error| DefinitionError::Unreadable {
         path: ".".to_owned(),
@@ -129,10 +157,18 @@ fn first_line(text: &str) -> String {
 }
 
 /// One way to write one definition: fixed order of fields, defaults left out, keys of `data` sorted.
-pub(super) fn canonical(name: &str, steps: &[Step]) -> Result<Bytes, DefinitionError> {
+pub(super) fn canonical(
+    name: &str,
+    steps: &[Step],
+    options: &Options,
+) -> Result<Bytes, DefinitionError> {
     let form = Form {
         name: name.to_owned(),
         steps: steps.iter().map(StepForm::from_step).collect(),
+        compensation: options.compensation,
+        plain_errors: options.plain_errors,
+        deadline: options.deadline.map(Span),
+        queue_timeout: options.queue_timeout.map(Span),
     };
     let json = serde_json::to_vec(&form).map_err(|error| DefinitionError::Unreadable {
         path: "data".to_owned(),
@@ -154,9 +190,15 @@ fn bounded(bytes: usize) -> Result<(), DefinitionError> {
 }
 
 impl Form {
-    fn into_parts(self) -> (String, Vec<Step>) {
+    fn into_parts(self) -> Parts {
         let steps = self.steps.into_iter().map(StepForm::into_step).collect();
-        (self.name, steps)
+        let options = Options {
+            compensation: self.compensation,
+            plain_errors: self.plain_errors,
+            deadline: self.deadline.map(|span| span.0),
+            queue_timeout: self.queue_timeout.map(|span| span.0),
+        };
+        (self.name, steps, options)
     }
 }
 
@@ -173,6 +215,15 @@ impl StepForm {
             retry_delay: self.retry_delay.map(|span| span.0),
             dependencies: self.dependencies,
             data: self.data,
+            pivot: self.pivot,
+            compensate: self.compensate,
+            on_in_doubt: self.on_in_doubt,
+            compensation_timeout: self.compensation_timeout.map(|span| span.0),
+            compensation_retry_attempts: self.compensation_retry_attempts,
+            step_deadline: self.step_deadline.map(|span| span.0),
+            heartbeat: self.heartbeat.map(|span| span.0),
+            overlap: self.overlap,
+            late_binding: self.late_binding,
         }
     }
 
@@ -188,6 +239,15 @@ impl StepForm {
             retry_delay: step.retry_delay.map(Span),
             dependencies: step.dependencies.clone(),
             data: step.data.as_ref().map(sorted),
+            pivot: step.pivot,
+            compensate: step.compensate,
+            on_in_doubt: step.on_in_doubt,
+            compensation_timeout: step.compensation_timeout.map(Span),
+            compensation_retry_attempts: step.compensation_retry_attempts,
+            step_deadline: step.step_deadline.map(Span),
+            heartbeat: step.heartbeat.map(Span),
+            overlap: step.overlap,
+            late_binding: step.late_binding,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::error::StepError;
@@ -16,6 +17,7 @@ use crate::saga::definition::Definition;
 use crate::saga::events;
 use crate::saga::id::SagaId;
 use crate::saga::machine::State;
+use crate::saga::record::Cause;
 
 /// What every handler is given, of a step or of a compensation.
 #[derive(Clone)]
@@ -31,6 +33,7 @@ pub struct CallContext {
     causation_id: Option<EventId>,
     deadline: Timestamp,
     cancelled: CancellationToken,
+    heartbeat: watch::Sender<()>,
     clock: Arc<dyn Clock>,
 }
 
@@ -40,6 +43,7 @@ pub(crate) struct Call {
     pub(crate) attempt: u32,
     pub(crate) timeout: Duration,
     pub(crate) cancelled: CancellationToken,
+    pub(crate) heartbeat: watch::Sender<()>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -62,6 +66,7 @@ impl CallContext {
             causation_id: events::cause_of_call(state, call.step),
             deadline: call.clock.now().after(call.timeout),
             cancelled: call.cancelled,
+            heartbeat: call.heartbeat,
             clock: call.clock,
         }
     }
@@ -201,7 +206,33 @@ pub struct StepContext {
 pub struct CompensationContext {
     call: CallContext,
     output: Option<Bytes>,
+    effect: EffectClass,
+    cause: Option<Cause>,
     reason: Arc<str>,
+}
+
+/// What is known of the effect of a step that is to be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EffectClass {
+    /// It failed, and certainly had none.
+    None,
+    /// It succeeded.
+    Applied,
+    /// It timed out, was cut off, or its handler does not know.
+    Unknown,
+}
+
+/// What turned a saga back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TurnedBackBy {
+    /// A step failed for good.
+    Step(String),
+    /// Somebody cancelled it.
+    Cancel,
+    /// It took longer than its deadline.
+    Deadline,
+    /// It had not turned back: it was ended as it was, and an operator has the step taken back.
+    Operator,
 }
 
 impl StepContext {
@@ -209,6 +240,12 @@ impl StepContext {
         Self {
             call: CallContext::new(state, call),
         }
+    }
+
+    /// A sign of life, for a step with a [`heartbeat`](crate::saga::Step::heartbeat): without one for so long, the attempt has
+    /// timed out.
+    pub fn heartbeat(&self) {
+        self.call.heartbeat.send_replace(());
     }
 
     /// The idempotency key of the step: the same for all its attempts, also after a crash.
@@ -220,8 +257,16 @@ impl StepContext {
 
 impl CompensationContext {
     pub(crate) fn new(state: &State, call: Call) -> Self {
+        let may_have = state.step(call.step).map(|step| step.may_have_had_effect());
+        let output = state.compensation_output(call.step).cloned();
         Self {
-            output: state.output(call.step).cloned(),
+            effect: match (&output, may_have) {
+                (Some(_), _) => EffectClass::Applied,
+                (None, Some(true)) => EffectClass::Unknown,
+                (None, _) => EffectClass::None,
+            },
+            output,
+            cause: state.turned_back.as_ref().map(|back| back.cause),
             reason: state
                 .turned_back
                 .as_ref()
@@ -249,7 +294,27 @@ impl CompensationContext {
         self.output.as_ref()
     }
 
-    /// Why the saga turned back.
+    /// What is known of the step's effect.
+    #[must_use]
+    pub fn effect(&self) -> EffectClass {
+        self.effect
+    }
+
+    /// What turned the saga back.
+    #[must_use]
+    pub fn cause(&self) -> TurnedBackBy {
+        match self.cause {
+            Some(Cause::Step(step)) => {
+                let step = usize::try_from(step).unwrap_or(usize::MAX);
+                TurnedBackBy::Step(self.call.id_of(step).to_owned())
+            }
+            Some(Cause::Cancelled) => TurnedBackBy::Cancel,
+            Some(Cause::Deadline | Cause::QueueTimeout) => TurnedBackBy::Deadline,
+            None => TurnedBackBy::Operator,
+        }
+    }
+
+    /// Why the saga turned back, in words.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason

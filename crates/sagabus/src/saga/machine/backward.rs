@@ -1,30 +1,41 @@
-//! Backward: taking back what had an effect, one step after the other, the step that started last first.
+//! Backward: taking back what had an effect, in the order that the definition asks for.
 
-use super::{Command, CompensationPhase, Draft, Phase, clipped, number};
+use super::{Command, CompensationPhase, Draft, Phase, Timer, clipped, number};
 use crate::saga::handlers::StepError;
 use crate::saga::record::{Cause, Effect, Fact, Outcome};
 
 impl Draft<'_> {
-    /// The next compensation, or the end when there is none. Waits for handlers in flight and for the running compensation.
+    /// The next compensations, or the end when there is none. Waits for handlers in flight.
     pub(super) fn compensate_next(&mut self) {
         if !self.facts.in_flight.is_empty() {
             return;
         }
         self.settle_interrupted();
-        if self.state.is_compensating() {
+        let due = self.state.compensations_due();
+        for &step in &due {
+            self.compensate(step);
+        }
+        if due.is_empty() && !self.state.is_compensating() {
+            let back = self.state.turned_back.as_ref();
+            let outcome = match back.map(|back| back.cause) {
+                Some(Cause::Cancelled | Cause::QueueTimeout) => Outcome::Cancelled,
+                Some(Cause::Step(_) | Cause::Deadline) | None => Outcome::Compensated,
+            };
+            let reason = back.map_or_else(String::new, |back| back.reason.to_string());
+            self.end(outcome, reason);
+        }
+    }
+
+    /// What an operator wants taken back after the end.
+    pub(super) fn repair_next(&mut self) {
+        if !self.state.has_repairs {
             return;
         }
-        match self.state.next_compensation() {
-            Some(step) => self.compensate(step),
-            None => {
-                let (outcome, reason) = match &self.state.turned_back {
-                    Some(back) if back.cause == Cause::Cancelled => {
-                        (Outcome::Cancelled, back.reason.to_string())
-                    }
-                    Some(back) => (Outcome::Compensated, back.reason.to_string()),
-                    None => (Outcome::Compensated, String::new()),
-                };
-                self.end(outcome, reason);
+        for step in 0..self.state.steps.len() {
+            let back = self.state.step(step).map(|step| &step.compensation);
+            let is_due = back.is_some_and(|it| it.is_repair && it.phase == CompensationPhase::Idle);
+            if is_due && self.state.is_unsettled(step) {
+                self.compensate(step);
             }
         }
     }
@@ -48,7 +59,7 @@ impl Draft<'_> {
     }
 
     fn compensate(&mut self, step: usize) {
-        if !self.facts.dispatch {
+        if !self.facts.dispatch || self.facts.missing_compensations.contains(&step) {
             return;
         }
         let attempt = self
@@ -77,7 +88,11 @@ impl Draft<'_> {
             return;
         }
         let failures = compensation.failures + 1;
-        let attempts_max = self.facts.settings.compensation_attempts_max;
+        let own = self.state.step_of(step);
+        let own = own.and_then(|step| step.compensation_retry_attempts);
+        let attempts_max = own.map_or(self.facts.settings.compensation_attempts_max, |retries| {
+            retries.saturating_add(1)
+        });
         match result {
             Ok(()) => self.record(Fact::CompensationSucceeded {
                 step: number(step),
@@ -93,7 +108,7 @@ impl Draft<'_> {
                     error: clipped(error),
                     retry_at,
                 });
-                self.arm(step, retry_at, schedule.max);
+                self.arm(Timer::Retry(step), retry_at, schedule.max);
             }
             Err(StepError::Retry(error) | StepError::InDoubt(error) | StepError::Reject(error)) => {
                 self.stuck(step, attempt, error);
@@ -125,12 +140,17 @@ impl Draft<'_> {
             };
             let compensation = &state.compensation;
             match compensation.phase {
+                CompensationPhase::Started if self.facts.compensating.contains(&step) => {}
                 CompensationPhase::Started => self.compensate(step),
                 CompensationPhase::Backoff { until } => {
                     let delay_max = self.facts.settings.compensation_retry.max;
-                    self.arm(step, until, delay_max);
+                    self.arm(Timer::Retry(step), until, delay_max);
                 }
-                CompensationPhase::Idle | CompensationPhase::Stuck | CompensationPhase::Done => {}
+                CompensationPhase::Idle
+                | CompensationPhase::Stuck
+                | CompensationPhase::Done
+                | CompensationPhase::Skipped
+                | CompensationPhase::Forced => {}
             }
         }
     }

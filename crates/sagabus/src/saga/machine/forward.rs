@@ -1,11 +1,13 @@
 //! Forward: starting what is ready, retrying what failed, turning back when that is over.
 
-use std::time::Duration;
-
-use super::{AttemptResult, Command, Draft, OVERLAP_DELAY, Phase, Stage, clipped, number};
+use super::{
+    AttemptResult, Command, Draft, Flight, InFlight, Limit, OVERLAP_DELAY, Phase, Stage, Timer,
+    clipped, number,
+};
 use crate::saga::backoff::Backoff;
+use crate::saga::definition::{OnInDoubt, PlainErrors};
 use crate::saga::handlers::StepError;
-use crate::saga::record::{Cause, Effect, Fact};
+use crate::saga::record::{Cause, Effect, Fact, PauseCause};
 
 impl Draft<'_> {
     /// Starts every step whose dependencies have all succeeded.
@@ -14,26 +16,32 @@ impl Draft<'_> {
             return;
         }
         for step in 0..self.state.steps.len() {
-            if self.state.is_ready(step) {
+            // A step that an operator has tried again waits until the handler of its last attempt is gone.
+            if self.state.is_ready(step) && !self.facts.is_in_flight(step) {
                 self.start(step);
             }
         }
     }
 
+    /// Starts an attempt, if this process has a handler for it.
     fn start(&mut self, step: usize) {
+        if self.facts.missing.contains(&step) {
+            return;
+        }
         let attempt = self.state.step(step).map_or(0, |state| state.attempts) + 1;
         self.record(Fact::StepStarted {
             step: number(step),
             attempt,
         });
         self.commands.push(Command::Run { step, attempt });
+        self.arm_step(step);
     }
 
     pub(super) fn attempt_ended(&mut self, step: usize, attempt: u32, result: AttemptResult) {
         let Some(state) = self.state.step(step) else {
             return;
         };
-        if state.attempts != attempt {
+        if attempt > state.attempts {
             return;
         }
         let result = match result {
@@ -43,52 +51,63 @@ impl Draft<'_> {
             }
             other => other,
         };
-        match (&state.phase, result) {
-            // Also after the timeout: the step did happen, so it is a success, or in a saga that has turned back
-            // something to take back with its output.
-            (
-                Phase::Started | Phase::Backoff { .. } | Phase::Failed(_),
-                AttemptResult::Ok(output),
-            ) => {
-                self.record(Fact::StepSucceeded {
-                    step: number(step),
-                    attempt,
-                    output,
-                });
-            }
-            (Phase::Started, AttemptResult::Err(StepError::Reject(error))) => {
+        let is_expected = attempt == state.attempts && state.phase == Phase::Started;
+        if !is_expected || !matches!(self.state.stage, Stage::Running | Stage::Backward) {
+            return self.late(step, attempt, result);
+        }
+        match result {
+            AttemptResult::Ok(output) => self.record(Fact::StepSucceeded {
+                step: number(step),
+                attempt,
+                output,
+            }),
+            AttemptResult::Err(StepError::Reject(error)) => {
                 self.fail_for_good(step, attempt, Effect::None, error);
             }
-            (Phase::Started, AttemptResult::Err(StepError::Retry(error))) => {
-                self.fail(step, attempt, Effect::None, error);
+            AttemptResult::Err(error) => {
+                let (effect, error) = self.effect_of(error);
+                self.fail(step, attempt, effect, error);
             }
-            (Phase::Started, AttemptResult::Err(StepError::InDoubt(error))) => {
-                self.fail(step, attempt, Effect::Unknown, error);
-            }
-            (Phase::Started, AttemptResult::Abandoned) => {
+            AttemptResult::Abandoned => {
                 let error = "stopped before it had ended".to_owned();
                 self.fail(step, attempt, Effect::Unknown, error);
             }
-            // What a handler says after its timeout, other than success, changes nothing; a second end neither.
-            (Phase::Backoff { .. } | Phase::Failed(_), _)
-            | (Phase::Pending | Phase::Succeeded(_) | Phase::NotRun, _) => {}
         }
     }
 
-    pub(super) fn attempt_timed_out(&mut self, step: usize, attempt: u32, after: Duration) {
+    /// What an error says about the effect of an attempt.
+    pub(super) fn effect_of(&self, error: StepError) -> (Effect, String) {
+        match (error, self.state.definition().options().plain_errors) {
+            (StepError::Reject(error), _) | (StepError::Retry(error), PlainErrors::NoEffect) => {
+                (Effect::None, error)
+            }
+            (StepError::Retry(error), PlainErrors::InDoubt) | (StepError::InDoubt(error), _) => {
+                (Effect::Unknown, error)
+            }
+        }
+    }
+
+    pub(super) fn attempt_timed_out(&mut self, step: usize, attempt: u32, limit: Limit) {
         let Some(state) = self.state.step(step) else {
             return;
         };
         if state.attempts != attempt || state.phase != Phase::Started {
-            return;
+            // A handler that nobody waits for any more.
+            return self.stop(Flight { step, attempt });
         }
         // First, so that the shorter grace of the two is the one that holds.
-        self.commands.push(Command::Stop {
-            step,
-            grace: self.facts.settings.abort_grace,
-        });
-        let error = format!("timed out after {after:?}");
+        self.stop(Flight { step, attempt });
+        let error = match limit {
+            Limit::Timeout(after) => format!("timed out after {after:?}"),
+            Limit::Heartbeat(after) => format!("gave no sign of life for {after:?}"),
+        };
         self.fail(step, attempt, Effect::Unknown, error);
+    }
+
+    /// Tells the handler of an attempt that is over to stop.
+    pub(super) fn stop(&mut self, flight: Flight) {
+        let grace = self.facts.settings.abort_grace;
+        self.commands.push(Command::Stop { flight, grace });
     }
 
     /// An attempt failed: another one if the saga goes forward and the step has one left.
@@ -109,37 +128,54 @@ impl Draft<'_> {
             error: clipped(error),
             retry_at,
         });
-        self.arm(step, retry_at, backoff.max);
+        self.arm(Timer::Retry(step), retry_at, backoff.max);
     }
 
-    fn fail_for_good(&mut self, step: usize, attempt: u32, effect: Effect, error: String) {
+    pub(super) fn fail_for_good(
+        &mut self,
+        step: usize,
+        attempt: u32,
+        effect: Effect,
+        error: String,
+    ) {
         let error = clipped(error);
+        let is_forward = self.state.stage == Stage::Running;
+        if is_forward && self.state.has_passed_pivot() {
+            return self.record(Fact::ForwardStuck {
+                step: number(step),
+                attempt,
+                error,
+                effect,
+            });
+        }
         self.record(Fact::StepFailed {
             step: number(step),
             attempt,
             effect,
             error: error.clone(),
         });
-        if self.state.stage == Stage::Running {
+        if is_forward {
             let id = self.state.step_id(step);
             let reason = format!("step `{id}` failed: {error}");
-            self.turn_back(Cause::Step(number(step)), reason);
+            self.turn_back(Cause::Step(number(step)), reason, InFlight::Signal);
         }
     }
 
-    /// From here on nothing is started; what is in flight is told to stop.
-    pub(super) fn turn_back(&mut self, cause: Cause, reason: String) {
+    /// From here on nothing is started; what is in flight is told to stop as `in_flight` says.
+    pub(super) fn turn_back(&mut self, cause: Cause, reason: String, in_flight: InFlight) {
         self.record(Fact::TurnedBack {
             cause,
             reason: clipped(reason),
         });
-        for &step in self.facts.in_flight {
-            let told = |command: &Command| matches!(command, Command::Stop { step: to, .. } if *to == step);
+        let grace = match in_flight {
+            InFlight::Wait => return,
+            InFlight::Signal => self.facts.settings.drain_grace,
+            InFlight::Abandon => std::time::Duration::ZERO,
+        };
+        for &flight in self.facts.in_flight {
+            let told = |command: &Command| matches!(command, Command::Stop { flight: to, .. } if *to == flight);
             if !self.commands.iter().any(told) {
-                self.commands.push(Command::Stop {
-                    step,
-                    grace: self.facts.settings.drain_grace,
-                });
+                self.commands.push(Command::Stop { flight, grace });
             }
         }
     }
@@ -151,10 +187,11 @@ impl Draft<'_> {
         if !matches!(state.phase, Phase::Backoff { .. }) || !self.facts.dispatch {
             return;
         }
-        if self.facts.in_flight.contains(&step) {
-            // Two attempts of one step never overlap.
+        let overlaps = self.state.step_of(step).is_some_and(|step| step.overlap);
+        if self.facts.is_in_flight(step) && !overlaps {
+            // Two attempts of one step overlap only where it says so.
             self.commands.push(Command::Arm {
-                step,
+                timer: Timer::Retry(step),
                 delay: OVERLAP_DELAY,
             });
         } else {
@@ -162,17 +199,42 @@ impl Draft<'_> {
         }
     }
 
-    /// Steps that were cut off are in doubt: they are run again with their key, and marked as possibly done.
-    pub(super) fn recover_forward(&mut self) {
+    /// Steps that were cut off are in doubt. Unless they say otherwise they are run again with their key, and so they are when
+    /// an operator says to go on.
+    pub(super) fn recover_forward(&mut self, is_resumed: bool) {
         for step in 0..self.state.steps.len() {
             match self.state.step(step).map(|state| &state.phase) {
-                Some(Phase::Started) if self.facts.dispatch => self.start(step),
+                Some(Phase::Started) if !self.facts.is_in_flight(step) => {
+                    self.cut_off(step, is_resumed);
+                    if self.state.stage != Stage::Running || self.state.paused.is_some() {
+                        return;
+                    }
+                }
                 Some(&Phase::Backoff { until }) => {
                     let delay_max = self.step_backoff(step).max;
-                    self.arm(step, until, delay_max);
+                    self.arm(Timer::Retry(step), until, delay_max);
+                    self.arm_step(step);
                 }
+                Some(Phase::Started) => self.arm_step(step),
                 _ => {}
             }
+        }
+    }
+
+    fn cut_off(&mut self, step: usize, is_resumed: bool) {
+        let policy = self.state.step_of(step).map(|step| step.on_in_doubt);
+        match policy.unwrap_or_default() {
+            OnInDoubt::Compensate => {
+                let attempt = self.state.step(step).map_or(0, |state| state.attempts);
+                let error = "interrupted before it had ended".to_owned();
+                self.fail_for_good(step, attempt, Effect::Unknown, error);
+            }
+            OnInDoubt::Park if !is_resumed => {
+                let cause = PauseCause::InDoubt(number(step));
+                self.record(Fact::Paused { cause });
+            }
+            OnInDoubt::Park | OnInDoubt::Retry if self.facts.dispatch => self.start(step),
+            OnInDoubt::Park | OnInDoubt::Retry => {}
         }
     }
 

@@ -22,8 +22,8 @@ pub(super) struct Saga {
     state: Mutex<State>,
     progress: watch::Sender<Progress>,
     pub(super) inbox: Inbox,
-    /// Why no worker cares for it.
-    pub(super) parked: Option<String>,
+    /// Which handler it waits for that this process lacks.
+    parked: Mutex<Option<String>>,
     /// Whether it is one of the active sagas; changed only with the book locked.
     has_slot: AtomicBool,
     /// Why it could not be stored.
@@ -50,20 +50,20 @@ impl Saga {
             state: Mutex::new(state),
             progress: watch::Sender::new(progress),
             inbox: Inbox::default(),
-            parked: None,
+            parked: Mutex::new(None),
             has_slot: AtomicBool::new(false),
             refused: OnceLock::new(),
         }
     }
 
-    /// A saga that cannot go on in this process.
-    pub(super) fn parked(state: State, reason: String) -> Self {
-        let saga = Self {
-            parked: Some(reason),
-            ..Self::new(state, Progress::Stored)
-        };
-        saga.inbox.close();
-        saga
+    /// Notes which handler it waits for, if any.
+    pub(super) fn park(&self, reason: Option<String>) {
+        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    pub(super) fn parked(&self) -> Option<String> {
+        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        parked.clone()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -71,7 +71,7 @@ impl Saga {
     }
 
     pub(super) fn status(&self) -> SagaStatus {
-        SagaStatus::of(&self.state(), self.parked.as_deref())
+        SagaStatus::of(&self.state(), self.parked())
     }
 
     pub(super) fn advance_to(&self, progress: Progress) {
@@ -320,6 +320,7 @@ impl Book {
             Outcome::Compensated => self.ended.compensated += 1,
             Outcome::Cancelled => self.ended.cancelled += 1,
             Outcome::Failed => self.ended.failed += 1,
+            Outcome::Terminated => self.ended.terminated += 1,
         }
         self.finish(saga, settings);
     }
@@ -328,18 +329,20 @@ impl Book {
     pub(super) fn finish(&mut self, saga: &Saga, settings: &Settings) {
         let ended_at = saga.state().ended_at.unwrap_or_default();
         self.finished.push_back((ended_at, saga.id.clone()));
-        while self.finished.len() > settings.finished_max {
-            self.drop_oldest(settings);
-        }
+        while self.finished.len() > settings.finished_max && self.drop_oldest(settings) {}
     }
 
     /// Lets finished sagas that are old enough leave the memory; their keys stay.
     pub(super) fn clean_up(&mut self, now: Timestamp, settings: &Settings) {
         while let Some((ended_at, _)) = self.finished.front()
             && now.since(*ended_at) >= settings.cleanup_interval
-        {
-            self.drop_oldest(settings);
-        }
+            && self.drop_oldest(settings)
+        {}
+    }
+
+    /// Counts an effect that came to light late.
+    pub(super) fn count_late_effect(&mut self) {
+        self.ended.late_effects += 1;
     }
 
     /// Sagas to be closed in their store.
@@ -352,10 +355,17 @@ impl Book {
         self.expired.extend(sagas);
     }
 
-    fn drop_oldest(&mut self, settings: &Settings) {
-        let oldest = self.finished.pop_front();
-        let saga = oldest.and_then(|(_, id)| self.sagas.remove(&id));
-        if let Some(saga) = saga {
+    /// Lets the oldest finished saga leave the memory. One that is being repaired stays, and goes to the end of the line.
+    fn drop_oldest(&mut self, settings: &Settings) -> bool {
+        let Some((ended_at, id)) = self.finished.pop_front() else {
+            return false;
+        };
+        let saga = self.sagas.get(&id);
+        if saga.is_some_and(|saga| !saga.inbox.is_closed() && saga.state().is_being_repaired()) {
+            self.finished.push_back((ended_at, id));
+            return false;
+        }
+        if let Some(saga) = self.sagas.remove(&id) {
             let (key, is_closed) = {
                 let state = saga.state();
                 (state.idempotency_key().cloned(), state.is_closed())
@@ -367,5 +377,6 @@ impl Book {
                 self.remember_key(key, saga.id.clone(), settings.keys_max);
             }
         }
+        true
     }
 }

@@ -58,10 +58,31 @@ impl Inbox {
 
     /// Adds an operator's input. Drops `reply` when the inbox is closed.
     pub(super) fn ask(&self, input: Input, reply: Reply) -> Result<()> {
-        let mut queue = self.queue();
-        if queue.closed {
+        if self.queue().closed {
             return Ok(());
         }
+        self.request(input, reply)
+    }
+
+    /// Opens a closed inbox with an operator's input in it. Says whether it was closed, so that it needs a reader.
+    pub(super) fn reopen(&self, input: Input, reply: Reply) -> Result<bool> {
+        let was_closed = std::mem::take(&mut self.queue().closed);
+        self.request(input, reply)?;
+        Ok(was_closed)
+    }
+
+    /// Whether nobody reads it.
+    pub(super) fn is_closed(&self) -> bool {
+        self.queue().closed
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue().messages.is_empty()
+    }
+
+    fn request(&self, input: Input, reply: Reply) -> Result<()> {
+        let mut queue = self.queue();
         if queue.requests >= REQUESTS_MAX {
             return Err(Error::new(
                 ErrorKind::Full,
@@ -118,6 +139,7 @@ impl Inbox {
     pub(super) fn close(&self) {
         let mut queue = self.queue();
         queue.closed = true;
+        queue.requests = 0;
         queue.messages.clear();
     }
 

@@ -83,13 +83,19 @@ pub(super) fn fold(saga: &StoredSaga, definitions: &mut Definitions) -> Result<S
 }
 
 /// Keeps the sagas that are over for as long as if this process had run them.
-fn remember(shared: &Shared, mut ended: Vec<State>) {
+fn remember(shared: &Arc<Shared>, mut ended: Vec<State>) {
     ended.sort_by_key(|state| state.ended_at);
     let mut book = shared.book();
     for state in ended {
         let key = state.idempotency_key().cloned();
+        let is_being_repaired = state.is_being_repaired();
         let saga = Arc::new(Saga::new(state, Progress::Ended));
-        saga.inbox.close();
+        if is_being_repaired {
+            let worker = Worker::new(Arc::clone(shared), Arc::clone(&saga));
+            shared.tracker.spawn(worker.resume());
+        } else {
+            saga.inbox.close();
+        }
         book.insert(Arc::clone(&saga), key);
         book.finish(&saga, &shared.settings);
     }
@@ -99,28 +105,24 @@ fn remember(shared: &Shared, mut ended: Vec<State>) {
 fn resume(shared: &Arc<Shared>, state: State) {
     let key = state.idempotency_key().cloned();
     let (stage, is_paused) = (state.stage, state.paused.is_some());
-    let bound = match shared.handlers.bind(state.definition()) {
-        Ok(bound) => bound,
-        Err(error) => {
-            tracing::warn!(saga_id = %state.id(), %error, "saga is parked");
-            let saga = Saga::parked(state, error.to_string());
-            shared.book().insert(Arc::new(saga), key);
-            return;
-        }
-    };
     let saga = Arc::new(Saga::new(state, Progress::Stored));
+    let worker = Worker::new(Arc::clone(shared), Arc::clone(&saga));
+    let parked = saga.parked();
+    if let Some(reason) = &parked {
+        tracing::warn!(saga_id = %saga.id, reason, "saga is parked");
+    }
     {
         let mut book = shared.book();
         book.insert(Arc::clone(&saga), key);
         match stage {
-            _ if is_paused => {}
+            // Without its turn, what it lacks a handler for is not begun; other branches of it go on.
+            _ if is_paused || parked.is_some() => {}
             Stage::Queued => book.enqueue(Arc::clone(&saga)),
             // What holds effects goes on beyond the limit.
             Stage::Running | Stage::Backward => book.take_slot(&saga),
-            Stage::Stuck | Stage::Ended(_) => {}
+            Stage::ForwardStuck | Stage::Stuck | Stage::Ended(_) => {}
         }
     }
     tracing::info!(saga_id = %saga.id, "saga goes on");
-    let worker = Worker::new(Arc::clone(shared), saga, bound);
     shared.tracker.spawn(worker.resume());
 }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::book::Saga;
 use crate::event::DATA_BYTES_MAX;
 use crate::saga::handlers::StepError;
-use crate::saga::machine::{AttemptResult, Input};
+use crate::saga::machine::{AttemptResult, Input, Limit};
 
 /// One attempt of a step or a compensation.
 pub(super) struct Job {
@@ -23,6 +23,10 @@ pub(super) struct Job {
     pub(super) step: usize,
     pub(super) attempt: u32,
     pub(super) timeout: Duration,
+    /// How long the handler may go without a sign of life.
+    pub(super) silence_max: Option<Duration>,
+    /// Its signs of life.
+    pub(super) heartbeat: watch::Sender<()>,
     /// Tells the handler to stop.
     pub(super) cancelled: CancellationToken,
     /// Drops the handler without a report; the log says that the attempt began.
@@ -58,19 +62,22 @@ async fn attempt(
     work: impl Future<Output = Result<Bytes, StepError>>,
 ) -> AttemptResult {
     let mut work = pin!(work);
+    let deadline = Instant::now() + job.timeout;
     let stopped = tokio::select! {
         biased;
         result = &mut work => return ended(result),
-        grace = &mut stop => Some(grace),
-        () = sleep(job.timeout) => None,
+        grace = &mut stop => Ok(grace),
+        () = sleep_until(deadline) => Err(Limit::Timeout(job.timeout)),
+        limit = silence(job) => Err(limit),
     };
     let grace = match stopped {
-        Some(grace) => grace,
-        None => {
+        // Nobody is awaited longer than the limit of the attempt itself.
+        Ok(grace) => grace.map(|it| it.min(deadline.saturating_duration_since(Instant::now()))),
+        Err(limit) => {
             job.saga.inbox.push(Input::TimedOut {
                 step: job.step,
                 attempt: job.attempt,
-                after: job.timeout,
+                limit,
             });
             // Stopped only when the timeout is durable: until then the attempt may still succeed.
             tokio::select! {
@@ -85,6 +92,21 @@ async fn attempt(
     match timeout(grace.unwrap_or_default(), work).await {
         Ok(result) => ended(result),
         Err(_) => AttemptResult::Abandoned,
+    }
+}
+
+/// Ends when the handler has given no sign of life for too long.
+async fn silence(job: &Job) -> Limit {
+    let Some(silence_max) = job.silence_max else {
+        return std::future::pending().await;
+    };
+    let mut signs = job.heartbeat.subscribe();
+    loop {
+        match timeout(silence_max, signs.changed()).await {
+            Ok(Ok(())) => {}
+            // The sender lives as long as the job.
+            Ok(Err(_)) | Err(_) => return Limit::Heartbeat(silence_max),
+        }
     }
 }
 

@@ -4,19 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::book::{Progress, Saga};
 use super::inbox::{Arrival, Message};
 use super::runner::{self, Job};
 use super::{Shared, closed};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::saga::definition::Step;
 use crate::saga::events;
 use crate::saga::handlers::{Bound, Call, CompensationContext, StepContext};
 use crate::saga::id::SagaId;
-use crate::saga::machine::{self, Command, Decision, Facts, Input, Stage, State};
-use crate::saga::record::Record;
+use crate::saga::machine::{
+    self, Command, Decision, Facts, Flight, Input, Refusal, Stage, State, StepState, Timer,
+};
+use crate::saga::record::{Fact, PauseCause, Record};
 use crate::saga_store::SagaBatch;
 
 /// How long to wait for room in the store, at first and at most.
@@ -26,13 +29,17 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     saga: Arc<Saga>,
     bound: Arc<[Bound]>,
-    /// The steps whose handlers are in flight.
-    in_flight: Vec<usize>,
+    /// The steps without a handler, and those without one for their compensation.
+    missing: Vec<usize>,
+    missing_compensations: Vec<usize>,
+    /// The attempts of steps whose handlers are in flight.
+    in_flight: Vec<Flight>,
     /// How to stop them.
-    stops: HashMap<usize, oneshot::Sender<Duration>>,
-    /// When which step is due, by the monotone clock.
-    timers: Vec<(Duration, usize)>,
-    is_compensating: bool,
+    stops: HashMap<(usize, u32), oneshot::Sender<Duration>>,
+    /// When which timer is due, by the monotone clock.
+    timers: Vec<(Duration, Timer)>,
+    /// The steps whose compensations are in flight.
+    compensating: Vec<usize>,
     /// Whether handlers may be called.
     dispatch: bool,
     /// Drops the handlers in flight when the worker ends before them.
@@ -40,16 +47,33 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, saga: Arc<Saga>, bound: Arc<[Bound]>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, saga: Arc<Saga>) -> Self {
+        let bound = shared
+            .handlers
+            .bind_what_is_there(saga.state().definition());
+        let worker = Self::bound(shared, saga, bound);
+        worker.look_for_missing();
+        worker
+    }
+
+    /// With handlers that are found already.
+    pub(super) fn bound(shared: Arc<Shared>, saga: Arc<Saga>, bound: Arc<[Bound]>) -> Self {
+        let lacks = |is_missing: fn(&Bound) -> bool| -> Vec<usize> {
+            let bound = bound.iter().enumerate();
+            let missing = bound.filter(|(_, bound)| is_missing(bound));
+            missing.map(|(step, _)| step).collect()
+        };
         Self {
             dispatch: !shared.closing.is_cancelled(),
             shared,
             saga,
+            missing: lacks(|bound| bound.run.is_err()),
+            missing_compensations: lacks(|bound| bound.compensation_fault().is_some()),
             bound,
             in_flight: Vec::new(),
             stops: HashMap::new(),
             timers: Vec::new(),
-            is_compensating: false,
+            compensating: Vec::new(),
             killed: CancellationToken::new().drop_guard(),
         }
     }
@@ -93,8 +117,13 @@ impl Worker {
         }
     }
 
+    /// Does what an operator asks of a saga that is over.
+    pub(super) async fn repair(self) {
+        self.run().await;
+    }
+
     async fn run(mut self) {
-        while !self.is_done() {
+        while !(self.is_done() && self.saga.inbox.is_empty()) {
             let message = match self.next().await {
                 Arrival::Killed => break,
                 Arrival::Closing => {
@@ -112,23 +141,25 @@ impl Worker {
 
     /// Whether nothing is left to do: the saga is over, or the orchestrator closes and no handler is in flight.
     fn is_done(&self) -> bool {
-        let is_idle = self.in_flight.is_empty() && !self.is_compensating;
-        is_idle && (!self.dispatch || matches!(self.saga.state().stage, Stage::Ended(_)))
+        let is_idle = self.in_flight.is_empty() && self.compensating.is_empty();
+        let state = self.saga.state();
+        let is_over = matches!(state.stage, Stage::Ended(_)) && !state.is_being_repaired();
+        is_idle && (!self.dispatch || is_over)
     }
 
     async fn next(&mut self) -> Arrival {
         let Some(due) = self.timers.iter().min().copied() else {
             return self.saga.inbox.next().await;
         };
-        let (at, step) = due;
+        let (at, timer) = due;
         let delay = at.saturating_sub(self.shared.clock.elapsed());
         tokio::select! {
             biased;
             arrival = self.saga.inbox.next() => arrival,
             () = tokio::time::sleep(delay) => {
-                self.timers.retain(|timer| *timer != due);
+                self.timers.retain(|other| *other != due);
                 Arrival::Message(Message {
-                    input: Input::Due { step },
+                    input: Input::Elapsed(timer),
                     reply: None,
                 })
             }
@@ -138,18 +169,27 @@ impl Worker {
     async fn take(&mut self, message: Message) -> Result<()> {
         let Message { input, reply } = message;
         match &input {
-            Input::Ended { step, .. } => {
-                self.in_flight.retain(|in_flight| in_flight != step);
-                self.stops.remove(step);
+            Input::Ended { step, attempt, .. } => {
+                let (step, attempt) = (*step, *attempt);
+                let ended = Flight { step, attempt };
+                self.in_flight.retain(|flight| *flight != ended);
+                self.stops.remove(&(step, attempt));
             }
-            Input::CompensationEnded { .. } => self.is_compensating = false,
+            Input::CompensationEnded { step, .. } => {
+                self.compensating.retain(|other| other != step);
+            }
             _ => {}
         }
-        let refusal = machine::refusal(&self.saga.state(), &input);
-        if let Some(reason) = refusal {
+        let refusal = match &input {
+            Input::Operate(operation) => {
+                machine::refusal(&self.saga.state(), &self.facts(), operation)
+            }
+            _ => None,
+        };
+        if let Some(Refusal { kind, text }) = refusal {
             if let Some(reply) = reply {
-                let text = format!("saga `{}` stays as it is: {reason}", self.saga.id);
-                let _gone = reply.send(Err(Error::new(ErrorKind::Conflict, text)));
+                let text = format!("saga `{}` stays as it is: {text}", self.saga.id);
+                let _gone = reply.send(Err(Error::new(kind, text)));
             }
             return Ok(());
         }
@@ -173,6 +213,9 @@ impl Worker {
             now: self.shared.clock.now(),
             dispatch: self.dispatch,
             in_flight: &self.in_flight,
+            compensating: &self.compensating,
+            missing: &self.missing,
+            missing_compensations: &self.missing_compensations,
             settings: &self.shared.settings,
         }
     }
@@ -212,15 +255,16 @@ impl Worker {
     /// The decision's records are durable: takes over the state, tells who waits, calls handlers.
     fn obey(&mut self, decision: Decision) {
         let stage = decision.state.stage;
-        let is_paused = decision.state.paused.is_some();
+        let paused = decision.state.paused.map(|paused| paused.cause);
         let (before, was_paused) = {
             let mut state = self.saga.state();
             let before = (state.stage, state.paused.is_some());
             *state = decision.state;
             before
         };
-        if is_paused != was_paused {
-            self.pause_changed(is_paused);
+        self.tell_late_effects(&decision.records);
+        if paused.is_some() != was_paused {
+            self.pause_changed(paused);
         }
         if stage != before {
             self.stage_changed(stage);
@@ -229,25 +273,83 @@ impl Worker {
             match command {
                 Command::Run { step, attempt } => self.run_step(step, attempt),
                 Command::Compensate { step, attempt } => self.compensate(step, attempt),
-                Command::Stop { step, grace } => {
-                    if let Some(stop) = self.stops.remove(&step) {
+                Command::Stop { flight, grace } => {
+                    if let Some(stop) = self.stops.remove(&(flight.step, flight.attempt)) {
                         // A handler that has just ended needs no stop.
                         let _ended = stop.send(grace);
                     }
                 }
-                Command::Arm { step, delay } => {
+                Command::Arm { timer, delay } => {
                     let at = self.shared.clock.elapsed().saturating_add(delay);
-                    self.timers.push((at, step));
+                    self.timers.retain(|(_, other)| *other != timer);
+                    self.timers.push((at, timer));
                 }
+                Command::Drop => {
+                    self.killed = CancellationToken::new().drop_guard();
+                    self.in_flight.clear();
+                    self.stops.clear();
+                    self.compensating.clear();
+                }
+            }
+        }
+        self.look_for_missing();
+    }
+
+    /// Tells of effects that came to light after the saga had gone on without them.
+    fn tell_late_effects(&self, records: &[Record]) {
+        for record in records {
+            if let Fact::LateResult {
+                step,
+                output: Some(_),
+                ..
+            } = &record.fact
+            {
+                self.shared.book().count_late_effect();
+                tracing::error!(saga_id = %self.saga.id, step, "step of a saga succeeded late");
             }
         }
     }
 
-    fn pause_changed(&self, is_paused: bool) {
+    /// Whether the saga waits for a handler that this process lacks.
+    fn look_for_missing(&self) {
+        if self.missing.is_empty() && self.missing_compensations.is_empty() {
+            return;
+        }
+        let fault = {
+            let state = self.saga.state();
+            match state.stage {
+                Stage::Queued | Stage::Running | Stage::ForwardStuck => {
+                    let mut steps = self.missing.iter();
+                    let open =
+                        steps.find(|step| state.step(**step).is_some_and(StepState::is_open));
+                    let bound = open.and_then(|step| self.bound.get(*step));
+                    bound.and_then(|bound| bound.run.as_ref().err())
+                }
+                Stage::Backward | Stage::Stuck => {
+                    let mut steps = self.missing_compensations.iter();
+                    let open = steps.find(|step| state.is_unsettled(**step));
+                    let bound = open.and_then(|step| self.bound.get(*step));
+                    bound.and_then(Bound::compensation_fault)
+                }
+                Stage::Ended(_) => None,
+            }
+        };
+        self.saga.park(fault.map(ToString::to_string));
+    }
+
+    fn pause_changed(&self, paused: Option<PauseCause>) {
         let saga = &self.saga;
-        if is_paused {
+        if let Some(cause) = paused {
             self.shared.book().release(saga);
-            tracing::error!(saga_id = %saga.id, "saga is paused: it was cut off again and again without progress");
+            match cause {
+                PauseCause::Poison => {
+                    tracing::error!(saga_id = %saga.id, "saga is paused: it was cut off again and again without progress");
+                }
+                PauseCause::InDoubt(step) => {
+                    tracing::error!(saga_id = %saga.id, step, "saga is paused: a step was cut off");
+                }
+                PauseCause::Operator => tracing::info!(saga_id = %saga.id, "saga is paused"),
+            }
             self.fill_slots();
         } else {
             // What holds effects goes on beyond the limit.
@@ -273,9 +375,13 @@ impl Worker {
                 );
                 self.fill_slots();
             }
-            Stage::Stuck => {
+            Stage::Stuck | Stage::ForwardStuck => {
                 self.shared.book().release(saga);
-                tracing::error!(saga_id = %saga.id, "compensation of a saga is stuck");
+                if stage == Stage::Stuck {
+                    tracing::error!(saga_id = %saga.id, "compensation of a saga is stuck");
+                } else {
+                    tracing::error!(saga_id = %saga.id, "saga is stuck behind its pivot");
+                }
                 self.fill_slots();
             }
             Stage::Backward => {
@@ -284,7 +390,9 @@ impl Worker {
                 book.take_slot(saga);
                 tracing::info!(saga_id = %saga.id, "saga turns back");
             }
-            Stage::Queued | Stage::Running => {}
+            // Also from `ForwardStuck`, which has no slot.
+            Stage::Running => self.shared.book().take_slot(saga),
+            Stage::Queued => {}
         }
     }
 
@@ -296,43 +404,44 @@ impl Worker {
     }
 
     fn run_step(&mut self, step: usize, attempt: u32) {
-        let Some(bound) = self.bound.get(step) else {
+        let Some(Ok(handler)) = self.bound.get(step).map(|bound| bound.run.clone()) else {
             return;
         };
-        let handler = Arc::clone(&bound.run);
-        let job = self.job(step, attempt);
+        let job = self.job(step, attempt, |step| step.timeout);
         let context = StepContext::new(&self.saga.state(), self.call(&job));
         let (stop, stopped) = oneshot::channel();
-        self.in_flight.push(step);
-        self.stops.insert(step, stop);
+        self.in_flight.push(Flight { step, attempt });
+        self.stops.insert((step, attempt), stop);
         let tracker = &self.shared.tracker;
         tracker.spawn(runner::run_step(job, stopped, move || handler(context)));
     }
 
     fn compensate(&mut self, step: usize, attempt: u32) {
-        let Some(handler) = self
-            .bound
-            .get(step)
-            .and_then(|bound| bound.compensate.clone())
-        else {
+        let bound = self.bound.get(step);
+        let Some(Some(Ok(handler))) = bound.map(|bound| bound.compensate.clone()) else {
             return;
         };
-        let job = self.job(step, attempt);
+        let job = self.job(step, attempt, |step| {
+            step.compensation_timeout.or(step.timeout)
+        });
         let context = CompensationContext::new(&self.saga.state(), self.call(&job));
-        self.is_compensating = true;
+        self.compensating.push(step);
         let grace = self.shared.settings.abort_grace;
         let tracker = &self.shared.tracker;
         tracker.spawn(runner::compensate(job, grace, move || handler(context)));
     }
 
-    fn job(&self, step: usize, attempt: u32) -> Job {
+    fn job(&self, step: usize, attempt: u32, limit: fn(&Step) -> Option<Duration>) -> Job {
         let state = self.saga.state();
-        let timeout = state.step_of(step).and_then(|step| step.timeout);
+        let own = state.step_of(step);
+        let timeout = own.and_then(limit);
         Job {
             saga: Arc::clone(&self.saga),
             step,
             attempt,
             timeout: timeout.unwrap_or(self.shared.settings.step_timeout),
+            silence_max: own.and_then(|step| step.heartbeat),
+            heartbeat: watch::Sender::new(()),
             cancelled: CancellationToken::new(),
             killed: self.killed.token().clone(),
         }
@@ -344,6 +453,7 @@ impl Worker {
             attempt: job.attempt,
             timeout: job.timeout,
             cancelled: job.cancelled.clone(),
+            heartbeat: job.heartbeat.clone(),
             clock: Arc::clone(&self.shared.clock),
         }
     }

@@ -234,7 +234,11 @@ pub(super) fn input() -> Start {
 pub(super) async fn settled(sagas: &Sagas, id: &crate::saga::SagaId) -> SagaStatus {
     loop {
         let status = sagas.status(id).unwrap();
-        if status.status.is_final() || status.status == crate::saga::Status::CompensationStuck {
+        let is_stuck = matches!(
+            status.status,
+            crate::saga::Status::CompensationStuck | crate::saga::Status::ForwardStuck
+        );
+        if status.status.is_final() || is_stuck {
             return status;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -81,7 +81,7 @@ fn shown_step(step: &StepState) -> Value {
         "attempts": step.attempts,
         "failures": step.failures,
         "interruptions": step.interruptions.count,
-        "doubt": step.doubt,
+        "doubt": step.doubt.is_any(),
         "error": step.error.as_deref(),
         "startedAt": step.started_at,
         "attemptAt": step.attempt_at,
@@ -118,6 +118,8 @@ fn number(fact: &Fact) -> u8 {
         Fact::CompensationResumed => 10,
         Fact::Ended { .. } => 11,
         Fact::Operated { .. } => 12,
+        Fact::ForwardStuck { .. } => 13,
+        Fact::LateResult { .. } => 14,
         Fact::Paused { .. } => 15,
         Fact::Closed => 20,
     }

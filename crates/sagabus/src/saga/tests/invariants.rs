@@ -1,9 +1,9 @@
 //! What holds for the log of every saga, whatever happened to it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::store::Disk;
-use crate::saga::definition::Definition;
+use crate::saga::definition::{Compensate, Definition, Order, Step};
 use crate::saga::machine::{INTERRUPTIONS_MAX, State};
 use crate::saga::record::{Effect, Fact, Outcome, Record, Verb};
 
@@ -29,6 +29,12 @@ pub(super) fn check_logs(disk: &Disk) {
     }
 }
 
+/// Checks one saga.
+pub(super) fn check_records(records: &[Record]) {
+    let state = fold("saga", records);
+    check_saga(state.definition(), records);
+}
+
 pub(super) fn fold(id: &str, records: &[Record]) -> State {
     let read = |json: &bytes::Bytes| Ok(Definition::from_pinned(json)?);
     let mut state = State::first(id.parse().unwrap(), &records[0], read).unwrap();
@@ -38,133 +44,341 @@ pub(super) fn fold(id: &str, records: &[Record]) -> State {
     state
 }
 
-fn check_saga(definition: &Definition, records: &[Record]) {
-    let steps = definition.steps();
-    let mut turned_back = false;
-    let mut succeeded = HashSet::new();
-    let mut doubtful = HashSet::new();
-    let mut started = Vec::new();
-    let mut settled = Vec::new();
-    let mut attempts: HashMap<u32, u32> = HashMap::new();
-    let mut failures: HashMap<u32, u32> = HashMap::new();
-    let mut open = HashSet::new();
-    // Times that a step, or its compensation, was cut off since the saga came further.
-    let mut cuts: HashMap<(u32, bool), u32> = HashMap::new();
-    let mut compensating = None;
-    let mut is_paused = false;
-    let mut outcome = None;
-    for record in records {
-        // Nothing follows the end, other than that nothing follows.
-        let is_closed = record.fact == Fact::Closed;
-        assert_eq!(outcome.is_some(), is_closed, "{record:?} after the end");
-        match &record.fact {
-            Fact::Created { .. } | Fact::CompensationResumed | Fact::Closed => {}
-            Fact::Paused { .. } => {
-                assert!(!is_paused, "paused twice");
-                is_paused = true;
-            }
-            Fact::Operated { verb, .. } => match verb {
-                Verb::Resume => {
-                    assert!(is_paused, "resumed without a pause");
-                    is_paused = false;
-                    cuts.clear();
-                }
-            },
-            Fact::StepStarted { step, attempt } => {
-                assert!(!turned_back, "started after turning back");
-                assert!(!is_paused, "started while paused");
-                for needed in definition.dependencies(*step as usize) {
-                    assert!(succeeded.contains(&number(*needed)), "started too early");
-                }
-                if !open.insert(*step) {
-                    doubtful.insert(*step);
-                    let count = cuts.entry((*step, false)).or_default();
-                    *count += 1;
-                    assert!(*count <= INTERRUPTIONS_MAX, "run again too often");
-                }
-                let count = attempts.entry(*step).or_default();
-                *count += 1;
-                assert_eq!(*count, *attempt);
-                if !started.contains(step) {
-                    started.push(*step);
-                }
-            }
-            Fact::StepSucceeded { step, .. } => {
-                open.remove(step);
-                assert!(succeeded.insert(*step), "succeeded twice");
-                cuts.clear();
-            }
-            Fact::AttemptFailed { step, effect, .. } | Fact::StepFailed { step, effect, .. } => {
-                open.remove(step);
-                if *effect == Effect::Unknown {
-                    doubtful.insert(*step);
-                }
-                let count = failures.entry(*step).or_default();
-                *count += 1;
-                assert!(*count <= steps[*step as usize].retry_attempts + 1);
-            }
-            Fact::TurnedBack { .. } => {
-                assert!(!turned_back, "turned back twice");
-                turned_back = true;
-                is_paused = false;
-            }
-            Fact::CompensationStarted { step, .. } => {
-                assert!(turned_back && open.is_empty(), "taken back too early");
-                assert!(!is_paused, "taken back while paused");
-                if compensating == Some(*step) {
-                    let count = cuts.entry((*step, true)).or_default();
-                    *count += 1;
-                    assert!(*count <= INTERRUPTIONS_MAX, "taken back again too often");
-                }
-                compensating = Some(*step);
-                assert!(
-                    succeeded.contains(step) || doubtful.contains(step),
-                    "nothing to take back"
-                );
-                assert!(!settled.contains(step), "taken back twice");
-                for (index, other) in steps.iter().enumerate() {
-                    let other_had_effect =
-                        succeeded.contains(&number(index)) || doubtful.contains(&number(index));
-                    if definition.dependencies(index).contains(&(*step as usize))
-                        && other.compensation_action.is_some()
-                        && other_had_effect
-                    {
-                        assert!(settled.contains(&number(index)), "before its dependents");
-                    }
-                }
-            }
-            Fact::CompensationSucceeded { step, .. } => {
-                compensating = None;
-                cuts.clear();
-                settled.push(*step);
-            }
-            Fact::CompensationAttemptFailed { .. } | Fact::CompensationStuck { .. } => {
-                compensating = None;
-            }
-            Fact::Ended { outcome: how, .. } => outcome = Some(*how),
-        }
+/// What has become of one step, by the log.
+#[derive(Default)]
+struct Seen {
+    attempts: u32,
+    failures: u32,
+    started_at: Option<usize>,
+    is_open: bool,
+    is_done: bool,
+    is_skipped: bool,
+    succeeded: bool,
+    /// The attempts in doubt.
+    doubtful: HashSet<u32>,
+    is_late: bool,
+    back: Back,
+    /// Times that it, or its compensation, was cut off since the saga came further.
+    cuts: (u32, u32),
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Back {
+    #[default]
+    Idle,
+    Started,
+    Waits,
+    Stuck,
+    Settled,
+}
+
+impl Seen {
+    /// Whether it is to be taken back.
+    fn has_effect(&self, step: &Step) -> bool {
+        let succeeded = self.succeeded || self.is_late;
+        let by_policy = match step.compensate {
+            Compensate::Completed => succeeded,
+            Compensate::CompletedOrInDoubt => succeeded || !self.doubtful.is_empty(),
+            Compensate::Always => self.attempts > 0 || succeeded,
+        };
+        step.compensation_action.is_some() && by_policy
     }
-    match outcome {
-        None | Some(Outcome::Failed) => {}
-        Some(Outcome::Completed) => {
-            assert!(!turned_back && succeeded.len() == steps.len());
-        }
-        Some(Outcome::Compensated | Outcome::Cancelled) => {
-            assert!(turned_back && open.is_empty());
-            let mut expected: Vec<u32> = started;
-            expected.retain(|step| {
-                let had_effect = succeeded.contains(step) || doubtful.contains(step);
-                steps[*step as usize].compensation_action.is_some() && had_effect
-            });
-            expected.reverse();
-            assert_eq!(
-                settled, expected,
-                "taken back in reverse order of their start"
-            );
+
+    fn end(&mut self, attempt: u32, effect: Effect) {
+        self.is_open = false;
+        if effect == Effect::Unknown {
+            self.doubtful.insert(attempt);
         }
     }
 }
 
-fn number(step: usize) -> u32 {
-    u32::try_from(step).unwrap()
+struct Log<'a> {
+    definition: &'a Definition,
+    seen: Vec<Seen>,
+    turned_back: bool,
+    is_paused: bool,
+    outcome: Option<Outcome>,
+    is_closed: bool,
+    /// The order in which steps were taken back.
+    settled: Vec<usize>,
+    starts: usize,
+}
+
+fn check_saga(definition: &Definition, records: &[Record]) {
+    let mut log = Log {
+        definition,
+        seen: definition.steps().iter().map(|_| Seen::default()).collect(),
+        turned_back: false,
+        is_paused: false,
+        outcome: None,
+        is_closed: false,
+        settled: Vec::new(),
+        starts: 0,
+    };
+    for record in records {
+        assert!(!log.is_closed || record.fact == Fact::Closed, "{record:?}");
+        log.take(&record.fact);
+    }
+    log.check_end();
+}
+
+impl Log<'_> {
+    fn step(&self, step: usize) -> &Step {
+        &self.definition.steps()[step]
+    }
+
+    fn progress(&mut self) {
+        self.seen.iter_mut().for_each(|seen| seen.cuts = (0, 0));
+    }
+
+    /// Whether the pivot has succeeded.
+    fn has_passed_pivot(&self) -> bool {
+        let pivot = self.definition.pivot();
+        pivot.is_some_and(|pivot| self.seen[pivot].succeeded)
+    }
+
+    fn followers(&self, step: usize) -> Vec<usize> {
+        let steps = 0..self.seen.len();
+        steps
+            .filter(|&other| self.definition.ancestors(other).contains(&step))
+            .collect()
+    }
+
+    fn take(&mut self, fact: &Fact) {
+        let may_follow = matches!(
+            fact,
+            Fact::Closed
+                | Fact::Operated { .. }
+                | Fact::LateResult { .. }
+                | Fact::CompensationStarted { .. }
+                | Fact::CompensationSucceeded { .. }
+                | Fact::CompensationAttemptFailed { .. }
+                | Fact::CompensationStuck { .. }
+        );
+        assert!(
+            self.outcome.is_none() || may_follow,
+            "{fact:?} after the end"
+        );
+        match fact {
+            Fact::Created { .. } | Fact::CompensationResumed => {}
+            Fact::Closed => {
+                assert!(self.outcome.is_some(), "closed before its end");
+                self.is_closed = true;
+            }
+            Fact::Paused { .. } => {
+                assert!(!self.is_paused, "paused twice");
+                self.is_paused = true;
+            }
+            Fact::Operated { verb, step, .. } => self.operated(*verb, step.map(index)),
+            Fact::StepStarted { step, attempt } => self.started(index(*step), *attempt),
+            Fact::StepSucceeded { step, .. } => {
+                self.progress();
+                let seen = &mut self.seen[index(*step)];
+                assert!(!seen.is_done, "succeeded twice");
+                (seen.is_open, seen.is_done, seen.succeeded) = (false, true, true);
+            }
+            Fact::AttemptFailed {
+                step,
+                attempt,
+                effect,
+                ..
+            }
+            | Fact::StepFailed {
+                step,
+                attempt,
+                effect,
+                ..
+            }
+            | Fact::ForwardStuck {
+                step,
+                attempt,
+                effect,
+                ..
+            } => {
+                if matches!(fact, Fact::ForwardStuck { .. }) {
+                    assert!(self.has_passed_pivot(), "stuck before the pivot");
+                }
+                let retries = self.step(index(*step)).retry_attempts;
+                let seen = &mut self.seen[index(*step)];
+                seen.end(*attempt, *effect);
+                seen.failures += 1;
+                assert!(seen.failures <= retries + 1, "failed too often");
+            }
+            Fact::LateResult {
+                step,
+                attempt,
+                output,
+                effect,
+                ..
+            } => {
+                let seen = &mut self.seen[index(*step)];
+                if output.is_some() {
+                    seen.doubtful.insert(*attempt);
+                    seen.is_late = true;
+                    if matches!(seen.back, Back::Settled) && self.outcome.is_none() {
+                        seen.back = Back::Idle;
+                        self.settled.retain(|other| *other != index(*step));
+                    }
+                } else if *effect == Effect::None {
+                    seen.doubtful.remove(attempt);
+                }
+            }
+            Fact::TurnedBack { .. } => {
+                assert!(!self.turned_back, "turned back twice");
+                assert!(!self.has_passed_pivot(), "turned back behind the pivot");
+                self.turned_back = true;
+                self.is_paused = false;
+            }
+            Fact::CompensationStarted { step, .. } => self.compensation_started(index(*step)),
+            Fact::CompensationSucceeded { step, .. } => {
+                self.progress();
+                self.seen[index(*step)].back = Back::Settled;
+                self.settled.push(index(*step));
+            }
+            Fact::CompensationAttemptFailed { step, .. } => {
+                self.seen[index(*step)].back = Back::Waits;
+            }
+            Fact::CompensationStuck { step, .. } => self.seen[index(*step)].back = Back::Stuck,
+            Fact::Ended { outcome, .. } => {
+                self.outcome = Some(*outcome);
+                self.is_paused = false;
+                // What was in flight is dropped, and nobody knows how far it came.
+                for seen in self.seen.iter_mut().filter(|seen| seen.is_open) {
+                    seen.doubtful.insert(seen.attempts);
+                }
+            }
+        }
+    }
+
+    fn operated(&mut self, verb: Verb, step: Option<usize>) {
+        if verb != Verb::Pause {
+            self.progress();
+        }
+        match (verb, step) {
+            (Verb::Resume, _) => {
+                assert!(self.is_paused, "resumed without a pause");
+                self.is_paused = false;
+            }
+            (Verb::Pause, _) => {
+                assert!(!self.is_paused, "paused twice");
+                self.is_paused = true;
+            }
+            (Verb::Skip | Verb::ForceDone, Some(step)) if self.turned_back => {
+                self.seen[step].back = Back::Settled;
+                self.settled.push(step);
+            }
+            (Verb::Skip, Some(step)) => {
+                let seen = &mut self.seen[step];
+                if seen.is_open {
+                    seen.doubtful.insert(seen.attempts);
+                }
+                (seen.is_open, seen.is_done, seen.is_skipped) = (false, true, true);
+            }
+            (Verb::Complete, Some(step)) => {
+                let starts = self.starts;
+                let seen = &mut self.seen[step];
+                (seen.is_open, seen.is_done, seen.succeeded) = (false, true, true);
+                seen.started_at.get_or_insert(starts);
+                self.starts += 1;
+            }
+            (Verb::Retry, step) => {
+                for (at, seen) in self.seen.iter_mut().enumerate() {
+                    if step.is_none_or(|step| step == at) {
+                        seen.failures = 0;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn started(&mut self, step: usize, attempt: u32) {
+        assert!(!self.turned_back, "started after turning back");
+        assert!(!self.is_paused, "started while paused");
+        for &needed in self.definition.dependencies(step) {
+            assert!(self.seen[needed].is_done, "started too early");
+        }
+        let starts = self.starts;
+        let seen = &mut self.seen[step];
+        assert!(!seen.is_done, "started after it was done");
+        if seen.is_open {
+            seen.doubtful.insert(seen.attempts);
+            seen.cuts.0 += 1;
+            assert!(seen.cuts.0 <= INTERRUPTIONS_MAX, "run again too often");
+        }
+        seen.is_open = true;
+        seen.attempts += 1;
+        assert_eq!(seen.attempts, attempt);
+        if seen.started_at.is_none() {
+            seen.started_at = Some(starts);
+            self.starts += 1;
+        }
+    }
+
+    fn compensation_started(&mut self, step: usize) {
+        let is_open = self.seen.iter().any(|seen| seen.is_open);
+        let is_repair = self.outcome.is_some();
+        assert!(
+            is_repair || self.turned_back && !is_open,
+            "taken back too early"
+        );
+        assert!(!self.is_paused, "taken back while paused");
+        assert!(
+            self.seen[step].has_effect(self.step(step)),
+            "nothing to take back"
+        );
+        let order = self.definition.options().compensation;
+        for other in self.followers(step) {
+            let is_unsettled = self.seen[other].has_effect(self.step(other))
+                && self.seen[other].back != Back::Settled;
+            assert!(is_repair || !is_unsettled, "before what follows from it");
+        }
+        for (other, seen) in self.seen.iter().enumerate() {
+            let is_busy = matches!(seen.back, Back::Started | Back::Waits | Back::Stuck);
+            let is_alone = is_repair || order == Order::Parallel || other == step;
+            assert!(is_alone || !is_busy, "two at a time");
+        }
+        let seen = &mut self.seen[step];
+        assert!(is_repair || seen.back != Back::Settled, "taken back twice");
+        if seen.back == Back::Started {
+            seen.cuts.1 += 1;
+            assert!(
+                seen.cuts.1 <= INTERRUPTIONS_MAX,
+                "taken back again too often"
+            );
+        }
+        seen.back = Back::Started;
+    }
+
+    fn check_end(&self) {
+        let is_open = self.seen.iter().any(|seen| seen.is_open);
+        match self.outcome {
+            None | Some(Outcome::Failed | Outcome::Terminated) => {}
+            Some(Outcome::Completed) => {
+                assert!(!self.turned_back && self.seen.iter().all(|seen| seen.is_done));
+            }
+            Some(Outcome::Compensated | Outcome::Cancelled) => {
+                assert!(self.turned_back && !is_open);
+                let mut expected: Vec<usize> = (0..self.seen.len())
+                    .filter(|&at| self.seen[at].has_effect(self.step(at)))
+                    .collect();
+                expected.sort_by_key(|&at| std::cmp::Reverse(self.seen[at].started_at));
+                let mut settled = self.settled.clone();
+                if self.definition.options().compensation == Order::Parallel || self.is_touched() {
+                    settled.sort_unstable();
+                    expected.sort_unstable();
+                }
+                assert_eq!(settled, expected, "each taken back once, in its order");
+            }
+        }
+    }
+
+    /// Whether an operator or a late answer has changed the order.
+    fn is_touched(&self) -> bool {
+        self.seen.iter().any(|seen| seen.is_late || seen.is_skipped)
+    }
+}
+
+fn index(step: u32) -> usize {
+    usize::try_from(step).unwrap()
 }

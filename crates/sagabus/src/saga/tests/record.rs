@@ -113,15 +113,82 @@ fn facts() -> Vec<(Fact, &'static str)> {
         (
             Fact::Operated {
                 verb: Verb::Resume,
+                step: None,
                 by: By::new("ann", "e"),
+                output: None,
             },
             "83021903e8820c8308f68263616e6e6165",
+        ),
+        (
+            Fact::Operated {
+                verb: Verb::Complete,
+                step: Some(1),
+                by: By::new("ann", "e"),
+                output: Some(Bytes::from_static(b"null")),
+            },
+            "83021903e8820c8404018263616e6e6165446e756c6c",
+        ),
+        (
+            Fact::ForwardStuck {
+                step: 1,
+                attempt: 2,
+                error: error(),
+                effect: Effect::Unknown,
+            },
+            "83021903e8820d840102616501",
+        ),
+        (
+            Fact::LateResult {
+                step: 1,
+                attempt: 2,
+                output: Some(Bytes::from_static(b"null")),
+                effect: Effect::Unknown,
+                error: None,
+            },
+            "83021903e8820e840102446e756c6c01",
+        ),
+        (
+            Fact::LateResult {
+                step: 1,
+                attempt: 2,
+                output: None,
+                effect: Effect::None,
+                error: Some(error()),
+            },
+            "83021903e8820e850102f6006165",
         ),
         (
             Fact::Paused {
                 cause: PauseCause::Poison,
             },
             "83021903e8820f81820080",
+        ),
+        (
+            Fact::Paused {
+                cause: PauseCause::InDoubt(1),
+            },
+            "83021903e8820f8182018101",
+        ),
+        (
+            Fact::TurnedBack {
+                cause: Cause::Deadline,
+                reason: error(),
+            },
+            "83021903e88205828202806165",
+        ),
+        (
+            Fact::TurnedBack {
+                cause: Cause::QueueTimeout,
+                reason: error(),
+            },
+            "83021903e88205828205806165",
+        ),
+        (
+            Fact::Ended {
+                outcome: Outcome::Terminated,
+                error: error(),
+            },
+            "83021903e8820b82046165",
         ),
         (Fact::Closed, "83021903e8821480"),
     ]

@@ -115,7 +115,7 @@ async fn a_saga_that_is_cut_off_again_and_again_is_paused_until_an_operator_lets
     assert_eq!(again.kind(), ErrorKind::Conflict);
     let records = &bed.disk.records()[0];
     let operated = records.iter().find_map(|record| match &record.fact {
-        Fact::Operated { verb, by } => Some((*verb, by.clone())),
+        Fact::Operated { verb, by, .. } => Some((*verb, by.clone())),
         _ => None,
     });
     assert_eq!(operated, Some((Verb::Resume, by)));
@@ -248,10 +248,6 @@ async fn a_saga_whose_handler_is_gone_is_parked_and_the_others_go_on() {
     assert_eq!(
         sagas.health().issues,
         ["1 sagas lack a handler in this process"]
-    );
-    assert_eq!(
-        sagas.cancel(&lost, "x").await.unwrap_err().kind(),
-        ErrorKind::Conflict
     );
     sagas.shutdown(Duration::ZERO).await;
     let sagas = bed.open().await;

@@ -1,0 +1,87 @@
+//! Time limits beyond that of one attempt. When each is over follows from the time of a record, so a restart changes nothing.
+
+use super::{Draft, Flight, InFlight, Phase, Stage, Timer};
+use crate::saga::record::{Cause, Effect};
+
+impl Draft<'_> {
+    /// Sets the timers of the saga as a whole.
+    pub(super) fn arm_saga(&mut self) {
+        let options = *self.state.definition().options();
+        let is_queued = self.state.stage == Stage::Queued;
+        let started_at = self.state.started_at();
+        if let Some(limit) = options.deadline
+            && (is_queued || self.state.stage == Stage::Running)
+        {
+            self.arm(Timer::Saga, started_at.after(limit), limit);
+        }
+        if let Some(limit) = options.queue_timeout
+            && is_queued
+        {
+            self.arm(Timer::Queue, started_at.after(limit), limit);
+        }
+    }
+
+    /// Sets the timer of all attempts of a step.
+    pub(super) fn arm_step(&mut self, step: usize) {
+        let limit = self.state.step_of(step).and_then(|step| step.step_deadline);
+        let began = self.state.step(step).and_then(|step| step.series_at);
+        if let Some((limit, began)) = limit.zip(began) {
+            self.arm(Timer::Step(step), began.after(limit), limit);
+        }
+    }
+
+    pub(super) fn elapsed(&mut self, timer: Timer) {
+        // What a paused saga misses it sees when it goes on.
+        if self.state.paused.is_some() {
+            return;
+        }
+        match (timer, self.state.stage) {
+            (Timer::Retry(step), Stage::Running) => self.retry_due(step),
+            (Timer::Retry(step), Stage::Backward | Stage::Ended(_)) => self.compensation_due(step),
+            (Timer::Step(step), Stage::Running) => self.step_expired(step),
+            (Timer::Saga, Stage::Queued | Stage::Running) => self.saga_expired(),
+            (Timer::Queue, Stage::Queued) => {
+                if let Some(limit) = self.state.definition().options().queue_timeout {
+                    let reason = format!("waited for its turn for {limit:?}");
+                    self.turn_back(Cause::QueueTimeout, reason, InFlight::Signal);
+                }
+            }
+            // The saga has come further meanwhile.
+            (Timer::Retry(_) | Timer::Step(_) | Timer::Saga | Timer::Queue, _) => {}
+        }
+    }
+
+    /// Behind the pivot the saga goes on; its status and the health tell of it.
+    fn saga_expired(&mut self) {
+        if let Some(limit) = self.state.definition().options().deadline
+            && !self.state.has_passed_pivot()
+        {
+            let reason = format!("saga was not done within {limit:?}");
+            self.turn_back(Cause::Deadline, reason, InFlight::Signal);
+        }
+    }
+
+    fn step_expired(&mut self, step: usize) {
+        let limit = self.state.step_of(step).and_then(|step| step.step_deadline);
+        let Some((limit, state)) = limit.zip(self.state.step(step)) else {
+            return;
+        };
+        let (attempt, effect) = match state.phase {
+            Phase::Started => (state.attempts, Effect::Unknown),
+            Phase::Backoff { .. } => (state.attempts, Effect::None),
+            Phase::Pending
+            | Phase::Succeeded(_)
+            | Phase::Failed(_)
+            | Phase::Stuck(_)
+            | Phase::Skipped
+            | Phase::NotRun => return,
+        };
+        let flights = self.facts.in_flight.iter().copied();
+        let own: Vec<Flight> = flights.filter(|flight| flight.step == step).collect();
+        for flight in own {
+            self.stop(flight);
+        }
+        let error = format!("not done within {limit:?}");
+        self.fail_for_good(step, attempt, effect, error);
+    }
+}

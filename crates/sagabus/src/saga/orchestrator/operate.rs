@@ -1,0 +1,153 @@
+//! What operators do to sagas: each is durable before it is answered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::book::Saga;
+use super::worker::Worker;
+use super::{Sagas, closed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::DATA_BYTES_MAX;
+use crate::ledger::By;
+use crate::saga::id::SagaId;
+use crate::saga::machine::{Action, InFlight, Input, Operation, Stage, clipped};
+use crate::saga::monitor::SagaStatus;
+
+/// How often a request is put again to a saga whose task ends just then.
+const ASKS_MAX: usize = 8;
+
+impl Sagas {
+    /// Does something to a saga, as an operator. Returns when it is durable, with the status reached. What finds its effect
+    /// done changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such saga or step; `Conflict` when it does not fit where the saga stands; `Invalid` when
+    /// `by` is too long or an output is no JSON; `Full` when there is no room for an output or too many requests wait;
+    /// `Closed` after shutdown.
+    ///
+    /// # Cancel safety
+    /// It may be done or not when the future is dropped; repeating is safe.
+    pub async fn operate(&self, id: &SagaId, action: Action, by: By) -> Result<SagaStatus> {
+        by.check()?;
+        if let Action::Complete { output, .. } = &action {
+            check_output(output)?;
+        }
+        let operation = Operation { action, by };
+        let saga = self.0.find(id)?;
+        for _ in 0..ASKS_MAX {
+            let (reply, answer) = oneshot::channel();
+            let input = Input::Operate(operation.clone());
+            let is_over = matches!(saga.state().stage, Stage::Ended(_));
+            if is_over && matches!(operation.action, Action::Recompensate { .. }) {
+                self.reopen(&saga, input, reply)?;
+            } else {
+                saga.inbox.ask(input, reply)?;
+            }
+            match answer.await {
+                Ok(answer) => return answer.map(|()| saga.status()),
+                // Nobody answers for a saga that is over.
+                Err(_) if matches!(saga.state().stage, Stage::Ended(_)) => {
+                    match &operation.action {
+                        Action::Cancel { .. } => return Ok(saga.status()),
+                        Action::Recompensate { .. } => {}
+                        _ => {
+                            let text = format!("saga `{id}` is over");
+                            return Err(Error::new(ErrorKind::Conflict, text));
+                        }
+                    }
+                }
+                Err(_) => return Err(closed()),
+            }
+        }
+        Err(closed())
+    }
+
+    /// Asks for something of a saga that is over and has no task any more.
+    fn reopen(
+        &self,
+        saga: &Arc<Saga>,
+        input: Input,
+        reply: oneshot::Sender<Result<()>>,
+    ) -> Result<()> {
+        // With the book locked, so that it does not leave the memory, and the orchestrator does not close, in between.
+        let book = self.0.book();
+        if self.0.closing.is_cancelled() {
+            return Err(closed());
+        }
+        if book.find(&saga.id).is_none() {
+            return Err(Error::not_found(format!("saga `{}` is not known", saga.id)));
+        }
+        if saga.inbox.reopen(input, reply)? {
+            let worker = Worker::new(Arc::clone(&self.0), Arc::clone(saga));
+            self.0.tracker.spawn(worker.repair());
+        }
+        Ok(())
+    }
+
+    /// Takes a saga back. Returns when that decision is durable, with the status reached; [`Sagas::wait`] sees the end.
+    ///
+    /// Handlers in flight are told to stop and awaited for a while. What they did is recorded truthfully and taken back. A
+    /// saga that has already turned back or is over stays as it is. A longer reason than is stored is cut.
+    ///
+    /// # Errors
+    /// As [`Sagas::operate`]; `Conflict` when the saga has passed its pivot.
+    ///
+    /// # Cancel safety
+    /// The saga may be cancelled or not when the future is dropped; repeating is safe.
+    pub async fn cancel(&self, id: &SagaId, reason: impl Into<String>) -> Result<SagaStatus> {
+        let in_flight = InFlight::default();
+        let by = By::new("", &clipped(reason.into()));
+        self.operate(id, Action::Cancel { in_flight }, by).await
+    }
+
+    /// Tries all that is stuck again, with a new series of attempts.
+    ///
+    /// # Errors
+    /// As [`Sagas::operate`]; `Conflict` when nothing of the saga is stuck.
+    ///
+    /// # Cancel safety
+    /// It may have been asked for or not when the future is dropped.
+    pub async fn retry_compensation(&self, id: &SagaId) -> Result<SagaStatus> {
+        let action = Action::Retry { step: None };
+        self.operate(id, action, By::default()).await
+    }
+
+    /// Gives up a stuck saga: it ends as failed, with work that is not done or effects that are not taken back.
+    ///
+    /// # Errors
+    /// As [`Sagas::operate`]; `Conflict` when nothing of the saga is stuck.
+    ///
+    /// # Cancel safety
+    /// It may have been asked for or not when the future is dropped.
+    pub async fn abandon(&self, id: &SagaId, reason: impl Into<String>) -> Result<SagaStatus> {
+        let by = By::new("", &clipped(reason.into()));
+        self.operate(id, Action::Abandon, by).await
+    }
+
+    /// Lets a paused saga go on: what was cut off is run again with its key. A saga is paused by [`Action::Pause`], or when the
+    /// end of the process has cut it off again and again without progress, since then a step of it may be what ends the
+    /// process. [`Sagas::cancel`] takes a paused saga back instead.
+    ///
+    /// # Errors
+    /// As [`Sagas::operate`]; `Conflict` when the saga is not paused.
+    ///
+    /// # Cancel safety
+    /// It may have been asked for or not when the future is dropped.
+    pub async fn resume(&self, id: &SagaId, by: By) -> Result<SagaStatus> {
+        self.operate(id, Action::Resume, by).await
+    }
+}
+
+fn check_output(output: &Bytes) -> Result<()> {
+    if output.len() > DATA_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "`output` has {} bytes, more than {DATA_BYTES_MAX}",
+            output.len()
+        )));
+    }
+    serde_json::from_slice::<serde::de::IgnoredAny>(output)
+        .map(drop)
+        .map_err(|error| Error::invalid("`output` is not JSON").with_source(error))
+}

@@ -1,0 +1,225 @@
+//! A saga played by hand on the pure machine: what the worker keeps account of, without handlers, tasks or time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::ledger::By;
+use crate::saga::handlers::StepError;
+use crate::saga::machine::{
+    self, Action, AttemptResult, Command, Facts, Flight, Input, Operation, Phase, Refusal, Stage,
+    State, StepState, Timer,
+};
+use crate::saga::record::{Fact, Record};
+use crate::saga::{Definition, Settings};
+
+#[derive(Clone, Debug)]
+pub(super) struct Play {
+    pub(super) state: State,
+    pub(super) records: Vec<Record>,
+    pub(super) in_flight: Vec<Flight>,
+    pub(super) compensating: Vec<usize>,
+    pub(super) missing: Vec<usize>,
+    pub(super) missing_compensations: Vec<usize>,
+    pub(super) now: Timestamp,
+    settings: Settings,
+}
+
+impl Play {
+    /// A saga that waits for its turn.
+    pub(super) fn queued(definition: &Definition) -> Self {
+        let now = Timestamp::from_milliseconds(1_000_000);
+        let fact = Fact::Created {
+            definition: definition.to_json(),
+            hash: definition.hash().0,
+            input: Bytes::from_static(b"{}"),
+            correlation_id: "c".to_owned(),
+            idempotency_key: None,
+            causation_id: None,
+        };
+        let record = Record::new(now, fact);
+        let id = "saga".parse().unwrap();
+        let state = State::first(id, &record, |_| Ok(definition.clone())).unwrap();
+        Self {
+            state,
+            records: vec![record],
+            in_flight: Vec::new(),
+            compensating: Vec::new(),
+            missing: Vec::new(),
+            missing_compensations: Vec::new(),
+            now,
+            settings: Settings::default(),
+        }
+    }
+
+    /// A saga whose first steps are in flight.
+    pub(super) fn begun(definition: &Definition) -> Self {
+        let mut play = Self::queued(definition);
+        play.give(Input::Begin);
+        play
+    }
+
+    pub(super) fn facts(&self) -> Facts<'_> {
+        Facts {
+            now: self.now,
+            dispatch: true,
+            in_flight: &self.in_flight,
+            compensating: &self.compensating,
+            missing: &self.missing,
+            missing_compensations: &self.missing_compensations,
+            settings: &self.settings,
+        }
+    }
+
+    /// Gives an input as the worker would; returns the facts that were recorded.
+    pub(super) fn give(&mut self, input: Input) -> Vec<Fact> {
+        match &input {
+            Input::Ended { step, attempt, .. } => {
+                let (step, attempt) = (*step, *attempt);
+                self.in_flight
+                    .retain(|flight| *flight != Flight { step, attempt });
+            }
+            Input::CompensationEnded { step, .. } => {
+                self.compensating.retain(|other| other != step);
+            }
+            Input::Recovered => {
+                self.in_flight.clear();
+                self.compensating.clear();
+            }
+            _ => {}
+        }
+        let decision = machine::decide(&self.state, &self.facts(), input);
+        // The state is the fold of the records, whoever folds them.
+        let mut folded = self.state.clone();
+        for record in &decision.records {
+            let stored = Record::decode(&record.encode().unwrap()).unwrap();
+            folded.replay(&stored).unwrap();
+        }
+        assert_eq!(folded, decision.state);
+        self.state = decision.state;
+        for command in decision.commands {
+            match command {
+                Command::Run { step, attempt } => self.in_flight.push(Flight { step, attempt }),
+                Command::Compensate { step, .. } => self.compensating.push(step),
+                Command::Drop => {
+                    self.in_flight.clear();
+                    self.compensating.clear();
+                }
+                Command::Stop { .. } | Command::Arm { .. } => {}
+            }
+        }
+        let facts = decision.records.iter().map(|it| it.fact.clone()).collect();
+        self.records.extend(decision.records);
+        facts
+    }
+
+    pub(super) fn position(&self, id: &str) -> usize {
+        self.state.position_of(id).unwrap()
+    }
+
+    pub(super) fn step(&self, id: &str) -> &StepState {
+        self.state.step(self.position(id)).unwrap()
+    }
+
+    /// The last attempt of a step ends.
+    pub(super) fn end(&mut self, id: &str, result: AttemptResult) -> Vec<Fact> {
+        let (step, attempt) = (self.position(id), self.step(id).attempts);
+        self.end_attempt(step, attempt, result)
+    }
+
+    pub(super) fn end_attempt(
+        &mut self,
+        step: usize,
+        attempt: u32,
+        result: AttemptResult,
+    ) -> Vec<Fact> {
+        self.give(Input::Ended {
+            step,
+            attempt,
+            result,
+        })
+    }
+
+    pub(super) fn succeed(&mut self, id: &str) -> Vec<Fact> {
+        self.end(id, ok())
+    }
+
+    pub(super) fn reject(&mut self, id: &str) -> Vec<Fact> {
+        self.end(id, AttemptResult::Err(StepError::Reject("no".to_owned())))
+    }
+
+    /// The last attempt of a step times out; its handler goes on.
+    pub(super) fn time_out(&mut self, id: &str) -> Vec<Fact> {
+        let (step, attempt) = (self.position(id), self.step(id).attempts);
+        let limit = machine::Limit::Timeout(Duration::from_secs(1));
+        self.give(Input::TimedOut {
+            step,
+            attempt,
+            limit,
+        })
+    }
+
+    /// The delay before the next attempt of a step is over.
+    pub(super) fn due(&mut self, id: &str) -> Vec<Fact> {
+        let timer = Timer::Retry(self.position(id));
+        self.give(Input::Elapsed(timer))
+    }
+
+    pub(super) fn end_compensation(&mut self, id: &str, result: Result<(), StepError>) {
+        let step = self.position(id);
+        let attempt = self.step(id).compensation.attempts;
+        self.give(Input::CompensationEnded {
+            step,
+            attempt,
+            result,
+        });
+    }
+
+    pub(super) fn taken_back(&mut self, id: &str) {
+        self.end_compensation(id, Ok(()));
+    }
+
+    pub(super) fn not_taken_back(&mut self, id: &str) {
+        self.end_compensation(id, Err(StepError::Reject("no".to_owned())));
+    }
+
+    /// What the table says of an operator's action, without doing it.
+    pub(super) fn refusal(&self, action: &Action) -> Option<Refusal> {
+        let operation = operation(action.clone());
+        machine::refusal(&self.state, &self.facts(), &operation)
+    }
+
+    pub(super) fn operate(&mut self, action: Action) -> Vec<Fact> {
+        self.give(Input::Operate(operation(action)))
+    }
+
+    /// The process ends and another one begins.
+    pub(super) fn restart(&mut self) -> Vec<Fact> {
+        self.state = super::invariants::fold("saga", &self.records);
+        self.give(Input::Recovered)
+    }
+
+    pub(super) fn check(&self) {
+        super::invariants::check_records(&self.records);
+    }
+
+    pub(super) fn is(&self, stage: Stage) -> bool {
+        self.state.stage == stage
+    }
+
+    pub(super) fn has(&self, id: &str, phase: &Phase) -> bool {
+        self.step(id).phase == *phase
+    }
+}
+
+pub(super) fn ok() -> AttemptResult {
+    AttemptResult::Ok(Bytes::from_static(b"1"))
+}
+
+pub(super) fn operation(action: Action) -> Operation {
+    Operation {
+        action,
+        by: By::new("ann", "so it is"),
+    }
+}
