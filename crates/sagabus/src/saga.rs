@@ -20,14 +20,15 @@ pub mod record;
 mod settings;
 
 pub use definition::{
-    Compensate, Definition, DefinitionError, OnInDoubt, Options, Order, PlainErrors, Step, Warning,
+    Compensate, Definition, DefinitionError, OnInDoubt, OnTimeout, Options, Order, PlainErrors,
+    Step, Wait, WaitLimit, Warning,
 };
 pub use handlers::{
     BindError, CallContext, CompensationContext, EffectClass, Handlers, Output, StepContext,
     StepError, TurnedBackBy,
 };
 pub use id::SagaId;
-pub use machine::{Action, InFlight};
+pub use machine::{Action, Approval, InFlight, Signal};
 pub use monitor::{
     Health, OperatedStatus, SagaStatus, Stats, Status, StepPhase, StepStatus, Unreadable,
 };

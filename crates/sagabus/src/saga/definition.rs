@@ -5,6 +5,7 @@ mod form;
 mod options;
 mod pivot;
 mod step;
+mod wait;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -19,6 +20,7 @@ pub use check::DefinitionError;
 pub use options::{Compensate, OnInDoubt, Options, Order, PlainErrors};
 pub use pivot::Warning;
 pub use step::Step;
+pub use wait::{OnTimeout, Wait, WaitLimit};
 
 /// Most steps in one definition.
 pub const STEPS_MAX: usize = 1_000;
@@ -47,6 +49,7 @@ struct Inner {
     /// Per step, the positions of its dependencies.
     dependencies: Vec<Vec<usize>>,
     pivot: Option<Pivot>,
+    has_waits: bool,
     canonical: Bytes,
     hash: DefinitionHash,
 }
@@ -158,6 +161,7 @@ impl Definition {
     ) -> Result<Self, DefinitionError> {
         let pivot = Pivot::find(&steps, &mut dependencies)?;
         Ok(Self(Arc::new(Inner {
+            has_waits: steps.iter().any(|step| step.wait.is_some()),
             name,
             steps,
             options,
@@ -215,6 +219,11 @@ impl Definition {
     /// Position of the step after whose success the saga is only brought to its end and never taken back.
     pub(crate) fn pivot(&self) -> Option<usize> {
         self.0.pivot.as_ref().map(|pivot| pivot.step)
+    }
+
+    /// Whether a step waits for a signal, a person or the time.
+    pub(crate) fn has_waits(&self) -> bool {
+        self.0.has_waits
     }
 
     /// Whether the step at `index` follows from the pivot, at any distance.

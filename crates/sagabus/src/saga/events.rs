@@ -215,6 +215,7 @@ impl Teller<'_> {
             | Fact::Operated { .. }
             | Fact::LateResult { .. }
             | Fact::Paused { .. }
+            | Fact::Signalled { .. }
             | Fact::Closed => Ok(()),
         }
     }

@@ -133,7 +133,7 @@ impl Handlers {
     pub(crate) fn bind(&self, definition: &Definition) -> Result<Arc<[Bound]>, BindError> {
         let bound = self.bind_what_is_there(definition);
         for (step, bound) in definition.steps().iter().zip(bound.iter()) {
-            let faults = [bound.run.as_ref().err(), bound.compensation_fault()];
+            let faults = [bound.fault(), bound.compensation_fault()];
             for fault in faults.into_iter().flatten() {
                 if !step.late_binding || matches!(fault, BindError::Ambiguous { .. }) {
                     return Err(fault.clone());
@@ -150,7 +150,8 @@ impl Handlers {
     }
 
     fn bind_step(&self, step: &Step) -> Bound {
-        let run = find(&self.steps, step, &step.action).and_then(|found| {
+        let run = step.wait.is_none().then(|| {
+            let found = find(&self.steps, step, &step.action)?;
             found.map(Arc::clone).ok_or_else(|| BindError::Missing {
                 step: step.id.clone(),
                 service: step.service.clone(),
@@ -174,12 +175,17 @@ impl Handlers {
 /// The handlers of one step, or why there is none.
 #[derive(Clone)]
 pub(crate) struct Bound {
-    pub(crate) run: Result<StepHandler, BindError>,
+    /// None: it is not run, but waits.
+    pub(crate) run: Option<Result<StepHandler, BindError>>,
     /// None: there is nothing to take back.
     pub(crate) compensate: Option<Result<CompensationHandler, BindError>>,
 }
 
 impl Bound {
+    pub(crate) fn fault(&self) -> Option<&BindError> {
+        self.run.as_ref()?.as_ref().err()
+    }
+
     pub(crate) fn compensation_fault(&self) -> Option<&BindError> {
         self.compensate.as_ref()?.as_ref().err()
     }

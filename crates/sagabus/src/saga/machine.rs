@@ -8,14 +8,16 @@ mod limits;
 mod operator;
 mod state;
 mod step;
+mod wait;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use operator::{Action, InFlight, Operation, Refusal, refusal};
-pub use state::{HELD_BYTES_MAX, Operated, Paused, Stage, State, TurnedBack};
+pub use state::{HELD_BYTES_MAX, Operated, Paused, Signalled, Stage, State, TurnedBack};
 pub use step::{CompensationPhase, CompensationState, Doubt, Interruptions, Phase, StepState};
+pub use wait::{Approval, Signal, signal_refusal};
 
 use super::handlers::StepError;
 use super::record::{Fact, Outcome, PauseCause, Record};
@@ -69,6 +71,8 @@ pub enum Input {
     Elapsed(Timer),
     /// An operator does something to it.
     Operate(Operation),
+    /// Somebody tells it something that a step waits for, or will.
+    Signal(Signal),
 }
 
 /// What an attempt took longer than.
@@ -87,6 +91,8 @@ pub enum Timer {
     Retry(usize),
     /// The limit for all attempts of a step together.
     Step(usize),
+    /// The end of waiting of a step.
+    Wait(usize),
     /// The limit for the saga.
     Saga,
     /// The limit for waiting for its turn.
@@ -260,6 +266,7 @@ impl<'a> Draft<'a> {
             } => self.compensation_ended(step, attempt, result),
             Input::Elapsed(timer) => self.elapsed(timer),
             Input::Operate(operation) => self.operate(operation),
+            Input::Signal(signal) => self.signalled(signal),
         }
         self.advance();
     }

@@ -156,6 +156,8 @@ pub enum StepPhase {
     Stuck,
     /// An operator said to go on without it.
     Skipped,
+    /// It waits for a signal, a person or the time.
+    Waiting,
     /// An operator said that it need not be taken back.
     CompensationSkipped,
     /// An operator said that it is taken back.
@@ -177,12 +179,13 @@ impl StepPhase {
             Self::NotRun => "not_run",
             Self::Stuck => "stuck",
             Self::Skipped => "skipped",
+            Self::Waiting => "waiting",
             Self::CompensationSkipped => "compensation_skipped",
             Self::CompensationForced => "compensation_forced",
         }
     }
 
-    fn of(state: &StepState, is_to_be_taken_back: bool) -> Self {
+    fn of(state: &StepState, waits: bool, is_to_be_taken_back: bool) -> Self {
         match state.compensation.phase {
             CompensationPhase::Started | CompensationPhase::Backoff { .. } => Self::Compensating,
             CompensationPhase::Stuck => Self::CompensationStuck,
@@ -191,6 +194,7 @@ impl StepPhase {
             CompensationPhase::Forced => Self::CompensationForced,
             CompensationPhase::Idle => match state.phase {
                 Phase::Pending => Self::Pending,
+                Phase::Started if waits => Self::Waiting,
                 Phase::Started | Phase::Backoff { .. } => Self::Executing,
                 Phase::Succeeded(_) if is_to_be_taken_back => Self::Compensating,
                 Phase::Succeeded(_) => Self::Completed,
@@ -301,7 +305,7 @@ impl SagaStatus {
                 name: step.name.clone(),
                 service: step.service.clone(),
                 action: step.action.clone(),
-                phase: StepPhase::of(state, is_taken_back(at)),
+                phase: StepPhase::of(state, step.wait.is_some(), is_taken_back(at)),
                 attempts: state.attempts,
                 started_at: state.started_at,
                 ended_at: state.ended_at,
@@ -319,7 +323,10 @@ impl SagaStatus {
             .collect();
         let status = Status::of(state);
         let is_current = |step: &&StepStatus| match step.phase {
-            StepPhase::Executing | StepPhase::Stuck | StepPhase::CompensationStuck => true,
+            StepPhase::Executing
+            | StepPhase::Waiting
+            | StepPhase::Stuck
+            | StepPhase::CompensationStuck => true,
             StepPhase::Compensating => step.compensation_attempts > 0,
             _ => false,
         };

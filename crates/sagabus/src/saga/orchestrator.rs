@@ -288,7 +288,8 @@ impl Sagas {
                 continue;
             }
             active += 1;
-            old += usize::from(now.since(state.started_at()) > settings.stuck_after);
+            let is_old = now.since(state.started_at()) > settings.stuck_after;
+            old += usize::from(is_old && !state.is_waiting());
             let deadline = state.deadline().filter(|_| state.turned_back.is_none());
             overdue += usize::from(deadline.is_some_and(|deadline| now > deadline));
             stuck += usize::from(state.stage == Stage::Stuck);

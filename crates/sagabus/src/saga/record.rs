@@ -248,6 +248,26 @@ pub enum Fact {
         #[n(0)]
         cause: PauseCause,
     },
+    /// Somebody told the saga something that a step waits for, or will.
+    #[n(16)]
+    Signalled {
+        /// What is told: the name of a signal, or the id of a step that asks a person.
+        #[n(0)]
+        name: String,
+        /// The same signal given again has the same key.
+        #[n(1)]
+        key: Option<String>,
+        /// One JSON value.
+        #[n(2)]
+        #[cbor(with = "blob")]
+        payload: Bytes,
+        /// Who and why.
+        #[n(3)]
+        by: By,
+        /// Of a person that was asked: whether they said yes.
+        #[n(4)]
+        approved: Option<bool>,
+    },
     /// Nothing follows: the time in which a saga that ended with something left to repair is kept for an operator is over.
     #[n(20)]
     Closed,
@@ -400,6 +420,7 @@ impl Fact {
             | Self::ForwardStuck { .. }
             | Self::LateResult { .. }
             | Self::Paused { .. }
+            | Self::Signalled { .. }
             | Self::Closed => 2,
         }
     }
@@ -479,6 +500,7 @@ mod maybe_blob {
     use minicbor::encode::{Error as EncodeError, Write};
     use minicbor::{Decoder, Encoder};
 
+    #[expect(clippy::ref_option, reason = "the derive hands the field as it is")]
     pub(super) fn encode<C, W: Write>(
         bytes: &Option<Bytes>,
         encoder: &mut Encoder<W>,
@@ -501,6 +523,7 @@ mod maybe_blob {
         decoder.bytes().map(Bytes::copy_from_slice).map(Some)
     }
 
+    #[expect(clippy::ref_option, reason = "the derive hands the field as it is")]
     pub(super) fn is_nil(bytes: &Option<Bytes>) -> bool {
         bytes.is_none()
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     DEFINITION_BYTES_MAX, DURATION_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Options, STEPS_MAX, Step,
-    WAIT_MAX,
+    WAIT_MAX, Wait,
 };
 use crate::error::Error;
 use crate::text::is_hidden;
@@ -62,6 +62,18 @@ pub enum DefinitionError {
         step: String,
         /// The field.
         field: &'static str,
+    },
+    /// A step without a handler has a field that goes with one.
+    #[error("step `{step}` waits and is not run: it has `name`, `dependencies` and `pivot` only")]
+    NotBare {
+        /// The step.
+        step: String,
+    },
+    /// A step waits for no time, or longer than [`WAIT_MAX`].
+    #[error("step `{step}` must wait for 1 millisecond to 366 days")]
+    WaitLimit {
+        /// The step.
+        step: String,
     },
     /// A time limit of the saga is zero or longer than [`WAIT_MAX`].
     #[error("`{field}` of saga `{saga}` must be 1 millisecond to 366 days")]
@@ -168,7 +180,10 @@ fn check_step(step: &Step) -> Result<(), DefinitionError> {
     if !step.service.is_empty() {
         id(&step.id, "service", &step.service)?;
     }
-    id(&step.id, "action", &step.action)?;
+    match &step.wait {
+        None => id(&step.id, "action", &step.action)?,
+        Some(wait) => check_wait(step, wait)?,
+    }
     if let Some(action) = &step.compensation_action {
         id(&step.id, "compensationAction", action)?;
     }
@@ -194,6 +209,23 @@ fn check_step(step: &Step) -> Result<(), DefinitionError> {
                 field,
             });
         }
+    }
+    Ok(())
+}
+
+fn check_wait(step: &Step, wait: &Wait) -> Result<(), DefinitionError> {
+    let owner = || step.id.clone();
+    match wait {
+        Wait::Signal { name, .. } => id(&step.id, "signal", name)?,
+        Wait::Approval { role, .. } => text(&step.id, "role", role)?,
+        Wait::Timer(_) => {}
+    }
+    if !step.is_bare() {
+        return Err(DefinitionError::NotBare { step: owner() });
+    }
+    let time = wait.time();
+    if time.is_some_and(|time| time.as_millis() == 0 || time > WAIT_MAX) {
+        return Err(DefinitionError::WaitLimit { step: owner() });
     }
     Ok(())
 }

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::options::is_default;
 use super::{
-    Compensate, DEFINITION_BYTES_MAX, DefinitionError, DefinitionHash, OnInDoubt, Options, Order,
-    PlainErrors, Step,
+    Compensate, DEFINITION_BYTES_MAX, DefinitionError, DefinitionHash, OnInDoubt, OnTimeout,
+    Options, Order, PlainErrors, Step, Wait, WaitLimit,
 };
 
 /// What a definition is made of.
@@ -42,6 +42,7 @@ struct StepForm {
     name: Option<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     service: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     action: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compensation_action: Option<String>,
@@ -73,6 +74,38 @@ struct StepForm {
     overlap: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     late_binding: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signal: Option<SignalForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    approval: Option<ApprovalForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timer: Option<TimerForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct SignalForm {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout: Option<Span>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    on_timeout: OnTimeout,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ApprovalForm {
+    role: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout: Option<Span>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    on_timeout: OnTimeout,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimerForm {
+    r#for: Span,
 }
 
 /// A duration: milliseconds as a number, or a number with `ms`, `s`, `m` or `h` as text.
@@ -138,7 +171,7 @@ pub(super) fn read_json(json: &[u8]) -> Result<Parts, DefinitionError> {
         path: ".".to_owned(),
         reason: error.to_string(),
     })?;
-    Ok(form.into_parts())
+    form.into_parts()
 }
 
 pub(super) fn from_yaml(yaml: &str) -> Result<Parts, DefinitionError> {
@@ -147,7 +180,7 @@ pub(super) fn from_yaml(yaml: &str) -> Result<Parts, DefinitionError> {
         path: ".".to_owned(),
         reason: first_line(&error.to_string()),
     })?;
-    Ok(form.into_parts())
+    form.into_parts()
 }
 
 /// Place and reason, without the picture of the place that follows.
@@ -190,21 +223,54 @@ fn bounded(bytes: usize) -> Result<(), DefinitionError> {
 }
 
 impl Form {
-    fn into_parts(self) -> Parts {
-        let steps = self.steps.into_iter().map(StepForm::into_step).collect();
+    fn into_parts(self) -> Result<Parts, DefinitionError> {
+        let steps = self.steps.into_iter().enumerate();
+        let steps = steps.map(|(at, step)| step.into_step(at));
+        let steps = steps.collect::<Result<_, _>>()?;
         let options = Options {
             compensation: self.compensation,
             plain_errors: self.plain_errors,
             deadline: self.deadline.map(|span| span.0),
             queue_timeout: self.queue_timeout.map(|span| span.0),
         };
-        (self.name, steps, options)
+        Ok((self.name, steps, options))
     }
 }
 
 impl StepForm {
-    fn into_step(self) -> Step {
-        Step {
+    fn into_step(self, at: usize) -> Result<Step, DefinitionError> {
+        let limit = |timeout: Option<Span>, on_timeout| {
+            timeout.map(|span| WaitLimit {
+                timeout: span.0,
+                on_timeout,
+            })
+        };
+        let unreadable = |reason: &str| DefinitionError::Unreadable {
+            path: format!("steps[{at}]"),
+            reason: reason.to_owned(),
+        };
+        let wait = match (self.signal, self.approval, self.timer) {
+            (None, None, None) if self.action.is_empty() => {
+                return Err(unreadable("missing field `action`"));
+            }
+            (None, None, None) => None,
+            (Some(it), None, None) => Some(Wait::Signal {
+                name: it.name,
+                limit: limit(it.timeout, it.on_timeout),
+            }),
+            (None, Some(it), None) => Some(Wait::Approval {
+                role: it.role,
+                limit: limit(it.timeout, it.on_timeout),
+            }),
+            (None, None, Some(it)) => Some(Wait::Timer(it.r#for.0)),
+            _ => {
+                return Err(unreadable(
+                    "a step has one of `signal`, `approval`, `timer`",
+                ));
+            }
+        };
+        Ok(Step {
+            wait,
             name: self.name.unwrap_or_else(|| self.id.clone()),
             id: self.id,
             service: self.service,
@@ -224,11 +290,40 @@ impl StepForm {
             heartbeat: self.heartbeat.map(|span| span.0),
             overlap: self.overlap,
             late_binding: self.late_binding,
-        }
+        })
     }
 
     fn from_step(step: &Step) -> Self {
+        let timeout = |limit: &Option<WaitLimit>| limit.map(|limit| Span(limit.timeout));
+        let on_timeout =
+            |limit: &Option<WaitLimit>| limit.map(|limit| limit.on_timeout).unwrap_or_default();
+        let (mut signal, mut approval, mut timer) = (None, None, None);
+        match &step.wait {
+            Some(Wait::Signal { name, limit }) => {
+                signal = Some(SignalForm {
+                    name: name.clone(),
+                    timeout: timeout(limit),
+                    on_timeout: on_timeout(limit),
+                });
+            }
+            Some(Wait::Approval { role, limit }) => {
+                approval = Some(ApprovalForm {
+                    role: role.clone(),
+                    timeout: timeout(limit),
+                    on_timeout: on_timeout(limit),
+                });
+            }
+            Some(Wait::Timer(delay)) => {
+                timer = Some(TimerForm {
+                    r#for: Span(*delay),
+                })
+            }
+            None => {}
+        }
         Self {
+            signal,
+            approval,
+            timer,
             id: step.id.clone(),
             name: (step.name != step.id).then(|| step.name.clone()),
             service: step.service.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Compensate, OnInDoubt};
+use super::{Compensate, OnInDoubt, Wait};
 
 /// One step of a saga: an action of a service, and what takes it back.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +50,8 @@ pub struct Step {
     pub overlap: bool,
     /// Whether the saga may be started without a handler of this step; it is run by a process that has one.
     pub late_binding: bool,
+    /// What it waits for instead of being run. Such a step has no action and nothing that goes with one.
+    pub wait: Option<Wait>,
 }
 
 impl Step {
@@ -77,6 +79,7 @@ impl Step {
             heartbeat: None,
             overlap: false,
             late_binding: false,
+            wait: None,
         }
     }
 

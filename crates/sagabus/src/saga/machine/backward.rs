@@ -48,11 +48,15 @@ impl Draft<'_> {
             };
             if state.phase == Phase::Started {
                 let attempt = state.attempts;
+                let (effect, error) = match self.state.wait(step) {
+                    Some(_) => (Effect::None, "no longer waited for"),
+                    None => (Effect::Unknown, "interrupted before it had ended"),
+                };
                 self.record(Fact::StepFailed {
                     step: number(step),
                     attempt,
-                    effect: Effect::Unknown,
-                    error: "interrupted before it had ended".to_owned(),
+                    effect,
+                    error: error.to_owned(),
                 });
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::state::{Head, Operated, Paused, Stage, State, TurnedBack};
+use super::state::{Head, Operated, Paused, Signalled, Stage, State, TurnedBack};
 use super::step::{CompensationPhase, Phase, StepState};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -45,6 +45,7 @@ impl State {
             turned_back: None,
             paused: None,
             operated: None,
+            signals: Arc::default(),
             ended_at: None,
             error: None,
             records: 1,
@@ -106,6 +107,7 @@ impl State {
             | Fact::CompensationResumed
             | Fact::Operated { .. }
             | Fact::Paused { .. }
+            | Fact::Signalled { .. }
             | Fact::Ended { .. }
             | Fact::Closed => 0,
         };
@@ -240,6 +242,22 @@ impl State {
                 self.paused = Some(Paused {
                     cause: *cause,
                     record: position,
+                });
+            }
+            Fact::Signalled {
+                name,
+                key,
+                payload,
+                by,
+                approved,
+            } => {
+                self.held_bytes += payload.len();
+                Arc::make_mut(&mut self.signals).push(Signalled {
+                    name: name.as_str().into(),
+                    key: key.as_deref().map(Arc::from),
+                    payload: payload.clone(),
+                    by: by.clone(),
+                    approved: *approved,
                 });
             }
             Fact::Closed => self.has_closed = true,
@@ -458,6 +476,7 @@ fn may_follow_the_end(fact: &Fact) -> bool {
         | Fact::Ended { .. }
         | Fact::ForwardStuck { .. }
         | Fact::Paused { .. }
+        | Fact::Signalled { .. }
         | Fact::Closed => false,
     }
 }

@@ -33,8 +33,7 @@ impl Draft<'_> {
             step: number(step),
             attempt,
         });
-        self.commands.push(Command::Run { step, attempt });
-        self.arm_step(step);
+        self.begin(step, attempt);
     }
 
     pub(super) fn attempt_ended(&mut self, step: usize, attempt: u32, result: AttemptResult) {
@@ -204,6 +203,7 @@ impl Draft<'_> {
     pub(super) fn recover_forward(&mut self, is_resumed: bool) {
         for step in 0..self.state.steps.len() {
             match self.state.step(step).map(|state| &state.phase) {
+                Some(Phase::Started) if self.state.wait(step).is_some() => self.arm_wait(step),
                 Some(Phase::Started) if !self.facts.is_in_flight(step) => {
                     self.cut_off(step, is_resumed);
                     if self.state.stage != Stage::Running || self.state.paused.is_some() {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::step::{CompensationPhase, Phase, StepState};
 use crate::clock::Timestamp;
 use crate::ledger::By;
-use crate::saga::definition::{Definition, Order, Step};
+use crate::saga::definition::{Definition, Order, Step, Wait};
 use crate::saga::id::SagaId;
 use crate::saga::record::{Cause, Outcome, PauseCause, Verb};
 
@@ -30,6 +30,8 @@ pub struct State {
     pub paused: Option<Paused>,
     /// What an operator did last.
     pub operated: Option<Arc<Operated>>,
+    /// What it was told, at most one thing of each name.
+    pub signals: Arc<Vec<Signalled>>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// Why it did not complete.
@@ -101,6 +103,21 @@ pub struct Operated {
     pub by: By,
     /// When.
     pub at: Timestamp,
+}
+
+/// What a saga was told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Signalled {
+    /// The name of a signal, or the id of a step that asks a person.
+    pub name: Arc<str>,
+    /// The same signal given again has the same key.
+    pub key: Option<Arc<str>>,
+    /// One JSON value.
+    pub payload: Bytes,
+    /// Who and why.
+    pub by: By,
+    /// Of a person that was asked: whether they said yes.
+    pub approved: Option<bool>,
 }
 
 /// A pause.
@@ -175,9 +192,11 @@ impl State {
             Stage::Ended(Outcome::Failed) => {
                 self.turned_back.is_none() || self.has_late_effect() || self.has_unsettled()
             }
-            Stage::Ended(Outcome::Terminated) => self.steps.iter().any(|step| {
-                step.has_late_effect
-                    || step.may_have_had_effect() && !step.compensation.is_settled()
+            Stage::Ended(Outcome::Terminated) => (0..self.steps.len()).any(|at| {
+                self.step(at).is_some_and(|step| {
+                    let is_left = step.may_have_had_effect() && !step.compensation.is_settled();
+                    step.has_late_effect || is_left && self.wait(at).is_none()
+                })
             }),
             Stage::Ended(Outcome::Compensated | Outcome::Cancelled) => {
                 self.has_late_effect() || self.has_repairs && self.has_unsettled()
@@ -245,6 +264,36 @@ impl State {
     #[must_use]
     pub fn step_of(&self, position: usize) -> Option<&Step> {
         self.definition().steps().get(position)
+    }
+
+    /// What the step at `index` waits for instead of being run.
+    #[must_use]
+    pub fn wait(&self, index: usize) -> Option<&Wait> {
+        self.step_of(index)?.wait.as_ref()
+    }
+
+    /// Whether nothing is to be done but to wait for a signal, a person or the time.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        if self.stage != Stage::Running || !self.definition().has_waits() {
+            return false;
+        }
+        let mut is_any = false;
+        for (at, step) in self.steps.iter().enumerate() {
+            match step.phase {
+                Phase::Started if self.wait(at).is_some() => is_any = true,
+                Phase::Started | Phase::Backoff { .. } => return false,
+                Phase::Pending if self.is_ready(at) => return false,
+                _ => {}
+            }
+        }
+        is_any
+    }
+
+    /// Whether it is at work, and counts as active.
+    pub(crate) fn holds_slot(&self) -> bool {
+        let is_at_work = matches!(self.stage, Stage::Running | Stage::Backward);
+        is_at_work && self.paused.is_none() && !self.is_waiting()
     }
 
     /// The position of the step with this id.

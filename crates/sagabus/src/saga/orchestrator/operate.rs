@@ -9,11 +9,13 @@ use super::book::Saga;
 use super::worker::Worker;
 use super::{Sagas, closed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::DATA_BYTES_MAX;
+use crate::event::strict::check_depth;
+use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX};
 use crate::ledger::By;
 use crate::saga::id::SagaId;
-use crate::saga::machine::{Action, InFlight, Input, Operation, Stage, clipped};
+use crate::saga::machine::{Action, Approval, InFlight, Input, Operation, Signal, Stage, clipped};
 use crate::saga::monitor::SagaStatus;
+use crate::text::check_visible;
 
 /// How often a request is put again to a saga whose task ends just then.
 const ASKS_MAX: usize = 8;
@@ -32,7 +34,7 @@ impl Sagas {
     pub async fn operate(&self, id: &SagaId, action: Action, by: By) -> Result<SagaStatus> {
         by.check()?;
         if let Action::Complete { output, .. } = &action {
-            check_output(output)?;
+            check_json("output", output)?;
         }
         let operation = Operation { action, by };
         let saga = self.0.find(id)?;
@@ -84,6 +86,72 @@ impl Sagas {
             self.0.tracker.spawn(worker.repair());
         }
         Ok(())
+    }
+
+    /// Tells a saga something that a step waits for, or will: the first of a name wins, and is durable with what follows from
+    /// it when this returns. Given again with its key it is the same.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such saga, or no step of it waits for that name; `Conflict` when the name was answered
+    /// already, the step or the saga is over, or somebody in another role is asked; `Invalid` when the payload is no JSON or a
+    /// text is too long; `Full` when there is no room for it; `Closed` after shutdown.
+    ///
+    /// # Cancel safety
+    /// It may be told or not when the future is dropped; a key makes repeating safe.
+    pub async fn signal(&self, id: &SagaId, signal: Signal) -> Result<SagaStatus> {
+        signal.by.check()?;
+        check_json("payload", &signal.payload)?;
+        if let Some(key) = &signal.key {
+            if !(1..=ATTRIBUTE_BYTES_MAX).contains(&key.len()) {
+                return Err(Error::invalid(format!(
+                    "`key` must have 1 to {ATTRIBUTE_BYTES_MAX} bytes"
+                )));
+            }
+            check_visible("key", key)?;
+        }
+        let saga = self.0.find(id)?;
+        let (reply, answer) = oneshot::channel();
+        saga.inbox.ask(Input::Signal(signal), reply)?;
+        match answer.await {
+            Ok(answer) => answer.map(|()| saga.status()),
+            Err(_) if matches!(saga.state().stage, Stage::Ended(_)) => Err(Error::new(
+                ErrorKind::Conflict,
+                format!("saga `{id}` is over"),
+            )),
+            Err(_) => Err(closed()),
+        }
+    }
+
+    /// Says yes or no for the person that a step asks. The caller has checked that they are who they say, and have the role.
+    ///
+    /// # Errors
+    /// As [`Sagas::signal`].
+    ///
+    /// # Cancel safety
+    /// As [`Sagas::signal`].
+    pub async fn approve(
+        &self,
+        id: &SagaId,
+        step: &str,
+        approval: Approval,
+        by: By,
+    ) -> Result<SagaStatus> {
+        let payload = serde_json::json!({
+            "approved": approval.approved,
+            "by": by.author,
+            "reason": by.reason,
+            "role": approval.role,
+        });
+        // The same answer of the same person is the same.
+        let key = format!("{}/{}", approval.approved, by.author);
+        let signal = Signal {
+            name: step.to_owned(),
+            key: Some(key),
+            payload: payload.to_string().into(),
+            by,
+            approval: Some(approval),
+        };
+        self.signal(id, signal).await
     }
 
     /// Takes a saga back. Returns when that decision is durable, with the status reached; [`Sagas::wait`] sees the end.
@@ -140,14 +208,14 @@ impl Sagas {
     }
 }
 
-fn check_output(output: &Bytes) -> Result<()> {
-    if output.len() > DATA_BYTES_MAX {
+fn check_json(field: &str, json: &Bytes) -> Result<()> {
+    if json.len() > DATA_BYTES_MAX {
         return Err(Error::invalid(format!(
-            "`output` has {} bytes, more than {DATA_BYTES_MAX}",
-            output.len()
+            "`{field}` has {} bytes, more than {DATA_BYTES_MAX}",
+            json.len()
         )));
     }
-    serde_json::from_slice::<serde::de::IgnoredAny>(output)
-        .map(drop)
-        .map_err(|error| Error::invalid("`output` is not JSON").with_source(error))
+    serde_json::from_slice::<serde::de::IgnoredAny>(json)
+        .map_err(|error| Error::invalid(format!("`{field}` is not JSON")).with_source(error))?;
+    check_depth(field, json)
 }

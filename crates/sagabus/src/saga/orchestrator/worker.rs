@@ -40,6 +40,8 @@ pub(super) struct Worker {
     timers: Vec<(Duration, Timer)>,
     /// The steps whose compensations are in flight.
     compensating: Vec<usize>,
+    /// Whether it only waits for somebody or for the time.
+    is_waiting: bool,
     /// Whether handlers may be called.
     dispatch: bool,
     /// Drops the handlers in flight when the worker ends before them.
@@ -67,13 +69,14 @@ impl Worker {
             dispatch: !shared.closing.is_cancelled(),
             shared,
             saga,
-            missing: lacks(|bound| bound.run.is_err()),
+            missing: lacks(|bound| bound.fault().is_some()),
             missing_compensations: lacks(|bound| bound.compensation_fault().is_some()),
             bound,
             in_flight: Vec::new(),
             stops: HashMap::new(),
             timers: Vec::new(),
             compensating: Vec::new(),
+            is_waiting: false,
             killed: CancellationToken::new().drop_guard(),
         }
     }
@@ -184,6 +187,7 @@ impl Worker {
             Input::Operate(operation) => {
                 machine::refusal(&self.saga.state(), &self.facts(), operation)
             }
+            Input::Signal(signal) => machine::signal_refusal(&self.saga.state(), signal),
             _ => None,
         };
         if let Some(Refusal { kind, text }) = refusal {
@@ -255,6 +259,7 @@ impl Worker {
     /// The decision's records are durable: takes over the state, tells who waits, calls handlers.
     fn obey(&mut self, decision: Decision) {
         let stage = decision.state.stage;
+        let is_waiting = decision.state.is_waiting();
         let paused = decision.state.paused.map(|paused| paused.cause);
         let (before, was_paused) = {
             let mut state = self.saga.state();
@@ -269,6 +274,7 @@ impl Worker {
         if stage != before {
             self.stage_changed(stage);
         }
+        self.wait_changed(is_waiting);
         for command in decision.commands {
             match command {
                 Command::Run { step, attempt } => self.run_step(step, attempt),
@@ -323,7 +329,7 @@ impl Worker {
                     let open =
                         steps.find(|step| state.step(**step).is_some_and(StepState::is_open));
                     let bound = open.and_then(|step| self.bound.get(*step));
-                    bound.and_then(|bound| bound.run.as_ref().err())
+                    bound.and_then(Bound::fault)
                 }
                 Stage::Backward | Stage::Stuck => {
                     let mut steps = self.missing_compensations.iter();
@@ -335,6 +341,20 @@ impl Worker {
             }
         };
         self.saga.park(fault.map(ToString::to_string));
+    }
+
+    /// A saga that only waits for somebody or for the time holds no slot; what holds effects goes on beyond the limit.
+    fn wait_changed(&mut self, is_waiting: bool) {
+        if is_waiting == self.is_waiting {
+            return;
+        }
+        self.is_waiting = is_waiting;
+        if is_waiting {
+            self.shared.book().release(&self.saga);
+            self.fill_slots();
+        } else if self.saga.state().holds_slot() {
+            self.shared.book().take_slot(&self.saga);
+        }
     }
 
     fn pause_changed(&self, paused: Option<PauseCause>) {
@@ -353,7 +373,9 @@ impl Worker {
             self.fill_slots();
         } else {
             // What holds effects goes on beyond the limit.
-            self.shared.book().take_slot(saga);
+            if saga.state().holds_slot() {
+                self.shared.book().take_slot(saga);
+            }
             tracing::info!(saga_id = %saga.id, "saga is paused no more");
         }
     }
@@ -404,7 +426,7 @@ impl Worker {
     }
 
     fn run_step(&mut self, step: usize, attempt: u32) {
-        let Some(Ok(handler)) = self.bound.get(step).map(|bound| bound.run.clone()) else {
+        let Some(Some(Ok(handler))) = self.bound.get(step).map(|bound| bound.run.clone()) else {
             return;
         };
         let job = self.job(step, attempt, |step| step.timeout);

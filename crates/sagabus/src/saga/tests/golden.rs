@@ -121,6 +121,7 @@ fn number(fact: &Fact) -> u8 {
         Fact::ForwardStuck { .. } => 13,
         Fact::LateResult { .. } => 14,
         Fact::Paused { .. } => 15,
+        Fact::Signalled { .. } => 16,
         Fact::Closed => 20,
     }
 }

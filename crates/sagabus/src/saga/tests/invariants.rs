@@ -160,7 +160,7 @@ impl Log<'_> {
             "{fact:?} after the end"
         );
         match fact {
-            Fact::Created { .. } | Fact::CompensationResumed => {}
+            Fact::Created { .. } | Fact::CompensationResumed | Fact::Signalled { .. } => {}
             Fact::Closed => {
                 assert!(self.outcome.is_some(), "closed before its end");
                 self.is_closed = true;

@@ -170,6 +170,26 @@ fn facts() -> Vec<(Fact, &'static str)> {
             "83021903e8820f8182018101",
         ),
         (
+            Fact::Signalled {
+                name: "n".to_owned(),
+                key: None,
+                payload: Bytes::from_static(b"1"),
+                by: By::new("ann", "e"),
+                approved: None,
+            },
+            "83021903e8821084616ef641318263616e6e6165",
+        ),
+        (
+            Fact::Signalled {
+                name: "n".to_owned(),
+                key: Some("k".to_owned()),
+                payload: Bytes::from_static(b"1"),
+                by: By::new("ann", "e"),
+                approved: Some(false),
+            },
+            "83021903e8821085616e616b41318263616e6e6165f4",
+        ),
+        (
             Fact::TurnedBack {
                 cause: Cause::Deadline,
                 reason: error(),
