@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, DeliveryState};
 use super::policy::{Exhausted, Key, Order, Priority};
 use crate::clock::Timestamp;
 
@@ -112,6 +112,15 @@ pub(crate) struct Wants {
     pub(crate) order: Order,
     #[n(3)]
     pub(crate) exhausted: Exhausted,
+}
+
+impl Wants {
+    /// Whether nothing follows from a delivery as it is: with a handler, without an order, and no suspect.
+    pub(super) fn is_quiet(&self, delivery: &Delivery) -> bool {
+        delivery.state == DeliveryState::Leased
+            && self.order == Order::Unordered
+            && !delivery.is_suspect()
+    }
 }
 
 /// An event that was looked at and is to be delivered.
@@ -338,14 +347,14 @@ pub(crate) enum Settled {
         #[n(1)]
         due: Timestamp,
         #[n(2)]
-        fault: Fault,
+        fault: Box<Fault>,
     },
     #[n(2)]
     Dead {
         #[n(0)]
         position: u64,
         #[n(1)]
-        fault: Fault,
+        fault: Box<Fault>,
     },
     /// Handed back without having been started: the attempt does not count.
     #[n(3)]
@@ -370,7 +379,7 @@ pub(crate) enum Settled {
         #[n(0)]
         position: u64,
         #[n(1)]
-        fault: Fault,
+        fault: Box<Fault>,
     },
 }
 
