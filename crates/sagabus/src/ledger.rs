@@ -402,9 +402,9 @@ impl Ledger {
         }
         match settle {
             Settled::Acked { .. } => {
-                let is_retry = delivery.attempts > 1;
-                self.bucket.succeeded(is_retry);
-                self.remove(position);
+                self.bucket.succeeded(delivery.attempts > 1);
+                let is_quiet = self.wants.is_quiet(delivery);
+                self.remove_known(position, is_quiet);
                 if !planted::has(DeliveryBug::AckNotCounted) {
                     self.counts.acked += 1;
                 }
@@ -683,20 +683,13 @@ impl Ledger {
 
     fn insert(&mut self, position: u64, delivery: Delivery) {
         let state = delivery.state;
-        let is_quiet = self.is_quiet(&delivery);
+        let is_quiet = self.wants.is_quiet(&delivery);
         self.counts.matched += 1;
         *self.count(state) += 1;
         self.open.insert(position, delivery);
         if !is_quiet {
             self.enter(position);
         }
-    }
-
-    /// Whether nothing follows from a delivery as it is: with a handler, without an order, and no suspect.
-    fn is_quiet(&self, delivery: &Delivery) -> bool {
-        delivery.state == DeliveryState::Leased
-            && self.wants.order == Order::Unordered
-            && !delivery.is_suspect()
     }
 
     fn set(&mut self, at: Timestamp, position: u64, state: DeliveryState) {
@@ -713,7 +706,12 @@ impl Ledger {
 
     fn remove(&mut self, position: u64) {
         let delivery = self.open.get(position);
-        if !delivery.is_some_and(|it| self.is_quiet(it)) {
+        let is_quiet = delivery.is_some_and(|it| self.wants.is_quiet(it));
+        self.remove_known(position, is_quiet);
+    }
+
+    fn remove_known(&mut self, position: u64, is_quiet: bool) {
+        if !is_quiet {
             self.leave(position);
         }
         if let Some(state) = self.open.remove(position) {

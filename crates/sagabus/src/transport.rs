@@ -628,9 +628,9 @@ pub enum Verdict {
     /// Handled.
     Ack,
     /// Tried again at this time.
-    RetryAt(Timestamp, Fault),
+    RetryAt(Timestamp, Box<Fault>),
     /// Given up, and kept as a dead letter.
-    Dead(Fault),
+    Dead(Box<Fault>),
     /// Given up without a dead letter.
     Skip,
     /// Handed back unstarted; the attempt does not count.

@@ -4,12 +4,11 @@
 //! before it waits for one another takes what is left. Verdicts go to the settling task, which takes whatever has come
 //! meanwhile and settles it with one record.
 
+mod attempt;
 mod work;
 
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,17 +18,14 @@ use tokio_util::task::TaskTracker;
 use self::work::{End, Start, Work};
 use super::breaker::{self, Breaker, Gate};
 use super::collect::{Collect, Groups};
-use super::handler::{Answer, Context, Delivery, Handler, HandlerError, Seat};
+use super::handler::{Answer, Context, Handler};
 use super::rate::{self, Rate};
-use super::settle::{self, Attempt, Outcome, Policy};
+use super::settle::{Outcome, Policy};
 use super::stats::SubscriptionCounters;
-use super::subscription::emit_error;
 use crate::clock::Clock;
 use crate::error::ErrorKind;
-use crate::event::Event;
-use crate::retry;
 use crate::schema::Registry;
-use crate::transport::{LeaseToken, Leased, Member, Settle, Verdict};
+use crate::transport::{Leased, Member, Verdict};
 
 /// Most events fetched at once.
 const FETCH_MAX: usize = 256;
@@ -265,212 +261,6 @@ impl Dispatch {
         }
     }
 
-    fn worker(&self, member: Arc<dyn Member>) -> Worker {
-        Worker {
-            seat: self.plan.handler.seat(),
-            member,
-            now: self.clock.elapsed(),
-        }
-    }
-
-    /// Has an event handled that was leased at the worker's time, and moves that time on to the end of it.
-    async fn handle(self: &Arc<Self>, leased: Leased, worker: &mut Worker) -> End {
-        let token = leased.token;
-        if let Some(verdict) = self.before(&leased) {
-            return End::Other(Box::new(verdict));
-        }
-        let event = Arc::clone(&leased.event);
-        let delivery = self.delivery(leased);
-        let inline = self.plan.policy.retry.inline;
-        let again = (inline.times > 0).then(|| delivery.clone());
-        let started = worker.now;
-        let (mut outcome, mut events) = self.call(delivery, worker).await;
-        for delivery in again.iter().cycle().take(inline.times as usize) {
-            if !matches!(outcome, Outcome::Failed(_)) || !outcome.is_transient() {
-                break;
-            }
-            let pause = tokio::time::sleep(inline.delay);
-            let start = self.work.away();
-            self.start_worker(start, &worker.member);
-            let is_cut = tokio::select! {
-                biased;
-                () = self.stop.cancelled() => true,
-                () = pause => false,
-            };
-            if is_cut {
-                break;
-            }
-            (outcome, events) = self.call(delivery.clone(), worker).await;
-        }
-        let is_emitting = !events.is_empty();
-        if is_emitting && let Err(error) = self.emit(token, events, &worker.member).await {
-            outcome = Outcome::Failed(error);
-        }
-        worker.now = self.clock.elapsed();
-        let duration = worker.now.saturating_sub(started);
-        match self.after(token, &event, duration, &outcome) {
-            Some(verdict) => End::Other(verdict),
-            None if is_emitting => End::Settled,
-            None => End::Handled,
-        }
-    }
-
-    /// Acks a delivery and publishes what follows from it, in one append.
-    async fn emit(
-        self: &Arc<Self>,
-        token: LeaseToken,
-        events: Vec<Arc<Event>>,
-        member: &Arc<dyn Member>,
-    ) -> Result<(), HandlerError> {
-        let start = self.work.away();
-        self.start_worker(start, member);
-        let settle = Settle {
-            events,
-            ..Settle::new(token, Verdict::Ack)
-        };
-        let settled = member.settle(vec![settle]).await.map_err(emit_error)?;
-        if settled == [false] {
-            // It is another member's now, who will come to the same.
-            tracing::warn!(subscription = %self.plan.name, position = token.position, "a late answer does not count");
-        }
-        Ok(())
-    }
-
-    /// Calls the handler once: what became of it, and what it answered with.
-    async fn call(self: &Arc<Self>, delivery: Delivery, worker: &mut Worker) -> Called {
-        if self.cut.is_cancelled() {
-            return (self.interrupted(), Vec::new());
-        }
-        let span = span(&delivery);
-        let seat = &mut worker.seat;
-        if let Err(panic) = seat.call(delivery) {
-            return called(Err(panic));
-        }
-        // Most end at once, and need neither a timer nor somebody who watches for the end.
-        let first = poll_fn(|context| Poll::Ready(span.in_scope(|| seat.poll(context))));
-        if let Poll::Ready(ended) = first.await {
-            return called(ended);
-        }
-        let start = self.work.away();
-        self.start_worker(start, &worker.member);
-        let rest = poll_fn(|context| span.in_scope(|| seat.poll(context)));
-        let ended = tokio::select! {
-            biased;
-            () = self.cut.cancelled() => None,
-            ended = tokio::time::timeout(self.plan.timeout, rest) => Some(ended),
-        };
-        if let Some(Ok(ended)) = ended {
-            return called(ended);
-        }
-        span.in_scope(|| seat.clear());
-        let outcome = if ended.is_some() {
-            self.timed_out()
-        } else {
-            self.interrupted()
-        };
-        (outcome, Vec::new())
-    }
-
-    fn interrupted(&self) -> Outcome {
-        self.cut_count.fetch_add(1, Ordering::Relaxed);
-        Outcome::Interrupted
-    }
-
-    fn timed_out(&self) -> Outcome {
-        Outcome::TimedOut {
-            limit_ms: milliseconds(self.plan.timeout),
-        }
-    }
-
-    /// A verdict without a call.
-    fn before(&self, leased: &Leased) -> Option<Verdict> {
-        if let Some((_, circuit)) = &self.plan.breaker
-            && circuit.is_open()
-        {
-            return Some(Verdict::Release);
-        }
-        if !settle::is_spent(&self.plan.policy, leased.token.attempt, leased.silent) {
-            return None;
-        }
-        let attempt = self.attempt(leased.token, &leased.event, Duration::ZERO);
-        let verdict = settle::before(&self.plan.policy, attempt, leased.silent)?;
-        self.note(leased.token, &verdict);
-        Some(verdict)
-    }
-
-    fn delivery(&self, leased: Leased) -> Delivery {
-        Delivery {
-            event: leased.event,
-            position: leased.token.position,
-            attempt: leased.token.attempt,
-            redrives: leased.redrives,
-            revision: leased.revision,
-            subscription: Arc::clone(&self.plan.name),
-            is_replay: self.plan.is_replay,
-            context: Arc::clone(&self.context),
-        }
-    }
-
-    /// The verdict on an attempt, with everything that is to be noted about it.
-    fn after(
-        &self,
-        token: LeaseToken,
-        event: &Event,
-        duration: Duration,
-        outcome: &Outcome,
-    ) -> Option<Box<Verdict>> {
-        self.counters
-            .attempt(duration, matches!(outcome, Outcome::Handled));
-        if let Some((breaker, circuit)) = &self.plan.breaker {
-            if outcome.is_transient() {
-                circuit.failed(breaker, self.clock.elapsed());
-            } else if *outcome != Outcome::Interrupted {
-                circuit.succeeded();
-            }
-        }
-        if matches!(outcome, Outcome::Handled) {
-            // What else is known of the attempt is for those that failed.
-            return None;
-        }
-        let attempt = self.attempt(token, event, duration);
-        let verdict = settle::after(&self.plan.policy, attempt, outcome);
-        tracing::warn!(
-            subscription = %self.plan.name,
-            event_id = %event.id,
-            attempt = token.attempt,
-            outcome = ?std::mem::discriminant(outcome),
-            "attempt failed"
-        );
-        self.note(token, &verdict);
-        Some(Box::new(verdict))
-    }
-
-    fn attempt(&self, token: LeaseToken, event: &Event, duration: Duration) -> Attempt {
-        Attempt {
-            number: token.attempt,
-            duration_ms: milliseconds(duration),
-            now: self.clock.now(),
-            seed: retry::seed(&[event.id.as_str(), &self.plan.name]),
-        }
-    }
-
-    fn note(&self, token: LeaseToken, verdict: &Verdict) {
-        match verdict {
-            Verdict::RetryAt(..) => self.counters.retried(),
-            Verdict::Dead(fault) => {
-                self.counters.died();
-                tracing::error!(
-                    subscription = %self.plan.name,
-                    position = token.position,
-                    attempts = token.attempt,
-                    kind = fault.kind,
-                    "dead letter"
-                );
-            }
-            Verdict::Ack | Verdict::Skip | Verdict::Release => {}
-        }
-    }
-
     /// Fetches for a handler of several events: puts them together until there are enough or they have waited enough.
     async fn fetch_groups(self: Arc<Self>, member: Arc<dyn Member>, collect: Collect) {
         let slots = Arc::new(Semaphore::new(self.plan.concurrency));
@@ -514,7 +304,7 @@ impl Dispatch {
         };
         // What was fetched and not started is not counted.
         let unstarted = unstarted.into_iter().flatten().chain(groups.drain());
-        let release = |leased: Leased| (leased.token, End::Other(Box::new(Verdict::Release)));
+        let release = |leased: Leased| (leased.token, End::Other(Verdict::Release));
         self.work.give(unstarted.map(release));
         self.work.close();
     }
@@ -536,7 +326,7 @@ impl Dispatch {
         for leased in group {
             let token = leased.token;
             match self.before(&leased) {
-                Some(verdict) => self.work.give([(token, End::Other(Box::new(verdict)))]),
+                Some(verdict) => self.work.give([(token, End::Other(verdict))]),
                 None => running.push(leased),
             }
         }
@@ -613,39 +403,6 @@ impl Dispatch {
     }
 }
 
-/// What runs handlers one after the other.
-struct Worker {
-    seat: Box<dyn Seat>,
-    member: Arc<dyn Member>,
-    /// When the latest event was handled, since some fixed point.
-    now: Duration,
-}
-
-/// What became of a call, and what it answered with.
-type Called = (Outcome, Vec<Arc<Event>>);
-
-fn called(ended: Result<Answer, String>) -> Called {
-    match ended {
-        Ok(Ok(events)) => (Outcome::Handled, events),
-        Ok(Err(error)) => (Outcome::Failed(error), Vec::new()),
-        Err(panic) => (Outcome::Panicked(panic), Vec::new()),
-    }
-}
-
-/// Says in the logs of a handler which span of which trace it is.
-fn span(delivery: &Delivery) -> tracing::Span {
-    let Some(own) = delivery.trace() else {
-        return tracing::Span::none();
-    };
-    tracing::debug_span!(
-        "handle",
-        subscription = %delivery.subscription,
-        event_id = %delivery.event.id,
-        attempt = delivery.attempt,
-        traceparent = %own,
-    )
-}
-
 fn lock(bucket: &Mutex<rate::Bucket>) -> MutexGuard<'_, rate::Bucket> {
     bucket.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -662,8 +419,4 @@ async fn pause(rest: Option<Duration>) {
         Some(rest) => tokio::time::sleep(rest.max(Duration::from_millis(1))).await,
         None => std::future::pending().await,
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

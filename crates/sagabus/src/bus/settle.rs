@@ -83,7 +83,7 @@ pub(crate) fn after(policy: &Policy, attempt: Attempt, outcome: &Outcome) -> Ver
         Outcome::Handled => return Verdict::Ack,
         Outcome::Interrupted => {
             let fault = fault(attempt, "interrupted", "the bus was shut down");
-            return Verdict::RetryAt(attempt.now, fault);
+            return Verdict::RetryAt(attempt.now, Box::new(fault));
         }
         Outcome::Failed(error) => {
             let (kind, is_rejected) = match error.disposition() {
@@ -112,12 +112,12 @@ pub(crate) fn after(policy: &Policy, attempt: Attempt, outcome: &Outcome) -> Ver
         return give_up(policy, fault);
     }
     let delay = policy.retry.delay_after(attempt.number, attempt.seed);
-    Verdict::RetryAt(attempt.now.after(delay.max(least)), fault)
+    Verdict::RetryAt(attempt.now.after(delay.max(least)), Box::new(fault))
 }
 
 fn give_up(policy: &Policy, fault: Fault) -> Verdict {
     if policy.keeps_dead_letters && !planted::has(DeliveryBug::DeadLetterDropped) {
-        Verdict::Dead(fault)
+        Verdict::Dead(Box::new(fault))
     } else {
         Verdict::Skip
     }

@@ -94,7 +94,7 @@ pub(crate) fn ack(token: LeaseToken) -> Settle {
 
 pub(crate) fn retry_at(token: LeaseToken, due: Timestamp) -> Settle {
     let fault = Fault::new(token.attempt, due, 0, "error", "asked to fail");
-    Settle::new(token, Verdict::RetryAt(due, fault))
+    Settle::new(token, Verdict::RetryAt(due, Box::new(fault)))
 }
 
 pub(crate) async fn wait(cluster: &dyn Cluster, units: u32) {

@@ -88,6 +88,8 @@ pub const RETENTION_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 const RETENTION_TIME_MAX: Duration = Duration::from_hours(36_600 * 24);
 /// Appends that may wait for the disk at once; further publishers wait before they are taken.
 const APPENDS_MAX: usize = 8192;
+/// A page of so many events or more shares the memory that it was read into; of fewer, each would keep much for little.
+const SHARED_EVENTS: usize = 64;
 /// Most records that one read looks at.
 const READ_RECORDS_MAX: usize = 16_384;
 
@@ -461,20 +463,22 @@ impl Shared {
 
 fn read_page(log: &log::Shared, position: u64, max: usize) -> Result<Page> {
     let mut page = Page {
-        events: Vec::new(),
+        events: Vec::with_capacity(max.min(SHARED_EVENTS)),
         next: position,
         is_last: true,
     };
     let mut looked_at = 0;
     let mut latest = None;
-    log.read(position, &mut |at, kind, content| {
+    let is_shared = max >= SHARED_EVENTS;
+    log.read_shared(position, &mut |at, kind, content, chunk| {
         if page.events.len() >= max || looked_at >= READ_RECORDS_MAX {
             page.is_last = false;
             return Ok(false);
         }
         if kind == record::EVENT {
-            page.events
-                .push((at, Arc::new(record::decode_next(content, &mut latest)?)));
+            let chunk = is_shared.then_some(chunk);
+            let event = record::decode_next(content, chunk, &mut latest)?;
+            page.events.push((at, Arc::new(event)));
         }
         looked_at += 1;
         page.next = at + 1;

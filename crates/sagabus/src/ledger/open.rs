@@ -115,6 +115,10 @@ impl Open {
         if position > *last {
             return Err(self.places.len());
         }
+        // Where one after the other is settled.
+        if position == *first {
+            return Ok(0);
+        }
         // As far as all positions between are there, it is as far from the first place as its position is from the first;
         // otherwise it is nearer, and not by much where only some records of the log are between.
         if let Some(distance) = position.checked_sub(*first)

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, DeliveryState};
 use super::policy::{Exhausted, Key, Order, Priority};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -136,6 +136,15 @@ pub(crate) struct Wants {
     pub(crate) order: Order,
     #[n(3)]
     pub(crate) exhausted: Exhausted,
+}
+
+impl Wants {
+    /// Whether nothing follows from a delivery as it is: with a handler, without an order, and no suspect.
+    pub(super) fn is_quiet(&self, delivery: &Delivery) -> bool {
+        delivery.state == DeliveryState::Leased
+            && self.order == Order::Unordered
+            && !delivery.is_suspect()
+    }
 }
 
 /// An event that was looked at and is to be delivered.
@@ -362,14 +371,14 @@ pub(crate) enum Settled {
         #[n(1)]
         due: Timestamp,
         #[n(2)]
-        fault: Fault,
+        fault: Box<Fault>,
     },
     #[n(2)]
     Dead {
         #[n(0)]
         position: u64,
         #[n(1)]
-        fault: Fault,
+        fault: Box<Fault>,
     },
     /// Handed back without having been started: the attempt does not count.
     #[n(3)]
@@ -394,7 +403,7 @@ pub(crate) enum Settled {
         #[n(0)]
         position: u64,
         #[n(1)]
-        fault: Fault,
+        fault: Box<Fault>,
     },
 }
 

@@ -81,14 +81,14 @@ pub(super) fn retry(position: u64, due: i64) -> Change {
     settled(Settled::RetryAt {
         position,
         due: at(due),
-        fault: fault(1),
+        fault: Box::new(fault(1)),
     })
 }
 
 pub(super) fn dead(position: u64) -> Change {
     settled(Settled::Dead {
         position,
-        fault: fault(1),
+        fault: Box::new(fault(1)),
     })
 }
 

@@ -62,7 +62,7 @@ pub(super) enum End {
     /// It was handled, and is settled already with the events that follow from it.
     Settled,
     /// It was not handled.
-    Other(Box<Verdict>),
+    Other(Verdict),
 }
 
 /// What somebody who put events in is to do.
@@ -218,7 +218,9 @@ impl Work {
                         self.fetching.notify_one();
                     }
                     let count = state.verdicts.len().min(SETTLES_MAX);
-                    let rest = state.verdicts.split_off(count);
+                    // As many are likely to follow.
+                    let mut rest = Vec::with_capacity(state.verdicts.len());
+                    rest.extend(state.verdicts.drain(count..));
                     return Some(std::mem::replace(&mut state.verdicts, rest));
                 }
                 if state.is_closed && state.open == 0 {
@@ -283,7 +285,7 @@ impl State {
         let verdict = match end {
             End::Handled => Verdict::Ack,
             End::Settled => return,
-            End::Other(verdict) => *verdict,
+            End::Other(verdict) => verdict,
         };
         if !self.is_dead {
             self.verdicts.push(Settle::new(token, verdict));

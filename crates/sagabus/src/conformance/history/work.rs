@@ -420,8 +420,8 @@ impl Work<'_> {
                 Ended::Ack => Verdict::Ack,
                 Ended::Skip => Verdict::Skip,
                 Ended::Release => Verdict::Release,
-                Ended::Dead => Verdict::Dead(fault),
-                Ended::RetryAt(due) => Verdict::RetryAt(*due, fault),
+                Ended::Dead => Verdict::Dead(Box::new(fault)),
+                Ended::RetryAt(due) => Verdict::RetryAt(*due, Box::new(fault)),
             };
             Settle::new(leased.token, verdict)
         });

@@ -41,7 +41,7 @@ pub async fn dead_letters_are_listed_page_by_page(cluster: &dyn Cluster) {
         let leased = within("events", member.lease(1000)).await.unwrap();
         given_up += leased.len();
         let now = cluster.clock().now();
-        let dead = || Verdict::Dead(Fault::new(1, now, 0, "error", "asked to fail"));
+        let dead = || Verdict::Dead(Box::new(Fault::new(1, now, 0, "error", "asked to fail")));
         let settles = leased.iter().map(|it| Settle::new(it.token, dead()));
         member.settle(settles.collect()).await.unwrap();
     }

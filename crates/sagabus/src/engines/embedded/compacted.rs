@@ -11,7 +11,7 @@ use super::frame::{
     BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, Salt,
     SegmentHeader, batch_bytes, push_batch, push_record, records, seal,
 };
-use super::log::{BATCH_BYTES_MAX, Visit};
+use super::log::{BATCH_BYTES_MAX, Visit, VisitShared};
 use super::planted::{self, Bug};
 use super::recovery::{damaged, unreadable};
 use super::reserve;
@@ -188,7 +188,7 @@ impl Compacted {
             &salt,
             start,
             u64::MAX,
-            &mut |at, header, body| {
+            &mut |at, header, body, _| {
                 for (number, (kind, content)) in (header.first_position..).zip(records(body)) {
                     let (position, content) = split(content)
                         .ok_or_else(|| damaged(name, at, "a record has no position"))?;
@@ -228,7 +228,7 @@ impl Compacted {
     }
 
     /// Hands the records from `position` on to `visit`; false when it had enough.
-    pub(crate) fn read(&self, position: u64, visit: Visit<'_>) -> Result<bool> {
+    pub(crate) fn read(&self, position: u64, visit: VisitShared<'_>) -> Result<bool> {
         let after = self.index.partition_point(|it| it.position < position);
         let Some(place) = self.index.get(after.saturating_sub(1)) else {
             return Ok(true);
@@ -240,13 +240,13 @@ impl Compacted {
             &self.salt,
             start,
             self.end,
-            &mut |_, header, body| {
+            &mut |_, header, body, chunk| {
                 for (number, (kind, content)) in (header.first_position..).zip(records(body)) {
                     if number >= self.end {
                         return Ok(true);
                     }
                     let (at, content) = split(content).ok_or_else(|| self.lost(number))?;
-                    if at >= position && !visit(at, kind, content)? {
+                    if at >= position && !visit(at, kind, content, chunk)? {
                         goes_on = false;
                         return Ok(false);
                     }

@@ -167,6 +167,15 @@ pub(crate) fn seal(buffer: &mut [u8], salt: &Salt) {
     }
 }
 
+/// Bytes in the file of the batch at the start of `bytes`, as its header says; `None` when there is no whole header.
+pub(crate) fn bytes_of_batch(bytes: &[u8]) -> Option<usize> {
+    let (fields, _) = bytes.split_at_checked(BATCH_HEADER_BYTES)?;
+    let body_bytes = usize::try_from(u32::from_le_bytes(array(fields, 4)?)).ok()?;
+    fields
+        .starts_with(&BATCH_MAGIC)
+        .then(|| batch_bytes(body_bytes))
+}
+
 /// Reads the batch at the start of `bytes`; `None` when there is no valid one.
 pub(crate) fn read_batch<'a>(salt: &Salt, bytes: &'a [u8]) -> Option<(BatchHeader, &'a [u8])> {
     let (fields, rest) = bytes.split_at_checked(BATCH_HEADER_BYTES - 4)?;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
 use super::answer::{Answer, Reply};
@@ -26,6 +27,9 @@ pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Takes a record's position, kind and content; says whether to go on.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(u64, u8, &[u8]) -> Result<bool>;
+
+/// As [`Visit`], and takes what the content lies in, so that it can be shared instead of copied.
+pub(crate) type VisitShared<'a> = &'a mut dyn FnMut(u64, u8, &[u8], &Bytes) -> Result<bool>;
 
 /// How sure the caller must be before it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -550,6 +554,13 @@ impl Shared {
 
     /// Hands durable records from `position` on to `visit`, in order, until it returns `false`.
     pub(crate) fn read(&self, position: u64, visit: Visit<'_>) -> Result<()> {
+        self.read_shared(position, &mut |at, kind, content, _| {
+            visit(at, kind, content)
+        })
+    }
+
+    /// As [`Shared::read`].
+    pub(crate) fn read_shared(&self, position: u64, visit: VisitShared<'_>) -> Result<()> {
         let upto = self.durable.load(Ordering::Acquire);
         let Files {
             compacted,
@@ -569,12 +580,12 @@ impl Shared {
         while let Some(segment) = wanted.next() {
             let end = wanted.peek().map_or(upto, |next| next.first_position());
             let mut go_on = true;
-            let reached = segment.read(position, upto, &mut |first, body| {
+            let reached = segment.read(position, upto, &mut |first, body, chunk| {
                 for (at, (kind, content)) in (first..).zip(records(body)) {
                     if at >= upto {
                         return Ok(false);
                     }
-                    if at >= position && !visit(at, kind, content)? {
+                    if at >= position && !visit(at, kind, content, chunk)? {
                         go_on = false;
                         return Ok(false);
                     }

@@ -167,9 +167,9 @@ impl Drop for EmbeddedMember {
 
 fn settled(settle: Settle, member: &str) -> Settled {
     let position = settle.token.position;
-    let by = |fault: Fault| Fault {
-        member: member.to_owned(),
-        ..fault
+    let by = |mut fault: Box<Fault>| {
+        member.clone_into(&mut fault.member);
+        fault
     };
     match settle.verdict {
         Verdict::Ack => Settled::Acked { position },
@@ -204,9 +204,9 @@ impl EmbeddedMember {
             };
             let mut kept = Vec::with_capacity(settles.len());
             for settle in settles {
-                let is_open = state.ledger.get(settle.token.position).is_some();
                 let holds = (settle.token.epoch == self.epoch && holds(&state, settle.token))
-                    || (planted::has(DeliveryBug::FencedSettleCounts) && is_open);
+                    || (planted::has(DeliveryBug::FencedSettleCounts)
+                        && state.ledger.get(settle.token.position).is_some());
                 counted.push(holds);
                 if holds {
                     kept.push(match settle.verdict {
@@ -406,7 +406,7 @@ impl EmbeddedMember {
             if let Some(text) = &wanted.filter_fault {
                 refused.push(Settled::Refused {
                     position: wanted.position,
-                    fault: Fault::new(0, now, 0, "filter", text),
+                    fault: Box::new(Fault::new(0, now, 0, "filter", text)),
                 });
             }
         }
@@ -514,7 +514,7 @@ impl EmbeddedMember {
         if !picked.expired.is_empty() {
             let settles = picked.expired.into_iter().map(|position| {
                 if self.spec.keeps_expired {
-                    let fault = Fault::new(0, now, 0, "expired", "its time was over");
+                    let fault = Box::new(Fault::new(0, now, 0, "expired", "its time was over"));
                     Settled::Refused { position, fault }
                 } else {
                     Settled::Expired { position }

@@ -134,17 +134,25 @@ fn encode_derived(event: &Event) -> Vec<u8> {
 
 /// Reads an event.
 pub(crate) fn decode_event(bytes: &[u8]) -> Result<Event> {
-    decode_next(bytes, &mut None)
+    decode_next(bytes, None, &mut None)
 }
 
-/// Reads an event. Those that follow each other are often of one type, which they then share: the latest one is kept.
-pub(crate) fn decode_next(bytes: &[u8], latest: &mut Option<EventType>) -> Result<Event> {
+/// Reads an event whose payload stays where it lies in `chunk`, or is copied where there is none. Events that follow each
+/// other are often of one type, which they then share: the latest one is kept.
+pub(crate) fn decode_next(
+    bytes: &[u8],
+    chunk: Option<&Bytes>,
+    latest: &mut Option<EventType>,
+) -> Result<Event> {
     let stored: StoredEvent<'_> = decode(bytes)?;
+    let data = match chunk {
+        Some(chunk) => chunk.slice_ref(stored.data),
+        None => Bytes::copy_from_slice(stored.data),
+    };
     let event_type = match latest {
         Some(latest) if latest.as_str() == stored.event_type => latest.clone(),
-        _ => EventType::new(stored.event_type)?,
+        _ => latest.insert(EventType::new(stored.event_type)?).clone(),
     };
-    *latest = Some(event_type.clone());
     Ok(Event {
         id: EventId::read(stored.id)?,
         event_type,
@@ -165,7 +173,7 @@ pub(crate) fn decode_next(bytes: &[u8], latest: &mut Option<EventType>) -> Resul
         priority: stored.priority.unwrap_or_default(),
         expires_at: stored.expires_at,
         idempotency_key: stored.idempotency_key.map(str::to_owned),
-        data: Bytes::copy_from_slice(stored.data),
+        data,
     })
 }
 

@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use bytes::Bytes;
+
 use super::disk::DiskFile;
 use super::frame::{
-    BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader, SEGMENT_HEADER_BYTES, Salt, SegmentHeader,
+    BATCH_HEADER_BYTES, BatchHeader, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, bytes_of_batch,
     read_batch,
 };
 use super::log::BATCH_BYTES_MAX;
@@ -13,8 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Distance between two entries of the index, in bytes of the file.
 pub(crate) const INDEX_STEP_BYTES: u64 = 16 * 1024;
-/// Bytes read at once.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// Bytes read at once: few enough for a processor's cache, and for a payload that keeps them in memory.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Name of the segment that begins with the record at `position`.
 pub(crate) fn name_of(position: u64) -> String {
@@ -28,6 +30,9 @@ pub(crate) fn position_of(name: &str) -> Option<u64> {
         .parse()
         .ok()
 }
+
+/// Takes the position of a batch's first record, its body and what this lies in; says whether to go on.
+type VisitBody<'a> = &'a mut dyn FnMut(u64, &[u8], &Bytes) -> Result<bool>;
 
 /// One file of the log.
 #[derive(Debug)]
@@ -92,14 +97,13 @@ impl Segment {
         }
     }
 
-    /// Hands the batches from the one with `position` on to `visit`, as (first position, body), until it returns
-    /// `false`, or `upto` or the end of the segment is reached. Returns the position that was reached, or `None` when
-    /// `visit` had enough.
+    /// Hands the batches from the one with `position` on to `visit` until it returns `false`, or `upto` or the end of
+    /// the segment is reached. Returns the position that was reached, or `None` when `visit` had enough.
     pub(crate) fn read(
         &self,
         position: u64,
         upto: u64,
-        visit: &mut dyn FnMut(u64, &[u8]) -> Result<bool>,
+        visit: VisitBody<'_>,
     ) -> Result<Option<u64>> {
         let start = self.seek(position);
         walk(
@@ -107,9 +111,9 @@ impl Segment {
             &self.salt,
             start,
             upto,
-            &mut |_, header, body| {
+            &mut |_, header, body, chunk| {
                 let next = header.first_position + u64::from(header.records);
-                Ok(next <= position || visit(header.first_position, body)?)
+                Ok(next <= position || visit(header.first_position, body, chunk)?)
             },
         )
     }
@@ -126,12 +130,12 @@ impl Segment {
     }
 }
 
-/// Takes where a batch begins in the file, its header and its body; says whether to go on.
-type VisitBatch<'a> = &'a mut dyn FnMut(u64, &BatchHeader, &[u8]) -> Result<bool>;
+/// Takes where a batch begins in the file, its header, its body and what this lies in; says whether to go on.
+type VisitBatch<'a> = &'a mut dyn FnMut(u64, &BatchHeader, &[u8], &Bytes) -> Result<bool>;
 
-/// Hands the batches from the one that begins with the record and at the byte of `start` on to `visit`, as (byte in the
-/// file, header, body), until it returns `false`, or `upto` or the last batch is reached. Returns the record that was
-/// reached, or `None` when `visit` had enough.
+/// Hands the batches from the one that begins with the record and at the byte of `start` on to `visit`, until it returns
+/// `false`, or `upto` or the last batch is reached. Returns the record that was reached, or `None` when `visit` had
+/// enough.
 pub(crate) fn walk(
     file: &dyn DiskFile,
     salt: &Salt,
@@ -140,13 +144,11 @@ pub(crate) fn walk(
     visit: VisitBatch<'_>,
 ) -> Result<Option<u64>> {
     let (mut expected, mut at) = start;
+    // What was read of a batch and not its end.
+    let mut begun = Bytes::new();
     let mut want = CHUNK_BYTES;
-    let mut buffer = vec![0; want];
     loop {
-        let read = file.read_at(at, &mut buffer).map_err(|error| {
-            Error::new(ErrorKind::Transient, "cannot read the log").with_source(error)
-        })?;
-        let chunk = buffer.get(..read).unwrap_or_default();
+        let chunk = read_chunk(file, at, &begun, want)?;
         let mut used = 0;
         while let Some((header, body)) = chunk
             .get(used..)
@@ -156,24 +158,36 @@ pub(crate) fn walk(
             if header.first_position >= upto {
                 return Ok(Some(expected));
             }
-            if !visit(at + used as u64, &header, body)? {
+            if !visit(at + used as u64, &header, body, &chunk)? {
                 return Ok(None);
             }
             used += header.bytes;
             expected += u64::from(header.records);
         }
-        let begins_batch = chunk
-            .get(used..)
-            .is_some_and(|rest| rest.starts_with(&BATCH_MAGIC) || rest.len() < BATCH_HEADER_BYTES);
-        if !begins_batch || (used == 0 && (read < want || want >= 2 * BATCH_BYTES_MAX)) {
+        let rest = chunk.slice(used.min(chunk.len())..);
+        // A batch may go on behind what was read; there is none where its end lies before.
+        let goes_on = match bytes_of_batch(&rest) {
+            Some(bytes) => rest.len() < bytes && bytes <= 2 * BATCH_BYTES_MAX,
+            None => rest.len() < BATCH_HEADER_BYTES,
+        };
+        if chunk.len() < want || !goes_on || expected >= upto {
             return Ok(Some(expected));
         }
-        // Nothing fitted: perhaps a batch larger than the chunk.
-        want = if used == 0 { want * 4 } else { CHUNK_BYTES };
-        buffer.resize(want, 0);
+        want = CHUNK_BYTES.max(bytes_of_batch(&rest).unwrap_or_default());
         at += used as u64;
-        if expected >= upto {
-            return Ok(Some(expected));
-        }
+        begun = rest;
     }
+}
+
+/// `want` bytes at `at` of the file, or fewer at its end; they begin with `begun`, which was read before.
+fn read_chunk(file: &dyn DiskFile, at: u64, begun: &[u8], want: usize) -> Result<Bytes> {
+    let mut chunk = Vec::with_capacity(want);
+    chunk.extend_from_slice(begun);
+    chunk.resize(want.max(begun.len()), 0);
+    let to = chunk.get_mut(begun.len()..).unwrap_or_default();
+    let read = file.read_at(at + begun.len() as u64, to).map_err(|error| {
+        Error::new(ErrorKind::Transient, "cannot read the log").with_source(error)
+    })?;
+    chunk.truncate(begun.len() + read);
+    Ok(chunk.into())
 }

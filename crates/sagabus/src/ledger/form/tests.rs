@@ -30,7 +30,7 @@ fn settled() -> impl Strategy<Value = Settled> {
     prop_oneof![
         4 => position().prop_map(|position| Settled::Acked { position }),
         1 => position().prop_map(|position| Settled::Released { position }),
-        1 => position().prop_map(move |position| Settled::Dead { position, fault: fault() }),
+        1 => position().prop_map(move |position| Settled::Dead { position, fault: Box::new(fault()) }),
     ]
 }
 

@@ -55,18 +55,18 @@ fn records() -> Vec<(&'static str, Change)> {
                     Settled::RetryAt {
                         position: 2,
                         due: at(8),
-                        fault: full.clone(),
+                        fault: Box::new(full.clone()),
                     },
                     Settled::Dead {
                         position: 3,
-                        fault: full.clone(),
+                        fault: Box::new(full.clone()),
                     },
                     Settled::Released { position: 4 },
                     Settled::Skipped { position: 5 },
                     Settled::Expired { position: 6 },
                     Settled::Refused {
                         position: 7,
-                        fault: full,
+                        fault: Box::new(full),
                     },
                 ],
             },

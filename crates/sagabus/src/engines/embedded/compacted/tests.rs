@@ -31,7 +31,7 @@ fn opened(disk: &MemoryDisk) -> Result<(Compacted, Records)> {
 fn read(compacted: &Compacted, position: u64) -> Records {
     let mut found = Vec::new();
     let goes_on = compacted
-        .read(position, &mut |at, kind, content| {
+        .read(position, &mut |at, kind, content, _| {
             found.push((at, kind, content.to_vec()));
             Ok(true)
         })
@@ -74,7 +74,7 @@ fn it_is_read_from_any_position_as_it_was_written() {
                 );
             }
             let mut seen = 0;
-            let goes_on = compacted.read(0, &mut |_, _, _| {
+            let goes_on = compacted.read(0, &mut |_, _, _, _| {
                 seen += 1;
                 Ok(seen < 3)
             });
