@@ -19,7 +19,7 @@ mod orchestrator;
 pub mod record;
 mod settings;
 
-pub use definition::{Definition, DefinitionError, Step};
+pub use definition::{Definition, DefinitionError, InvalidDefinition, Step};
 pub use handlers::{
     BindError, CallContext, CompensationContext, Handlers, Output, StepContext, StepError,
 };

@@ -1,7 +1,10 @@
 //! What a saga is to do: a graph of named steps, always valid, with one canonical form and its hash.
 
+mod changes;
 mod check;
 mod form;
+mod place;
+mod warning;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,7 +13,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use changes::{Changed, Changes};
 pub use check::DefinitionError;
+pub use place::{InvalidDefinition, Place, Position};
+pub use warning::{Warning, WarningKind};
 
 /// Most steps in one definition.
 pub const STEPS_MAX: usize = 1_000;
@@ -170,7 +176,7 @@ impl Builder {
     ///
     /// # Errors
     /// The first rule that is broken, naming the step.
-    pub fn build(self) -> Result<Definition, DefinitionError> {
+    pub fn build(self) -> Result<Definition, InvalidDefinition> {
         Definition::from_steps(self.name, self.steps)
     }
 }
@@ -188,7 +194,10 @@ impl Definition {
     ///
     /// # Errors
     /// The first rule that is broken, naming the step.
-    pub fn from_steps(name: impl Into<String>, steps: Vec<Step>) -> Result<Self, DefinitionError> {
+    pub fn from_steps(
+        name: impl Into<String>,
+        steps: Vec<Step>,
+    ) -> Result<Self, InvalidDefinition> {
         let name = name.into();
         let dependencies = check::check(&name, &steps)?;
         let canonical = form::canonical(&name, &steps)?;
@@ -207,19 +216,24 @@ impl Definition {
     ///
     /// # Errors
     /// [`DefinitionError::Unreadable`] with the path of what does not fit, an unknown field included; then as
-    /// [`Definition::from_steps`].
-    pub fn from_json(json: &[u8]) -> Result<Self, DefinitionError> {
-        let (name, steps) = form::from_json(json)?;
-        Self::from_steps(name, steps)
+    /// [`Definition::from_steps`]. The place has its line and column.
+    pub fn from_json(json: &[u8]) -> Result<Self, InvalidDefinition> {
+        form::from_json(json)
+            .and_then(|(name, steps)| Self::from_steps(name, steps))
+            .map_err(|error| match std::str::from_utf8(json) {
+                Ok(text) => error.found_in(text),
+                Err(_) => error,
+            })
     }
 
     /// Reads the same form written as YAML.
     ///
     /// # Errors
     /// As [`Definition::from_json`].
-    pub fn from_yaml(yaml: &str) -> Result<Self, DefinitionError> {
-        let (name, steps) = form::from_yaml(yaml)?;
-        Self::from_steps(name, steps)
+    pub fn from_yaml(yaml: &str) -> Result<Self, InvalidDefinition> {
+        form::from_yaml(yaml)
+            .and_then(|(name, steps)| Self::from_steps(name, steps))
+            .map_err(|error| error.found_in(yaml))
     }
 
     /// Reads the definition that a stored saga pins. Only what the machine stands on is checked: the form, that ids are
@@ -229,7 +243,7 @@ impl Definition {
     /// # Errors
     /// [`DefinitionError::Unreadable`], [`Empty`](DefinitionError::Empty), [`Duplicate`](DefinitionError::Duplicate),
     /// [`UnknownDependency`](DefinitionError::UnknownDependency) or [`Cycle`](DefinitionError::Cycle).
-    pub fn from_pinned(json: &[u8]) -> Result<Self, DefinitionError> {
+    pub fn from_pinned(json: &[u8]) -> Result<Self, InvalidDefinition> {
         let (name, steps) = form::read_json(json)?;
         let dependencies = check::structure(&name, &steps)?;
         Ok(Self(Arc::new(Inner {
@@ -239,6 +253,18 @@ impl Definition {
             canonical: Bytes::copy_from_slice(json),
             hash: form::hash(json),
         })))
+    }
+
+    /// What is said in the definition and has no effect.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        warning::warnings(self)
+    }
+
+    /// What this definition changes of `old`.
+    #[must_use]
+    pub fn changes_from(&self, old: &Self) -> Changes {
+        changes::between(old, self)
     }
 
     /// What the saga is called.
