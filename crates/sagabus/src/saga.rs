@@ -18,6 +18,7 @@ pub mod monitor;
 mod orchestrator;
 pub mod record;
 mod settings;
+pub mod typed;
 
 pub use definition::{Definition, DefinitionError, InvalidDefinition, Step};
 pub use handlers::{

@@ -118,6 +118,15 @@ impl Handlers {
         self
     }
 
+    /// These handlers and those of `more`.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.twice.extend(more.twice);
+        merge(&mut self.steps, more.steps, &mut self.twice);
+        merge(&mut self.compensations, more.compensations, &mut self.twice);
+        self
+    }
+
     /// Checks that no name was registered twice.
     pub(crate) fn check(&self) -> Result<(), BindError> {
         match self.twice.first() {
@@ -163,6 +172,16 @@ impl Handlers {
 pub(crate) struct Bound {
     pub(crate) run: StepHandler,
     pub(crate) compensate: Option<CompensationHandler>,
+}
+
+fn merge<H>(table: &mut Table<H>, more: Table<H>, twice: &mut Vec<String>) {
+    for (service, names) in more {
+        for (name, handler) in names {
+            if !insert(table, &service, &name, handler) {
+                twice.push(format!("{service}/{name}"));
+            }
+        }
+    }
 }
 
 fn insert<H>(table: &mut Table<H>, service: &str, name: &str, handler: H) -> bool {
