@@ -56,6 +56,7 @@ mod recovery;
 mod replay;
 mod retention;
 mod saga;
+mod saga_doors;
 mod schema;
 #[cfg(feature = "simulation")]
 mod simulation;
