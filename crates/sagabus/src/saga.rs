@@ -18,6 +18,7 @@ pub mod monitor;
 mod orchestrator;
 pub mod record;
 mod settings;
+mod trigger;
 pub mod typed;
 
 pub use definition::{Definition, DefinitionError, InvalidDefinition, Step};
@@ -30,3 +31,8 @@ pub use orchestrator::{Builder, Sagas, Start};
 pub use settings::Settings;
 #[cfg(test)]
 mod tests;
+
+/// The examples of the guide are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/sagas.md")]
+struct Guide;

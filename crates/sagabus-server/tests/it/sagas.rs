@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::program::{Place, Ran, Server, run, until};
+use crate::program::{Place, Ran, Server, finish, run, sagabus, until};
 
 const GOOD: &str = "\
 name: sample_analysis
@@ -353,4 +353,61 @@ fn a_saga_shows_the_fields_of_the_guide_and_its_data_only_when_asked() {
         health,
         json!({"healthy": true, "activeSagas": 0, "completedSagas": 1, "issues": []})
     );
+}
+
+/// The text with every hash as one.
+fn with_one_hash(text: &str) -> String {
+    let is_hash = |it: &str| it.len() == 64 && it.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let word = |it: &str| match is_hash(it.trim_end_matches(':')) {
+        true => it.replace(it.trim_end_matches(':'), "38ba"),
+        false => it.to_owned(),
+    };
+    let line = |it: &str| it.split(' ').map(word).collect::<Vec<_>>().join(" ");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_commands_of_the_guide_to_sagas_print_what_it_says() {
+    let guide = include_str!("../../../../docs/guides/sagas.md");
+    let place = Place::new();
+    let (_, yaml) = guide.split_once("```yaml\n").unwrap();
+    let (yaml, _) = yaml.split_once("```").unwrap();
+    write(&place, "sample_analysis.yaml", yaml);
+    let broken = yaml.replace("[reserve]", "[reserved]");
+    write(&place, "broken.yaml", &broken);
+    write(
+        &place,
+        "newer.yaml",
+        &yaml.replace("Action: release", "Action: cancel"),
+    );
+    let mut compared = 0;
+    for block in guide.split("```console\n").skip(1) {
+        let (block, _) = block.split_once("```").unwrap();
+        for command in block.split("$ sagabus ").skip(1) {
+            let (words, expected) = command.split_once('\n').unwrap();
+            let words: Vec<&str> = words.split(' ').collect();
+            let mut program = sagabus(&words);
+            program.current_dir(place.file(""));
+            let ran = finish(&mut program);
+            assert_eq!(with_one_hash(&ran.out), expected.trim_end(), "{}", ran.err);
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 3);
+    // Each command of the table is one.
+    let rows = guide
+        .lines()
+        .filter_map(|it| it.strip_prefix("| `sagabus saga "));
+    let verbs: Vec<&str> = rows
+        .map(|it| it.split([' ', '`']).next().unwrap())
+        .collect();
+    assert_eq!(
+        verbs,
+        [
+            "list", "show", "start", "cancel", "resume", "retry", "abandon"
+        ]
+    );
+    for verb in verbs {
+        assert_eq!(run(&["saga", verb, "--help"]).code, Some(0), "{verb}");
+    }
 }
