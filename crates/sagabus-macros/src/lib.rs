@@ -1,14 +1,15 @@
-//! The derives and the attribute of `sagabus`, which re-exports and documents them.
+//! The derives and the attributes of `sagabus`, which re-exports and documents them.
 //!
 //! Each only writes calls to the library's own interface: what it generates can be written by hand.
 
 mod disposition;
 mod options;
 mod payload;
+mod steps;
 mod subscriber;
 
 use proc_macro::TokenStream;
-use syn::{DeriveInput, ItemFn, parse_macro_input};
+use syn::{DeriveInput, ItemFn, ItemImpl, parse_macro_input};
 
 /// Implements `sagabus::Payload` for a struct; see the re-export.
 #[proc_macro_derive(Payload, attributes(event))]
@@ -33,6 +34,15 @@ pub fn derive_disposition(input: TokenStream) -> TokenStream {
 pub fn subscriber(options: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as ItemFn);
     subscriber::expand(options.into(), &function)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Makes the steps of a saga of the methods of an `impl`; see the re-export.
+#[proc_macro_attribute]
+pub fn saga_steps(options: TokenStream, item: TokenStream) -> TokenStream {
+    let item = parse_macro_input!(item as ItemImpl);
+    steps::expand(options.into(), item)
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

@@ -7,6 +7,7 @@ mod extract;
 mod pdf_worker;
 mod print;
 mod reference;
+mod saga;
 mod schedules;
 mod schema;
 mod serve;
@@ -43,6 +44,8 @@ enum Command {
     DeadLetters(dead_letters::DeadLetters),
     /// Look after the subscriptions of a running server
     Subscriptions(subscriptions::Subscriptions),
+    /// Check definitions of sagas; look after the sagas of a running server
+    Saga(saga::Saga),
     /// Look after the events that a running server is to publish later
     Schedules(schedules::Schedules),
     /// List event types, show their schemas, check two versions of a schema
@@ -107,6 +110,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Bench(bench) => bench.run(),
             Command::DeadLetters(letters) => letters.run(),
             Command::Subscriptions(subscriptions) => subscriptions.run(),
+            Command::Saga(saga) => saga.run(),
             Command::Schedules(schedules) => schedules.run(),
             Command::Schema(schema) => schema.run(),
             Command::Reference(reference) => reference.run(),

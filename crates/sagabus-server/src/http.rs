@@ -112,6 +112,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
             post(subscriptions::remove),
         )
         .route("/api/sagas", get(sagas::list).post(sagas::start))
+        .route("/api/sagas/health", get(sagas::health))
         .route("/api/sagas/{id}", get(sagas::show))
         .route("/api/sagas/{id}/{verb}", post(sagas::operate))
         .route(

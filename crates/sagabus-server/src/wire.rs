@@ -1,7 +1,9 @@
 //! JSON of the HTTP interface for things of the library, which has no JSON of its own.
 
+use std::time::Duration;
+
 use sagabus::ledger::{Counts, Exhausted, Order, Pause, Repaired};
-use sagabus::saga::{SagaStatus, StepStatus};
+use sagabus::saga::{SagaStatus, Status, StepPhase, StepStatus};
 use sagabus::schema::{Registry, VersionInfo, asyncapi};
 use sagabus::transport::LedgerView;
 use serde_json::{Value, json};
@@ -76,15 +78,34 @@ fn pause(pause: &Pause) -> Value {
     })
 }
 
-/// A saga with its steps. Outputs are left out: they may hold personal data.
-pub(crate) fn saga(saga: &SagaStatus) -> Value {
-    let steps: Vec<Value> = saga.steps.iter().map(step).collect();
-    json!({
+/// How much of a saga is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Include {
+    /// Neither its input nor the outputs of its steps: they may hold personal data.
+    Nothing,
+    /// Both.
+    Outputs,
+}
+
+/// A saga with its steps.
+pub(crate) fn saga(saga: &SagaStatus, include: Include) -> Value {
+    let steps: Vec<Value> = saga.steps.iter().map(|it| step(saga, it)).collect();
+    let results = saga.steps.iter().filter(|it| it.attempts > 0);
+    let results: serde_json::Map<String, Value> = results
+        .map(|it| (it.id.clone(), result(it, include)))
+        .collect();
+    let ended = |status| (saga.status == status).then_some(saga.ended_at).flatten();
+    let ended_back = ended(Status::Compensated).or(ended(Status::Cancelled));
+    let mut shown = json!({
         "id": saga.id.as_str(),
         "name": saga.name,
+        "definition": saga.definition.to_string(),
         "status": saga.status.as_str(),
         "startedAt": saga.started_at,
         "endedAt": saga.ended_at,
+        "completedAt": ended(Status::Completed),
+        "failedAt": ended(Status::Failed),
+        "compensatedAt": ended_back,
         "correlationId": saga.correlation_id,
         "currentStep": saga.current_step,
         "error": saga.error,
@@ -100,24 +121,108 @@ pub(crate) fn saga(saga: &SagaStatus) -> Value {
             "reason": it.by.reason,
             "at": it.at,
         })),
+        "waits": waits(saga),
         "steps": steps,
-    })
+        "stepResults": results,
+    });
+    if let (Include::Outputs, Some(fields)) = (include, shown.as_object_mut()) {
+        fields.insert("context".to_owned(), context(saga));
+    }
+    shown
 }
 
-fn step(step: &StepStatus) -> Value {
+/// Why a saga that is not over does not go on by itself.
+fn waits(saga: &SagaStatus) -> Option<String> {
+    let stuck = || match saga.status {
+        Status::Queued => Some("for its turn".to_owned()),
+        Status::CompensationStuck => {
+            Some("for an operator: a compensation cannot be done".to_owned())
+        }
+        _ => None,
+    };
+    let paused = || Some(format!("for an operator: {}", saga.paused.as_ref()?));
+    let parked = || Some(format!("for a handler: {}", saga.parked.as_ref()?));
+    parked().or_else(paused).or_else(stuck)
+}
+
+fn step(saga: &SagaStatus, step: &StepStatus) -> Value {
     json!({
         "id": step.id,
         "name": step.name,
         "service": step.service,
         "action": step.action,
+        "compensationAction": step.compensation_action,
+        "dependencies": step.dependencies,
+        "timeout": step.timeout.map(|it| it.as_millis()),
         "status": step.phase.as_str(),
         "attempts": step.attempts,
         "startedAt": step.started_at,
         "endedAt": step.ended_at,
-        "durationMs": step.duration.map(|it| it.as_secs_f64() * 1000.0),
+        "durationMs": step.duration.map(milliseconds),
         "error": step.error,
         "compensationAttempts": step.compensation_attempts,
+        "waits": step_waits(saga, step),
     })
+}
+
+/// Why a step of a saga that is not over is not at work.
+fn step_waits(saga: &SagaStatus, step: &StepStatus) -> Option<String> {
+    if let Some(at) = step.retry_at {
+        return Some(format!("for its next attempt at {at}"));
+    }
+    if step.phase != StepPhase::Pending || saga.status.is_final() {
+        return None;
+    }
+    let is_open = |id: &&String| {
+        let mut steps = saga.steps.iter();
+        steps.any(|it| it.id == **id && it.phase != StepPhase::Completed)
+    };
+    let open: Vec<&str> = step
+        .dependencies
+        .iter()
+        .filter(is_open)
+        .map(String::as_str)
+        .collect();
+    (!open.is_empty()).then(|| format!("for {}", open.join(", ")))
+}
+
+/// What became of a step that was started.
+fn result(step: &StepStatus, include: Include) -> Value {
+    let mut shown = json!({
+        "stepId": step.id,
+        "status": step.phase.as_str(),
+        "error": step.error,
+        "executionTime": step.duration.map(milliseconds),
+        "retryCount": step.attempts.saturating_sub(1),
+    });
+    if let (Include::Outputs, Some(fields)) = (include, shown.as_object_mut()) {
+        let output = step.output.as_deref().map(parsed);
+        fields.insert("result".to_owned(), output.into());
+    }
+    shown
+}
+
+/// The input with the outputs beside its fields, as a step sees them.
+fn context(saga: &SagaStatus) -> Value {
+    let mut context = match parsed(&saga.input) {
+        Value::Object(fields) => fields,
+        other => serde_json::Map::from_iter([("input".to_owned(), other)]),
+    };
+    for step in &saga.steps {
+        if let Some(output) = &step.output {
+            context.insert(format!("{}_result", step.id), parsed(output));
+        }
+    }
+    Value::Object(context)
+}
+
+/// JSON that was checked when it was stored.
+fn parsed(json: &[u8]) -> Value {
+    serde_json::from_slice(json).unwrap_or_default()
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }
 
 /// The registered event types with their versions.

@@ -60,3 +60,7 @@ pub use sagabus_macros::Disposition;
 #[cfg(feature = "macros")]
 #[doc = include_str!("docs/subscriber.md")]
 pub use sagabus_macros::subscriber;
+
+#[cfg(feature = "macros")]
+#[doc = include_str!("docs/saga_steps.md")]
+pub use sagabus_macros::saga_steps;

@@ -18,10 +18,12 @@ pub mod monitor;
 mod orchestrator;
 pub mod record;
 mod settings;
+mod trigger;
+pub mod typed;
 
 pub use definition::{
-    Compensate, Definition, DefinitionError, OnInDoubt, OnTimeout, Options, Order, PlainErrors,
-    Step, Wait, WaitLimit, Warning,
+    Compensate, Definition, DefinitionError, InvalidDefinition, OnInDoubt, OnTimeout, Options,
+    Order, PlainErrors, Step, Wait, WaitLimit, Warning, WarningKind,
 };
 pub use handlers::{
     BindError, CallContext, CompensationContext, EffectClass, Handlers, Output, StepContext,
@@ -36,3 +38,8 @@ pub use orchestrator::{Builder, Sagas, Start};
 pub use settings::Settings;
 #[cfg(test)]
 mod tests;
+
+/// The examples of the guide are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/sagas.md")]
+struct Guide;

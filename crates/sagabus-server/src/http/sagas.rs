@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::reply::{Reply, bounded, unreadable};
-use crate::wire;
+use crate::wire::{self, Include};
 
 /// Which sagas.
 #[derive(Debug, Deserialize)]
@@ -28,9 +28,12 @@ pub(super) struct Wanted {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Order {
-    name: String,
-    /// The steps, as in a definition file; none for a definition that the server knows by `name`.
+    /// The name of a definition that the server knows, or of the one that `steps` make.
+    name: Option<String>,
+    /// The steps, as in a definition file.
     steps: Option<Box<RawValue>>,
+    /// A whole definition, as in a file.
+    definition: Option<Box<RawValue>>,
     context: Box<RawValue>,
     correlation_id: Option<String>,
     idempotency_key: Option<String>,
@@ -73,15 +76,51 @@ pub(super) async fn list(
                 .is_none_or(|it| it == saga.status.as_str())
         })
         .take(limit)
-        .map(wire::saga)
+        .map(|saga| wire::saga(saga, Include::Nothing))
         .collect();
     Ok(Json(json!({ "sagas": shown })))
 }
 
-/// `GET /api/sagas/{id}`
-pub(super) async fn show(State(app): State<App>, Path(id): Path<String>) -> Reply<Json<Value>> {
+/// What is shown of a saga besides how it stands.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shown {
+    include: Option<String>,
+}
+
+/// `GET /api/sagas/{id}`: with `include=outputs` its input and the outputs of its steps as well.
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    shown: std::result::Result<Query<Shown>, QueryRejection>,
+) -> Reply<Json<Value>> {
+    let Query(shown) = shown.map_err(|error| Error::invalid(error.body_text()))?;
+    let include = match shown.include.as_deref() {
+        None => Include::Nothing,
+        Some("outputs") => Include::Outputs,
+        Some(other) => {
+            let text = format!("`include` is `{}`, not `outputs`", other.escape_debug());
+            return Err(Error::invalid(text).into());
+        }
+    };
     let status = app.system.sagas.status(&saga_id(&id)?)?;
-    Ok(Json(wire::saga(&status)))
+    Ok(Json(wire::saga(&status, include)))
+}
+
+/// `GET /api/sagas/health`: 503 where something is wrong with the sagas.
+pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
+    let health = app.system.sagas.health();
+    let status = match health.healthy {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let body = json!({
+        "healthy": health.healthy,
+        "activeSagas": health.active_sagas,
+        "completedSagas": health.completed_sagas,
+        "issues": health.issues,
+    });
+    (status, Json(body))
 }
 
 /// `POST /api/sagas`: returns as soon as the saga is stored.
@@ -105,19 +144,30 @@ pub(super) async fn start(
 }
 
 fn definition(app: &App, order: &Order) -> Result<Definition> {
-    let Some(steps) = &order.steps else {
-        if order.name == app.system.processing.name() {
-            return Ok(app.system.processing.clone());
+    let json = match (&order.definition, &order.name, &order.steps) {
+        (Some(definition), None, None) => definition.get().to_owned(),
+        (None, Some(name), Some(steps)) => json!({ "name": name, "steps": steps }).to_string(),
+        (None, Some(name), None) => {
+            let known = &app.system.processing;
+            if name == known.name() {
+                return Ok(known.clone());
+            }
+            return Err(Error::not_found(format!(
+                "no definition is named `{}`; give `steps`, or use `{}`",
+                name.escape_debug(),
+                known.name()
+            )));
         }
-        return Err(Error::not_found(format!(
-            "no definition is named `{}`; give `steps`, or use `{}`",
-            order.name,
-            app.system.processing.name()
-        )));
+        _ => {
+            let text = "give the `name` of a definition, its `name` and `steps`, or a `definition`";
+            return Err(Error::invalid(text));
+        }
     };
-    let json = json!({ "name": order.name, "steps": steps }).to_string();
-    Definition::from_json(json.as_bytes())
-        .map_err(|error| Error::invalid("`steps` is not a definition").with_source(error))
+    // A path says where in any text it is; lines are those of what was sent only by chance.
+    Definition::from_json(json.as_bytes()).map_err(|error| {
+        let path = &error.place.path;
+        Error::invalid(format!("the definition is refused at `{path}`")).with_source(error.fault)
+    })
 }
 
 /// The verbs of operators.
@@ -154,7 +204,7 @@ pub(super) async fn operate(
     }
     let action = action(&verb, said)?;
     let status = app.system.sagas.operate(&saga_id(&id)?, action, by).await?;
-    Ok(Json(wire::saga(&status)))
+    Ok(Json(wire::saga(&status, Include::Nothing)))
 }
 
 /// The action of a verb. A field that the verb does not take is refused.

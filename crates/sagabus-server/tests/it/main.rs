@@ -20,6 +20,7 @@ mod kill;
 mod logs;
 mod pdf;
 mod program;
+mod sagas;
 mod schedules;
 mod schemas;
 mod stop;

@@ -2,7 +2,7 @@
 
 use super::refused;
 use crate::saga::Definition;
-use crate::saga::definition::{DEFINITION_BYTES_MAX, DefinitionError};
+use crate::saga::definition::{DEFINITION_BYTES_MAX, InvalidDefinition};
 
 /// The input is read as both.
 pub(super) fn definitions(bytes: &[u8]) {
@@ -18,7 +18,7 @@ pub(super) fn definitions(bytes: &[u8]) {
 }
 
 /// What is taken has one canonical form, which is read as the same definition with the same hash.
-fn checked(read: Result<Definition, DefinitionError>) -> Option<Definition> {
+fn checked(read: Result<Definition, InvalidDefinition>) -> Option<Definition> {
     match read {
         Ok(definition) => {
             let canonical = definition.to_json();

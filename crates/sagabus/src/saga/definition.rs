@@ -1,11 +1,14 @@
 //! What a saga is to do: a graph of named steps, always valid, with one canonical form and its hash.
 
+mod changes;
 mod check;
 mod form;
 mod options;
 mod pivot;
+mod place;
 mod step;
 mod wait;
+mod warning;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -16,11 +19,13 @@ use bytes::Bytes;
 
 use self::pivot::Pivot;
 
+pub use changes::{Changed, Changes};
 pub use check::DefinitionError;
 pub use options::{Compensate, OnInDoubt, Options, Order, PlainErrors};
-pub use pivot::Warning;
+pub use place::{InvalidDefinition, Place, Position};
 pub use step::Step;
 pub use wait::{OnTimeout, Wait, WaitLimit};
+pub use warning::{Warning, WarningKind};
 
 /// Most steps in one definition.
 pub const STEPS_MAX: usize = 1_000;
@@ -84,7 +89,7 @@ impl Builder {
     ///
     /// # Errors
     /// The first rule that is broken, naming the step.
-    pub fn build(self) -> Result<Definition, DefinitionError> {
+    pub fn build(self) -> Result<Definition, InvalidDefinition> {
         Definition::from_parts(self.name, self.steps, self.options)
     }
 }
@@ -103,7 +108,10 @@ impl Definition {
     ///
     /// # Errors
     /// The first rule that is broken, naming the step.
-    pub fn from_steps(name: impl Into<String>, steps: Vec<Step>) -> Result<Self, DefinitionError> {
+    pub fn from_steps(
+        name: impl Into<String>,
+        steps: Vec<Step>,
+    ) -> Result<Self, InvalidDefinition> {
         Self::from_parts(name.into(), steps, Options::default())
     }
 
@@ -111,9 +119,9 @@ impl Definition {
         name: String,
         steps: Vec<Step>,
         options: Options,
-    ) -> Result<Self, DefinitionError> {
+    ) -> Result<Self, InvalidDefinition> {
         let dependencies = check::check(&name, &steps)?;
-        check::check_options(&name, &options)?;
+        check::check_options(&name, &options).map_err(DefinitionError::in_definition)?;
         let canonical = form::canonical(&name, &steps, &options)?;
         let hash = form::hash(&canonical);
         Self::assembled((name, steps, options), dependencies, (canonical, hash))
@@ -124,19 +132,24 @@ impl Definition {
     ///
     /// # Errors
     /// [`DefinitionError::Unreadable`] with the path of what does not fit, an unknown field included; then as
-    /// [`Definition::from_steps`].
-    pub fn from_json(json: &[u8]) -> Result<Self, DefinitionError> {
-        let (name, steps, options) = form::from_json(json)?;
-        Self::from_parts(name, steps, options)
+    /// [`Definition::from_steps`]. The place has its line and column.
+    pub fn from_json(json: &[u8]) -> Result<Self, InvalidDefinition> {
+        form::from_json(json)
+            .and_then(|(name, steps, options)| Self::from_parts(name, steps, options))
+            .map_err(|error| match std::str::from_utf8(json) {
+                Ok(text) => error.found_in(text),
+                Err(_) => error,
+            })
     }
 
     /// Reads the same form written as YAML.
     ///
     /// # Errors
     /// As [`Definition::from_json`].
-    pub fn from_yaml(yaml: &str) -> Result<Self, DefinitionError> {
-        let (name, steps, options) = form::from_yaml(yaml)?;
-        Self::from_parts(name, steps, options)
+    pub fn from_yaml(yaml: &str) -> Result<Self, InvalidDefinition> {
+        form::from_yaml(yaml)
+            .and_then(|(name, steps, options)| Self::from_parts(name, steps, options))
+            .map_err(|error| error.found_in(yaml))
     }
 
     /// Reads the definition that a stored saga pins. Only what the machine stands on is checked: the form, that ids are
@@ -147,7 +160,7 @@ impl Definition {
     /// [`DefinitionError::Unreadable`], [`Empty`](DefinitionError::Empty), [`Duplicate`](DefinitionError::Duplicate),
     /// [`UnknownDependency`](DefinitionError::UnknownDependency), [`Cycle`](DefinitionError::Cycle) or
     /// [`TwoPivots`](DefinitionError::TwoPivots).
-    pub fn from_pinned(json: &[u8]) -> Result<Self, DefinitionError> {
+    pub fn from_pinned(json: &[u8]) -> Result<Self, InvalidDefinition> {
         let parts = form::read_json(json)?;
         let dependencies = check::structure(&parts.0, &parts.1)?;
         let written = (Bytes::copy_from_slice(json), form::hash(json));
@@ -158,7 +171,7 @@ impl Definition {
         (name, steps, options): form::Parts,
         mut dependencies: Vec<Vec<usize>>,
         (canonical, hash): (Bytes, DefinitionHash),
-    ) -> Result<Self, DefinitionError> {
+    ) -> Result<Self, InvalidDefinition> {
         let pivot = Pivot::find(&steps, &mut dependencies)?;
         Ok(Self(Arc::new(Inner {
             has_waits: steps.iter().any(|step| step.wait.is_some()),
@@ -170,6 +183,18 @@ impl Definition {
             canonical,
             hash,
         })))
+    }
+
+    /// What is said in the definition and has no effect.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        warning::warnings(self)
+    }
+
+    /// What this definition changes of `old`.
+    #[must_use]
+    pub fn changes_from(&self, old: &Self) -> Changes {
+        changes::between(old, self)
     }
 
     /// What the saga is called.
@@ -200,20 +225,6 @@ impl Definition {
     #[must_use]
     pub fn to_json(&self) -> Bytes {
         self.0.canonical.clone()
-    }
-
-    /// What is allowed and can hardly be meant.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<Warning> {
-        let steps = self.0.steps.iter().enumerate();
-        steps
-            .filter(|(index, step)| {
-                step.compensation_action.is_some() && self.is_after_pivot(*index)
-            })
-            .map(|(_, step)| Warning::UnusedCompensation {
-                step: step.id.clone(),
-            })
-            .collect()
     }
 
     /// Position of the step after whose success the saga is only brought to its end and never taken back.

@@ -118,6 +118,15 @@ impl Handlers {
         self
     }
 
+    /// These handlers and those of `more`.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.twice.extend(more.twice);
+        merge(&mut self.steps, more.steps, &mut self.twice);
+        merge(&mut self.compensations, more.compensations, &mut self.twice);
+        self
+    }
+
     /// Checks that no name was registered twice.
     pub(crate) fn check(&self) -> Result<(), BindError> {
         match self.twice.first() {
@@ -188,6 +197,16 @@ impl Bound {
 
     pub(crate) fn compensation_fault(&self) -> Option<&BindError> {
         self.compensate.as_ref()?.as_ref().err()
+    }
+}
+
+fn merge<H>(table: &mut Table<H>, more: Table<H>, twice: &mut Vec<String>) {
+    for (service, names) in more {
+        for (name, handler) in names {
+            if !insert(table, &service, &name, handler) {
+                twice.push(format!("{service}/{name}"));
+            }
+        }
     }
 }
 

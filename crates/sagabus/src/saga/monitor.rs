@@ -226,6 +226,8 @@ pub struct SagaStatus {
     pub status: Status,
     /// Ties it to other work.
     pub correlation_id: String,
+    /// What it was started with, one JSON value. May hold personal data.
+    pub input: Bytes,
     /// When it was stored.
     pub started_at: Timestamp,
     /// When it ended.
@@ -274,6 +276,12 @@ pub struct StepStatus {
     pub service: String,
     /// What is done.
     pub action: String,
+    /// What takes it back.
+    pub compensation_action: Option<String>,
+    /// Ids of the steps that must have succeeded before it starts.
+    pub dependencies: Vec<String>,
+    /// How long one attempt may take, where the definition says so.
+    pub timeout: Option<Duration>,
     /// Where it stands.
     pub phase: StepPhase,
     /// Attempts so far.
@@ -282,6 +290,8 @@ pub struct StepStatus {
     pub started_at: Option<Timestamp>,
     /// When the last attempt was over.
     pub ended_at: Option<Timestamp>,
+    /// When it, or its compensation, is tried again, if it waits for that.
+    pub retry_at: Option<Timestamp>,
     /// How long the last attempt took.
     pub duration: Option<Duration>,
     /// The last error, of the step or else of its compensation.
@@ -305,10 +315,14 @@ impl SagaStatus {
                 name: step.name.clone(),
                 service: step.service.clone(),
                 action: step.action.clone(),
+                compensation_action: step.compensation_action.clone(),
+                dependencies: step.dependencies.clone(),
+                timeout: step.timeout,
                 phase: StepPhase::of(state, step.wait.is_some(), is_taken_back(at)),
                 attempts: state.attempts,
                 started_at: state.started_at,
                 ended_at: state.ended_at,
+                retry_at: retry_at(state),
                 duration: state
                     .ended_at
                     .zip(state.attempt_at)
@@ -340,6 +354,7 @@ impl SagaStatus {
             definition: definition.hash(),
             status,
             correlation_id: state.correlation_id().to_string(),
+            input: state.input().clone(),
             started_at: state.started_at(),
             ended_at: state.ended_at,
             current_step: match status.is_final() {
@@ -371,6 +386,14 @@ impl SagaStatus {
             }),
             steps,
         }
+    }
+}
+
+fn retry_at(state: &StepState) -> Option<Timestamp> {
+    match (&state.compensation.phase, &state.phase) {
+        (CompensationPhase::Backoff { until }, _) => Some(*until),
+        (CompensationPhase::Idle, Phase::Backoff { until }) => Some(*until),
+        _ => None,
     }
 }
 

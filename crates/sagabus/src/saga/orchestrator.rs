@@ -47,6 +47,7 @@ pub struct Start {
     correlation_id: Option<String>,
     idempotency_key: Option<String>,
     causation_id: Option<EventId>,
+    id: Option<SagaId>,
 }
 
 impl Start {
@@ -57,6 +58,7 @@ impl Start {
             correlation_id: None,
             idempotency_key: None,
             causation_id: None,
+            id: None,
         }
     }
 
@@ -69,6 +71,17 @@ impl Start {
     /// Makes a second start with the same key the same saga.
     pub fn keyed(mut self, idempotency_key: impl Into<String>) -> Self {
         self.idempotency_key = Some(idempotency_key.into());
+        self
+    }
+
+    pub(super) fn correlated_unless_it_is(mut self, correlation_id: String) -> Self {
+        self.correlation_id.get_or_insert(correlation_id);
+        self
+    }
+
+    /// Gives the saga an id that is made of what it follows from, instead of a new one.
+    pub(super) fn identified(mut self, id: SagaId) -> Self {
+        self.id = Some(id);
         self
     }
 
@@ -182,6 +195,12 @@ impl Sagas {
         Ok(saga.id.clone())
     }
 
+    /// Whether this process has all handlers of the definition.
+    pub(super) fn check_handlers(&self, definition: &Definition) -> Result<()> {
+        self.0.handlers.bind(definition)?;
+        Ok(())
+    }
+
     fn first_record(&self, definition: &Definition, start: Start) -> Result<(State, Record)> {
         if start.input.len() > DATA_BYTES_MAX {
             return Err(Error::invalid(format!(
@@ -211,7 +230,9 @@ impl Sagas {
             check_visible("causationId", id.as_str())?;
         }
         let clock = self.0.clock.as_ref();
-        let id = SagaId::generate(clock);
+        // Where a key was forgotten, the store may have a saga that is over with the id that was made of the event.
+        let derived = start.id.filter(|_| !self.0.book().has_forgotten_keys);
+        let id = derived.unwrap_or_else(|| SagaId::generate(clock));
         let record = Record::new(
             clock.now(),
             Fact::Created {

@@ -4,10 +4,104 @@
 //! that waits for an operator may be taken back at any later time, and a key that was forgotten would leave its effect.
 
 use rusqlite::{OptionalExtension, Transaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
+use crate::saga::{CompensationContext, StepContext};
+
+/// Which step, and when it is: what a handler is given, or its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    key: String,
+    now: Timestamp,
+}
+
+impl Call {
+    /// The call with the step's key, [`StepContext::key`] and [`CompensationContext::step_key`].
+    #[must_use]
+    pub fn new(key: impl Into<String>, now: Timestamp) -> Self {
+        let key = key.into();
+        Self { key, now }
+    }
+}
+
+impl From<&StepContext> for Call {
+    fn from(context: &StepContext) -> Self {
+        Self::new(context.key(), context.clock().now())
+    }
+}
+
+impl From<&CompensationContext> for Call {
+    fn from(context: &CompensationContext) -> Self {
+        Self::new(context.step_key(), context.clock().now())
+    }
+}
+
+/// Does `work` once for a step, in the transaction of its effect. A call that is repeated gets the first output without
+/// another effect.
+///
+/// ```
+/// # use sagabus::Result;
+/// # use sagabus::saga::StepContext;
+/// # use sagabus::sqlite::barrier;
+/// # use sagabus::sqlite::rusqlite::Transaction;
+/// fn reserve(tx: &Transaction<'_>, context: &StepContext) -> Result<u32> {
+///     barrier::step(tx, context, || {
+///         tx.execute("UPDATE benches SET taken = 1 WHERE number = 4", ())?;
+///         Ok(4)
+///     })
+/// }
+/// ```
+///
+/// # Errors
+/// As `work`. `Conflict` when the step was compensated before this call arrived; `Corrupt` when the first output is not a `T`.
+pub fn step<T: Serialize + DeserializeOwned>(
+    tx: &Transaction<'_>,
+    call: impl Into<Call>,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let call = call.into();
+    match forward(tx, &call.key)? {
+        Forward::Repeat(output) => fitting(output),
+        Forward::Run => {
+            let output = work()?;
+            let json = serde_json::to_value(&output).map_err(|error| {
+                Error::invalid("output cannot be written as JSON").with_source(error)
+            })?;
+            done(tx, &call.key, &json, call.now)?;
+            Ok(output)
+        }
+    }
+}
+
+/// Does `work` once for the compensation of a step, in the transaction of what it takes back; a call of the step that comes
+/// later is refused. `work` is given what the step returned, and none where the step had no effect here: then there is
+/// nothing of it to take back.
+///
+/// # Errors
+/// As `work`; `Corrupt` when the step's output is not a `T`.
+pub fn compensation<T: DeserializeOwned>(
+    tx: &Transaction<'_>,
+    call: impl Into<Call>,
+    work: impl FnOnce(Option<T>) -> Result<()>,
+) -> Result<()> {
+    let call = call.into();
+    match backward(tx, &call.key, call.now)? {
+        Backward::Run(output) => work(Some(fitting(output)?)),
+        Backward::NothingDone => work(None),
+        Backward::Repeat => Ok(()),
+    }
+}
+
+fn fitting<T: DeserializeOwned>(output: Value) -> Result<T> {
+    serde_json::from_value(output).map_err(|error| {
+        let text = "stored output of a step does not fit its type";
+        Error::new(ErrorKind::Corrupt, text).with_source(error)
+    })
+}
 
 /// What a forward call is to do.
 #[derive(Clone, Debug, PartialEq)]

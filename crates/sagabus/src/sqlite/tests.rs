@@ -344,6 +344,50 @@ async fn a_step_runs_once_and_not_after_its_compensation() {
 }
 
 #[tokio::test]
+async fn one_call_does_the_work_of_a_step_or_of_its_compensation_once() {
+    let fixture = Fixture::new().await;
+    let now = Timestamp::from_milliseconds(1);
+    let work = move |tx: &rusqlite::Transaction<'_>| {
+        let call = |key: &str| barrier::Call::new(key, now);
+        let calls = std::cell::RefCell::new(Vec::new());
+        let step = |key: &str| {
+            barrier::step(tx, call(key), || {
+                calls.borrow_mut().push(format!("{key} done"));
+                Ok(7_u32)
+            })
+        };
+        let back = |key: &str| {
+            barrier::compensation(tx, call(key), |output: Option<u32>| {
+                calls.borrow_mut().push(format!("{key} back {output:?}"));
+                Ok(())
+            })
+        };
+        assert_eq!((step("s/a")?, step("s/a")?), (7, 7));
+        let of_other_type = barrier::step(tx, call("s/a"), || Ok(String::new()));
+        assert_eq!(of_other_type.unwrap_err().kind(), ErrorKind::Corrupt);
+        back("s/a")?;
+        back("s/a")?;
+        assert_eq!(step("s/a").unwrap_err().kind(), ErrorKind::Conflict);
+        // It comes before its step, which then has no effect any more.
+        back("s/late")?;
+        assert_eq!(step("s/late").unwrap_err().kind(), ErrorKind::Conflict);
+        let failed = barrier::step::<u32>(tx, call("s/b"), || Err(Error::invalid("no room")));
+        assert_eq!(failed.unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(step("s/b")?, 7);
+        let calls = calls.take();
+        let done = [
+            "s/a done",
+            "s/a back Some(7)",
+            "s/late back None",
+            "s/b done",
+        ];
+        assert_eq!(calls, done);
+        Ok::<_, Error>(())
+    };
+    fixture.outbox.database().call(work).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_event_relayed_again_after_a_crash_is_one_event_on_the_bus() {
     let fixture = Fixture::new().await;
     let clock: Arc<dyn crate::clock::Clock> = Arc::new(SystemClock);

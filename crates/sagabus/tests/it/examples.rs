@@ -30,5 +30,5 @@ fn each_example_prints_what_stands_beside_it() {
         assert_eq!(printed, expected, "{}", source.display());
         compared += 1;
     }
-    assert_eq!(compared, 7);
+    assert_eq!(compared, 8);
 }

@@ -56,6 +56,8 @@ mod recovery;
 mod replay;
 mod retention;
 mod saga;
+mod saga_doors;
+mod saga_triggers;
 mod schema;
 #[cfg(feature = "simulation")]
 mod simulation;

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
+use super::place::{InvalidDefinition, Place};
 use super::{
     DEFINITION_BYTES_MAX, DURATION_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Options, STEPS_MAX, Step,
     WAIT_MAX, Wait,
 };
-use crate::error::Error;
 use crate::text::is_hidden;
 
-/// Why a definition is refused. Nothing is stored for a refused definition.
+/// What is wrong with a definition that is refused. Nothing is stored for it. [`InvalidDefinition`] adds where it is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DefinitionError {
@@ -119,9 +119,31 @@ pub enum DefinitionError {
     },
 }
 
-impl From<DefinitionError> for Error {
-    fn from(error: DefinitionError) -> Self {
-        Self::invalid(error.to_string())
+impl DefinitionError {
+    /// The field that is wrong, for what is wrong with one step alone.
+    fn field(&self) -> &'static str {
+        match self {
+            Self::Duplicate { .. } => "id",
+            Self::UnknownDependency { .. } | Self::Cycle { .. } => "dependencies",
+            Self::ZeroTimeout { field, .. }
+            | Self::TooLong { field, .. }
+            | Self::SagaLimit { field, .. }
+            | Self::Name { field, .. } => field,
+            Self::TwoPivots { .. } => "pivot",
+            Self::NotBare { .. } | Self::WaitLimit { .. } => "id",
+            Self::Empty { .. } | Self::TooManySteps { .. } => "steps",
+            Self::TooLarge { .. } | Self::Unreadable { .. } => ".",
+        }
+    }
+
+    pub(super) fn in_step(self, index: usize) -> InvalidDefinition {
+        let place = Place::in_step(index, self.field());
+        self.at(place)
+    }
+
+    pub(super) fn in_definition(self) -> InvalidDefinition {
+        let place = Place::of(self.field());
+        self.at(place)
     }
 }
 
@@ -129,49 +151,70 @@ const OF_ID: &str = "of letters, digits, `_`, `-`, `.`";
 const OF_TEXT: &str = "without characters that are not to be seen";
 
 /// Checks every rule; returns the positions of each step's dependencies.
-pub(super) fn check(saga: &str, steps: &[Step]) -> Result<Vec<Vec<usize>>, DefinitionError> {
-    text(saga, "name", saga)?;
+pub(super) fn check(saga: &str, steps: &[Step]) -> Result<Vec<Vec<usize>>, InvalidDefinition> {
+    text(saga, "name", saga).map_err(DefinitionError::in_definition)?;
     if steps.len() > STEPS_MAX {
         return Err(DefinitionError::TooManySteps {
             saga: saga.to_owned(),
             steps: steps.len(),
-        });
+        }
+        .in_definition());
     }
-    steps.iter().try_for_each(check_step)?;
+    for (index, step) in steps.iter().enumerate() {
+        check_step(step).map_err(|fault| fault.in_step(index))?;
+    }
     structure(saga, steps)
 }
 
 /// Checks what the machine stands on, which holds for every definition that was ever stored; returns the positions of each
 /// step's dependencies. A new rule belongs in [`check`].
-pub(super) fn structure(saga: &str, steps: &[Step]) -> Result<Vec<Vec<usize>>, DefinitionError> {
+pub(super) fn structure(saga: &str, steps: &[Step]) -> Result<Vec<Vec<usize>>, InvalidDefinition> {
     if steps.is_empty() {
         return Err(DefinitionError::Empty {
             saga: saga.to_owned(),
-        });
+        }
+        .in_definition());
     }
     let mut positions = HashMap::with_capacity(steps.len());
     for (index, step) in steps.iter().enumerate() {
         if positions.insert(step.id.as_str(), index).is_some() {
             return Err(DefinitionError::Duplicate {
                 step: step.id.clone(),
-            });
+            }
+            .in_step(index));
         }
     }
     let dependencies = steps
         .iter()
-        .map(|step| resolve(step, &positions))
+        .enumerate()
+        .map(|(index, step)| resolve((index, step), &positions))
         .collect::<Result<Vec<_>, _>>()?;
     match find_cycle(&dependencies) {
         None => Ok(dependencies),
-        Some(cycle) => Err(DefinitionError::Cycle {
-            path: cycle
-                .iter()
-                .filter_map(|&index| steps.get(index))
-                .map(|step| step.id.as_str())
-                .collect::<Vec<_>>()
-                .join(" → "),
-        }),
+        Some(cycle) => Err(in_cycle(steps, &cycle)),
     }
+}
+
+/// The circle, at the dependency by which its first step waits for its second.
+fn in_cycle(steps: &[Step], cycle: &[usize]) -> InvalidDefinition {
+    let ids = cycle.iter().filter_map(|&index| steps.get(index));
+    let ids: Vec<&str> = ids.map(|step| step.id.as_str()).collect();
+    let fault = DefinitionError::Cycle {
+        path: ids.join(" → "),
+    };
+    let first = cycle.first().copied().unwrap_or_default();
+    let needs = steps.get(first).map_or(&[][..], |step| &step.dependencies);
+    let entry = ids
+        .get(1)
+        .and_then(|second| needs.iter().position(|need| need == second));
+    match entry {
+        Some(entry) => fault.at(in_dependencies(first, entry)),
+        None => fault.in_step(first),
+    }
+}
+
+pub(super) fn in_dependencies(step: usize, entry: usize) -> Place {
+    Place::in_step(step, &format!("dependencies[{entry}]"))
 }
 
 fn check_step(step: &Step) -> Result<(), DefinitionError> {
@@ -245,14 +288,18 @@ pub(super) fn check_options(saga: &str, options: &Options) -> Result<(), Definit
     Ok(())
 }
 
-fn resolve(step: &Step, positions: &HashMap<&str, usize>) -> Result<Vec<usize>, DefinitionError> {
+fn resolve(
+    (at, step): (usize, &Step),
+    positions: &HashMap<&str, usize>,
+) -> Result<Vec<usize>, InvalidDefinition> {
     let mut found = Vec::with_capacity(step.dependencies.len());
-    for dependency in &step.dependencies {
+    for (entry, dependency) in step.dependencies.iter().enumerate() {
         let Some(&index) = positions.get(dependency.as_str()) else {
-            return Err(DefinitionError::UnknownDependency {
+            let fault = DefinitionError::UnknownDependency {
                 step: step.id.clone(),
                 dependency: dependency.clone(),
-            });
+            };
+            return Err(fault.at(in_dependencies(at, entry)));
         };
         if !found.contains(&index) {
             found.push(index);

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use serde_saphyr::{DefaultMessageFormatter, MessageFormatter};
 use sha2::{Digest, Sha256};
 
 use super::options::is_default;
+use super::place::{InvalidDefinition, Place, Position};
 use super::{
     Compensate, DEFINITION_BYTES_MAX, DefinitionError, DefinitionHash, OnInDoubt, OnTimeout,
     Options, Order, PlainErrors, Step, Wait, WaitLimit,
@@ -153,40 +155,73 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-pub(super) fn from_json(json: &[u8]) -> Result<Parts, DefinitionError> {
+pub(super) fn from_json(json: &[u8]) -> Result<Parts, InvalidDefinition> {
     bounded(json.len())?;
     read_json(json)
 }
 
 /// Without a bound on its size: for what is stored already.
-pub(super) fn read_json(json: &[u8]) -> Result<Parts, DefinitionError> {
+pub(super) fn read_json(json: &[u8]) -> Result<Parts, InvalidDefinition> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let form: Form = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        DefinitionError::Unreadable {
-            path: error.path().to_string(),
-            reason: error.inner().to_string(),
-        }
+        let path = path_of(error.path());
+        unreadable_json(path, error.inner())
     })?;
-    reader.end().map_err(|error| DefinitionError::Unreadable {
-        path: ".".to_owned(),
-        reason: error.to_string(),
-    })?;
+    reader
+        .end()
+        .map_err(|error| unreadable_json(".".to_owned(), &error))?;
     form.into_parts()
 }
 
-pub(super) fn from_yaml(yaml: &str) -> Result<Parts, DefinitionError> {
+fn unreadable_json(path: String, error: &serde_json::Error) -> InvalidDefinition {
+    // What is no JSON at all ends where it ends; what is of another form stands at its path.
+    let position = (!error.is_data()).then(|| Position {
+        line: error.line().max(1) as u64,
+        column: error.column().max(1) as u64,
+    });
+    let reason = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let reason = reason.strip_suffix(&place).unwrap_or(&reason).to_owned();
+    unreadable(path, reason, position)
+}
+
+pub(super) fn from_yaml(yaml: &str) -> Result<Parts, InvalidDefinition> {
     bounded(yaml.len())?;
-    let form: Form = serde_saphyr::from_str(yaml).map_err(|error| DefinitionError::Unreadable {
-        path: ".".to_owned(),
-        reason: first_line(&error.to_string()),
+    let mut path = ".".to_owned();
+    let form: Form = serde_saphyr::with_deserializer_from_str(yaml, |reader| {
+        serde_path_to_error::deserialize(reader).map_err(|error| {
+            path = path_of(error.path());
+            error.into_inner()
+        })
+    })
+    .map_err(|error| {
+        let reason = DefaultMessageFormatter.format_message(error.without_snippet());
+        let reason = reason.replace(char::is_control, " ");
+        // A path says more than where the reader was, but what is no YAML at all has no paths.
+        let of_path = (path != ".").then(|| Place::of(path.as_str()).found_in(yaml).position);
+        let of_reader = || error.location().and_then(Position::of);
+        let position = of_path.flatten().or_else(of_reader);
+        unreadable(path, reason, position)
     })?;
     form.into_parts()
 }
 
-/// Place and reason, without the picture of the place that follows.
-fn first_line(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+/// The path as far as it is known.
+fn path_of(path: &serde_path_to_error::Path) -> String {
+    let path = path.to_string();
+    let known = path.trim_end_matches(['.', '?']);
+    match known {
+        "" => ".".to_owned(),
+        known => known.to_owned(),
+    }
+}
+
+fn unreadable(path: String, reason: String, position: Option<Position>) -> InvalidDefinition {
+    let place = Place {
+        path: path.clone(),
+        position,
+    };
+    DefinitionError::Unreadable { path, reason }.at(place)
 }
 
 /// One way to write one definition: fixed order of fields, defaults left out, keys of `data` sorted.
@@ -194,7 +229,7 @@ pub(super) fn canonical(
     name: &str,
     steps: &[Step],
     options: &Options,
-) -> Result<Bytes, DefinitionError> {
+) -> Result<Bytes, InvalidDefinition> {
     let form = Form {
         name: name.to_owned(),
         steps: steps.iter().map(StepForm::from_step).collect(),
@@ -203,10 +238,8 @@ pub(super) fn canonical(
         deadline: options.deadline.map(Span),
         queue_timeout: options.queue_timeout.map(Span),
     };
-    let json = serde_json::to_vec(&form).map_err(|error| DefinitionError::Unreadable {
-        path: "data".to_owned(),
-        reason: error.to_string(),
-    })?;
+    let json = serde_json::to_vec(&form)
+        .map_err(|error| unreadable(".".to_owned(), error.to_string(), None))?;
     bounded(json.len())?;
     Ok(json.into())
 }
@@ -215,15 +248,15 @@ pub(super) fn hash(canonical: &[u8]) -> DefinitionHash {
     DefinitionHash(Sha256::digest(canonical).into())
 }
 
-fn bounded(bytes: usize) -> Result<(), DefinitionError> {
+fn bounded(bytes: usize) -> Result<(), InvalidDefinition> {
     if bytes > DEFINITION_BYTES_MAX {
-        return Err(DefinitionError::TooLarge { bytes });
+        return Err(DefinitionError::TooLarge { bytes }.in_definition());
     }
     Ok(())
 }
 
 impl Form {
-    fn into_parts(self) -> Result<Parts, DefinitionError> {
+    fn into_parts(self) -> Result<Parts, InvalidDefinition> {
         let steps = self.steps.into_iter().enumerate();
         let steps = steps.map(|(at, step)| step.into_step(at));
         let steps = steps.collect::<Result<_, _>>()?;
@@ -238,17 +271,14 @@ impl Form {
 }
 
 impl StepForm {
-    fn into_step(self, at: usize) -> Result<Step, DefinitionError> {
+    fn into_step(self, at: usize) -> Result<Step, InvalidDefinition> {
         let limit = |timeout: Option<Span>, on_timeout| {
             timeout.map(|span| WaitLimit {
                 timeout: span.0,
                 on_timeout,
             })
         };
-        let unreadable = |reason: &str| DefinitionError::Unreadable {
-            path: format!("steps[{at}]"),
-            reason: reason.to_owned(),
-        };
+        let unreadable = |reason: &str| unreadable(format!("steps[{at}]"), reason.to_owned(), None);
         let wait = match (self.signal, self.approval, self.timer) {
             (None, None, None) if self.action.is_empty() => {
                 return Err(unreadable("missing field `action`"));

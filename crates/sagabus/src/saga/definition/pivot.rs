@@ -1,7 +1,6 @@
 //! The pivot: the one step after whose success a saga is only brought to its end and never taken back.
 
-use std::fmt;
-
+use super::place::InvalidDefinition;
 use super::{DefinitionError, Step};
 
 /// The pivot of a definition.
@@ -11,44 +10,23 @@ pub(super) struct Pivot {
     pub(super) followers: Vec<bool>,
 }
 
-/// What a definition may say although it can hardly be meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Warning {
-    /// A step that follows from the pivot is never taken back.
-    UnusedCompensation {
-        /// The step.
-        step: String,
-    },
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnusedCompensation { step } => write!(
-                f,
-                "`compensationAction` of step `{step}` is never used: the step follows from the pivot"
-            ),
-        }
-    }
-}
-
 impl Pivot {
     /// Finds the pivot and makes every step that does not follow from it a dependency of it. Without circles before, there
     /// are none afterwards, since nothing that becomes a dependency depends on it.
     pub(super) fn find(
         steps: &[Step],
         dependencies: &mut [Vec<usize>],
-    ) -> Result<Option<Self>, DefinitionError> {
+    ) -> Result<Option<Self>, InvalidDefinition> {
         let mut pivots = steps.iter().enumerate().filter(|(_, step)| step.pivot);
         let Some((pivot, first)) = pivots.next() else {
             return Ok(None);
         };
-        if let Some((_, second)) = pivots.next() {
-            return Err(DefinitionError::TwoPivots {
+        if let Some((at, second)) = pivots.next() {
+            let fault = DefinitionError::TwoPivots {
                 first: first.id.clone(),
                 second: second.id.clone(),
-            });
+            };
+            return Err(fault.in_step(at));
         }
         let followers = followers(pivot, dependencies);
         if let Some(needs) = dependencies.get_mut(pivot) {

@@ -294,6 +294,14 @@ impl CompensationContext {
         self.output.as_ref()
     }
 
+    /// What the step returned, as `T`; none as for [`CompensationContext::step_output`].
+    ///
+    /// # Errors
+    /// [`StepError::Reject`] when it does not fit.
+    pub fn step_output_as<T: DeserializeOwned>(&self) -> Result<Option<T>, StepError> {
+        self.output.as_deref().map(read).transpose()
+    }
+
     /// What is known of the step's effect.
     #[must_use]
     pub fn effect(&self) -> EffectClass {

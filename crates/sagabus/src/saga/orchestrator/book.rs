@@ -114,6 +114,8 @@ pub(super) struct Book {
     keys: HashMap<Arc<str>, SagaId>,
     /// Keys of sagas that have left the memory, oldest first.
     old_keys: VecDeque<Arc<str>>,
+    /// Whether a key was forgotten, so that one that is not here may be that of a saga in the store.
+    pub(super) has_forgotten_keys: bool,
     /// Stored sagas that wait for their turn.
     queue: VecDeque<Arc<Saga>>,
     /// Sagas without a slot that are being stored, and will be in the queue.
@@ -175,6 +177,14 @@ impl Book {
             && let Some(id) = self.keys.get(key)
         {
             return Ok(Admission::Known(id.clone(), self.find(id)));
+        }
+        // An id that was made of an event may be there although its key is forgotten.
+        if let Some(known) = self.find(&saga.id) {
+            return Ok(Admission::Known(saga.id.clone(), Some(known)));
+        }
+        if let Some(reason) = self.why_unreadable(&saga.id) {
+            let text = format!("saga `{}` is there and cannot be read: {reason}", saga.id);
+            return Err(Error::new(ErrorKind::Corrupt, text));
         }
         if let (Some(_), Some(unread)) = (&key, &self.keyless) {
             let unread = unread.escape_debug();
@@ -255,6 +265,7 @@ impl Book {
         while self.old_keys.len() > keys_max {
             if let Some(key) = self.old_keys.pop_front() {
                 self.keys.remove(&key);
+                self.has_forgotten_keys = true;
             }
         }
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::bed::step;
-use crate::saga::{Definition, DefinitionError, Step};
+use crate::saga::definition::Changed;
+use crate::saga::{Definition, DefinitionError, InvalidDefinition, Step};
 
 fn refused(steps: Vec<Step>) -> String {
     Definition::from_steps("s", steps).unwrap_err().to_string()
@@ -167,7 +168,7 @@ fn what_does_not_fit_is_refused_with_its_path() {
         ),
         (r#"{"name":"s","steps":[]} x"#, ".", "trailing"),
     ] {
-        match Definition::from_json(json.as_bytes()).unwrap_err() {
+        match Definition::from_json(json.as_bytes()).unwrap_err().fault {
             DefinitionError::Unreadable {
                 path: at,
                 reason: why,
@@ -180,6 +181,200 @@ fn what_does_not_fit_is_refused_with_its_path() {
     }
     let error = Definition::from_yaml("name: s\nsteps:\n  - {id: a, action: a, undo: b}\n");
     assert!(error.unwrap_err().to_string().contains("undo"));
+}
+
+/// Path, line and column of what is refused.
+fn place(error: &InvalidDefinition) -> (String, Option<(u64, u64)>) {
+    let position = error.place.position.map(|it| (it.line, it.column));
+    (error.place.path.clone(), position)
+}
+
+#[test]
+fn every_refusal_names_its_path_and_its_line_and_column() {
+    let long = format!("name: {}\nsteps: [{{id: a, action: a}}]\n", "n".repeat(256));
+    let many: String = (0..1_001)
+        .map(|n| format!("- {{id: s{n}, action: a}}\n"))
+        .collect();
+    let many = format!("name: s\nsteps:\n{many}");
+    for (yaml, path, line, column, text) in [
+        ("name: s\nsteps: []\n", "steps", 2, 1, "has no steps"),
+        (many.as_str(), "steps", 2, 1, "more than 1000"),
+        (long.as_str(), "name", 1, 1, "must be 1 to 255 bytes"),
+        (
+            "name: s\nsteps:\n- {id: a, action: a}\n- action: b\n  id: a\n",
+            "steps[1].id",
+            5,
+            3,
+            "`a` is used twice",
+        ),
+        (
+            "name: s\nsteps:\n- id: a\n  action: a\n  dependencies:\n  - x\n",
+            "steps[0].dependencies[0]",
+            6,
+            5,
+            "depends on `x`",
+        ),
+        (
+            "name: s\nsteps:\n- {id: b, action: b, dependencies: [a]}\n- {id: a, action: a, dependencies: [c, b]}\n- {id: c, action: c}\n",
+            "steps[0].dependencies[0]",
+            3,
+            37,
+            "b → a → b",
+        ),
+        (
+            "name: s\nsteps:\n- {id: a, action: a}\n- {id: b, action: b, dependencies: [a, b]}\n",
+            "steps[1].dependencies[1]",
+            4,
+            40,
+            "b → b",
+        ),
+        (
+            "name: s\nsteps:\n- id: a\n  action: a\n  timeout: 0\n",
+            "steps[0].timeout",
+            5,
+            3,
+            "is zero",
+        ),
+        (
+            "name: s\nsteps:\n- id: a\n  action: a\n  retryDelay: 200h\n",
+            "steps[0].retryDelay",
+            5,
+            3,
+            "longer than 7 days",
+        ),
+        (
+            "name: s\nsteps:\n- id: a\n  action: a b\n",
+            "steps[0].action",
+            4,
+            3,
+            "of letters",
+        ),
+        (
+            "name: s\nsteps:\n- id: a\n  action: a\n  retries: 1\n",
+            "steps[0].retries",
+            5,
+            3,
+            "unknown field `retries`",
+        ),
+        (
+            "name: s\nsteps:\n- id: a\n  action: a\n  timeout: -1\n",
+            "steps[0].timeout",
+            5,
+            3,
+            "milliseconds",
+        ),
+        (
+            "name: s\nsteps:\n- id: a\n- id: b\n",
+            "steps[0]",
+            3,
+            3,
+            "missing field `action`",
+        ),
+        (
+            "name: s\nsteps:\n- {id: a\n",
+            "steps",
+            3,
+            3,
+            "unclosed bracket",
+        ),
+    ] {
+        let error = Definition::from_yaml(yaml).unwrap_err();
+        let expected = (path.to_owned(), Some((line, column)));
+        assert_eq!(place(&error), expected, "{yaml}\n{error}");
+        let shown = error.to_string();
+        let at = format!("line {line}, column {column}: ");
+        assert!(shown.starts_with(&at) && shown.contains(text), "{shown}");
+        assert!(!shown.contains('\n'), "{shown}");
+    }
+}
+
+#[test]
+fn json_has_the_same_places_and_one_that_is_cut_off_is_told_where_it_ends() {
+    for (json, path, line, column) in [
+        (
+            "{\"name\": \"s\", \"steps\": [\n\t{\"id\": \"a\", \"action\": \"a\",\n\t \"dependencies\": [\"b\"]}]}",
+            "steps[0].dependencies[0]",
+            3,
+            20,
+        ),
+        (
+            "{\"name\": \"s\",\n \"steps\": [{\"id\": \"a\", \"action\": \"a\", \"x\": {}}]}",
+            "steps[0].x",
+            2,
+            39,
+        ),
+        ("{\"name\": \"s\",\n \"steps\": [}", "steps[0]", 2, 12),
+        ("{\"name\": \"s\",\n", ".", 2, 1),
+        ("{\"name\":\"s\",\"steps\":[]}\nx", ".", 2, 1),
+    ] {
+        let error = Definition::from_json(json.as_bytes()).unwrap_err();
+        let expected = (path.to_owned(), Some((line, column)));
+        assert_eq!(place(&error), expected, "{json}\n{error}");
+    }
+    let twice = vec![step("a"), step("a")];
+    let error = Definition::from_steps("s", twice).unwrap_err();
+    assert_eq!(place(&error), ("steps[1].id".to_owned(), None));
+    let large = " ".repeat(1024 * 1024 + 1);
+    let error = Definition::from_json(large.as_bytes()).unwrap_err();
+    assert_eq!(place(&error), (".".to_owned(), None));
+    assert!(matches!(error.fault, DefinitionError::TooLarge { .. }));
+}
+
+#[test]
+fn what_is_said_without_effect_is_a_warning_with_its_place() {
+    let yaml = "name: s\nsteps:\n- {id: a, action: a}\n- id: b\n  action: b\n  retryDelay: 1s\n  dependencies:\n  - a\n  - a\n";
+    let definition = Definition::from_yaml(yaml).unwrap();
+    let shown: Vec<String> = definition
+        .warnings()
+        .into_iter()
+        .map(|it| {
+            let place = it.place.found_in(yaml);
+            format!("{} {}: {}", place.path, place.position.unwrap(), it.kind)
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "steps[1].dependencies[1] line 9, column 5: step `b` depends on `a` twice",
+            "steps[1].retryDelay line 6, column 3: `retryDelay` of step `b` is never used: it has no `retryAttempts`",
+        ]
+    );
+    assert_eq!(built().warnings(), []);
+}
+
+#[test]
+fn what_a_new_definition_changes_is_named_by_step_and_field() {
+    let old = built();
+    let mut steps = old.steps().to_vec();
+    steps[1] = steps[1]
+        .clone()
+        .timeout(Duration::from_secs(5))
+        .action("read");
+    steps[1].dependencies = vec!["check".to_owned()];
+    steps.remove(0);
+    steps.push(step("check"));
+    let new = Definition::from_steps("other", steps).unwrap();
+    let fields = |fields: &[&str]| fields.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
+    let changes = new.changes_from(&old);
+    assert_eq!(changes.fields, fields(&["name"]));
+    let step = |id: &str| id.to_owned();
+    assert_eq!(
+        changes.steps,
+        [
+            Changed::Fields {
+                step: step("process_pdf"),
+                fields: fields(&["action", "dependencies", "timeout"]),
+            },
+            Changed::Added {
+                step: step("check")
+            },
+            Changed::Removed {
+                step: step("validate_sample"),
+            },
+        ]
+    );
+    let read = Definition::from_yaml(YAML).unwrap();
+    assert!(read.changes_from(&old).is_empty());
 }
 
 #[test]

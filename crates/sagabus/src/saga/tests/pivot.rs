@@ -30,7 +30,7 @@ fn a_definition_has_one_pivot_at_most_and_the_error_names_both() {
         error.to_string(),
         "steps `a` and `c` are both the `pivot`; there can be one"
     );
-    assert!(matches!(error, DefinitionError::TwoPivots { .. }));
+    assert!(matches!(error.fault, DefinitionError::TwoPivots { .. }));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_pivot_depends_on_all_steps_that_do_not_follow_from_it() {
 #[test]
 fn a_compensation_that_can_never_be_used_is_a_warning() {
     let warnings = definition().warnings();
-    let texts: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    let texts: Vec<String> = warnings.iter().map(|it| it.kind.to_string()).collect();
     assert_eq!(
         texts,
         ["`compensationAction` of step `b` is never used: the step follows from the pivot"]

@@ -48,7 +48,7 @@ async fn a_stored_saga_goes_on_although_its_definition_would_be_refused_today() 
     let definition =
         r#"{"steps":[{"action":"a","id":"a","service":"svc","timeout":604800001}],"name":"s"}"#;
     let refused = Definition::from_json(definition.as_bytes()).unwrap_err();
-    assert!(matches!(refused, DefinitionError::TooLong { .. }));
+    assert!(matches!(refused.fault, DefinitionError::TooLong { .. }));
     let bed = Bed::new();
     bed.disk.put(stored("old", definition, None));
     let sagas = bed.open().await;

@@ -1,0 +1,190 @@
+//! `sagabus saga`: checks definitions of sagas, and looks after the sagas of a running server.
+
+mod check;
+mod definition;
+mod show;
+mod start;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Failure, Output};
+use crate::cli::print::say;
+use crate::client::{Client, encoded};
+
+/// Check definitions of sagas; look after the sagas of a running server.
+#[derive(Debug, Args)]
+pub(crate) struct Saga {
+    #[command(subcommand)]
+    command: Command,
+    /// Where the server is
+    #[arg(long, global = true, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// How to print
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what is wrong with a definition and where; needs no server; exit code 2 when it is refused
+    Check(check::Check),
+    /// Show the active sagas, and those that ended not long ago
+    List(List),
+    /// Show one: its steps, attempts, errors, what was taken back, and why it waits
+    Show(Show),
+    /// Start one, and print its id
+    Start(start::Start),
+    #[command(flatten)]
+    Verb(Verb),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// In this status, such as `executing` or `compensation_stuck`
+    #[arg(long)]
+    status: Option<String>,
+    /// At most so many (1 – 1000)
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    /// Id of the saga
+    id: String,
+    /// Its input and the outputs of its steps as well; they may hold personal data
+    #[arg(long)]
+    outputs: bool,
+}
+
+/// Which saga.
+#[derive(Debug, Args)]
+struct Plain {
+    /// Id of the saga
+    id: String,
+}
+
+/// Which saga, and why.
+#[derive(Debug, Args)]
+struct Why {
+    /// Id of the saga
+    id: String,
+    /// Why; it is stored with the saga
+    #[arg(long)]
+    reason: String,
+}
+
+/// Which saga, who, and why.
+#[derive(Debug, Args)]
+struct Signed {
+    /// Id of the saga
+    id: String,
+    /// Who does it
+    #[arg(long)]
+    author: String,
+    /// Why; it is stored with the saga
+    #[arg(long)]
+    reason: String,
+}
+
+impl Plain {
+    fn order(&self) -> (&str, Value) {
+        (&self.id, json!({}))
+    }
+}
+
+impl Why {
+    fn order(&self) -> (&str, Value) {
+        (&self.id, json!({ "reason": self.reason }))
+    }
+}
+
+impl Signed {
+    fn order(&self) -> (&str, Value) {
+        let body = json!({ "author": self.author, "reason": self.reason });
+        (&self.id, body)
+    }
+}
+
+/// What is done to one saga: a line for each, since its variant, its words and its route are one thing.
+macro_rules! verbs {
+    ($($(#[$about:meta])* $name:ident($order:ident) => $route:literal;)*) => {
+        #[derive(Debug, Subcommand)]
+        enum Verb {
+            $($(#[$about])* #[command(name = $route)] $name($order),)*
+        }
+
+        impl Verb {
+            /// The last part of the route, and which saga it is with the body.
+            fn order(&self) -> (&'static str, (&str, Value)) {
+                match self {
+                    $(Self::$name(order) => ($route, order.order()),)*
+                }
+            }
+        }
+    };
+}
+
+verbs! {
+    /// Take one back: handlers in flight are told to stop, and what was done is compensated
+    Cancel(Why) => "cancel";
+    /// Let a paused one go on
+    Resume(Signed) => "resume";
+    /// Try stuck compensations again
+    Retry(Plain) => "retry";
+    /// Give up stuck compensations: the saga has failed, and what it did stays
+    Abandon(Why) => "abandon";
+}
+
+impl Saga {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        if let Command::Check(check) = &self.command {
+            return check.run(self.output);
+        }
+        let client = Client::new(&self.url)?;
+        super::runtime()?.block_on(self.ask(&client))
+    }
+
+    async fn ask(&self, client: &Client) -> Result<(), Failure> {
+        match &self.command {
+            Command::Check(check) => check.run(self.output),
+            Command::List(list) => {
+                let mut path = format!("/api/sagas?limit={}", list.limit);
+                if let Some(status) = &list.status {
+                    path.push_str("&status=");
+                    path.push_str(&encoded(status));
+                }
+                self.show(&client.get(&path).await?, show::list)
+            }
+            Command::Show(Show { id, outputs }) => {
+                let include = if *outputs { "?include=outputs" } else { "" };
+                let path = format!("/api/sagas/{}{include}", encoded(id));
+                self.show(&client.get(&path).await?, show::one)
+            }
+            Command::Start(start) => {
+                let answer = client.post("/api/sagas", &start.body()?).await?;
+                self.show(&answer, |answer| say!("{}", show::text(&answer["sagaId"])))
+            }
+            Command::Verb(verb) => {
+                let (route, (id, body)) = verb.order();
+                let path = format!("/api/sagas/{}/{route}", encoded(id));
+                self.show(&client.post(&path, &body).await?, show::one)
+            }
+        }
+    }
+
+    fn show(&self, answer: &Value, print: impl Fn(&Value)) -> Result<(), Failure> {
+        match self.output {
+            Output::Text => print(answer),
+            Output::Json => print_json(answer)?,
+        }
+        Ok(())
+    }
+}
+
+fn print_json(value: &Value) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value);
+    say!("{}", text.map_err(|it| Failure::new(it.to_string()))?);
+    Ok(())
+}

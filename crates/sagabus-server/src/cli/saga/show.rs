@@ -1,0 +1,119 @@
+//! Prints what the server answers about sagas, for people.
+
+use serde_json::Value;
+
+use crate::cli::print::say;
+use crate::cli::table::{plain, print};
+
+/// Longest text that is shown as a whole, as long as the longest error that a saga keeps.
+const TEXT_MAX: usize = 2048;
+
+pub(super) fn list(answer: &Value) {
+    let sagas = answer["sagas"].as_array();
+    let rows = sagas.into_iter().flatten().map(|saga| {
+        [
+            text(&saga["id"]),
+            text(&saga["name"]),
+            text(&saga["status"]),
+            text(&saga["startedAt"]),
+            text(&saga["currentStep"]),
+            why(saga).unwrap_or_else(|| text(&saga["error"])),
+        ]
+    });
+    let heads = ["id", "name", "status", "started at", "step", "why"];
+    print(heads, rows.collect());
+}
+
+/// What it waits for, as far as somebody has to know.
+fn why(saga: &Value) -> Option<String> {
+    saga["waits"].as_str().map(str::to_owned)
+}
+
+pub(super) fn one(saga: &Value) {
+    let line = |name: &str, value: &Value| {
+        if !value.is_null() {
+            say!("{name:<13}{}", plain(&text(value), TEXT_MAX));
+        }
+    };
+    line("saga", &saga["id"]);
+    line("name", &saga["name"]);
+    line("definition", &saga["definition"]);
+    line("status", &saga["status"]);
+    line("waits", &saga["waits"]);
+    line("error", &saga["error"]);
+    line("correlation", &saga["correlationId"]);
+    line("started", &saga["startedAt"]);
+    line("ended", &saga["endedAt"]);
+    line("context", &saga["context"]);
+    say!();
+    let steps = saga["steps"].as_array();
+    let rows = steps.into_iter().flatten().map(|step| {
+        [
+            text(&step["id"]),
+            handler(step, "action"),
+            text(&step["status"]),
+            count(&step["attempts"]),
+            text(&step["startedAt"]),
+            milliseconds(&step["durationMs"]),
+            compensation(step),
+            step["waits"]
+                .as_str()
+                .map_or_else(|| text(&step["error"]), str::to_owned),
+        ]
+    });
+    let heads = [
+        "step",
+        "handler",
+        "status",
+        "attempts",
+        "started at",
+        "ms",
+        "compensation",
+        "why",
+    ];
+    print(heads, rows.collect());
+    let results = saga["stepResults"].as_object().into_iter().flatten();
+    for (step, result) in results.filter(|(_, it)| !it["result"].is_null()) {
+        let line = format!("output of {step}: {}", result["result"]);
+        say!("{}", plain(&line, TEXT_MAX));
+    }
+}
+
+fn handler(step: &Value, field: &str) -> String {
+    match step["service"].as_str() {
+        Some("") | None => text(&step[field]),
+        Some(service) => format!("{service}/{}", text(&step[field])),
+    }
+}
+
+fn compensation(step: &Value) -> String {
+    let attempts = step["compensationAttempts"].as_u64().unwrap_or_default();
+    match (&step["compensationAction"], attempts) {
+        (Value::Null, _) => "-".to_owned(),
+        (action, 0) => text(action),
+        (action, 1) => format!("{}, 1 attempt", text(action)),
+        (action, attempts) => format!("{}, {attempts} attempts", text(action)),
+    }
+}
+
+fn count(value: &Value) -> String {
+    match value.as_u64() {
+        Some(0) | None => "-".to_owned(),
+        Some(count) => count.to_string(),
+    }
+}
+
+fn milliseconds(value: &Value) -> String {
+    value
+        .as_f64()
+        .map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"))
+}
+
+pub(super) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) if text.is_empty() => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}

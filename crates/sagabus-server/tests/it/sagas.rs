@@ -1,0 +1,413 @@
+//! The commands for sagas: a definition is checked offline, sagas of a real server are started, shown and repaired.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::program::{Place, Ran, Server, finish, run, sagabus, until};
+
+const GOOD: &str = "\
+name: sample_analysis
+steps:
+- id: check
+  service: sample-service
+  action: validate_sample
+  compensationAction: revert_validation
+  retryDelay: 2s
+- id: read
+  service: ai-service
+  action: process_pdf
+  dependencies: [check]
+";
+
+/// What must be told of `GOOD`, without its first line.
+const NEEDED: &str = "\
+it needs these handlers:
+  ai-service/process_pdf for step `read`
+  sample-service/revert_validation for compensation of `check`
+  sample-service/validate_sample for step `check`
+";
+
+fn write(place: &Place, name: &str, text: &str) -> String {
+    let path = place.file(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn json_of(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}{}", ran.out, ran.err))
+}
+
+#[test]
+fn a_definition_is_checked_offline_and_each_fault_has_file_line_and_column() {
+    let place = Place::new();
+    let file = write(&place, "good.yaml", GOOD);
+    let ran = run(&["saga", "check", &file]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    let (warning, rest) = ran.out.split_once('\n').unwrap();
+    let text = "`retryDelay` of step `check` is never used: it has no `retryAttempts`";
+    assert_eq!(warning, format!("{file}:7:3: warning: {text}"));
+    let (verdict, rest) = rest.split_once('\n').unwrap();
+    let good = format!("`{file}` is good: saga `sample_analysis` with 2 steps, hash ");
+    assert!(verdict.starts_with(&good), "{verdict}");
+    assert_eq!(rest, NEEDED);
+
+    for (name, text, at, words) in [
+        (
+            "cycle.yaml",
+            GOOD.replace("retryDelay: 2s", "dependencies: [read]"),
+            "7:18",
+            "check → read → check",
+        ),
+        (
+            "zero.yaml",
+            GOOD.replace("retryDelay: 2s", "timeout: 0"),
+            "7:3",
+            "`timeout` of step `check` is zero",
+        ),
+        (
+            "unknown.yaml",
+            GOOD.replace("[check]", "[check, lost]"),
+            "11:25",
+            "`lost`, which is not a step",
+        ),
+        (
+            "field.yaml",
+            GOOD.replace("retryDelay", "retries"),
+            "7:3",
+            "unknown field `retries`",
+        ),
+        (
+            "twice.json",
+            "{\"name\": \"s\", \"steps\": [\n  {\"id\": \"a\", \"action\": \"a\"},\n  {\"id\": \"a\", \"action\": \"b\"}\n]}"
+                .to_owned(),
+            "3:4",
+            "step id `a` is used twice",
+        ),
+        ("cut.json", "{\"name\": \"s\",\n".to_owned(), "2:1", "EOF"),
+    ] {
+        let file = write(&place, name, &text);
+        let ran = run(&["saga", "check", &file]);
+        assert_eq!(ran.code, Some(2), "{name}: {}{}", ran.out, ran.err);
+        let line = ran.out.strip_prefix(&format!("{file}:{at}: "));
+        assert!(line.is_some_and(|it| it.contains(words)), "{}", ran.out);
+        assert_eq!(ran.err, format!("error: `{file}` is refused\n"));
+        let told = json_of(&run(&["saga", "check", &file, "-o", "json"]));
+        let finding = &told["findings"][0];
+        assert_eq!(finding["severity"], "error", "{told}");
+        let position = format!("{}:{}", finding["line"], finding["column"]);
+        assert_eq!(position, at, "{told}");
+    }
+    let ran = run(&["saga", "check", "/no/such/file.yaml"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.err.contains("cannot read `/no/such/file.yaml`"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_new_definition_is_compared_with_the_one_that_sagas_in_flight_keep() {
+    let place = Place::new();
+    let old = write(&place, "old.yaml", GOOD);
+    let same = run(&["saga", "check", &old, "--against", &old]);
+    assert!(
+        same.out
+            .ends_with("nothing changes against the older one\n"),
+        "{}",
+        same.out
+    );
+    let text = GOOD
+        .replace("  retryDelay: 2s\n", "  timeout: 5s\n")
+        .replace("revert_validation", "reject_sample")
+        .replace(
+            "- id: read",
+            "- {id: note, action: note, service: audit-service}\n- id: read",
+        )
+        .replace("[check]", "[check, note]");
+    let new = write(&place, "new.yaml", &text);
+    let ran = run(&["saga", "check", &new, "--against", &old]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let (_, told) = ran
+        .out
+        .split_once("against the older one, with hash ")
+        .unwrap();
+    let (_, told) = told.split_once('\n').unwrap();
+    assert_eq!(
+        told.lines().collect::<Vec<_>>(),
+        [
+            "  step `check`: compensationAction, retryDelay, timeout",
+            "  step `note` is new",
+            "  step `read`: dependencies",
+            "sagas in flight keep the older one to their end; only new ones follow this one",
+            "until they have ended, keep these handlers: sample-service/revert_validation",
+            "a saga that has started one of these has done what this one does not say: check, read",
+        ]
+    );
+    let told = json_of(&run(&[
+        "saga",
+        "check",
+        &new,
+        "--against",
+        &old,
+        "-o",
+        "json",
+    ]));
+    let against = &told["against"];
+    assert_eq!(
+        against["stillNeeded"],
+        json!(["sample-service/revert_validation"])
+    );
+    assert_eq!(against["changedSteps"], json!(["check", "read"]));
+    let change = json!({"step": "note", "change": "added"});
+    assert_eq!(against["steps"][1], change, "{told}");
+
+    let wrong = write(&place, "wrong.yaml", "name: s\nsteps: []\n");
+    let ran = run(&["saga", "check", &new, "--against", &wrong]);
+    assert_eq!(ran.code, Some(2));
+    assert_eq!(
+        ran.err,
+        format!("error: {wrong}:2:1: saga `s` has no steps\n")
+    );
+}
+
+#[test]
+fn the_definition_that_the_program_ships_is_good_without_warnings() {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../nanopore/src/sagas/sample_processing.yaml");
+    let told = json_of(&run(&[
+        "saga",
+        "check",
+        file.to_str().unwrap(),
+        "-o",
+        "json",
+    ]));
+    assert_eq!(told["name"], "sample_processing_workflow");
+    assert_eq!(told["findings"], json!([]));
+    assert_eq!(told["handlers"].as_object().unwrap().len(), 7, "{told}");
+}
+
+/// Runs a command against the server.
+fn ask(server: &Server, arguments: &[&str]) -> Ran {
+    let url = format!("http://{}", server.address());
+    let mut all = vec!["saga"];
+    all.extend(arguments);
+    all.extend(["--url", &url]);
+    run(&all)
+}
+
+fn said(server: &Server, arguments: &[&str]) -> String {
+    let ran = ask(server, arguments);
+    assert_eq!(ran.code, Some(0), "{arguments:?}: {}{}", ran.out, ran.err);
+    ran.out
+}
+
+/// A table without the times and durations that no two runs share.
+fn without_times(text: &str) -> Vec<String> {
+    let cells = |line: &str| {
+        let cells = line.split("  ").map(str::trim).filter(|it| !it.is_empty());
+        let is_time = |it: &&str| {
+            it.contains("Z") && it.contains(":")
+                || it.parse::<f64>().is_ok_and(|_| it.contains('.'))
+        };
+        cells
+            .filter(|it| !is_time(it))
+            .collect::<Vec<_>>()
+            .join(" | ")
+    };
+    text.lines().map(cells).collect()
+}
+
+#[test]
+fn a_saga_is_started_shown_as_a_transcript_and_repaired_by_commands() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let file = write(&place, "own.yaml", GOOD);
+    let context = "{\"submissionId\": \"none\", \"fileId\": \"0\", \"fileName\": \"a.pdf\"}";
+    let start = |more: &[&str]| {
+        let mut all = vec!["start", "--context", context, "--idempotency-key", "k"];
+        all.extend(more);
+        said(&server, &all).trim().to_owned()
+    };
+    let id = start(&["--file", &file, "--correlation-id", "work-7"]);
+    assert_eq!(start(&["sample_processing_workflow"]), id);
+    until("the saga's end", || {
+        let saga = server.get(&format!("/api/sagas/{id}")).expect(200);
+        (!saga["endedAt"].is_null()).then_some(())
+    });
+    let shown = said(&server, &["show", &id]);
+    let lines = without_times(&shown);
+    assert_eq!(lines[0], format!("saga | {id}"));
+    assert_eq!(lines[1], "name | sample_analysis");
+    assert_eq!(lines[3], "status | compensated");
+    assert!(
+        lines[4].starts_with("error | step `check` failed"),
+        "{shown}"
+    );
+    assert_eq!(lines[5], "correlation | work-7");
+    let heads = "step | handler | status | attempts | started at | ms | compensation | why";
+    assert_eq!(lines[9], heads, "{shown}");
+    let check = "check | sample-service/validate_sample | failed | 1 | revert_validation | ";
+    assert!(lines[10].starts_with(check), "{shown}");
+    assert_eq!(
+        lines[11],
+        "read | ai-service/process_pdf | not_run | - | - | - | - | -"
+    );
+    assert!(!shown.contains("a.pdf"), "{shown}");
+    assert!(said(&server, &["show", &id, "--outputs"]).contains("a.pdf"));
+
+    let listed = said(&server, &["list", "--status", "compensated"]);
+    assert!(
+        listed.contains(&id) && listed.contains("sample_analysis"),
+        "{listed}"
+    );
+    let listed = said(&server, &["list", "--status", "executing", "-o", "json"]);
+    assert_eq!(listed.trim(), "{\n  \"sagas\": []\n}");
+
+    // It is over: a cancel leaves it as it is, and there is nothing to let go on, to try again or to give up.
+    let cancelled = said(&server, &["cancel", &id, "--reason", "too late"]);
+    assert_eq!(without_times(&cancelled), lines);
+    for verb in [
+        &["resume", &id, "--author", "ann", "--reason", "r"][..],
+        &["retry", &id],
+        &["abandon", &id, "--reason", "r"],
+    ] {
+        let ran = ask(&server, verb);
+        assert_eq!(ran.code, Some(1), "{verb:?}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains("over"), "{verb:?}: {}", ran.err);
+    }
+    let ran = ask(&server, &["show", "nothing-there"]);
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+    let ran = ask(&server, &["start", "lost"]);
+    assert!(
+        ran.err.contains("no definition is named `lost`"),
+        "{}",
+        ran.err
+    );
+    let ran = ask(&server, &["start", "--file", &file, "--context", "{"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    let ran = ask(&server, &["start"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+}
+
+#[test]
+fn a_saga_shows_the_fields_of_the_guide_and_its_data_only_when_asked() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let order = json!({
+        "definition": {"name": "notes", "steps": [
+            {"id": "note", "service": "sample-service", "action": "validate_sample", "timeout": "2s"},
+            {"id": "after", "service": "sample-service", "action": "validate_sample", "dependencies": ["note"]},
+        ]},
+        "context": {"submissionId": "none", "secret": "blood"},
+    });
+    let started = server.post("/api/sagas", &order).expect(202);
+    let path = started["saga"].as_str().unwrap();
+    let saga = until("the saga's end", || {
+        let saga = server.get(path).expect(200);
+        (!saga["endedAt"].is_null()).then_some(saga)
+    });
+    assert!(!saga.to_string().contains("blood"), "{saga}");
+    assert_eq!(saga["definition"].as_str().unwrap().len(), 64);
+    assert_eq!(saga["compensatedAt"], saga["endedAt"]);
+    assert_eq!(
+        (&saga["completedAt"], &saga["failedAt"]),
+        (&Value::Null, &Value::Null)
+    );
+    let results = saga["stepResults"].as_object().unwrap();
+    assert_eq!(results.keys().collect::<Vec<_>>(), ["note"]);
+    let result = &results["note"];
+    assert_eq!(
+        (&result["stepId"], &result["status"]),
+        (&json!("note"), &json!("failed"))
+    );
+    assert_eq!(result["retryCount"], 0);
+    assert!(result["executionTime"].is_number(), "{result}");
+    assert!(result.get("result").is_none(), "{result}");
+    let steps = saga["steps"].as_array().unwrap();
+    assert_eq!(steps[0]["timeout"], 2000);
+    assert_eq!(steps[1]["dependencies"], json!(["note"]));
+    assert_eq!(steps[1]["status"], "not_run");
+    let with = server.get(&format!("{path}?include=outputs")).expect(200);
+    assert_eq!(with["context"]["secret"], "blood", "{with}");
+    assert_eq!(with["stepResults"]["note"]["result"], Value::Null);
+    server
+        .get(&format!("{path}?include=all"))
+        .expect_problem(400, &["include", "all"]);
+    server
+        .post(
+            "/api/sagas",
+            &json!({"name": "a", "definition": {}, "context": {}}),
+        )
+        .expect_problem(400, &["definition"]);
+    server
+        .post(
+            "/api/sagas",
+            &json!({"definition": {"name": "a", "steps": [{"id": "b"}]}, "context": {}}),
+        )
+        .expect_problem(400, &["steps[0]", "action"]);
+
+    let health = server.get("/api/sagas/health").expect(200);
+    assert_eq!(
+        health,
+        json!({"healthy": true, "activeSagas": 0, "completedSagas": 1, "issues": []})
+    );
+}
+
+/// The text with every hash as one.
+fn with_one_hash(text: &str) -> String {
+    let is_hash = |it: &str| it.len() == 64 && it.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let word = |it: &str| match is_hash(it.trim_end_matches(':')) {
+        true => it.replace(it.trim_end_matches(':'), "38ba"),
+        false => it.to_owned(),
+    };
+    let line = |it: &str| it.split(' ').map(word).collect::<Vec<_>>().join(" ");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_commands_of_the_guide_to_sagas_print_what_it_says() {
+    let guide = include_str!("../../../../docs/guides/sagas.md");
+    let place = Place::new();
+    let (_, yaml) = guide.split_once("```yaml\n").unwrap();
+    let (yaml, _) = yaml.split_once("```").unwrap();
+    write(&place, "sample_analysis.yaml", yaml);
+    let broken = yaml.replace("[reserve]", "[reserved]");
+    write(&place, "broken.yaml", &broken);
+    write(
+        &place,
+        "newer.yaml",
+        &yaml.replace("Action: release", "Action: cancel"),
+    );
+    let mut compared = 0;
+    for block in guide.split("```console\n").skip(1) {
+        let (block, _) = block.split_once("```").unwrap();
+        for command in block.split("$ sagabus ").skip(1) {
+            let (words, expected) = command.split_once('\n').unwrap();
+            let words: Vec<&str> = words.split(' ').collect();
+            let mut program = sagabus(&words);
+            program.current_dir(place.file(""));
+            let ran = finish(&mut program);
+            assert_eq!(with_one_hash(&ran.out), expected.trim_end(), "{}", ran.err);
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 3);
+    // Each command of the table is one.
+    let rows = guide
+        .lines()
+        .filter_map(|it| it.strip_prefix("| `sagabus saga "));
+    let verbs: Vec<&str> = rows
+        .map(|it| it.split([' ', '`']).next().unwrap())
+        .collect();
+    assert_eq!(
+        verbs,
+        [
+            "list", "show", "start", "cancel", "resume", "retry", "abandon"
+        ]
+    );
+    for verb in verbs {
+        assert_eq!(run(&["saga", verb, "--help"]).code, Some(0), "{verb}");
+    }
+}

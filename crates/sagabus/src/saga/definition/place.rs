@@ -1,0 +1,225 @@
+//! Where something of a definition stands: its path, and its line and column in the text that the definition came from.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{Location, Spanned};
+
+use super::{DEFINITION_BYTES_MAX, DefinitionError};
+use crate::error::Error;
+
+/// Where something of a definition stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The way to it, such as `steps[1].dependencies[0]`; `.` is the whole definition.
+    pub path: String,
+    /// Where it stands in the text. None: there was no text, or nothing like it stands there.
+    pub position: Option<Position>,
+}
+
+/// Line and column of a text, both from 1; a column is a character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The line.
+    pub line: u64,
+    /// The column.
+    pub column: u64,
+}
+
+impl Place {
+    pub(super) fn of(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            position: None,
+        }
+    }
+
+    /// The field of the step at `index`.
+    pub(super) fn in_step(index: usize, field: &str) -> Self {
+        Self::of(format!("steps[{index}].{field}"))
+    }
+
+    /// The same place with its position in `text`, the JSON or YAML of the definition: the name of the field, or the entry
+    /// of the list. What is not written there has the position of the nearest that holds it.
+    #[must_use]
+    pub fn found_in(mut self, text: &str) -> Self {
+        // What is larger than any definition is not read to say where in it something is.
+        if text.len() <= DEFINITION_BYTES_MAX {
+            self.position = find(&self.path, text);
+        }
+        self
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// A definition that is refused: what is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InvalidDefinition {
+    /// Where.
+    pub place: Place,
+    /// What is wrong there.
+    pub fault: DefinitionError,
+}
+
+impl InvalidDefinition {
+    /// With the position in the text that the definition was read from.
+    pub(super) fn found_in(mut self, text: &str) -> Self {
+        if self.place.position.is_none() {
+            self.place = self.place.found_in(text);
+        }
+        self
+    }
+}
+
+impl fmt::Display for InvalidDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(position) = self.place.position {
+            write!(f, "{position}: ")?;
+        }
+        fmt::Display::fmt(&self.fault, f)
+    }
+}
+
+impl std::error::Error for InvalidDefinition {}
+
+impl From<InvalidDefinition> for Error {
+    fn from(error: InvalidDefinition) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl DefinitionError {
+    pub(super) fn at(self, place: Place) -> InvalidDefinition {
+        InvalidDefinition { place, fault: self }
+    }
+}
+
+impl Position {
+    pub(super) fn of(location: Location) -> Option<Self> {
+        (location.line() > 0).then(|| Self {
+            line: location.line(),
+            column: location.column(),
+        })
+    }
+}
+
+/// The position of `path` in `text`. JSON is YAML, so one reader finds both.
+fn find(path: &str, text: &str) -> Option<Position> {
+    let root: Spanned<Node> = serde_saphyr::from_str(text).ok()?;
+    let mut position = Position::of(root.referenced);
+    let mut node = &root.value;
+    for part in path.split(['.', '[', ']']).filter(|part| !part.is_empty()) {
+        let found = match node {
+            Node::Leaf => None,
+            Node::List(entries) => {
+                let index = part.parse::<usize>().ok();
+                let entry = index.and_then(|index| entries.get(index));
+                entry.map(|entry| (entry.referenced, &entry.value))
+            }
+            Node::Fields(fields) => {
+                let mut fields = fields.iter();
+                let field = fields.find(|(name, _)| name.value == part);
+                field.map(|(name, value)| (name.referenced, &value.value))
+            }
+        };
+        let Some((location, next)) = found else {
+            break;
+        };
+        position = Position::of(location);
+        node = next;
+    }
+    position
+}
+
+/// The form of any JSON or YAML, with positions and without values.
+enum Node {
+    Leaf,
+    List(Vec<Spanned<Node>>),
+    Fields(Vec<(Spanned<String>, Spanned<Node>)>),
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
+        Ok(Node::Leaf)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
+        Ok(Node::Leaf)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
+        Ok(Node::Leaf)
+    }
+
+    fn visit_i128<E>(self, _: i128) -> Result<Node, E> {
+        Ok(Node::Leaf)
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Node, E> {
+        Ok(Node::Leaf)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+        Ok(Node::Leaf)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Node, E> {
+        Ok(Node::Leaf)
+    }
+
+    fn visit_bytes<E>(self, _: &[u8]) -> Result<Node, E> {
+        Ok(Node::Leaf)
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Leaf)
+    }
+
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Leaf)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Node, D::Error> {
+        IgnoredAny::deserialize(inner).map(|_| Node::Leaf)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
+        let mut list = Vec::new();
+        while let Some(entry) = entries.next_element()? {
+            list.push(entry);
+        }
+        Ok(Node::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            fields.push(entry);
+        }
+        Ok(Node::Fields(fields))
+    }
+}

@@ -1,0 +1,440 @@
+//! The typed way to a definition: a step's output has a type, and what a step needs is an edge and its typed input at once.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::definition::{Definition, InvalidDefinition, Step};
+use super::handlers::{CallContext, CompensationContext, Handlers, Output, StepContext, StepError};
+
+/// A saga that is being put together, started with an `In`. [`Saga::build`] gives its definition and its handlers.
+///
+/// ```
+/// use std::time::Duration;
+/// use sagabus::saga::{Definition, StepError};
+/// use sagabus::saga::typed::{Compensation, Saga, StepCall};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Deserialize)]
+/// struct Order { sample: String }
+/// #[derive(Serialize, Deserialize)]
+/// struct Slot { bench: u32 }
+/// #[derive(Serialize, Deserialize)]
+/// struct Run { reads: u64 }
+///
+/// async fn reserve(call: StepCall<Order, ()>) -> Result<Slot, StepError> {
+///     assert!(!call.input.sample.is_empty());
+///     Ok(Slot { bench: 4 })
+/// }
+/// async fn release(call: Compensation<Order, Slot>) -> Result<(), StepError> {
+///     // None: whether the step happened is not known.
+///     let _bench = call.output.map(|slot| slot.bench);
+///     Ok(())
+/// }
+/// async fn process(call: StepCall<Order, (Slot,)>) -> Result<Run, StepError> {
+///     let (slot,) = call.needs;
+///     Ok(Run { reads: u64::from(slot.bench) * 1_000 })
+/// }
+///
+/// let mut saga = Saga::<Order>::define("processing");
+/// let slot = saga.step("reserve").service("lab").retries(2).run(reserve).compensated_by("release", release).done();
+/// let run = saga.step("process").service("lab").timeout(Duration::from_secs(300)).needs((&slot,)).run(process).done();
+/// saga.step("note").service("lab").needs((&slot, &run)).run(async |call| {
+///     let (_slot, run) = call.needs;
+///     Ok(run.reads)
+/// }).done();
+/// let (definition, _handlers) = saga.build()?;
+///
+/// let written = Definition::from_yaml("
+/// name: processing
+/// steps:
+/// - {id: reserve, service: lab, action: reserve, compensationAction: release, retryAttempts: 2}
+/// - {id: process, service: lab, action: process, timeout: 5m, dependencies: [reserve]}
+/// - {id: note, service: lab, action: note, dependencies: [reserve, process]}
+/// ")?;
+/// assert_eq!(definition.hash(), written.hash());
+/// # Ok::<(), sagabus::saga::InvalidDefinition>(())
+/// ```
+///
+/// A handler that takes something else than what its step needs does not compile:
+///
+/// ```compile_fail,E0631
+/// # use sagabus::saga::StepError;
+/// # use sagabus::saga::typed::{Saga, StepCall};
+/// # struct Order;
+/// # impl<'de> serde::Deserialize<'de> for Order {
+/// #     fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> { Ok(Self) }
+/// # }
+/// let mut saga = Saga::<Order>::define("processing");
+/// let bench = saga.step("reserve").run(async |_| Ok(4_u32)).done();
+/// async fn process(call: StepCall<Order, (String,)>) -> Result<u64, StepError> { Ok(1) }
+/// saga.step("process").needs((&bench,)).run(process).done();
+/// ```
+///
+/// Nor does a compensation for another output:
+///
+/// ```compile_fail,E0631
+/// # use sagabus::saga::StepError;
+/// # use sagabus::saga::typed::{Compensation, Saga};
+/// # struct Order;
+/// # impl<'de> serde::Deserialize<'de> for Order {
+/// #     fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> { Ok(Self) }
+/// # }
+/// async fn release(call: Compensation<Order, String>) -> Result<(), StepError> { Ok(()) }
+/// let mut saga = Saga::<Order>::define("processing");
+/// saga.step("reserve").run(async |_| Ok(4_u32)).compensated_by("release", release).done();
+/// ```
+#[must_use]
+pub struct Saga<In> {
+    /// Tells the handles of one saga from those of another.
+    brand: Arc<str>,
+    steps: Vec<Step>,
+    handlers: Handlers,
+    input: PhantomData<fn(In)>,
+}
+
+/// A step whose output is an `Out`: what other steps need.
+pub struct Handle<Out> {
+    brand: Arc<str>,
+    id: Arc<str>,
+    output: PhantomData<fn() -> Out>,
+}
+
+/// What a step's handler is given. The rest of [`StepContext`] is behind it: key, attempt, deadline.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct StepCall<In, Needed> {
+    /// What the saga was started with.
+    pub input: In,
+    /// The outputs of the steps that this one needs, in their order.
+    pub needs: Needed,
+    context: StepContext,
+}
+
+/// What a compensation is given. The rest of [`CompensationContext`] is behind it: keys, attempt, reason.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Compensation<In, Out> {
+    /// What the saga was started with.
+    pub input: In,
+    /// What the step returned. None: it is not known whether the step happened, so look before you take back.
+    pub output: Option<Out>,
+    context: CompensationContext,
+}
+
+impl<In: DeserializeOwned + Send + 'static> Saga<In> {
+    /// Begins the saga called `name`.
+    pub fn define(name: impl Into<String>) -> Self {
+        Self {
+            brand: name.into().into(),
+            steps: Vec::new(),
+            handlers: Handlers::new(),
+            input: PhantomData,
+        }
+    }
+
+    /// Begins a step. It is added by [`ReadyStep::done`].
+    pub fn step(&mut self, id: impl Into<String>) -> NewStep<'_, In, ()> {
+        NewStep {
+            step: Step::new(id),
+            needs: (),
+            saga: self,
+        }
+    }
+
+    /// The definition, and the handlers that do its steps.
+    ///
+    /// # Errors
+    /// As [`Definition::from_steps`]. A handle of another saga is an unknown dependency.
+    pub fn build(self) -> Result<(Definition, Handlers), InvalidDefinition> {
+        let definition = Definition::from_steps(&*self.brand, self.steps)?;
+        Ok((definition, self.handlers))
+    }
+}
+
+/// A step that has no handler yet.
+#[must_use]
+pub struct NewStep<'a, In, N> {
+    saga: &'a mut Saga<In>,
+    step: Step,
+    needs: N,
+}
+
+impl<'a, In: DeserializeOwned + Send + 'static, N: Needs> NewStep<'a, In, N> {
+    /// As [`Step::name`].
+    pub fn name(self, name: impl Into<String>) -> Self {
+        self.with(|step| step.name(name))
+    }
+
+    /// As [`Step::service`].
+    pub fn service(self, service: impl Into<String>) -> Self {
+        self.with(|step| step.service(service))
+    }
+
+    /// As [`Step::action`].
+    pub fn action(self, action: impl Into<String>) -> Self {
+        self.with(|step| step.action(action))
+    }
+
+    /// As [`Step::timeout`].
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|step| step.timeout(timeout))
+    }
+
+    /// As [`Step::retries`].
+    pub fn retries(self, retries: u32) -> Self {
+        self.with(|step| step.retries(retries))
+    }
+
+    /// As [`Step::retry_delay`].
+    pub fn retry_delay(self, delay: Duration) -> Self {
+        self.with(|step| step.retry_delay(delay))
+    }
+
+    /// Starts only after `step`, whose output it does not need.
+    pub fn after<Out>(self, step: &Handle<Out>) -> Self {
+        let id = step.id_in(&self.saga.brand);
+        self.with(|step| step.after(id))
+    }
+
+    /// Says anything else of the step that a definition can say.
+    pub fn with(mut self, more: impl FnOnce(Step) -> Step) -> Self {
+        self.step = more(self.step);
+        self
+    }
+
+    /// The steps that must have succeeded before, as a tuple of up to eight handles: their outputs are the step's input.
+    pub fn needs<M: Needs>(self, needs: M) -> NewStep<'a, In, M> {
+        NewStep {
+            saga: self.saga,
+            step: self.step,
+            needs,
+        }
+    }
+
+    /// What the step does.
+    pub fn run<F, Fut, Out>(self, handler: F) -> ReadyStep<'a, In, Out>
+    where
+        F: Fn(StepCall<In, N::Outputs>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Out, StepError>> + Send + 'static,
+        Out: Serialize + DeserializeOwned + 'static,
+    {
+        let Self {
+            saga,
+            mut step,
+            needs,
+        } = self;
+        let needed = needs.ids(&saga.brand);
+        step.dependencies.extend(needed.iter().cloned());
+        let handle = move |context: StepContext| {
+            let call = StepCall::read::<N>(context, &needed).map(&handler);
+            async move { Output::json(&call?.await?) }
+        };
+        let handlers = std::mem::take(&mut saga.handlers);
+        saga.handlers = handlers.handle(&step.service, &step.action, handle);
+        ReadyStep {
+            saga,
+            step,
+            output: PhantomData,
+        }
+    }
+}
+
+/// A step that can be added.
+#[must_use]
+pub struct ReadyStep<'a, In, Out> {
+    saga: &'a mut Saga<In>,
+    step: Step,
+    output: PhantomData<fn() -> Out>,
+}
+
+impl<In, Out> ReadyStep<'_, In, Out>
+where
+    In: DeserializeOwned + Send + 'static,
+    Out: DeserializeOwned + 'static,
+{
+    /// What takes the step back.
+    pub fn compensated_by<F, Fut>(mut self, action: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(Compensation<In, Out>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), StepError>> + Send + 'static,
+    {
+        let action = action.into();
+        let handle = move |context: CompensationContext| {
+            let call = Compensation::read(context).map(&handler);
+            async move { call?.await }
+        };
+        let handlers = std::mem::take(&mut self.saga.handlers);
+        self.saga.handlers = handlers.compensate(&self.step.service, &action, handle);
+        self.step = self.step.compensated_by(action);
+        self
+    }
+
+    /// Adds the step.
+    #[expect(clippy::must_use_candidate, reason = "nothing needs the last step")]
+    pub fn done(self) -> Handle<Out> {
+        let id = self.step.id.as_str().into();
+        self.saga.steps.push(self.step);
+        Handle {
+            brand: Arc::clone(&self.saga.brand),
+            id,
+            output: PhantomData,
+        }
+    }
+}
+
+impl<In: DeserializeOwned, Needed> StepCall<In, Needed> {
+    fn read<N: Needs<Outputs = Needed>>(
+        context: StepContext,
+        needed: &[String],
+    ) -> Result<Self, StepError> {
+        Ok(Self {
+            input: context.input_as()?,
+            needs: N::outputs(&context, needed)?,
+            context,
+        })
+    }
+}
+
+impl<In: DeserializeOwned, Out: DeserializeOwned> Compensation<In, Out> {
+    fn read(context: CompensationContext) -> Result<Self, StepError> {
+        Ok(Self {
+            input: context.input_as()?,
+            output: context.step_output_as()?,
+            context,
+        })
+    }
+}
+
+impl<In, Needed> Deref for StepCall<In, Needed> {
+    type Target = StepContext;
+
+    fn deref(&self) -> &StepContext {
+        &self.context
+    }
+}
+
+impl<In, Out> Deref for Compensation<In, Out> {
+    type Target = CompensationContext;
+
+    fn deref(&self) -> &CompensationContext {
+        &self.context
+    }
+}
+
+impl<Out> Handle<Out> {
+    /// The id of the step.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its id for a step of the saga with `brand`. Elsewhere it is one that no step can have.
+    fn id_in(&self, brand: &Arc<str>) -> String {
+        match Arc::ptr_eq(&self.brand, brand) {
+            true => self.id.to_string(),
+            false => format!("{}/{}", self.brand, self.id),
+        }
+    }
+}
+
+/// Handles that a step can need: tuples of up to eight.
+pub trait Needs: sealed::Sealed {
+    /// Their outputs, in their order.
+    type Outputs: Send + 'static;
+
+    #[doc(hidden)]
+    fn ids(&self, brand: &Arc<str>) -> Vec<String>;
+
+    #[doc(hidden)]
+    fn outputs(context: &CallContext, ids: &[String]) -> Result<Self::Outputs, StepError>;
+}
+
+/// The JSON Schema of what a step returns.
+pub type Schema = schemars::Schema;
+
+/// The JSON Schema of a `T`.
+#[must_use]
+pub fn schema_of<T: schemars::JsonSchema>() -> Schema {
+    schemars::schema_for!(T)
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for () {}
+
+impl Needs for () {
+    type Outputs = ();
+
+    fn ids(&self, _: &Arc<str>) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn outputs(_: &CallContext, _: &[String]) -> Result<Self::Outputs, StepError> {
+        Ok(())
+    }
+}
+
+/// Implements [`Needs`] for a tuple: there is no other way to say "any number of types".
+macro_rules! needs {
+    ($($out:ident $at:tt),*) => {
+        impl<$($out),*> sealed::Sealed for ($(&Handle<$out>,)*) {}
+
+        impl<$($out: DeserializeOwned + Send + 'static),*> Needs for ($(&Handle<$out>,)*) {
+            type Outputs = ($($out,)*);
+
+            fn ids(&self, brand: &Arc<str>) -> Vec<String> {
+                vec![$(self.$at.id_in(brand)),*]
+            }
+
+            fn outputs(context: &CallContext, ids: &[String]) -> Result<Self::Outputs, StepError> {
+                let id = |at: usize| ids.get(at).map_or("", String::as_str);
+                Ok(($(context.output_as::<$out>(id($at))?,)*))
+            }
+        }
+    };
+}
+
+needs!(A 0);
+needs!(A 0, B 1);
+needs!(A 0, B 1, C 2);
+needs!(A 0, B 1, C 2, D 3);
+needs!(A 0, B 1, C 2, D 3, E 4);
+needs!(A 0, B 1, C 2, D 3, E 4, F 5);
+needs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+needs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+
+impl<In> fmt::Debug for Saga<In> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Saga")
+            .field("name", &self.brand)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<In, N> fmt::Debug for NewStep<'_, In, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NewStep").field(&self.step).finish()
+    }
+}
+
+impl<In, Out> fmt::Debug for ReadyStep<'_, In, Out> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReadyStep").field(&self.step).finish()
+    }
+}
+
+impl<Out> fmt::Debug for Handle<Out> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Handle").field(&self.id).finish()
+    }
+}
