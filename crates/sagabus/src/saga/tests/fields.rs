@@ -267,7 +267,7 @@ fn each_time_limit_of_a_definition_is_refused_at_zero_and_beyond_its_bound() {
         let read = |span: &str| {
             let json =
                 format!(r#"{{"name":"s","steps":[{{"id":"a","action":"a","{field}":{span}}}]}}"#);
-            Definition::from_json(json.as_bytes()).map_err(|error| error.to_string())
+            Definition::from_json(json.as_bytes()).map_err(|error| error.fault.to_string())
         };
         let zero = format!("`{field}` of step `a` is zero");
         match field {
@@ -286,7 +286,7 @@ fn each_time_limit_of_a_definition_is_refused_at_zero_and_beyond_its_bound() {
         let read = |span: &str| {
             let json =
                 format!(r#"{{"name":"s","steps":[{{"id":"a","action":"a"}}],"{field}":{span}}}"#);
-            Definition::from_json(json.as_bytes()).map_err(|error| error.to_string())
+            Definition::from_json(json.as_bytes()).map_err(|error| error.fault.to_string())
         };
         let text = format!("`{field}` of saga `s` must be 1 millisecond to 366 days");
         assert_eq!(read("0").unwrap_err(), text);

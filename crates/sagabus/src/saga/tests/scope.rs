@@ -1,5 +1,7 @@
-//! Every course of every small saga: all graphs of up to four steps, every outcome of every attempt, one crash at any point,
-//! one cancel at any point, one compensation that fails. The pure machine alone, state by state.
+//! Every course of every small saga, state by state in the pure machine.
+//!
+//! All graphs of up to four steps, every outcome of every attempt, one crash at any point, one cancel at any point, one
+//! compensation that fails.
 
 use std::collections::HashSet;
 
