@@ -138,6 +138,9 @@ fn waits(saga: &SagaStatus) -> Option<String> {
         Status::CompensationStuck => {
             Some("for an operator: a compensation cannot be done".to_owned())
         }
+        Status::ForwardStuck => {
+            Some("for an operator: a step behind the pivot failed for good".to_owned())
+        }
         _ => None,
     };
     let paused = || Some(format!("for an operator: {}", saga.paused.as_ref()?));
@@ -175,7 +178,8 @@ fn step_waits(saga: &SagaStatus, step: &StepStatus) -> Option<String> {
     }
     let is_open = |id: &&String| {
         let mut steps = saga.steps.iter();
-        steps.any(|it| it.id == **id && it.phase != StepPhase::Completed)
+        let is_done = |it: StepPhase| matches!(it, StepPhase::Completed | StepPhase::Skipped);
+        steps.any(|it| it.id == **id && !is_done(it.phase))
     };
     let open: Vec<&str> = step
         .dependencies

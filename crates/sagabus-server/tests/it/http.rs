@@ -429,8 +429,9 @@ fn sagas_are_started_listed_shown_and_cancelled() {
     };
     for verb in ["skip", "force-done", "recompensate"] {
         let step = json!("validate_sample");
-        signed(verb, "step", step).expect_problem(409, &["saga `"]);
+        signed(verb, "step", step).expect_problem(409, &["stays as it is"]);
         signed(verb, "step", json!(null)).expect_problem(400, &["step"]);
+        signed(verb, "step", json!("x")).expect_problem(404, &["`x`"]);
     }
     signed("pause", "step", json!("x")).expect_problem(400, &["step"]);
     signed("complete", "step", json!("x")).expect_problem(400, &["output"]);

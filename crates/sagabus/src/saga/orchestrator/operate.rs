@@ -7,15 +7,44 @@ use tokio::sync::oneshot;
 
 use super::book::Saga;
 use super::worker::Worker;
-use super::{Sagas, closed};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Sagas, Shared, closed};
+use crate::error::{Error, Result};
 use crate::event::strict::check_depth;
 use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX};
 use crate::ledger::By;
 use crate::saga::id::SagaId;
-use crate::saga::machine::{Action, Approval, InFlight, Input, Operation, Signal, Stage, clipped};
+use crate::saga::machine::{
+    self, Action, Approval, Facts, InFlight, Input, Operation, Refusal, Signal, Stage, clipped,
+};
 use crate::saga::monitor::SagaStatus;
 use crate::text::check_visible;
+
+/// What is answered where nothing is done: the saga as it is, or why what was asked for does not fit it.
+fn answered(saga: &Saga, refusal: Option<Refusal>) -> Result<SagaStatus> {
+    match refusal {
+        None => Ok(saga.status()),
+        Some(refusal) => Err(refused(&saga.id, refusal)),
+    }
+}
+
+pub(super) fn refused(saga: &SagaId, Refusal { kind, text }: Refusal) -> Error {
+    Error::new(kind, format!("saga `{saga}` stays as it is: {text}"))
+}
+
+impl Shared {
+    /// What the rules must know where nobody is at work on a saga.
+    fn facts_at_rest(&self) -> Facts<'_> {
+        Facts {
+            now: self.clock.now(),
+            dispatch: false,
+            in_flight: &[],
+            compensating: &[],
+            missing: &[],
+            missing_compensations: &[],
+            settings: &self.settings,
+        }
+    }
+}
 
 /// How often a request is put again to a saga whose task ends just then.
 const ASKS_MAX: usize = 8;
@@ -49,15 +78,13 @@ impl Sagas {
             }
             match answer.await {
                 Ok(answer) => return answer.map(|()| saga.status()),
-                // Nobody answers for a saga that is over.
+                // Nobody answers for a saga that is over: what is asked of it is done already, or does not fit. Only to
+                // compensate again is done then too, by somebody who is started for it.
                 Err(_) if matches!(saga.state().stage, Stage::Ended(_)) => {
-                    match &operation.action {
-                        Action::Cancel { .. } => return Ok(saga.status()),
-                        Action::Recompensate { .. } => {}
-                        _ => {
-                            let text = format!("saga `{id}` is over");
-                            return Err(Error::new(ErrorKind::Conflict, text));
-                        }
+                    if !matches!(operation.action, Action::Recompensate { .. }) {
+                        let facts = self.0.facts_at_rest();
+                        let refusal = machine::refusal(&saga.state(), &facts, &operation);
+                        return answered(&saga, refusal);
                     }
                 }
                 Err(_) => return Err(closed()),
@@ -111,13 +138,13 @@ impl Sagas {
         }
         let saga = self.0.find(id)?;
         let (reply, answer) = oneshot::channel();
-        saga.inbox.ask(Input::Signal(signal), reply)?;
+        saga.inbox.ask(Input::Signal(signal.clone()), reply)?;
         match answer.await {
             Ok(answer) => answer.map(|()| saga.status()),
-            Err(_) if matches!(saga.state().stage, Stage::Ended(_)) => Err(Error::new(
-                ErrorKind::Conflict,
-                format!("saga `{id}` is over"),
-            )),
+            Err(_) if matches!(saga.state().stage, Stage::Ended(_)) => {
+                let refusal = machine::signal_refusal(&saga.state(), &signal);
+                answered(&saga, refusal)
+            }
             Err(_) => Err(closed()),
         }
     }

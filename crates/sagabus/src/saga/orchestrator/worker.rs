@@ -9,15 +9,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::book::{Progress, Saga};
 use super::inbox::{Arrival, Message};
+use super::operate::refused;
 use super::runner::{self, Job};
 use super::{Shared, closed};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::saga::definition::Step;
 use crate::saga::events;
 use crate::saga::handlers::{Bound, Call, CompensationContext, StepContext};
 use crate::saga::id::SagaId;
 use crate::saga::machine::{
-    self, Command, Decision, Facts, Flight, Input, Refusal, Stage, State, StepState, Timer,
+    self, Command, Decision, Facts, Flight, Input, Stage, State, StepState, Timer,
 };
 use crate::saga::record::{Fact, PauseCause, Record};
 use crate::saga_store::SagaBatch;
@@ -190,10 +191,9 @@ impl Worker {
             Input::Signal(signal) => machine::signal_refusal(&self.saga.state(), signal),
             _ => None,
         };
-        if let Some(Refusal { kind, text }) = refusal {
+        if let Some(refusal) = refusal {
             if let Some(reply) = reply {
-                let text = format!("saga `{}` stays as it is: {text}", self.saga.id);
-                let _gone = reply.send(Err(Error::new(kind, text)));
+                let _gone = reply.send(Err(refused(&self.saga.id, refusal)));
             }
             return Ok(());
         }

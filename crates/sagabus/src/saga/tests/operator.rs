@@ -334,6 +334,35 @@ async fn a_terminated_saga_that_did_nothing_leaves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_asked_of_a_saga_that_is_over_is_answered_as_the_table_says() {
+    let bed = Bed::new();
+    bed.world.script("a", &[Act::Hang]);
+    let sagas = bed.open().await;
+    let id = sagas.start(&chain(&["a"]), input()).await.unwrap();
+    run_until(&sagas, &bed, 1).await;
+    // Who asks again, since the answer was lost, gets it.
+    for _ in 0..2 {
+        let status = sagas.operate(&id, Action::Terminate, by()).await.unwrap();
+        assert_eq!(status.status, Status::Terminated);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    let refused = async |action| sagas.operate(&id, action, by()).await.unwrap_err();
+    let of = |step: &str| Action::Skip {
+        step: step.to_owned(),
+    };
+    assert_eq!(refused(of("x")).await.kind(), ErrorKind::NotFound);
+    let error = refused(of("a")).await;
+    assert_eq!(
+        (error.kind(), error.to_string()),
+        (
+            ErrorKind::Conflict,
+            format!("saga `{id}` stays as it is: it is over")
+        )
+    );
+    super::invariants::check(&bed.disk);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_skipped_or_forced_compensation_lets_those_before_it_go_on() {
     for force in [false, true] {
         let bed = Bed::new();

@@ -95,6 +95,8 @@ async fn the_first_signal_wins_and_a_repeat_is_the_same() {
     assert_eq!(sagas.wait(&id).await.unwrap().status, Status::Completed);
     let over = sagas.signal(&id, signal("measured", None)).await;
     assert_eq!(over.unwrap_err().kind(), ErrorKind::Conflict);
+    // Whose answer was lost asks again, also when all is over by then.
+    told(Some("k")).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
