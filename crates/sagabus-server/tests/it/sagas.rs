@@ -52,6 +52,12 @@ fn a_definition_is_checked_offline_and_each_fault_has_file_line_and_column() {
     assert!(verdict.starts_with(&good), "{verdict}");
     assert_eq!(rest, NEEDED);
 
+    let waits = "name: s\nsteps:\n- {id: a, action: weigh}\n- {id: w, signal: {name: weighed}}\n";
+    let file = write(&place, "waits.yaml", waits);
+    let ran = run(&["saga", "check", &file]);
+    let (_, rest) = ran.out.split_once('\n').unwrap();
+    assert_eq!(rest, "it needs these handlers:\n  weigh for step `a`\n");
+
     for (name, text, at, words) in [
         (
             "cycle.yaml",

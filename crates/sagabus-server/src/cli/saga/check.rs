@@ -116,8 +116,12 @@ fn tell(
 /// What must be registered before a saga can start: `service/action` with the steps.
 fn needed(definition: &Definition) -> Needed {
     let mut needed = Needed::new();
-    for step in definition.steps() {
-        let name = |action: &str| format!("{}/{action}", step.service);
+    // What waits has no handler.
+    for step in definition.steps().iter().filter(|it| it.wait.is_none()) {
+        let name = |action: &str| match step.service.as_str() {
+            "" => action.to_owned(),
+            service => format!("{service}/{action}"),
+        };
         needed
             .entry(name(&step.action))
             .or_default()
