@@ -114,6 +114,9 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         .route("/api/sagas", get(sagas::list).post(sagas::start))
         .route("/api/sagas/health", get(sagas::health))
         .route("/api/sagas/{id}", get(sagas::show))
+        .route("/api/sagas/{id}/signal", post(sagas::signal))
+        .route("/api/sagas/{id}/approve", post(sagas::approve))
+        .route("/api/sagas/{id}/refuse", post(sagas::refuse))
         .route("/api/sagas/{id}/{verb}", post(sagas::operate))
         .route(
             "/api/submissions",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sagabus::ledger::{Counts, Exhausted, Order, Pause, Repaired};
-use sagabus::saga::{SagaStatus, Status, StepPhase, StepStatus};
+use sagabus::saga::{OperatedStatus, SagaStatus, SignalStatus, Status, StepStatus};
 use sagabus::schema::{Registry, VersionInfo, asyncapi};
 use sagabus::transport::LedgerView;
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ pub(crate) enum Include {
 
 /// A saga with its steps.
 pub(crate) fn saga(saga: &SagaStatus, include: Include) -> Value {
-    let steps: Vec<Value> = saga.steps.iter().map(|it| step(saga, it)).collect();
+    let steps: Vec<Value> = saga.steps.iter().map(step).collect();
     let results = saga.steps.iter().filter(|it| it.attempts > 0);
     let results: serde_json::Map<String, Value> = results
         .map(|it| (it.id.clone(), result(it, include)))
@@ -114,14 +114,9 @@ pub(crate) fn saga(saga: &SagaStatus, include: Include) -> Value {
         "deadline": saga.deadline,
         "inconsistent": saga.inconsistent,
         "unsettled": saga.unsettled,
-        "operated": saga.operated.as_ref().map(|it| json!({
-            "verb": it.verb.as_str(),
-            "step": it.step,
-            "author": it.by.author,
-            "reason": it.by.reason,
-            "at": it.at,
-        })),
-        "waits": waits(saga),
+        "operated": saga.operated.iter().map(operated).collect::<Vec<_>>(),
+        "signals": saga.signals.iter().map(signal).collect::<Vec<_>>(),
+        "waits": saga.waits.as_ref().map(ToString::to_string),
         "steps": steps,
         "stepResults": results,
     });
@@ -131,24 +126,28 @@ pub(crate) fn saga(saga: &SagaStatus, include: Include) -> Value {
     shown
 }
 
-/// Why a saga that is not over does not go on by itself.
-fn waits(saga: &SagaStatus) -> Option<String> {
-    let stuck = || match saga.status {
-        Status::Queued => Some("for its turn".to_owned()),
-        Status::CompensationStuck => {
-            Some("for an operator: a compensation cannot be done".to_owned())
-        }
-        Status::ForwardStuck => {
-            Some("for an operator: a step behind the pivot failed for good".to_owned())
-        }
-        _ => None,
-    };
-    let paused = || Some(format!("for an operator: {}", saga.paused.as_ref()?));
-    let parked = || Some(format!("for a handler: {}", saga.parked.as_ref()?));
-    parked().or_else(paused).or_else(stuck)
+/// What an operator did to a saga.
+fn operated(operated: &OperatedStatus) -> Value {
+    json!({
+        "verb": operated.verb.as_str(),
+        "step": operated.step,
+        "author": operated.by.author,
+        "reason": operated.by.reason,
+        "at": operated.at,
+    })
 }
 
-fn step(saga: &SagaStatus, step: &StepStatus) -> Value {
+/// What a saga was told.
+fn signal(signal: &SignalStatus) -> Value {
+    json!({
+        "name": signal.name,
+        "approved": signal.approved,
+        "author": signal.by.author,
+        "reason": signal.by.reason,
+    })
+}
+
+fn step(step: &StepStatus) -> Value {
     json!({
         "id": step.id,
         "name": step.name,
@@ -164,30 +163,8 @@ fn step(saga: &SagaStatus, step: &StepStatus) -> Value {
         "durationMs": step.duration.map(milliseconds),
         "error": step.error,
         "compensationAttempts": step.compensation_attempts,
-        "waits": step_waits(saga, step),
+        "waits": step.waits.as_ref().map(ToString::to_string),
     })
-}
-
-/// Why a step of a saga that is not over is not at work.
-fn step_waits(saga: &SagaStatus, step: &StepStatus) -> Option<String> {
-    if let Some(at) = step.retry_at {
-        return Some(format!("for its next attempt at {at}"));
-    }
-    if step.phase != StepPhase::Pending || saga.status.is_final() {
-        return None;
-    }
-    let is_open = |id: &&String| {
-        let mut steps = saga.steps.iter();
-        let is_done = |it: StepPhase| matches!(it, StepPhase::Completed | StepPhase::Skipped);
-        steps.any(|it| it.id == **id && !is_done(it.phase))
-    };
-    let open: Vec<&str> = step
-        .dependencies
-        .iter()
-        .filter(is_open)
-        .map(String::as_str)
-        .collect();
-    (!open.is_empty()).then(|| format!("for {}", open.join(", ")))
 }
 
 /// What became of a step that was started.

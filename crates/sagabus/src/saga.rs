@@ -32,7 +32,8 @@ pub use handlers::{
 pub use id::SagaId;
 pub use machine::{Action, Approval, InFlight, Signal};
 pub use monitor::{
-    Health, OperatedStatus, SagaStatus, Stats, Status, StepPhase, StepStatus, Unreadable,
+    Health, OperatedStatus, SagaStatus, SignalStatus, Stats, Status, StepPhase, StepStatus,
+    Unreadable, Waits,
 };
 pub use orchestrator::{Builder, Sagas, Start};
 pub use settings::Settings;

@@ -4,10 +4,12 @@ mod check;
 mod definition;
 mod show;
 mod start;
+mod verb;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use self::verb::Verb;
 use super::{Failure, Output};
 use crate::cli::print::say;
 use crate::client::{Client, encoded};
@@ -58,85 +60,6 @@ struct Show {
     outputs: bool,
 }
 
-/// Which saga.
-#[derive(Debug, Args)]
-struct Plain {
-    /// Id of the saga
-    id: String,
-}
-
-/// Which saga, and why.
-#[derive(Debug, Args)]
-struct Why {
-    /// Id of the saga
-    id: String,
-    /// Why; it is stored with the saga
-    #[arg(long)]
-    reason: String,
-}
-
-/// Which saga, who, and why.
-#[derive(Debug, Args)]
-struct Signed {
-    /// Id of the saga
-    id: String,
-    /// Who does it
-    #[arg(long)]
-    author: String,
-    /// Why; it is stored with the saga
-    #[arg(long)]
-    reason: String,
-}
-
-impl Plain {
-    fn order(&self) -> (&str, Value) {
-        (&self.id, json!({}))
-    }
-}
-
-impl Why {
-    fn order(&self) -> (&str, Value) {
-        (&self.id, json!({ "reason": self.reason }))
-    }
-}
-
-impl Signed {
-    fn order(&self) -> (&str, Value) {
-        let body = json!({ "author": self.author, "reason": self.reason });
-        (&self.id, body)
-    }
-}
-
-/// What is done to one saga: a line for each, since its variant, its words and its route are one thing.
-macro_rules! verbs {
-    ($($(#[$about:meta])* $name:ident($order:ident) => $route:literal;)*) => {
-        #[derive(Debug, Subcommand)]
-        enum Verb {
-            $($(#[$about])* #[command(name = $route)] $name($order),)*
-        }
-
-        impl Verb {
-            /// The last part of the route, and which saga it is with the body.
-            fn order(&self) -> (&'static str, (&str, Value)) {
-                match self {
-                    $(Self::$name(order) => ($route, order.order()),)*
-                }
-            }
-        }
-    };
-}
-
-verbs! {
-    /// Take one back: handlers in flight are told to stop, and what was done is compensated
-    Cancel(Why) => "cancel";
-    /// Let a paused one go on
-    Resume(Signed) => "resume";
-    /// Try stuck compensations again
-    Retry(Plain) => "retry";
-    /// Give up stuck compensations: the saga has failed, and what it did stays
-    Abandon(Why) => "abandon";
-}
-
 impl Saga {
     pub(super) fn run(self) -> Result<(), Failure> {
         if let Command::Check(check) = &self.command {
@@ -167,7 +90,7 @@ impl Saga {
                 self.show(&answer, |answer| say!("{}", show::text(&answer["sagaId"])))
             }
             Command::Verb(verb) => {
-                let (route, (id, body)) = verb.order();
+                let (route, (id, body)) = verb.order()?;
                 let path = format!("/api/sagas/{}/{route}", encoded(id));
                 self.show(&client.post(&path, &body).await?, show::one)
             }

@@ -1,4 +1,7 @@
-//! Sagas: list, look at one, start, and do to one what operators do.
+//! Sagas: list, look at one, start.
+
+mod operate;
+mod tell;
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -6,12 +9,14 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sagabus::ledger::By;
-use sagabus::saga::{self, Action, Definition, InFlight, SagaId, Status};
+use sagabus::saga::{self, Definition, SagaId, Status};
 use sagabus::{Error, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+pub(super) use self::operate::operate;
+pub(super) use self::tell::{approve, refuse, signal};
 use super::App;
 use super::reply::{Reply, bounded, unreadable};
 use crate::wire::{self, Include};
@@ -37,18 +42,6 @@ pub(super) struct Order {
     context: Box<RawValue>,
     correlation_id: Option<String>,
     idempotency_key: Option<String>,
-}
-
-/// What an operator says besides the verb.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Said {
-    author: Option<String>,
-    /// Needed by all but `retry`.
-    reason: Option<String>,
-    step: Option<String>,
-    output: Option<Box<RawValue>>,
-    in_flight: Option<String>,
 }
 
 /// `GET /api/sagas`: the active ones, then those that ended not long ago.
@@ -170,111 +163,19 @@ fn definition(app: &App, order: &Order) -> Result<Definition> {
     })
 }
 
-/// The verbs of operators.
-const VERBS: [&str; 10] = [
-    "cancel",
-    "retry",
-    "skip",
-    "force-done",
-    "complete",
-    "abandon",
-    "recompensate",
-    "pause",
-    "resume",
-    "terminate",
-];
-
-/// `POST /api/sagas/{id}/{verb}`: what an operator does; durable when it is answered.
-pub(super) async fn operate(
-    State(app): State<App>,
-    Path((id, verb)): Path<(String, String)>,
-    said: std::result::Result<Json<Said>, JsonRejection>,
-) -> Reply<Json<Value>> {
-    let said = match said {
-        Ok(Json(said)) => said,
-        Err(JsonRejection::MissingJsonContentType(_)) if verb == "retry" => Said::default(),
-        Err(rejection) => return Err(unreadable(&rejection)),
-    };
-    let by = By::new(
-        said.author.as_deref().unwrap_or_default(),
-        said.reason.as_deref().unwrap_or_default(),
-    );
-    if said.reason.is_none() && verb != "retry" {
-        return Err(Error::invalid("`reason` is missing").into());
-    }
-    let action = action(&verb, said)?;
-    let status = app.system.sagas.operate(&saga_id(&id)?, action, by).await?;
-    Ok(Json(wire::saga(&status, Include::Nothing)))
-}
-
-/// The action of a verb. A field that the verb does not take is refused.
-fn action(verb: &str, said: Said) -> Result<Action> {
-    let Said {
-        step,
-        output,
-        in_flight,
-        ..
-    } = said;
-    let given = [
-        ("step", step.is_some()),
-        ("output", output.is_some()),
-        ("inFlight", in_flight.is_some()),
-    ];
-    let takes: &[&str] = match verb {
-        "cancel" => &["inFlight"],
-        "retry" | "skip" | "force-done" | "recompensate" => &["step"],
-        "complete" => &["step", "output"],
-        _ => &[],
-    };
-    for (field, is_given) in given {
-        if is_given && !takes.contains(&field) {
-            return Err(Error::invalid(format!("`{field}` is not for this verb")));
-        }
-    }
-    let needed = |step: Option<String>| step.ok_or_else(|| Error::invalid("`step` is missing"));
-    Ok(match verb {
-        "cancel" => Action::Cancel {
-            in_flight: match in_flight.as_deref() {
-                None | Some("signal") => InFlight::Signal,
-                Some("wait") => InFlight::Wait,
-                Some("abandon") => InFlight::Abandon,
-                Some(_) => {
-                    let text = "`inFlight` is not one of wait, signal, abandon";
-                    return Err(Error::invalid(text));
-                }
-            },
-        },
-        "retry" => Action::Retry { step },
-        "skip" => Action::Skip {
-            step: needed(step)?,
-        },
-        "force-done" => Action::ForceDone {
-            step: needed(step)?,
-        },
-        "complete" => Action::Complete {
-            step: needed(step)?,
-            output: match output {
-                Some(output) => output.get().to_owned().into(),
-                None => return Err(Error::invalid("`output` is missing")),
-            },
-        },
-        "abandon" => Action::Abandon,
-        "recompensate" => Action::Recompensate {
-            step: needed(step)?,
-        },
-        "pause" => Action::Pause,
-        "resume" => Action::Resume,
-        "terminate" => Action::Terminate,
-        other => {
-            let verbs = VERBS.join(", ");
-            let other = other.escape_debug();
-            return Err(Error::not_found(format!(
-                "`{other}` is nothing that is done to a saga; that is one of {verbs}"
-            )));
-        }
-    })
-}
-
 fn saga_id(id: &str) -> Result<SagaId> {
     id.parse()
+}
+
+/// Who, and why; both are stored with the saga.
+fn by(author: Option<&str>, reason: Option<&str>) -> Result<By> {
+    let given = |field: &str, text: Option<&str>| match text {
+        Some(text) if !text.trim().is_empty() => Ok(text.to_owned()),
+        Some(_) => Err(Error::invalid(format!("`{field}` is empty"))),
+        None => Err(Error::invalid(format!("`{field}` is missing"))),
+    };
+    Ok(By {
+        author: given("author", author)?,
+        reason: given("reason", reason)?,
+    })
 }

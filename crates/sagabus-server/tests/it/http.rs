@@ -405,12 +405,16 @@ fn sagas_are_started_listed_shown_and_cancelled() {
         .get("/api/sagas/01a20693-d170-7abb-b148-f81c9809837c")
         .expect_problem(404, &[]);
     server
-        .post(&format!("{path}/cancel"), &json!({}))
-        .expect_problem(400, &["reason"]);
-    let unchanged = server.post(&format!("{path}/cancel"), &json!({"reason": "too late"}));
+        .post(&format!("{path}/cancel"), &json!({"author": "ann"}))
+        .expect_problem(400, &["`reason` is missing"]);
+    server
+        .post(&format!("{path}/cancel"), &json!({"reason": "too late"}))
+        .expect_problem(400, &["`author` is missing"]);
+    let late = json!({"author": "ann", "reason": "too late"});
+    let unchanged = server.post(&format!("{path}/cancel"), &late);
     assert_eq!(unchanged.expect(200), saga);
     server
-        .post(&format!("{path}/retry"), &json!({}))
+        .post(&format!("{path}/retry"), &late)
         .expect_problem(409, &[]);
     // There is nothing to let go on, and who does so says why.
     let signed = json!({"author": "ann", "reason": "the disk was full"});
@@ -465,7 +469,7 @@ fn a_running_saga_that_is_cancelled_takes_back_what_it_did() {
     server
         .post(
             &format!("{path}/cancel"),
-            &json!({"reason": "sent by mistake"}),
+            &json!({"author": "ann", "reason": "sent by mistake"}),
         )
         .expect(200);
     let checked = world::check(&server, &place.data(), 3);

@@ -272,17 +272,36 @@ fn a_saga_is_started_shown_as_a_transcript_and_repaired_by_commands() {
     assert_eq!(listed.trim(), "{\n  \"sagas\": []\n}");
 
     // It is over: a cancel leaves it as it is, and there is nothing to let go on, to try again or to give up.
-    let cancelled = said(&server, &["cancel", &id, "--reason", "too late"]);
+    let by = ["--author", "ann", "--reason", "too late"];
+    let cancelled = said(&server, &[&["cancel", &id][..], &by].concat());
     assert_eq!(without_times(&cancelled), lines);
     for verb in [
-        &["resume", &id, "--author", "ann", "--reason", "r"][..],
+        &["resume", &id][..],
         &["retry", &id],
-        &["abandon", &id, "--reason", "r"],
+        &["retry", &id, "check"],
+        &["abandon", &id],
+        &["pause", &id],
+        &["terminate", &id],
+        &["skip", &id, "check"],
+        &["complete", &id, "check", "--result", "1"],
+        &["force-done", &id, "check"],
     ] {
-        let ran = ask(&server, verb);
+        let ran = ask(&server, &[verb, &by].concat());
         assert_eq!(ran.code, Some(1), "{verb:?}: {}{}", ran.out, ran.err);
         assert!(ran.err.contains("over"), "{verb:?}: {}", ran.err);
     }
+    let ran = ask(
+        &server,
+        &[&["recompensate", &id, "check"][..], &by].concat(),
+    );
+    assert!(ran.err.contains("nothing left to repair"), "{}", ran.err);
+    let ran = ask(
+        &server,
+        &[&["complete", &id, "check", "--result", "{"][..], &by].concat(),
+    );
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    let ran = ask(&server, &["cancel", &id, "--reason", "too late"]);
+    assert!(ran.err.contains("--author"), "{}", ran.err);
     let ran = ask(&server, &["show", "nothing-there"]);
     assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
     let ran = ask(&server, &["start", "lost"]);
@@ -361,6 +380,97 @@ fn a_saga_shows_the_fields_of_the_guide_and_its_data_only_when_asked() {
     );
 }
 
+/// Somebody measures, somebody else says yes, and the saga shows for what and for whom it waits.
+#[test]
+fn a_saga_waits_for_a_signal_and_for_a_person_and_is_told_by_commands() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let yaml = "\
+name: quality_control
+steps:
+- {id: measure, signal: {name: measured}}
+- {id: decide, approval: {role: lab-manager}, dependencies: [measure]}
+- {id: later, timer: {for: 1ms}, dependencies: [decide]}
+";
+    let file = write(&place, "waits.yaml", yaml);
+    let by = ["--author", "ann", "--reason", "looked at it"];
+    let start = || said(&server, &["start", "--file", &file]).trim().to_owned();
+    let id = start();
+    let shown = said(&server, &["show", &id]);
+    let lines = without_times(&shown);
+    assert!(
+        lines.contains(&"waits | for the signal `measured`".to_owned()),
+        "{shown}"
+    );
+    let measure = "measure | - | waiting | 1 | - | - | for the signal `measured`";
+    assert_eq!(lines[9], measure, "{shown}");
+    assert_eq!(
+        lines[10],
+        "decide | - | pending | - | - | - | - | for measure"
+    );
+    let tell = |more: &[&str]| ask(&server, &[more, &by].concat());
+    let answer = |id: &str, verb: &str, role: &str| tell(&[verb, id, "decide", "--role", role]);
+
+    let wrong = tell(&["signal", &id, "weighed"]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.err);
+    let wrong = tell(&["signal", &id, "measured", "--payload", "{"]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.err);
+    let told = [
+        "signal",
+        &id,
+        "measured",
+        "--payload",
+        "{\"ng\": 12}",
+        "--key",
+        "m-1",
+    ];
+    for _ in 0..2 {
+        // The same again is the same.
+        let shown = tell(&told).out;
+        let asked = "for the answer of somebody in the role `lab-manager`";
+        assert!(shown.contains(asked), "{shown}");
+    }
+    let other = answer(&id, "approve", "courier");
+    assert!(other.err.contains("`lab-manager`"), "{}", other.err);
+    assert_eq!(answer(&id, "approve", "lab-manager").code, Some(0));
+    until("the saga's end", || {
+        let saga = server.get(&format!("/api/sagas/{id}")).expect(200);
+        (!saga["endedAt"].is_null()).then_some(())
+    });
+    let shown = said(&server, &["show", &id, "--outputs"]);
+    assert!(shown.contains("output of measure: {\"ng\":12}"), "{shown}");
+    let lines = without_times(&shown);
+    let told: Vec<&String> = lines.iter().filter(|it| it.starts_with("told")).collect();
+    assert_eq!(
+        told,
+        [
+            "told | measured by ann: looked at it",
+            "told | decide: yes by ann: looked at it"
+        ]
+    );
+
+    let id = start();
+    assert_eq!(tell(&["signal", &id, "measured"]).code, Some(0));
+    assert_eq!(answer(&id, "refuse", "lab-manager").code, Some(0));
+    let saga = until("the saga's end", || {
+        let saga = server.get(&format!("/api/sagas/{id}")).expect(200);
+        (!saga["endedAt"].is_null()).then_some(saga)
+    });
+    assert_eq!(saga["status"], "compensated", "{saga}");
+    let error = saga["error"].as_str().unwrap();
+    assert!(error.contains("refused by ann: looked at it"), "{error}");
+
+    let path = format!("/api/sagas/{id}");
+    let post = |what: &str, body: Value| server.post(&format!("{path}/{what}"), &body);
+    let signed = |field: &str, value: &str| json!({"author": "a", "reason": "r", field: value});
+    post("signal", signed("step", "x")).expect_problem(400, &["step"]);
+    post("signal", signed("key", "k")).expect_problem(400, &["`name` is missing"]);
+    post("approve", signed("step", "decide")).expect_problem(400, &["`role` is missing"]);
+    post("refuse", json!({"author": " ", "reason": "r"}))
+        .expect_problem(400, &["`author` is empty"]);
+    post("wave", signed("step", "x")).expect_problem(404, &["wave", "approve"]);
+}
+
 /// The text with every hash as one.
 fn with_one_hash(text: &str) -> String {
     let is_hash = |it: &str| it.len() == 64 && it.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -410,7 +520,22 @@ fn the_commands_of_the_guide_to_sagas_print_what_it_says() {
     assert_eq!(
         verbs,
         [
-            "list", "show", "start", "cancel", "resume", "retry", "abandon"
+            "list",
+            "show",
+            "start",
+            "cancel",
+            "retry",
+            "skip",
+            "complete",
+            "force-done",
+            "abandon",
+            "recompensate",
+            "pause",
+            "resume",
+            "terminate",
+            "signal",
+            "approve",
+            "refuse"
         ]
     );
     for verb in verbs {

@@ -15,7 +15,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use operator::{Action, InFlight, Operation, Refusal, refusal};
-pub use state::{HELD_BYTES_MAX, Operated, Paused, Signalled, Stage, State, TurnedBack};
+pub use state::{
+    HELD_BYTES_MAX, OPERATED_MAX, Operated, Paused, Signalled, Stage, State, TurnedBack,
+};
 pub use step::{CompensationPhase, CompensationState, Doubt, Interruptions, Phase, StepState};
 pub use wait::{Approval, Signal, signal_refusal};
 

@@ -1,14 +1,18 @@
 //! What can be seen of sagas: their status and steps, the orchestrator's health and counts.
 
+mod waits;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use self::waits::Waiting;
+pub use self::waits::Waits;
 use super::definition::DefinitionHash;
 use super::id::SagaId;
-use super::machine::{CompensationPhase, Phase, Stage, State, StepState};
+use super::machine::{CompensationPhase, Operated, Phase, Signalled, Stage, State, StepState};
 use super::record::{Outcome, PauseCause, Verb};
 use crate::clock::Timestamp;
 use crate::ledger::By;
@@ -246,8 +250,12 @@ pub struct SagaStatus {
     pub inconsistent: bool,
     /// Ids of the steps that are to be taken back and are not, once it has turned back or is over.
     pub unsettled: Vec<String>,
-    /// What an operator did last.
-    pub operated: Option<OperatedStatus>,
+    /// What it waits for, if it is not over and no step of it is at work.
+    pub waits: Option<Waits>,
+    /// The last things that operators did to it, oldest first.
+    pub operated: Vec<OperatedStatus>,
+    /// What it was told, in that order.
+    pub signals: Vec<SignalStatus>,
     /// Its steps, in the order of the definition.
     pub steps: Vec<StepStatus>,
 }
@@ -263,6 +271,17 @@ pub struct OperatedStatus {
     pub by: By,
     /// When.
     pub at: Timestamp,
+}
+
+/// What a saga was told, as it is shown. Its payload is the output of the step that waited for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignalStatus {
+    /// The name of a signal, or the id of a step that asks a person.
+    pub name: String,
+    /// Of a person that was asked: whether they said yes.
+    pub approved: Option<bool>,
+    /// Who and why.
+    pub by: By,
 }
 
 /// A step as it is shown.
@@ -290,8 +309,8 @@ pub struct StepStatus {
     pub started_at: Option<Timestamp>,
     /// When the last attempt was over.
     pub ended_at: Option<Timestamp>,
-    /// When it, or its compensation, is tried again, if it waits for that.
-    pub retry_at: Option<Timestamp>,
+    /// What it, or its compensation, waits for.
+    pub waits: Option<Waits>,
     /// How long the last attempt took.
     pub duration: Option<Duration>,
     /// The last error, of the step or else of its compensation.
@@ -303,10 +322,22 @@ pub struct StepStatus {
 }
 
 impl SagaStatus {
-    pub(crate) fn of(state: &State, parked: Option<String>) -> Self {
+    /// As its state says; `missing` are the steps that wait for a handler which this process lacks, with which one.
+    pub(crate) fn of(state: &State, missing: &[(usize, String)]) -> Self {
         let has_turned_back = state.turned_back.is_some();
         let is_taken_back = |at: usize| has_turned_back && state.is_unsettled(at);
         let definition = state.definition();
+        let paused = state.paused.map(|paused| match paused.cause {
+            PauseCause::Poison => {
+                "cut off by the end of the process again and again, without progress".to_owned()
+            }
+            PauseCause::InDoubt(step) => format!(
+                "step `{}` was cut off by the end of the process",
+                state.step_id(position(step))
+            ),
+            PauseCause::Operator => "an operator paused it".to_owned(),
+        });
+        let waiting = Waiting::new(state, missing, paused.as_deref());
         let pairs = state.steps.iter().enumerate();
         let pairs = pairs.filter_map(|(at, own)| Some((at, state.step_of(at)?, own)));
         let steps: Vec<StepStatus> = pairs
@@ -322,7 +353,7 @@ impl SagaStatus {
                 attempts: state.attempts,
                 started_at: state.started_at,
                 ended_at: state.ended_at,
-                retry_at: retry_at(state),
+                waits: waiting.step(at),
                 duration: state
                     .ended_at
                     .zip(state.attempt_at)
@@ -345,6 +376,11 @@ impl SagaStatus {
             _ => false,
         };
         let current = steps.iter().find(is_current);
+        let is_at_work = |step: &StepStatus| is_current(&step) && step.waits.is_none();
+        let waits = waiting.saga(
+            steps.iter().any(is_at_work),
+            current.and_then(|step| step.waits.as_ref()),
+        );
         let is_over = status.is_final() && status != Status::Completed;
         let unsettled = (0..state.steps.len())
             .filter(|&at| (has_turned_back || is_over) && state.is_unsettled(at));
@@ -362,38 +398,38 @@ impl SagaStatus {
                 false => current.map(|step| step.id.clone()),
             },
             error: text(state.error.as_ref()),
-            parked,
-            paused: state.paused.map(|paused| match paused.cause {
-                PauseCause::Poison => {
-                    "cut off by the end of the process again and again, without progress".to_owned()
-                }
-                PauseCause::InDoubt(step) => format!(
-                    "step `{}` was cut off by the end of the process",
-                    state.step_id(position(step))
-                ),
-                PauseCause::Operator => "an operator paused it".to_owned(),
-            }),
+            parked: missing.first().map(|(_, fault)| fault.clone()),
+            paused,
             deadline: state.deadline(),
             inconsistent: state.is_inconsistent(),
             unsettled: unsettled.map(|at| state.step_id(at).to_owned()).collect(),
-            operated: state.operated.as_ref().map(|operated| OperatedStatus {
-                verb: operated.verb,
-                step: operated
-                    .step
-                    .map(|step| state.step_id(position(step)).to_owned()),
-                by: operated.by.clone(),
-                at: operated.at,
-            }),
+            waits,
+            operated: state
+                .operated
+                .iter()
+                .map(|it| operated(state, it))
+                .collect(),
+            signals: state.signals.iter().map(signal).collect(),
             steps,
         }
     }
 }
 
-fn retry_at(state: &StepState) -> Option<Timestamp> {
-    match (&state.compensation.phase, &state.phase) {
-        (CompensationPhase::Backoff { until }, _) => Some(*until),
-        (CompensationPhase::Idle, Phase::Backoff { until }) => Some(*until),
-        _ => None,
+fn operated(state: &State, operated: &Operated) -> OperatedStatus {
+    let step = operated.step.map(|step| state.step_id(position(step)));
+    OperatedStatus {
+        verb: operated.verb,
+        step: step.map(str::to_owned),
+        by: operated.by.clone(),
+        at: operated.at,
+    }
+}
+
+fn signal(signal: &Signalled) -> SignalStatus {
+    SignalStatus {
+        name: signal.name.to_string(),
+        approved: signal.approved,
+        by: signal.by.clone(),
     }
 }
 

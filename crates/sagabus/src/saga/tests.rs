@@ -25,3 +25,4 @@ mod store;
 mod stored;
 mod time;
 mod wait;
+mod waits;

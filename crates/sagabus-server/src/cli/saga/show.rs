@@ -45,6 +45,24 @@ pub(super) fn one(saga: &Value) {
     line("started", &saga["startedAt"]);
     line("ended", &saga["endedAt"]);
     line("context", &saga["context"]);
+    let each = |field: &str| saga[field].as_array().into_iter().flatten();
+    for operated in each("operated") {
+        let verb = match operated["step"].as_str() {
+            Some(step) => format!("{} {step}", text(&operated["verb"])),
+            None => text(&operated["verb"]),
+        };
+        let told = format!("{verb} at {} {}", text(&operated["at"]), who(operated));
+        line("operator", &told.into());
+    }
+    for signal in each("signals") {
+        let answer = match signal["approved"].as_bool() {
+            Some(true) => ": yes",
+            Some(false) => ": no",
+            None => "",
+        };
+        let told = format!("{}{answer} {}", text(&signal["name"]), who(signal));
+        line("told", &told.into());
+    }
     say!();
     let steps = saga["steps"].as_array();
     let rows = steps.into_iter().flatten().map(|step| {
@@ -77,6 +95,11 @@ pub(super) fn one(saga: &Value) {
         let line = format!("output of {step}: {}", result["result"]);
         say!("{}", plain(&line, TEXT_MAX));
     }
+}
+
+/// Who, and why.
+fn who(by: &Value) -> String {
+    format!("by {}: {}", text(&by["author"]), text(&by["reason"]))
 }
 
 fn handler(step: &Value, field: &str) -> String {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::state::{Head, Operated, Paused, Signalled, Stage, State, TurnedBack};
+use super::state::{Head, OPERATED_MAX, Operated, Paused, Signalled, Stage, State, TurnedBack};
 use super::step::{CompensationPhase, Phase, StepState};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -44,7 +44,7 @@ impl State {
             steps: vec![Arc::default(); definition.steps().len()],
             turned_back: None,
             paused: None,
-            operated: None,
+            operated: Arc::default(),
             signals: Arc::default(),
             ended_at: None,
             error: None,
@@ -219,12 +219,16 @@ impl State {
                 by,
                 output,
             } => {
-                self.operated = Some(Arc::new(Operated {
+                let operated = Arc::make_mut(&mut self.operated);
+                if operated.len() >= OPERATED_MAX {
+                    operated.remove(0);
+                }
+                operated.push(Operated {
                     verb: *verb,
                     step: *step,
                     by: by.clone(),
                     at: record.at,
-                }));
+                });
                 if *verb != Verb::Pause {
                     self.progress_record = position;
                 }

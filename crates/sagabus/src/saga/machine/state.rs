@@ -16,6 +16,9 @@ use crate::saga::record::{Cause, Outcome, PauseCause, Verb};
 /// output is too large.
 pub const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Most things that operators did which a saga remembers: enough to see how it came to where it is. All are in its records.
+pub const OPERATED_MAX: usize = 32;
+
 /// A saga as its records tell it. A clone shares what does not change: the head, and every step until it is written to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
@@ -28,8 +31,8 @@ pub struct State {
     pub turned_back: Option<TurnedBack>,
     /// Why it does nothing until an operator says so.
     pub paused: Option<Paused>,
-    /// What an operator did last.
-    pub operated: Option<Arc<Operated>>,
+    /// What operators did last, oldest first, at most [`OPERATED_MAX`] things.
+    pub operated: Arc<Vec<Operated>>,
     /// What it was told, at most one thing of each name.
     pub signals: Arc<Vec<Signalled>>,
     /// When it ended.

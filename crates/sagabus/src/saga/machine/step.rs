@@ -176,7 +176,7 @@ impl StepState {
     }
 
     /// Whether an operator, or its success, has made an end of it.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Succeeded(_) | Phase::Skipped)
     }
 
@@ -297,7 +297,7 @@ impl CompensationState {
     }
 
     /// Whether an attempt is in flight or due.
-    pub(super) fn is_under_way(&self) -> bool {
+    pub(crate) fn is_under_way(&self) -> bool {
         matches!(
             self.phase,
             CompensationPhase::Started | CompensationPhase::Backoff { .. }

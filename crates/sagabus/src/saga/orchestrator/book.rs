@@ -22,8 +22,8 @@ pub(super) struct Saga {
     state: Mutex<State>,
     progress: watch::Sender<Progress>,
     pub(super) inbox: Inbox,
-    /// Which handler it waits for that this process lacks.
-    parked: Mutex<Option<String>>,
+    /// The steps that wait for a handler which this process lacks, with which one.
+    missing: Mutex<Vec<(usize, String)>>,
     /// Whether it is one of the active sagas; changed only with the book locked.
     has_slot: AtomicBool,
     /// Why it could not be stored.
@@ -50,20 +50,23 @@ impl Saga {
             state: Mutex::new(state),
             progress: watch::Sender::new(progress),
             inbox: Inbox::default(),
-            parked: Mutex::new(None),
+            missing: Mutex::default(),
             has_slot: AtomicBool::new(false),
             refused: OnceLock::new(),
         }
     }
 
-    /// Notes which handler it waits for, if any.
-    pub(super) fn park(&self, reason: Option<String>) {
-        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    /// Notes which steps wait for a handler, and for which one.
+    pub(super) fn park(&self, missing: Vec<(usize, String)>) {
+        *self.missing() = missing;
+    }
+
+    fn missing(&self) -> MutexGuard<'_, Vec<(usize, String)>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn parked(&self) -> Option<String> {
-        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        parked.clone()
+        self.missing().first().map(|(_, fault)| fault.clone())
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -71,7 +74,7 @@ impl Saga {
     }
 
     pub(super) fn status(&self) -> SagaStatus {
-        SagaStatus::of(&self.state(), self.parked())
+        SagaStatus::of(&self.state(), &self.missing())
     }
 
     pub(super) fn advance_to(&self, progress: Progress) {

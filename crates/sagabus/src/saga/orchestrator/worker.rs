@@ -15,7 +15,7 @@ use super::{Shared, closed};
 use crate::error::Result;
 use crate::saga::definition::Step;
 use crate::saga::events;
-use crate::saga::handlers::{Bound, Call, CompensationContext, StepContext};
+use crate::saga::handlers::{BindError, Bound, Call, CompensationContext, StepContext};
 use crate::saga::id::SagaId;
 use crate::saga::machine::{
     self, Command, Decision, Facts, Flight, Input, Stage, State, StepState, Timer,
@@ -321,26 +321,29 @@ impl Worker {
         if self.missing.is_empty() && self.missing_compensations.is_empty() {
             return;
         }
-        let fault = {
+        let told = |step: usize, fault: fn(&Bound) -> Option<&BindError>| {
+            let fault = self.bound.get(step).and_then(fault)?;
+            Some((step, fault.to_string()))
+        };
+        let missing = {
             let state = self.saga.state();
             match state.stage {
                 Stage::Queued | Stage::Running | Stage::ForwardStuck => {
-                    let mut steps = self.missing.iter();
+                    let steps = self.missing.iter().copied();
                     let open =
-                        steps.find(|step| state.step(**step).is_some_and(StepState::is_open));
-                    let bound = open.and_then(|step| self.bound.get(*step));
-                    bound.and_then(Bound::fault)
+                        steps.filter(|&step| state.step(step).is_some_and(StepState::is_open));
+                    open.filter_map(|step| told(step, Bound::fault)).collect()
                 }
                 Stage::Backward | Stage::Stuck => {
-                    let mut steps = self.missing_compensations.iter();
-                    let open = steps.find(|step| state.is_unsettled(**step));
-                    let bound = open.and_then(|step| self.bound.get(*step));
-                    bound.and_then(Bound::compensation_fault)
+                    let steps = self.missing_compensations.iter().copied();
+                    let open = steps.filter(|&step| state.is_unsettled(step));
+                    let told = open.filter_map(|step| told(step, Bound::compensation_fault));
+                    told.collect()
                 }
-                Stage::Ended(_) => None,
+                Stage::Ended(_) => Vec::new(),
             }
         };
-        self.saga.park(fault.map(ToString::to_string));
+        self.saga.park(missing);
     }
 
     /// A saga that only waits for somebody or for the time holds no slot; what holds effects goes on beyond the limit.

@@ -266,8 +266,8 @@ async fn a_paused_saga_starts_nothing_records_what_is_in_flight_and_goes_on_when
     let sagas = bed.open().await;
     assert_eq!(sagas.status(&id).unwrap().status, Status::Paused);
     let status = sagas.resume(&id, by()).await.unwrap();
-    let operated = status.operated.unwrap();
-    assert_eq!((operated.verb, operated.by), (Verb::Resume, by()));
+    let operated = status.operated.last().unwrap();
+    assert_eq!((operated.verb, &operated.by), (Verb::Resume, &by()));
     assert_eq!(sagas.wait(&id).await.unwrap().status, Status::Completed);
     assert_eq!(bed.world.effects(), ["a", "b"]);
     super::invariants::check(&bed.disk);
@@ -384,7 +384,7 @@ async fn a_skipped_or_forced_compensation_lets_those_before_it_go_on() {
         assert_eq!(status.status, Status::Compensated);
         assert_eq!(status.steps[1].phase, phase);
         assert_eq!(bed.world.effects(), ["a", "b", "undo_a"]);
-        let operated = status.operated.unwrap();
+        let operated = status.operated.last().unwrap();
         assert_eq!(operated.step.as_deref(), Some("b"));
         assert_eq!(operated.by, by());
         super::invariants::check(&bed.disk);

@@ -1,0 +1,124 @@
+//! What operators do to a saga.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use sagabus::saga::{Action, InFlight};
+use sagabus::{Error, Result};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::super::App;
+use super::super::reply::{Reply, unreadable};
+use super::{by, saga_id};
+use crate::wire::{self, Include};
+
+/// The verbs of operators.
+const VERBS: [&str; 10] = [
+    "cancel",
+    "retry",
+    "skip",
+    "force-done",
+    "complete",
+    "abandon",
+    "recompensate",
+    "pause",
+    "resume",
+    "terminate",
+];
+
+/// What an operator says besides the verb.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Said {
+    author: Option<String>,
+    reason: Option<String>,
+    step: Option<String>,
+    output: Option<Box<RawValue>>,
+    in_flight: Option<String>,
+}
+
+/// `POST /api/sagas/{id}/{verb}`: what an operator does; durable when it is answered.
+pub(crate) async fn operate(
+    State(app): State<App>,
+    Path((id, verb)): Path<(String, String)>,
+    said: std::result::Result<Json<Said>, JsonRejection>,
+) -> Reply<Json<Value>> {
+    let Json(said) = said.map_err(|it| unreadable(&it))?;
+    let by = by(said.author.as_deref(), said.reason.as_deref())?;
+    let action = action(&verb, said)?;
+    let status = app.system.sagas.operate(&saga_id(&id)?, action, by).await?;
+    Ok(Json(wire::saga(&status, Include::Nothing)))
+}
+
+/// The action of a verb. A field that the verb does not take is refused.
+fn action(verb: &str, said: Said) -> Result<Action> {
+    let Said {
+        step,
+        output,
+        in_flight,
+        ..
+    } = said;
+    let given = [
+        ("step", step.is_some()),
+        ("output", output.is_some()),
+        ("inFlight", in_flight.is_some()),
+    ];
+    let takes: &[&str] = match verb {
+        "cancel" => &["inFlight"],
+        "retry" | "skip" | "force-done" | "recompensate" => &["step"],
+        "complete" => &["step", "output"],
+        "abandon" | "pause" | "resume" | "terminate" => &[],
+        other => return Err(no_verb(other)),
+    };
+    for (field, is_given) in given {
+        if is_given && !takes.contains(&field) {
+            return Err(Error::invalid(format!("`{field}` is not for this verb")));
+        }
+    }
+    let needed = |step: Option<String>| step.ok_or_else(|| Error::invalid("`step` is missing"));
+    Ok(match verb {
+        "cancel" => Action::Cancel {
+            in_flight: match in_flight.as_deref() {
+                None | Some("signal") => InFlight::Signal,
+                Some("wait") => InFlight::Wait,
+                Some("abandon") => InFlight::Abandon,
+                Some(_) => {
+                    let text = "`inFlight` is not one of wait, signal, abandon";
+                    return Err(Error::invalid(text));
+                }
+            },
+        },
+        "retry" => Action::Retry { step },
+        "skip" => Action::Skip {
+            step: needed(step)?,
+        },
+        "force-done" => Action::ForceDone {
+            step: needed(step)?,
+        },
+        "complete" => Action::Complete {
+            step: needed(step)?,
+            output: match output {
+                Some(output) => output.get().to_owned().into(),
+                None => return Err(Error::invalid("`output` is missing")),
+            },
+        },
+        "abandon" => Action::Abandon,
+        "recompensate" => Action::Recompensate {
+            step: needed(step)?,
+        },
+        "pause" => Action::Pause,
+        "resume" => Action::Resume,
+        "terminate" => Action::Terminate,
+        other => return Err(no_verb(other)),
+    })
+}
+
+fn no_verb(verb: &str) -> Error {
+    let verbs = VERBS.join(", ");
+    let verb = verb.escape_debug();
+    Error::not_found(format!(
+        "`{verb}` is nothing that is done to a saga; that is one of {verbs}, signal, approve, refuse"
+    ))
+}

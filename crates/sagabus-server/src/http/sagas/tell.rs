@@ -1,0 +1,94 @@
+//! What steps that wait are told: signals, and the answers of people.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use sagabus::saga::{Approval, Signal};
+use sagabus::{Error, Result};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::super::App;
+use super::super::reply::{Reply, unreadable};
+use super::{by, saga_id};
+use crate::wire::{self, Include};
+
+/// A signal.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Told {
+    name: Option<String>,
+    /// `null` where nothing is given.
+    payload: Option<Box<RawValue>>,
+    key: Option<String>,
+    author: Option<String>,
+    reason: Option<String>,
+}
+
+/// The answer of a person. There is no login: whoever may ask this server says who they are, and in which role.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Answer {
+    step: Option<String>,
+    role: Option<String>,
+    author: Option<String>,
+    reason: Option<String>,
+}
+
+fn needed(field: &str, text: Option<String>) -> Result<String> {
+    text.ok_or_else(|| Error::invalid(format!("`{field}` is missing")))
+}
+
+/// `POST /api/sagas/{id}/signal`: the first of a name counts; durable when it is answered.
+pub(crate) async fn signal(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    told: std::result::Result<Json<Told>, JsonRejection>,
+) -> Reply<Json<Value>> {
+    let Json(told) = told.map_err(|it| unreadable(&it))?;
+    let payload = told.payload.as_deref().map_or("null", RawValue::get);
+    let signal = Signal {
+        by: by(told.author.as_deref(), told.reason.as_deref())?,
+        name: needed("name", told.name)?,
+        key: told.key,
+        payload: payload.to_owned().into(),
+        approval: None,
+    };
+    let status = app.system.sagas.signal(&saga_id(&id)?, signal).await?;
+    Ok(Json(wire::saga(&status, Include::Nothing)))
+}
+
+/// `POST /api/sagas/{id}/approve`: somebody who is asked says yes; durable when it is answered.
+pub(crate) async fn approve(
+    app: State<App>,
+    id: Path<String>,
+    answer: std::result::Result<Json<Answer>, JsonRejection>,
+) -> Reply<Json<Value>> {
+    decide(app, id, answer, true).await
+}
+
+/// `POST /api/sagas/{id}/refuse`: somebody who is asked says no; durable when it is answered.
+pub(crate) async fn refuse(
+    app: State<App>,
+    id: Path<String>,
+    answer: std::result::Result<Json<Answer>, JsonRejection>,
+) -> Reply<Json<Value>> {
+    decide(app, id, answer, false).await
+}
+
+async fn decide(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    answer: std::result::Result<Json<Answer>, JsonRejection>,
+    approved: bool,
+) -> Reply<Json<Value>> {
+    let Json(answer) = answer.map_err(|it| unreadable(&it))?;
+    let by = by(answer.author.as_deref(), answer.reason.as_deref())?;
+    let step = needed("step", answer.step)?;
+    let role = needed("role", answer.role)?;
+    let approval = Approval { approved, role };
+    let sagas = &app.system.sagas;
+    let status = sagas.approve(&saga_id(&id)?, &step, approval, by).await?;
+    Ok(Json(wire::saga(&status, Include::Nothing)))
+}
