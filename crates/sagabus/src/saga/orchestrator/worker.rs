@@ -332,9 +332,12 @@ impl Worker {
                     bound.and_then(Bound::fault)
                 }
                 Stage::Backward | Stage::Stuck => {
-                    let mut steps = self.missing_compensations.iter();
-                    let open = steps.find(|step| state.is_unsettled(**step));
-                    let bound = open.and_then(|step| self.bound.get(*step));
+                    let mut steps = 0..state.steps.len();
+                    let open = steps.find(|&step| {
+                        let origin = state.origin(step);
+                        self.missing_compensations.contains(&origin) && state.is_unsettled(step)
+                    });
+                    let bound = open.and_then(|step| self.bound.get(state.origin(step)));
                     bound.and_then(Bound::compensation_fault)
                 }
                 Stage::Ended(_) => None,
@@ -426,7 +429,8 @@ impl Worker {
     }
 
     fn run_step(&mut self, step: usize, attempt: u32) {
-        let Some(Some(Ok(handler))) = self.bound.get(step).map(|bound| bound.run.clone()) else {
+        let bound = self.bound_of(step);
+        let Some(Some(Ok(handler))) = bound.map(|bound| bound.run.clone()) else {
             return;
         };
         let job = self.job(step, attempt, |step| step.timeout);
@@ -439,7 +443,7 @@ impl Worker {
     }
 
     fn compensate(&mut self, step: usize, attempt: u32) {
-        let bound = self.bound.get(step);
+        let bound = self.bound_of(step);
         let Some(Some(Ok(handler))) = bound.map(|bound| bound.compensate.clone()) else {
             return;
         };
@@ -451,6 +455,11 @@ impl Worker {
         let grace = self.shared.settings.abort_grace;
         let tracker = &self.shared.tracker;
         tracker.spawn(runner::compensate(job, grace, move || handler(context)));
+    }
+
+    /// The handlers of the step at `step`, or of the step that it is an item of.
+    fn bound_of(&self, step: usize) -> Option<&Bound> {
+        self.bound.get(self.saga.state().origin(step))
     }
 
     fn job(&self, step: usize, attempt: u32, limit: fn(&Step) -> Option<Duration>) -> Job {
