@@ -2,6 +2,7 @@
 
 mod changes;
 mod check;
+mod each;
 mod form;
 mod options;
 mod pivot;
@@ -21,6 +22,7 @@ use self::pivot::Pivot;
 
 pub use changes::{Changed, Changes};
 pub use check::DefinitionError;
+pub use each::{ForEach, ITEMS_MAX};
 pub use options::{Compensate, OnInDoubt, Options, Order, PlainErrors};
 pub use place::{InvalidDefinition, Place, Position};
 pub use step::Step;
@@ -124,7 +126,9 @@ impl Definition {
         check::check_options(&name, &options).map_err(DefinitionError::in_definition)?;
         let canonical = form::canonical(&name, &steps, &options)?;
         let hash = form::hash(&canonical);
-        Self::assembled((name, steps, options), dependencies, (canonical, hash))
+        let whole = Self::assembled((name, steps, options), dependencies, (canonical, hash))?;
+        whole.check_lists()?;
+        Ok(whole)
     }
 
     /// Reads `{"name": …, "steps": […]}` with the fields `id`, `name`, `service`, `action`, `compensationAction`,
@@ -183,6 +187,22 @@ impl Definition {
             canonical,
             hash,
         })))
+    }
+
+    /// Checks that each list comes from a step that is over by then.
+    fn check_lists(&self) -> Result<(), InvalidDefinition> {
+        for (index, step) in self.steps().iter().enumerate() {
+            let list = step.for_each.as_ref().and_then(|list| list.step.as_ref());
+            let Some(list) = list else {
+                continue;
+            };
+            let source = self.steps().iter().position(|step| step.id == *list);
+            if !source.is_some_and(|source| self.ancestors(index).contains(&source)) {
+                let (step, list) = (step.id.clone(), list.clone());
+                return Err(DefinitionError::NotBefore { step, list }.in_step(index));
+            }
+        }
+        Ok(())
     }
 
     /// What is said in the definition and has no effect.

@@ -216,6 +216,7 @@ impl Teller<'_> {
             | Fact::LateResult { .. }
             | Fact::Paused { .. }
             | Fact::Signalled { .. }
+            | Fact::Spread { .. }
             | Fact::Closed => Ok(()),
         }
     }
@@ -353,7 +354,7 @@ impl Teller<'_> {
     }
 
     fn step_id(&self, step: u32) -> String {
-        self.state.step_id(position(step)).to_owned()
+        self.state.step_id(position(step)).into_owned()
     }
 
     fn started_record(&self, step: u32) -> Option<u64> {
@@ -378,7 +379,11 @@ impl Teller<'_> {
         if state.attempts > 1 {
             return Some(state.ended_record);
         }
-        let dependencies = self.state.definition().dependencies(step);
+        if self.state.item(step).is_some() {
+            // The list that it is an item of.
+            return Some(self.state.step(self.state.origin(step))?.started_record);
+        }
+        let dependencies = self.state.dependencies(step);
         let dependencies = dependencies.iter().filter_map(|&at| self.state.step(at));
         Some(
             dependencies

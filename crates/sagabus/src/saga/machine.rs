@@ -1,6 +1,7 @@
 //! The rules of a saga, pure: a state and an input give the records to store and what to do once they are durable.
 
 mod backward;
+mod each;
 mod fold;
 mod forward;
 mod late;
@@ -278,9 +279,15 @@ impl<'a> Draft<'a> {
         if self.state.paused.is_some() {
             return;
         }
+        // Each list that is done lets other steps begin; one that is none turns the saga back.
+        while self.state.stage == Stage::Running {
+            self.start_ready();
+            if !self.gather() {
+                break;
+            }
+        }
         match self.state.stage {
             Stage::Running => {
-                self.start_ready();
                 // A handler of an attempt before the last may still end.
                 if self.facts.in_flight.is_empty() && self.state.is_complete() {
                     self.end(Outcome::Completed, String::new());

@@ -2,6 +2,7 @@
 
 mod waits;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -256,7 +257,7 @@ pub struct SagaStatus {
     pub operated: Vec<OperatedStatus>,
     /// What it was told, in that order.
     pub signals: Vec<SignalStatus>,
-    /// Its steps, in the order of the definition.
+    /// Its steps, in the order of the definition, and behind them the items of lists as `<step>[<number>]`.
     pub steps: Vec<StepStatus>,
 }
 
@@ -341,26 +342,26 @@ impl SagaStatus {
         let pairs = state.steps.iter().enumerate();
         let pairs = pairs.filter_map(|(at, own)| Some((at, state.step_of(at)?, own)));
         let steps: Vec<StepStatus> = pairs
-            .map(|(at, step, state)| StepStatus {
-                id: step.id.clone(),
+            .map(|(at, step, own)| StepStatus {
+                id: state.step_id(at).into_owned(),
                 name: step.name.clone(),
                 service: step.service.clone(),
                 action: step.action.clone(),
                 compensation_action: step.compensation_action.clone(),
                 dependencies: step.dependencies.clone(),
                 timeout: step.timeout,
-                phase: StepPhase::of(state, step.wait.is_some(), is_taken_back(at)),
-                attempts: state.attempts,
-                started_at: state.started_at,
-                ended_at: state.ended_at,
+                phase: StepPhase::of(own, step.wait.is_some(), is_taken_back(at)),
+                attempts: own.attempts,
+                started_at: own.started_at,
+                ended_at: own.ended_at,
                 waits: waiting.step(at),
-                duration: state
+                duration: own
                     .ended_at
-                    .zip(state.attempt_at)
+                    .zip(own.attempt_at)
                     .map(|(ended, began)| ended.since(began)),
-                error: text(state.compensation.error.as_ref().or(state.error.as_ref())),
-                compensation_attempts: state.compensation.attempts,
-                output: match &state.phase {
+                error: text(own.compensation.error.as_ref().or(own.error.as_ref())),
+                compensation_attempts: own.compensation.attempts,
+                output: match &own.phase {
                     Phase::Succeeded(output) => Some(output.clone()),
                     _ => None,
                 },
@@ -402,7 +403,7 @@ impl SagaStatus {
             paused,
             deadline: state.deadline(),
             inconsistent: state.is_inconsistent(),
-            unsettled: unsettled.map(|at| state.step_id(at).to_owned()).collect(),
+            unsettled: unsettled.map(|at| state.step_id(at).into_owned()).collect(),
             waits,
             operated: state
                 .operated
@@ -419,7 +420,7 @@ fn operated(state: &State, operated: &Operated) -> OperatedStatus {
     let step = operated.step.map(|step| state.step_id(position(step)));
     OperatedStatus {
         verb: operated.verb,
-        step: step.map(str::to_owned),
+        step: step.map(Cow::into_owned),
         by: operated.by.clone(),
         at: operated.at,
     }

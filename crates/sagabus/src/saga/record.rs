@@ -1,5 +1,8 @@
 //! What is stored of a saga: numbered records whose fold is the saga's state.
 
+mod blob;
+mod maybe_blob;
+
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
@@ -29,7 +32,8 @@ pub struct Record {
     pub fact: Fact,
 }
 
-/// What a [`Record`] says. Steps are named by their position in the definition that the first record pins.
+/// What a [`Record`] says. Steps are named by their position in the definition that the first record pins; behind those come
+/// the items of lists, in the order in which they were spread.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Fact {
     /// The first record: everything that the saga was started with.
@@ -268,6 +272,16 @@ pub enum Fact {
         #[n(4)]
         approved: Option<bool>,
     },
+    /// A step is done for each item of a list: so many steps come behind those that there are, one for each item in its order.
+    #[n(17)]
+    Spread {
+        /// The step.
+        #[n(0)]
+        step: u32,
+        /// How many items.
+        #[n(1)]
+        count: u32,
+    },
     /// Nothing follows: the time in which a saga that ended with something left to repair is kept for an operator is over.
     #[n(20)]
     Closed,
@@ -421,6 +435,7 @@ impl Fact {
             | Self::LateResult { .. }
             | Self::Paused { .. }
             | Self::Signalled { .. }
+            | Self::Spread { .. }
             | Self::Closed => 2,
         }
     }
@@ -469,66 +484,5 @@ impl Record {
                 Err(Error::new(ErrorKind::Corrupt, "saga record is damaged").with_source(error))
             }
         }
-    }
-}
-
-/// [`Bytes`] as one CBOR byte string.
-mod blob {
-    use bytes::Bytes;
-    use minicbor::decode::Error as DecodeError;
-    use minicbor::encode::{Error as EncodeError, Write};
-    use minicbor::{Decoder, Encoder};
-
-    pub(super) fn encode<C, W: Write>(
-        bytes: &Bytes,
-        encoder: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), EncodeError<W::Error>> {
-        encoder.bytes(bytes)?.ok()
-    }
-
-    pub(super) fn decode<C>(decoder: &mut Decoder<'_>, _: &mut C) -> Result<Bytes, DecodeError> {
-        decoder.bytes().map(Bytes::copy_from_slice)
-    }
-}
-
-/// Perhaps [`Bytes`] as one CBOR byte string.
-mod maybe_blob {
-    use bytes::Bytes;
-    use minicbor::data::Type;
-    use minicbor::decode::Error as DecodeError;
-    use minicbor::encode::{Error as EncodeError, Write};
-    use minicbor::{Decoder, Encoder};
-
-    #[expect(clippy::ref_option, reason = "the derive hands the field as it is")]
-    pub(super) fn encode<C, W: Write>(
-        bytes: &Option<Bytes>,
-        encoder: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), EncodeError<W::Error>> {
-        match bytes {
-            Some(bytes) => encoder.bytes(bytes)?.ok(),
-            None => encoder.null()?.ok(),
-        }
-    }
-
-    pub(super) fn decode<C>(
-        decoder: &mut Decoder<'_>,
-        _: &mut C,
-    ) -> Result<Option<Bytes>, DecodeError> {
-        if decoder.datatype()? == Type::Null {
-            decoder.null()?;
-            return Ok(None);
-        }
-        decoder.bytes().map(Bytes::copy_from_slice).map(Some)
-    }
-
-    #[expect(clippy::ref_option, reason = "the derive hands the field as it is")]
-    pub(super) fn is_nil(bytes: &Option<Bytes>) -> bool {
-        bytes.is_none()
-    }
-
-    pub(super) fn nil() -> Option<Option<Bytes>> {
-        Some(None)
     }
 }

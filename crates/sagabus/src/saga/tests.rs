@@ -5,6 +5,7 @@ mod cancel;
 mod compensation;
 mod crash;
 mod definition;
+mod each;
 mod events;
 mod fields;
 mod golden;

@@ -69,6 +69,20 @@ pub enum DefinitionError {
         /// The step.
         step: String,
     },
+    /// Where a step takes its items from is written in a way that leads nowhere.
+    #[error("`forEach.from` of step `{step}` must be a JSON pointer such as `/samples`")]
+    Pointer {
+        /// The step.
+        step: String,
+    },
+    /// A step takes its items from one that need not be over by then.
+    #[error("step `{step}` takes its items from `{list}`, which is not before it")]
+    NotBefore {
+        /// The step.
+        step: String,
+        /// The step that has the list.
+        list: String,
+    },
     /// A step waits for no time, or longer than [`WAIT_MAX`].
     #[error("step `{step}` must wait for 1 millisecond to 366 days")]
     WaitLimit {
@@ -131,6 +145,7 @@ impl DefinitionError {
             | Self::Name { field, .. } => field,
             Self::TwoPivots { .. } => "pivot",
             Self::NotBare { .. } | Self::WaitLimit { .. } => "id",
+            Self::Pointer { .. } | Self::NotBefore { .. } => "forEach",
             Self::Empty { .. } | Self::TooManySteps { .. } => "steps",
             Self::TooLarge { .. } | Self::Unreadable { .. } => ".",
         }
@@ -226,6 +241,9 @@ fn check_step(step: &Step) -> Result<(), DefinitionError> {
     match &step.wait {
         None => id(&step.id, "action", &step.action)?,
         Some(wait) => check_wait(step, wait)?,
+    }
+    if let Some(list) = &step.for_each {
+        super::each::check(step, list)?;
     }
     if let Some(action) = &step.compensation_action {
         id(&step.id, "compensationAction", action)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,11 +12,12 @@ use serde_json::Value;
 use serde_saphyr::{DefaultMessageFormatter, MessageFormatter};
 use sha2::{Digest, Sha256};
 
+use super::each::AT_A_TIME;
 use super::options::is_default;
 use super::place::{InvalidDefinition, Place, Position};
 use super::{
-    Compensate, DEFINITION_BYTES_MAX, DefinitionError, DefinitionHash, OnInDoubt, OnTimeout,
-    Options, Order, PlainErrors, Step, Wait, WaitLimit,
+    Compensate, DEFINITION_BYTES_MAX, DefinitionError, DefinitionHash, ForEach, OnInDoubt,
+    OnTimeout, Options, Order, PlainErrors, Step, Wait, WaitLimit,
 };
 
 /// What a definition is made of.
@@ -77,11 +79,23 @@ struct StepForm {
     #[serde(default, skip_serializing_if = "is_default")]
     late_binding: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    for_each: Option<ForEachForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     signal: Option<SignalForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     approval: Option<ApprovalForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timer: Option<TimerForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ForEachForm {
+    from: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    concurrency: Option<NonZeroU32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -301,6 +315,11 @@ impl StepForm {
         };
         Ok(Step {
             wait,
+            for_each: self.for_each.map(|list| ForEach {
+                from: list.from,
+                step: list.step,
+                concurrency: list.concurrency.unwrap_or(AT_A_TIME),
+            }),
             name: self.name.unwrap_or_else(|| self.id.clone()),
             id: self.id,
             service: self.service,
@@ -351,6 +370,11 @@ impl StepForm {
             None => {}
         }
         Self {
+            for_each: step.for_each.as_ref().map(|list| ForEachForm {
+                from: list.from.clone(),
+                step: list.step.clone(),
+                concurrency: (list.concurrency != AT_A_TIME).then_some(list.concurrency),
+            }),
             signal,
             approval,
             timer,

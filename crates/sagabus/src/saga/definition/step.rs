@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Compensate, OnInDoubt, Wait};
+use super::{Compensate, ForEach, OnInDoubt, Wait};
 
 /// One step of a saga: an action of a service, and what takes it back.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +50,8 @@ pub struct Step {
     pub overlap: bool,
     /// Whether the saga may be started without a handler of this step; it is run by a process that has one.
     pub late_binding: bool,
+    /// The list for each of whose items it is done.
+    pub for_each: Option<ForEach>,
     /// What it waits for instead of being run. Such a step has no action and nothing that goes with one.
     pub wait: Option<Wait>,
 }
@@ -79,6 +81,7 @@ impl Step {
             heartbeat: None,
             overlap: false,
             late_binding: false,
+            for_each: None,
             wait: None,
         }
     }

@@ -24,7 +24,10 @@ use crate::saga::record::Cause;
 pub struct CallContext {
     saga: SagaId,
     definition: Definition,
+    /// The step of the definition.
     step: usize,
+    step_id: Arc<str>,
+    item: Option<Bytes>,
     attempt: u32,
     input: Bytes,
     /// Outputs of the ancestors, by position.
@@ -49,16 +52,19 @@ pub(crate) struct Call {
 
 impl CallContext {
     fn new(state: &State, call: Call) -> Self {
+        let step = state.origin(call.step);
         let outputs = state
             .definition()
-            .ancestors(call.step)
+            .ancestors(step)
             .into_iter()
             .filter_map(|step| state.output(step).map(|output| (step, output.clone())))
             .collect();
         Self {
             saga: state.id().clone(),
             definition: state.definition().clone(),
-            step: call.step,
+            step,
+            step_id: state.step_id(call.step).into(),
+            item: state.item(call.step).cloned(),
             attempt: call.attempt,
             input: state.input().clone(),
             outputs,
@@ -82,10 +88,30 @@ impl CallContext {
         &self.saga
     }
 
-    /// The id of the step.
+    /// The id of the step. Done for an item of a list, it has the item's number behind it, such as `measure[0]`.
     #[must_use]
     pub fn step_id(&self) -> &str {
-        self.id_of(self.step)
+        &self.step_id
+    }
+
+    /// The item that the step is done for, one JSON value; none where it is not done for each item of a list.
+    #[must_use]
+    pub fn item(&self) -> Option<&Bytes> {
+        self.item.as_ref()
+    }
+
+    /// The item that the step is done for, as `T`.
+    ///
+    /// # Errors
+    /// [`StepError::Reject`] when it does not fit, or when there is none.
+    pub fn item_as<T: DeserializeOwned>(&self) -> Result<T, StepError> {
+        match &self.item {
+            Some(item) => read(item),
+            None => Err(StepError::Reject(format!(
+                "step `{}` is not done for each item of a list",
+                self.step_id
+            ))),
+        }
     }
 
     /// The parameters that the definition gives the step.
@@ -207,7 +233,7 @@ pub struct CompensationContext {
     call: CallContext,
     output: Option<Bytes>,
     effect: EffectClass,
-    cause: Option<Cause>,
+    cause: TurnedBackBy,
     reason: Arc<str>,
 }
 
@@ -266,7 +292,15 @@ impl CompensationContext {
                 (None, _) => EffectClass::None,
             },
             output,
-            cause: state.turned_back.as_ref().map(|back| back.cause),
+            cause: match state.turned_back.as_ref().map(|back| back.cause) {
+                Some(Cause::Step(step)) => {
+                    let step = usize::try_from(step).unwrap_or(usize::MAX);
+                    TurnedBackBy::Step(state.step_id(step).into_owned())
+                }
+                Some(Cause::Cancelled) => TurnedBackBy::Cancel,
+                Some(Cause::Deadline | Cause::QueueTimeout) => TurnedBackBy::Deadline,
+                None => TurnedBackBy::Operator,
+            },
             reason: state
                 .turned_back
                 .as_ref()
@@ -311,15 +345,7 @@ impl CompensationContext {
     /// What turned the saga back.
     #[must_use]
     pub fn cause(&self) -> TurnedBackBy {
-        match self.cause {
-            Some(Cause::Step(step)) => {
-                let step = usize::try_from(step).unwrap_or(usize::MAX);
-                TurnedBackBy::Step(self.call.id_of(step).to_owned())
-            }
-            Some(Cause::Cancelled) => TurnedBackBy::Cancel,
-            Some(Cause::Deadline | Cause::QueueTimeout) => TurnedBackBy::Deadline,
-            None => TurnedBackBy::Operator,
-        }
+        self.cause.clone()
     }
 
     /// Why the saga turned back, in words.

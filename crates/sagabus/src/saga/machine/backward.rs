@@ -49,6 +49,9 @@ impl Draft<'_> {
             if state.phase == Phase::Started {
                 let attempt = state.attempts;
                 let (effect, error) = match self.state.wait(step) {
+                    _ if self.state.is_list(step) => {
+                        (Effect::None, "not all of its items were done")
+                    }
                     Some(_) => (Effect::None, "no longer waited for"),
                     None => (Effect::Unknown, "interrupted before it had ended"),
                 };
@@ -63,7 +66,8 @@ impl Draft<'_> {
     }
 
     fn compensate(&mut self, step: usize) {
-        if !self.facts.dispatch || self.facts.missing_compensations.contains(&step) {
+        let origin = self.state.origin(step);
+        if !self.facts.dispatch || self.facts.missing_compensations.contains(&origin) {
             return;
         }
         let attempt = self

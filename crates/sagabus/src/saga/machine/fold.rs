@@ -42,6 +42,7 @@ impl State {
         Ok(Self {
             stage: Stage::Queued,
             steps: vec![Arc::default(); definition.steps().len()],
+            spreads: Arc::default(),
             turned_back: None,
             paused: None,
             operated: Arc::default(),
@@ -93,6 +94,7 @@ impl State {
             | Fact::CompensationStuck { step, .. }
             | Fact::ForwardStuck { step, .. }
             | Fact::LateResult { step, .. }
+            | Fact::Spread { step, .. }
             | Fact::Operated {
                 step: Some(step), ..
             }
@@ -113,6 +115,12 @@ impl State {
         };
         if step >= self.steps.len() {
             return Err(corrupt("a record names a step that the definition lacks"));
+        }
+        if let Fact::Spread { count, .. } = record.fact {
+            let items = self.items_for(step).map(|items| items.len());
+            if self.spread_of(step).is_some() || items != Ok(index(count)) {
+                return Err(corrupt("a list has other items than its record says"));
+            }
         }
         self.apply(record);
         Ok(())
@@ -264,6 +272,7 @@ impl State {
                     approved: *approved,
                 });
             }
+            Fact::Spread { step, .. } => self.spread(index(*step)),
             Fact::Closed => self.has_closed = true,
         }
         self.settle_stage();
@@ -310,6 +319,9 @@ impl State {
     fn can_go_on(&self) -> bool {
         (0..self.steps.len()).any(|at| {
             let phase = self.step(at).map(|step| &step.phase);
+            if phase == Some(&Phase::Started) && self.is_list(at) {
+                return self.is_gathered(at);
+            }
             matches!(phase, Some(Phase::Started | Phase::Backoff { .. })) || self.is_ready(at)
         })
     }
@@ -481,6 +493,7 @@ fn may_follow_the_end(fact: &Fact) -> bool {
         | Fact::ForwardStuck { .. }
         | Fact::Paused { .. }
         | Fact::Signalled { .. }
+        | Fact::Spread { .. }
         | Fact::Closed => false,
     }
 }

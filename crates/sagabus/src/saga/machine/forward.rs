@@ -15,17 +15,18 @@ impl Draft<'_> {
         if !self.facts.dispatch {
             return;
         }
-        for step in 0..self.state.steps.len() {
+        for step in 0..self.state.definition().steps().len() {
             // A step that an operator has tried again waits until the handler of its last attempt is gone.
             if self.state.is_ready(step) && !self.facts.is_in_flight(step) {
                 self.start(step);
             }
         }
+        self.start_items();
     }
 
     /// Starts an attempt, if this process has a handler for it.
-    fn start(&mut self, step: usize) {
-        if self.facts.missing.contains(&step) {
+    pub(super) fn start(&mut self, step: usize) {
+        if self.facts.missing.contains(&self.state.origin(step)) {
             return;
         }
         let attempt = self.state.step(step).map_or(0, |state| state.attempts) + 1;
@@ -43,13 +44,7 @@ impl Draft<'_> {
         if attempt > state.attempts {
             return;
         }
-        let result = match result {
-            AttemptResult::Ok(output) if self.state.is_too_large(output.len()) => {
-                let error = format!("saga has no room for an output of {} bytes", output.len());
-                AttemptResult::Err(StepError::InDoubt(error))
-            }
-            other => other,
-        };
+        let result = self.fitting(step, result);
         let is_expected = attempt == state.attempts && state.phase == Phase::Started;
         if !is_expected || !matches!(self.state.stage, Stage::Running | Stage::Backward) {
             return self.late(step, attempt, result);
@@ -204,6 +199,8 @@ impl Draft<'_> {
         for step in 0..self.state.steps.len() {
             match self.state.step(step).map(|state| &state.phase) {
                 Some(Phase::Started) if self.state.wait(step).is_some() => self.arm_wait(step),
+                // Its items are what was cut off.
+                Some(Phase::Started) if self.state.is_list(step) => {}
                 Some(Phase::Started) if !self.facts.is_in_flight(step) => {
                     self.cut_off(step, is_resumed);
                     if self.state.stage != Stage::Running || self.state.paused.is_some() {

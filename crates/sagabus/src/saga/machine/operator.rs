@@ -207,6 +207,20 @@ fn answer(state: &State, facts: &Facts<'_>, action: &Action) -> Answer {
                 _ => no("the compensation of the step has not failed"),
             }
         }
+        (
+            Action::Skip { .. } | Action::Complete { .. },
+            Stage::Running | Stage::ForwardStuck,
+            Some((position, own)),
+        ) if state.is_list(position) && own.phase == Phase::Started => {
+            no("the items of the step are steps of their own")
+        }
+        (Action::Complete { .. }, Stage::Running, Some((position, _)))
+            if state.is_list(position)
+                && !state.has_passed_pivot()
+                && (state.step_of(position)).is_some_and(|it| it.compensation_action.is_some()) =>
+        {
+            no("the step is taken back item by item, and has none yet")
+        }
         (Action::Skip { .. }, Stage::Running | Stage::ForwardStuck, Some((position, own))) => {
             match own.phase {
                 Phase::Skipped => Answer::Done,
@@ -219,7 +233,7 @@ fn answer(state: &State, facts: &Facts<'_>, action: &Action) -> Answer {
             Some((position, own)),
         ) => match &own.phase {
             Phase::Succeeded(before) if before == output => Answer::Done,
-            _ if state.is_too_large(output.len()) => Answer::No(Refusal {
+            _ if !state.has_room(position, output.len()) => Answer::No(Refusal {
                 kind: ErrorKind::Full,
                 text: "it has no room for the output".to_owned(),
             }),

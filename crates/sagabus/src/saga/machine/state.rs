@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::each::Spread;
 use super::step::{CompensationPhase, Phase, StepState};
 use crate::clock::Timestamp;
 use crate::ledger::By;
@@ -25,8 +26,10 @@ pub struct State {
     pub(super) head: Arc<Head>,
     /// Where it stands.
     pub stage: Stage,
-    /// Per step of the definition, where that stands.
+    /// Where each step stands: those of the definition, then the items of lists.
     pub steps: Vec<Arc<StepState>>,
+    /// Which steps are items of lists, in the order in which they were spread.
+    pub(super) spreads: Arc<Vec<Spread>>,
     /// Why nothing more is done, only taken back.
     pub turned_back: Option<TurnedBack>,
     /// Why it does nothing until an operator says so.
@@ -198,7 +201,8 @@ impl State {
             Stage::Ended(Outcome::Terminated) => (0..self.steps.len()).any(|at| {
                 self.step(at).is_some_and(|step| {
                     let is_left = step.may_have_had_effect() && !step.compensation.is_settled();
-                    step.has_late_effect || is_left && self.wait(at).is_none()
+                    let is_run = self.wait(at).is_none() && !self.is_list(at);
+                    step.has_late_effect || is_left && is_run
                 })
             }),
             Stage::Ended(Outcome::Compensated | Outcome::Cancelled) => {
@@ -230,8 +234,10 @@ impl State {
 
     /// Whether the step at `index` is one to be taken back once the saga turns back, done already or not.
     pub(super) fn is_compensable(&self, index: usize) -> bool {
+        // Of a list, its items are taken back.
+        let is_list = self.is_list(index);
         let step = self.step_of(index).zip(self.step(index));
-        step.is_some_and(|(step, state)| {
+        step.filter(|_| !is_list).is_some_and(|(step, state)| {
             step.compensation_action.is_some() && state.is_to_be_taken_back(step.compensate)
         })
     }
@@ -266,7 +272,7 @@ impl State {
     /// the two need not have the same place.
     #[must_use]
     pub fn step_of(&self, position: usize) -> Option<&Step> {
-        self.definition().steps().get(position)
+        self.definition().steps().get(self.origin(position))
     }
 
     /// What the step at `index` waits for instead of being run.
@@ -285,6 +291,8 @@ impl State {
         for (at, step) in self.steps.iter().enumerate() {
             match step.phase {
                 Phase::Started if self.wait(at).is_some() => is_any = true,
+                // Its items say what it does.
+                Phase::Started if self.is_list(at) => {}
                 Phase::Started | Phase::Backoff { .. } => return false,
                 Phase::Pending if self.is_ready(at) => return false,
                 _ => {}
@@ -299,22 +307,11 @@ impl State {
         is_at_work && self.paused.is_none() && !self.is_waiting()
     }
 
-    /// The position of the step with this id.
-    #[must_use]
-    pub fn position_of(&self, id: &str) -> Option<usize> {
-        (0..self.steps.len()).find(|&position| self.step_id(position) == id)
-    }
-
     /// What the compensation of the step at `index` is given: what the step returned, in time or late.
     #[must_use]
     pub fn compensation_output(&self, index: usize) -> Option<&Bytes> {
         let late = || self.step(index)?.late_output.as_ref();
         self.output(index).or_else(late)
-    }
-
-    /// The id of the step at `position`; empty when there is none.
-    pub(crate) fn step_id(&self, position: usize) -> &str {
-        self.step_of(position).map_or("", |step| &step.id)
     }
 
     /// Whether an output of so many bytes goes beyond [`HELD_BYTES_MAX`].
@@ -331,16 +328,18 @@ impl State {
         }
     }
 
+    /// Positions of the steps that the one at `position` depends on.
+    pub(crate) fn dependencies(&self, position: usize) -> &[usize] {
+        self.definition().dependencies(self.origin(position))
+    }
+
     /// Whether the step is to be started and all its dependencies have succeeded, or are skipped.
     pub(super) fn is_ready(&self, step: usize) -> bool {
+        let is_done = |&it: &usize| self.step(it).is_some_and(StepState::is_done);
         self.steps
             .get(step)
             .is_some_and(|state| state.phase == Phase::Pending)
-            && self
-                .definition()
-                .dependencies(step)
-                .iter()
-                .all(|&dependency| self.step(dependency).is_some_and(StepState::is_done))
+            && self.dependencies(step).iter().all(is_done)
     }
 
     /// Whether it was cut off by the end of the process again and again, and came no further in between. Asked when the
@@ -405,9 +404,12 @@ impl State {
                 due.push(step);
             }
             if blocked || is_unsettled {
-                for &before in self.definition().dependencies(step) {
-                    if let Some(flag) = is_blocked.get_mut(before) {
-                        *flag = true;
+                for &before in self.dependencies(step) {
+                    let items = self.spread_of(before).map(Spread::positions);
+                    for at in std::iter::once(before).chain(items.into_iter().flatten()) {
+                        if let Some(flag) = is_blocked.get_mut(at) {
+                            *flag = true;
+                        }
                     }
                 }
             }

@@ -155,7 +155,7 @@ impl Draft<'_> {
             return;
         }
         let (name, is_approval) = match self.state.wait(step) {
-            Some(Wait::Signal { name, .. }) => (name.as_str(), false),
+            Some(Wait::Signal { name, .. }) => (name.as_str().into(), false),
             Some(Wait::Approval { .. }) => (self.state.step_id(step), true),
             Some(Wait::Timer(_)) | None => return,
         };
@@ -198,10 +198,13 @@ impl Draft<'_> {
         }
     }
 
-    /// Begins an attempt: calls the handler, or waits.
+    /// Begins an attempt: calls the handler, waits, or goes through a list.
     pub(super) fn begin(&mut self, step: usize, attempt: u32) {
         if self.state.wait(step).is_some() {
             return self.wait(step);
+        }
+        if self.state.is_list(step) {
+            return self.begin_list(step, attempt);
         }
         self.commands.push(Command::Run { step, attempt });
         self.arm_step(step);

@@ -1,5 +1,6 @@
 //! Why a saga that is not over, or a step of it, is not at work.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::clock::Timestamp;
@@ -14,7 +15,7 @@ const NAMED_MAX: usize = 3;
 pub enum Waits {
     /// As many sagas are active as may be.
     Turn,
-    /// Steps with these ids come first.
+    /// Steps with these ids, or items of it, come first.
     Steps(Vec<String>),
     /// Its next attempt is due then.
     Attempt(Timestamp),
@@ -177,6 +178,16 @@ impl<'a> Waiting<'a> {
         }
         match &own.phase {
             Phase::Pending => self.before_start(at),
+            Phase::Started if state.is_list(at) => {
+                let items = state.definition().steps().len()..state.steps.len();
+                let is_open = |&item: &usize| {
+                    let is_done = state.step(item).is_none_or(StepState::is_done);
+                    state.origin(item) == at && !is_done
+                };
+                Some(Waits::Steps(
+                    self.ids(&items.filter(is_open).collect::<Vec<_>>()),
+                ))
+            }
             Phase::Started => self.wait(at, own).or_else(|| self.missing(at)),
             Phase::Backoff { until } => Some(Waits::Attempt(*until)),
             Phase::Stuck(_) => {
@@ -252,6 +263,6 @@ impl<'a> Waiting<'a> {
 
     fn ids(&self, steps: &[usize]) -> Vec<String> {
         let ids = steps.iter().map(|&step| self.state.step_id(step));
-        ids.map(str::to_owned).collect()
+        ids.map(Cow::into_owned).collect()
     }
 }

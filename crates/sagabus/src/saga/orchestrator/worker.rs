@@ -335,9 +335,15 @@ impl Worker {
                     open.filter_map(|step| told(step, Bound::fault)).collect()
                 }
                 Stage::Backward | Stage::Stuck => {
-                    let steps = self.missing_compensations.iter().copied();
-                    let open = steps.filter(|&step| state.is_unsettled(step));
-                    let told = open.filter_map(|step| told(step, Bound::compensation_fault));
+                    let steps = 0..state.steps.len();
+                    let open = steps.filter(|&step| {
+                        let origin = state.origin(step);
+                        self.missing_compensations.contains(&origin) && state.is_unsettled(step)
+                    });
+                    let told = open.filter_map(|step| {
+                        let (_, fault) = told(state.origin(step), Bound::compensation_fault)?;
+                        Some((step, fault))
+                    });
                     told.collect()
                 }
                 Stage::Ended(_) => Vec::new(),
@@ -429,7 +435,8 @@ impl Worker {
     }
 
     fn run_step(&mut self, step: usize, attempt: u32) {
-        let Some(Some(Ok(handler))) = self.bound.get(step).map(|bound| bound.run.clone()) else {
+        let bound = self.bound_of(step);
+        let Some(Some(Ok(handler))) = bound.map(|bound| bound.run.clone()) else {
             return;
         };
         let job = self.job(step, attempt, |step| step.timeout);
@@ -442,7 +449,7 @@ impl Worker {
     }
 
     fn compensate(&mut self, step: usize, attempt: u32) {
-        let bound = self.bound.get(step);
+        let bound = self.bound_of(step);
         let Some(Some(Ok(handler))) = bound.map(|bound| bound.compensate.clone()) else {
             return;
         };
@@ -454,6 +461,11 @@ impl Worker {
         let grace = self.shared.settings.abort_grace;
         let tracker = &self.shared.tracker;
         tracker.spawn(runner::compensate(job, grace, move || handler(context)));
+    }
+
+    /// The handlers of the step at `step`, or of the step that it is an item of.
+    fn bound_of(&self, step: usize) -> Option<&Bound> {
+        self.bound.get(self.saga.state().origin(step))
     }
 
     fn job(&self, step: usize, attempt: u32, limit: fn(&Step) -> Option<Duration>) -> Job {

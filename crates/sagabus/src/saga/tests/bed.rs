@@ -149,8 +149,12 @@ impl Bed {
                 let world = Arc::clone(&world);
                 async move {
                     world.keys.lock().unwrap().push(context.key());
-                    world.act(id, &context).await?;
-                    Ok(serde_json::json!({"done": id, "attempt": context.attempt()}))
+                    world.act(&of_item(id, &context), &context).await?;
+                    let mut done = serde_json::json!({"done": id, "attempt": context.attempt()});
+                    if context.item().is_some() {
+                        done["item"] = context.item_as()?;
+                    }
+                    Ok(done)
                 }
             });
             let world = Arc::clone(&self.world);
@@ -158,7 +162,8 @@ impl Bed {
                 let world = Arc::clone(&world);
                 async move {
                     world.keys.lock().unwrap().push(context.key());
-                    world.act(&format!("undo_{id}"), &context).await
+                    let action = of_item(&format!("undo_{id}"), &context);
+                    world.act(&action, &context).await
                 }
             });
         }
@@ -226,8 +231,14 @@ impl Bed {
     }
 }
 
+/// The action with the number of the item that it is done for.
+fn of_item(action: &str, context: &CallContext) -> String {
+    let item = context.step_id().find('[');
+    format!("{action}{}", item.map_or("", |at| &context.step_id()[at..]))
+}
+
 pub(super) fn input() -> Start {
-    Start::new(r#"{"sampleId":"S-1","secret":"p4ss"}"#)
+    Start::new(r#"{"sampleId":"S-1","secret":"p4ss","items":[10,20,30]}"#)
 }
 
 /// Waits until a saga is over or stuck.

@@ -14,7 +14,7 @@ struct Case {
     ends: &'static [Status],
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
     Case {
         definition: || chain(&["a", "b", "c"]),
         script: &[],
@@ -69,7 +69,30 @@ const CASES: [Case; 6] = [
         cancel_after: Some(10),
         ends: &[Status::Cancelled, Status::Completed],
     },
+    Case {
+        definition: || list("b", &["c"]),
+        script: &[
+            ("b[1]", &[Act::Retry, Act::DoAfter(5)]),
+            ("b[2]", &[Act::InDoubt]),
+        ],
+        cancel_after: None,
+        ends: &[Status::Completed],
+    },
+    Case {
+        definition: || list("b", &[]),
+        script: &[("b[2]", &[Act::Reject, Act::Reject, Act::Reject])],
+        cancel_after: None,
+        ends: &[Status::Compensated],
+    },
 ];
+
+/// `a`, then the step for each of three items, two at a time, then the others.
+fn list(id: &str, then: &[&str]) -> Definition {
+    let own = step(id).after("a").retries(1).for_each("/items");
+    let own = own.at_a_time(std::num::NonZeroU32::new(2).unwrap());
+    let then = then.iter().map(|next| step(next).after(id));
+    define([step("a"), own].into_iter().chain(then).collect())
+}
 
 impl Case {
     fn bed(&self) -> Bed {
@@ -103,7 +126,7 @@ impl Case {
         assert_eq!(count("started"), 1, "{faults:?}");
         assert_eq!(count("completed") + count("failed"), 1, "{faults:?}");
         // A crash repeats no more than what was open then: one call for each step in flight.
-        for id in ["a", "b", "c", "d"] {
+        for id in ["a", "b", "c", "d", "b[0]", "b[1]", "b[2]"] {
             let script = self.script.iter().find(|(action, _)| *action == id);
             let scripted = script.map_or(0, |(_, acts)| acts.len());
             let most = 1 + scripted + faults.len();

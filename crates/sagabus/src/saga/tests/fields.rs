@@ -1,15 +1,18 @@
 //! What a definition can say is done: each field has a test that it does what it says.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::saga::definition::{Options, WaitLimit};
-use crate::saga::{Compensate, Definition, OnInDoubt, OnTimeout, Order, PlainErrors, Step, Wait};
+use crate::saga::{
+    Compensate, Definition, ForEach, OnInDoubt, OnTimeout, Order, PlainErrors, Step, Wait,
+};
 
 /// Each field with a test of what it does.
-const SHOWN: [(&str, &str); 36] = [
+const SHOWN: [(&str, &str); 40] = [
     (
         "name",
         "rust_json_and_yaml_give_the_same_definition_and_hash",
@@ -102,6 +105,22 @@ const SHOWN: [(&str, &str); 36] = [
         "a_saga_may_start_without_a_handler_of_a_step_that_is_bound_late",
     ),
     (
+        "steps.forEach",
+        "a_step_is_done_for_each_item_and_its_output_is_the_list_of_theirs",
+    ),
+    (
+        "steps.forEach.from",
+        "items_and_their_compensations_are_given_their_item_and_output",
+    ),
+    (
+        "steps.forEach.step",
+        "items_and_their_compensations_are_given_their_item_and_output",
+    ),
+    (
+        "steps.forEach.concurrency",
+        "so_many_items_are_under_way_at_one_time_and_no_more",
+    ),
+    (
         "steps.signal",
         "a_step_waits_for_its_signal_and_hands_on_the_payload",
     ),
@@ -143,9 +162,10 @@ const SHOWN: [(&str, &str); 36] = [
 ];
 
 /// Where those tests are.
-const TESTS: [&str; 8] = [
+const TESTS: [&str; 9] = [
     include_str!("compensation.rs"),
     include_str!("definition.rs"),
+    include_str!("each.rs"),
     include_str!("handlers.rs"),
     include_str!("limits.rs"),
     include_str!("pivot.rs"),
@@ -183,6 +203,11 @@ fn everything() -> Definition {
         heartbeat: Some(second),
         overlap: true,
         late_binding: true,
+        for_each: Some(ForEach {
+            from: "/list".to_owned(),
+            step: Some("sent".to_owned()),
+            concurrency: NonZeroU32::MIN,
+        }),
         wait: None,
     };
     let limit = Some(WaitLimit {

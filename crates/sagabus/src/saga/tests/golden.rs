@@ -122,6 +122,7 @@ fn number(fact: &Fact) -> u8 {
         Fact::LateResult { .. } => 14,
         Fact::Paused { .. } => 15,
         Fact::Signalled { .. } => 16,
+        Fact::Spread { .. } => 17,
         Fact::Closed => 20,
     }
 }

@@ -1,13 +1,14 @@
 //! Random graphs with random outcomes against a naive model.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
 
 use super::bed::{Act, Bed, define, step};
 use super::store::Fault;
-use crate::saga::{Definition, Status, StepPhase};
+use crate::saga::{Definition, SagaStatus, Status, StepPhase};
 
 const IDS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
@@ -16,22 +17,45 @@ const IDS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 struct Plan {
     needs: Vec<BTreeSet<usize>>,
     retries: Vec<u32>,
-    acts: Vec<Vec<Act>>,
+    /// Whether it is done for each of three items.
+    is_list: Vec<bool>,
+    /// Per step how it goes, and per item if it is done for each.
+    acts: Vec<[Vec<Act>; 3]>,
 }
 
 impl Plan {
     fn definition(&self) -> Definition {
         let steps = self.needs.iter().enumerate().map(|(index, needs)| {
-            let own = step(IDS[index]).retries(self.retries[index]);
+            let mut own = step(IDS[index]).retries(self.retries[index]);
+            if self.is_list[index] {
+                own = own
+                    .for_each("/items")
+                    .at_a_time(NonZeroU32::new(2).unwrap());
+            }
             needs.iter().fold(own, |own, need| own.after(IDS[*need]))
         });
         define(steps.collect())
     }
 
+    /// What is done: each step, or each item of it, by name, with its script.
+    fn units(&self) -> impl Iterator<Item = (usize, String, &[Act])> {
+        (0..self.needs.len()).flat_map(move |step| {
+            let acts = &self.acts[step];
+            let items = if self.is_list[step] { 3 } else { 1 };
+            (0..items).map(move |item| {
+                let name = match self.is_list[step] {
+                    true => format!("{}[{item}]", IDS[step]),
+                    false => IDS[step].to_owned(),
+                };
+                (step, name, acts[item].as_slice())
+            })
+        })
+    }
+
     /// Whether the step succeeds once it is started, by its script.
-    fn succeeds(&self, step: usize) -> bool {
+    fn succeeds(&self, step: usize, acts: &[Act]) -> bool {
         let mut attempts = self.retries[step] + 1;
-        for act in &self.acts[step] {
+        for act in acts {
             match act {
                 Act::Retry | Act::InDoubt | Act::Panic if attempts > 1 => attempts -= 1,
                 Act::Retry | Act::InDoubt | Act::Panic | Act::Reject => return false,
@@ -43,7 +67,8 @@ impl Plan {
 
     /// The naive model: a saga completes exactly if every step succeeds once it is started.
     fn completes(&self) -> bool {
-        (0..self.needs.len()).all(|step| self.succeeds(step))
+        let mut units = self.units();
+        units.all(|(step, _, acts)| self.succeeds(step, acts))
     }
 }
 
@@ -57,17 +82,21 @@ fn plans() -> impl Strategy<Value = Plan> {
         1 => Just(Act::InDoubt),
         1 => Just(Act::Panic),
     ];
-    let step = (any::<u8>(), 0_u32..3, prop::collection::vec(act, 0..3));
+    let acts = || prop::collection::vec(act.clone(), 0..3);
+    let acts = [acts(), acts(), acts()];
+    let step = (any::<u8>(), 0_u32..3, prop::bool::weighted(0.2), acts);
     prop::collection::vec(step, 1..=IDS.len()).prop_map(|steps| {
         let mut plan = Plan {
             needs: Vec::new(),
             retries: Vec::new(),
+            is_list: Vec::new(),
             acts: Vec::new(),
         };
-        for (index, (mask, retries, acts)) in steps.into_iter().enumerate() {
+        for (index, (mask, retries, is_list, acts)) in steps.into_iter().enumerate() {
             let needs = (0..index).filter(|earlier| mask & (1 << earlier) != 0);
             plan.needs.push(needs.collect());
             plan.retries.push(retries);
+            plan.is_list.push(is_list);
             plan.acts.push(acts);
         }
         plan
@@ -84,10 +113,21 @@ fn paused<T>(work: impl Future<Output = T>) -> T {
 
 fn bed(plan: &Plan) -> Bed {
     let bed = Bed::new();
-    for (index, acts) in plan.acts.iter().enumerate() {
-        bed.world.script(IDS[index], acts);
+    for (_, name, acts) in plan.units() {
+        bed.world.script(&name, acts);
     }
     bed
+}
+
+/// How often what `name` did was taken back.
+fn undone(bed: &Bed, name: &str) -> usize {
+    bed.world.count(&format!("undo_{name}"))
+}
+
+/// Where it stands; the items of a list that was never begun are not there.
+fn phase(status: &SagaStatus, name: &str) -> StepPhase {
+    let step = status.steps.iter().find(|step| step.id == name);
+    step.map_or(StepPhase::NotRun, |step| step.phase)
 }
 
 #[test]
@@ -103,9 +143,9 @@ fn random_graphs_end_as_the_model_says_and_leave_the_world_as_they_say() {
                 Status::Compensated
             };
             assert_eq!(status.status, expected);
-            for (index, id) in IDS[..plan.needs.len()].iter().enumerate() {
-                let undone = bed.world.count(&format!("undo_{id}"));
-                match status.steps[index].phase {
+            for (_, id, _) in plan.units() {
+                let (id, undone) = (id.as_str(), undone(&bed, &id));
+                match phase(&status, id) {
                     StepPhase::Completed => {
                         assert_eq!((bed.world.count(id) > 0, undone), (true, 0))
                     }
@@ -135,9 +175,9 @@ fn random_graphs_with_random_crashes_and_cancels_end_and_keep_the_invariants() {
                 .collect();
             let status = bed.run_through(&plan.definition(), &faults, cancel).await;
             assert!(status.status.is_final());
-            for (index, id) in IDS[..plan.needs.len()].iter().enumerate() {
-                let undone = bed.world.count(&format!("undo_{id}"));
-                match status.steps[index].phase {
+            for (_, id, _) in plan.units() {
+                let (id, undone) = (id.as_str(), undone(&bed, &id));
+                match phase(&status, id) {
                     StepPhase::Completed => assert_eq!(undone, 0),
                     // Whatever was cut off is taken back, at most once more for each crash.
                     StepPhase::Compensated => assert!((1..=1 + faults.len()).contains(&undone)),

@@ -60,6 +60,10 @@ struct Seen {
     back: Back,
     /// Times that it, or its compensation, was cut off since the saga came further.
     cuts: (u32, u32),
+    /// Its step in the definition.
+    origin: usize,
+    is_item: bool,
+    output: Option<bytes::Bytes>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -75,6 +79,9 @@ enum Back {
 impl Seen {
     /// Whether it is to be taken back.
     fn has_effect(&self, step: &Step) -> bool {
+        if step.for_each.is_some() && !self.is_item {
+            return false;
+        }
         let succeeded = self.succeeded || self.is_late;
         let by_policy = match step.compensate {
             Compensate::Completed => succeeded,
@@ -107,7 +114,12 @@ struct Log<'a> {
 fn check_saga(definition: &Definition, records: &[Record]) {
     let mut log = Log {
         definition,
-        seen: definition.steps().iter().map(|_| Seen::default()).collect(),
+        seen: (0..definition.steps().len())
+            .map(|origin| Seen {
+                origin,
+                ..Seen::default()
+            })
+            .collect(),
         turned_back: false,
         is_paused: false,
         outcome: None,
@@ -124,7 +136,7 @@ fn check_saga(definition: &Definition, records: &[Record]) {
 
 impl Log<'_> {
     fn step(&self, step: usize) -> &Step {
-        &self.definition.steps()[step]
+        &self.definition.steps()[self.seen[step].origin]
     }
 
     fn progress(&mut self) {
@@ -140,7 +152,10 @@ impl Log<'_> {
     fn followers(&self, step: usize) -> Vec<usize> {
         let steps = 0..self.seen.len();
         steps
-            .filter(|&other| self.definition.ancestors(other).contains(&step))
+            .filter(|&other| {
+                let ancestors = self.definition.ancestors(self.seen[other].origin);
+                ancestors.contains(&self.seen[step].origin)
+            })
             .collect()
     }
 
@@ -169,10 +184,14 @@ impl Log<'_> {
                 assert!(!self.is_paused, "paused twice");
                 self.is_paused = true;
             }
-            Fact::Operated { verb, step, .. } => self.operated(*verb, step.map(index)),
+            Fact::Operated {
+                verb, step, output, ..
+            } => self.operated(*verb, step.map(index), output.as_ref()),
             Fact::StepStarted { step, attempt } => self.started(index(*step), *attempt),
-            Fact::StepSucceeded { step, .. } => {
+            Fact::Spread { step, count } => self.spread(index(*step), *count),
+            Fact::StepSucceeded { step, output, .. } => {
                 self.progress();
+                self.gathered(index(*step), output);
                 let seen = &mut self.seen[index(*step)];
                 assert!(!seen.is_done, "succeeded twice");
                 (seen.is_open, seen.is_done, seen.succeeded) = (false, true, true);
@@ -250,7 +269,40 @@ impl Log<'_> {
         }
     }
 
-    fn operated(&mut self, verb: Verb, step: Option<usize>) {
+    fn items(&self, step: usize) -> impl Iterator<Item = &Seen> {
+        let seen = self.seen.iter();
+        seen.filter(move |seen| seen.is_item && seen.origin == step)
+    }
+
+    fn spread(&mut self, origin: usize, count: u32) {
+        assert!(self.step(origin).for_each.is_some() && self.seen[origin].is_open);
+        assert_eq!(self.items(origin).count(), 0, "spread twice");
+        let item = || Seen {
+            origin,
+            is_item: true,
+            ..Seen::default()
+        };
+        self.seen.extend((0..count).map(|_| item()));
+    }
+
+    /// Notes an output, which for a list is that of all its items in their order.
+    fn gathered(&mut self, step: usize, output: &bytes::Bytes) {
+        if self.step(step).for_each.is_some() && !self.seen[step].is_item {
+            assert!(
+                self.items(step).all(|item| item.is_done),
+                "gathered too early"
+            );
+            let outputs = self.items(step).map(|item| match &item.output {
+                Some(output) => String::from_utf8(output.to_vec()).unwrap(),
+                None => "null".to_owned(),
+            });
+            let outputs: Vec<String> = outputs.collect();
+            assert_eq!(*output, format!("[{}]", outputs.join(",")));
+        }
+        self.seen[step].output = Some(output.clone());
+    }
+
+    fn operated(&mut self, verb: Verb, step: Option<usize>, output: Option<&bytes::Bytes>) {
         if verb != Verb::Pause {
             self.progress();
         }
@@ -279,6 +331,7 @@ impl Log<'_> {
                 let seen = &mut self.seen[step];
                 (seen.is_open, seen.is_done, seen.succeeded) = (false, true, true);
                 seen.started_at.get_or_insert(starts);
+                seen.output = output.cloned();
                 self.starts += 1;
             }
             (Verb::Retry, step) => {
@@ -295,8 +348,16 @@ impl Log<'_> {
     fn started(&mut self, step: usize, attempt: u32) {
         assert!(!self.turned_back, "started after turning back");
         assert!(!self.is_paused, "started while paused");
-        for &needed in self.definition.dependencies(step) {
+        let origin = self.seen[step].origin;
+        for &needed in self.definition.dependencies(origin) {
             assert!(self.seen[needed].is_done, "started too early");
+        }
+        if self.seen[step].is_item {
+            assert!(self.seen[origin].is_open, "an item before its list");
+            let places = self.step(step).for_each.as_ref().unwrap().concurrency;
+            let others = self.items(origin).filter(|item| item.is_open).count();
+            let others = others - usize::from(self.seen[step].is_open);
+            assert!(others < usize::try_from(places.get()).unwrap(), "too many");
         }
         let starts = self.starts;
         let seen = &mut self.seen[step];

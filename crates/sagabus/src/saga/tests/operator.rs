@@ -185,12 +185,12 @@ fn play_out(play: &mut Play) {
         } else if let Some(flight) = play.in_flight.first().copied() {
             play.end_attempt(flight.step, flight.attempt, super::play::ok());
         } else if let Some(&step) = play.compensating.first() {
-            let id = play.state.step_id(step).to_owned();
+            let id = play.state.step_id(step).into_owned();
             play.taken_back(&id);
         } else if let Some(at) = (0..play.state.steps.len())
             .find(|&at| matches!(play.state.steps[at].phase, Phase::Backoff { .. }))
         {
-            let id = play.state.step_id(at).to_owned();
+            let id = play.state.step_id(at).into_owned();
             play.due(&id);
         } else if matches!(play.state.stage, Stage::Stuck | Stage::ForwardStuck) {
             play.operate(Action::Retry { step: None });

@@ -128,6 +128,7 @@ fn facts() -> Vec<(Fact, &'static str)> {
             },
             "83021903e8820c8404018263616e6e6165446e756c6c",
         ),
+        (Fact::Spread { step: 1, count: 3 }, "83021903e88211820103"),
         (
             Fact::ForwardStuck {
                 step: 1,
