@@ -6,6 +6,7 @@ mod compensation;
 mod crash;
 mod definition;
 mod events;
+mod fence;
 mod fields;
 mod golden;
 mod graph;

@@ -170,7 +170,7 @@ impl Log<'_> {
                 self.is_paused = true;
             }
             Fact::Operated { verb, step, .. } => self.operated(*verb, step.map(index)),
-            Fact::StepStarted { step, attempt } => self.started(index(*step), *attempt),
+            Fact::StepStarted { step, attempt, .. } => self.started(index(*step), *attempt),
             Fact::StepSucceeded { step, .. } => {
                 self.progress();
                 let seen = &mut self.seen[index(*step)];
