@@ -6,9 +6,9 @@ use bytes::Bytes;
 use nanopore::events::ai::{JobType, Method};
 use nanopore::sample::FieldErrors;
 use sagabus::event::{ATTRIBUTE_BYTES_MAX, Cause, DATA_BYTES_MAX};
-use sagabus::sqlite::barrier::{self, Forward};
+use sagabus::sqlite::barrier::{self, Call, Forward};
 use sagabus::sqlite::rusqlite::Transaction;
-use sagabus::{Error, ErrorKind, EventId, Result};
+use sagabus::{Error, ErrorKind, EventId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
@@ -27,6 +27,15 @@ pub(crate) const FILE_NAME_CHARACTERS_MAX: usize = 255;
 
 /// Told how far the reading of a document is.
 pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// The step of a saga that a document is processed for.
+#[derive(Clone, Debug)]
+pub(crate) struct StepKey {
+    /// Names the step for ever.
+    pub(crate) key: String,
+    /// Fencing token of the call.
+    pub(crate) fence: u64,
+}
 
 /// A document to process.
 #[derive(Clone, Debug)]
@@ -137,10 +146,10 @@ impl AiService {
     pub(crate) async fn process_once(
         &self,
         request: ProcessRequest,
-        step_key: Option<String>,
+        step: Option<StepKey>,
         on_progress: OnProgress,
     ) -> Result<Processed> {
-        match self.enter(request, step_key).await? {
+        match self.enter(request, step).await? {
             Entry::Done(processed) => Ok(processed),
             Entry::Run(job) => self
                 .spawn(job, on_progress)
@@ -150,14 +159,14 @@ impl AiService {
     }
 
     /// Makes the job, or finds what an earlier call with the same key has made.
-    async fn enter(&self, request: ProcessRequest, step_key: Option<String>) -> Result<Entry> {
+    async fn enter(&self, request: ProcessRequest, step: Option<StepKey>) -> Result<Entry> {
         self.check_open()?;
         check(&request)?;
         let file_id = request.file_id.clone();
         let size = self.on_disk(move |uploads| uploads.size(&file_id)).await;
         self.change(move |tx, publisher| {
-            if let Some(key) = &step_key
-                && let Some(entry) = enter_again(tx, publisher, key)?
+            if let Some(step) = &step
+                && let Some(entry) = enter_again(tx, publisher, step)?
             {
                 return Ok(entry);
             }
@@ -166,7 +175,7 @@ impl AiService {
                 let text = format!("{open} documents wait to be processed");
                 return Err(Error::new(ErrorKind::Full, text));
             }
-            let mut job = new_job(request, step_key, size?, publisher);
+            let mut job = new_job(request, step.map(|it| it.key), size?, publisher);
             publisher.job_created(&mut job)?;
             rows::insert_job(tx, &job)?;
             Ok(Entry::Run(job))
@@ -218,7 +227,7 @@ impl AiService {
                 // An earlier attempt that nobody waits for goes on: the first one to end counts.
                 JobStatus::Processing => Ok(Entry::Run(job)),
                 JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => {
-                    ended(tx, &job).map(Entry::Done)
+                    ended(tx, &job, publisher.now()).map(Entry::Done)
                 }
             }
         })
@@ -254,7 +263,8 @@ impl AiService {
             .change(move |tx, publisher| {
                 let mut job = rows::get_job(tx, &begun.id)?;
                 if let Some(key) = &job.step_key
-                    && let Forward::Repeat(output) = barrier::forward(tx, key)?
+                    && let Forward::Repeat(output) =
+                        barrier::forward(tx, &Call::new(key, publisher.now()))?
                 {
                     return stored(output).map(Ok);
                 }
@@ -321,12 +331,13 @@ pub(crate) fn check_names(
 fn enter_again(
     tx: &Transaction<'_>,
     publisher: &Publisher<'_>,
-    key: &str,
+    step: &StepKey,
 ) -> Result<Option<Entry>> {
-    if let Forward::Repeat(output) = barrier::forward(tx, key)? {
+    let once = Call::new(&step.key, publisher.now()).fenced(step.fence);
+    if let Forward::Repeat(output) = barrier::forward(tx, &once)? {
         return stored(output).map(Entry::Done).map(Some);
     }
-    let Some(mut job) = rows::job_of_step(tx, key)? else {
+    let Some(mut job) = rows::job_of_step(tx, &step.key)? else {
         return Ok(None);
     };
     if job.status.is_open() {
@@ -338,13 +349,13 @@ fn enter_again(
         rows::update_job(tx, &job)?;
         return Ok(Some(Entry::Run(job)));
     }
-    ended(tx, &job).map(Entry::Done).map(Some)
+    ended(tx, &job, publisher.now()).map(Entry::Done).map(Some)
 }
 
 /// How a job ended that has ended: its output, or its failure again.
-fn ended(tx: &Transaction<'_>, job: &Job) -> Result<Processed> {
+fn ended(tx: &Transaction<'_>, job: &Job, now: Timestamp) -> Result<Processed> {
     if let Some(key) = &job.step_key
-        && let Forward::Repeat(output) = barrier::forward(tx, key)?
+        && let Forward::Repeat(output) = barrier::forward(tx, &Call::new(key, now))?
     {
         return stored(output);
     }
@@ -452,7 +463,8 @@ fn complete(
     publisher.job_completed(job, result)?;
     rows::update_job(tx, job)?;
     if let Some(key) = &job.step_key {
-        barrier::done(tx, key, &serde_json::json!(processed), publisher.now())?;
+        let once = Call::new(key, publisher.now());
+        barrier::done(tx, &once, &serde_json::json!(processed))?;
     }
     Ok(())
 }

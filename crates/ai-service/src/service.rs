@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sagabus::sqlite::rusqlite::Transaction;
-use sagabus::sqlite::{Database, Outbox, TABLES};
+use sagabus::sqlite::{Database, FENCES, Outbox, TABLES};
 use sagabus::{Clock, Error, ErrorKind, Result};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use crate::uploads::{FileId, Upload, UploadWriter, Uploads};
 /// A result below this confidence is for a person to look at: `ai.extraction_confidence_low` is published with it.
 pub const CONFIDENCE_MIN: f64 = 0.7;
 
-const MIGRATIONS: &[&str] = &[TABLES, include_str!("tables.sql")];
+const MIGRATIONS: &[&str] = &[TABLES, include_str!("tables.sql"), FENCES];
 /// Documents that are read at a time; each may have 50 MiB. The other jobs wait.
 const JOBS_AT_A_TIME: usize = 2;
 

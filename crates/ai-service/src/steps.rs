@@ -5,13 +5,13 @@
 //! begins the same job again.
 
 use nanopore::steps::{StepCall, UndoCall, read};
-use sagabus::sqlite::barrier::{self, Backward};
+use sagabus::sqlite::barrier::{self, Backward, Call};
 use sagabus::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::model::{Fault, FaultKind, JobStatus};
-use crate::processing::{OnProgress, ProcessRequest, Processed};
+use crate::processing::{OnProgress, ProcessRequest, Processed, StepKey};
 use crate::repository as rows;
 use crate::service::{AiService, end_failed};
 use crate::uploads::FileId;
@@ -48,9 +48,11 @@ impl AiService {
             user_id: input.user_id,
             cause: call.cause,
         };
-        let processed = self
-            .process_once(request, Some(call.key), on_progress)
-            .await?;
+        let step = StepKey {
+            key: call.key,
+            fence: call.fence,
+        };
+        let processed = self.process_once(request, Some(step), on_progress).await?;
         serde_json::to_value(processed)
             .map_err(|error| Error::invalid("output cannot be written as JSON").with_source(error))
     }
@@ -67,7 +69,8 @@ impl AiService {
     pub async fn cleanup_processing(&self, undo: UndoCall) -> Result<Value> {
         self.change(move |tx, publisher| {
             let now = publisher.now();
-            match barrier::backward(tx, &undo.forward_key, now)? {
+            let once = Call::new(&undo.forward_key, now).fenced(undo.fence);
+            match barrier::backward(tx, &once)? {
                 Backward::Run(output) => {
                     let made: Processed = read("output", &output)?;
                     rows::withdraw_result(tx, &made.extraction_result_id, now)?;

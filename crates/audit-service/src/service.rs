@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sagabus::event::Cause;
 use sagabus::sqlite::rusqlite::Transaction;
-use sagabus::sqlite::{Database, Outbox, TABLES};
+use sagabus::sqlite::{Database, FENCES, Outbox, TABLES};
 use sagabus::{Clock, Event, EventId, Result, Timestamp};
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::model::{Act, Entry, Filter, Page, Statistics, Verification};
 use crate::publisher;
 use crate::repository::{self as rows, Check, State};
 
-const MIGRATIONS: &[&str] = &[TABLES, include_str!("tables.sql")];
+const MIGRATIONS: &[&str] = &[TABLES, include_str!("tables.sql"), FENCES];
 
 /// The audit service over its own SQLite file.
 #[derive(Clone, Debug)]

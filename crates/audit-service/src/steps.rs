@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nanopore::events::audit::{Category, Outcome, Severity};
 use nanopore::steps::{StepCall, read};
 use sagabus::Result;
-use sagabus::sqlite::barrier::{self, Forward};
+use sagabus::sqlite::barrier::{self, Call, Forward};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -41,11 +41,12 @@ impl AuditService {
         let clock = Arc::clone(&self.clock);
         self.outbox
             .write(move |tx| {
-                if let Forward::Repeat(output) = barrier::forward(tx, &call.key)? {
+                let now = clock.now();
+                let once = Call::new(&call.key, now).fenced(call.fence);
+                if let Forward::Repeat(output) = barrier::forward(tx, &once)? {
                     return Ok((output, vec![]));
                 }
                 let details = json!({"step": call.key, "input": call.input, "results": results});
-                let now = clock.now();
                 let act = Act {
                     event_id: None,
                     time: now,
@@ -69,7 +70,7 @@ impl AuditService {
                     "sequence": entry.sequence,
                     "entryHash": entry.hash,
                 });
-                barrier::done(tx, &call.key, &output, now)?;
+                barrier::done(tx, &once, &output)?;
                 Ok((output, vec![event]))
             })
             .await

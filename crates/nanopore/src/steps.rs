@@ -11,6 +11,8 @@ use serde_json::Value;
 pub struct StepCall {
     /// Names the step of this saga for ever, over attempts and restarts.
     pub key: String,
+    /// Fencing token: a call that was overtaken by one with a higher token is refused.
+    pub fence: u64,
     /// Why; every event of the step carries it.
     pub cause: Cause,
     /// What the saga was started with.
@@ -22,6 +24,8 @@ pub struct StepCall {
 pub struct UndoCall {
     /// Key of the call to take back.
     pub forward_key: String,
+    /// Fencing token, as of the call.
+    pub fence: u64,
     /// Why; every event of the compensation carries it.
     pub cause: Cause,
     /// What went wrong, for people.
@@ -38,6 +42,7 @@ impl StepCall {
     pub fn of(context: &StepContext) -> Result<Self, StepError> {
         Ok(Self {
             key: context.key(),
+            fence: context.fence(),
             cause: cause(context),
             input: context.input_as()?,
         })
@@ -52,6 +57,7 @@ impl UndoCall {
     pub fn of(context: &CompensationContext) -> Result<Self, StepError> {
         Ok(Self {
             forward_key: context.step_key(),
+            fence: context.fence(),
             cause: cause(context),
             reason: context.reason().to_owned(),
             input: context.input_as()?,

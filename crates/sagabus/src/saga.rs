@@ -30,7 +30,7 @@ pub use handlers::{
     StepError, TurnedBackBy,
 };
 pub use id::SagaId;
-pub use machine::{Action, Approval, InFlight, Signal};
+pub use machine::{Action, Answer, Answered, Approval, InFlight, Signal};
 pub use monitor::{
     Health, OperatedStatus, SagaStatus, SignalStatus, Stats, Status, StepPhase, StepStatus,
     Unreadable, Waits,

@@ -54,4 +54,8 @@ pub trait SagaStore: fmt::Debug + Send + Sync {
     /// # Cancel safety
     /// Safe: only reads.
     async fn load(&self) -> Result<Vec<StoredSaga>>;
+
+    /// The fencing token of an orchestrator that opens now. It never falls, and is greater than it was at an earlier open if
+    /// anything was appended since then; where nothing was, no handler was called, so nobody has seen that earlier one.
+    fn epoch(&self) -> u64;
 }

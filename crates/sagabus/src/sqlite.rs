@@ -23,6 +23,8 @@ use crate::error::{Error, ErrorKind};
 
 /// Tables of the outbox, the inbox and the barrier: the first migration of a service's database.
 pub const TABLES: &str = include_str!("sqlite/tables.sql");
+/// The fences of the [`barrier`]: a later migration, behind those that a service's database has already.
+pub const FENCES: &str = include_str!("sqlite/fences.sql");
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {

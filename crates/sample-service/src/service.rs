@@ -7,7 +7,7 @@ use std::time::Duration;
 use nanopore::sample::{ChartField, FieldErrors, NewSample, Origin, Status, check_submitter};
 use sagabus::event::Cause;
 use sagabus::sqlite::rusqlite::Transaction;
-use sagabus::sqlite::{Outbox, TABLES};
+use sagabus::sqlite::{FENCES, Outbox, TABLES};
 use sagabus::{Clock, Error, ErrorKind, EventId, Result, Timestamp};
 use serde_json::{Map, Value};
 
@@ -17,7 +17,7 @@ use crate::model::{
 use crate::publisher::Publisher;
 use crate::repository as rows;
 
-const MIGRATIONS: &[&str] = &[TABLES, include_str!("tables.sql")];
+const MIGRATIONS: &[&str] = &[TABLES, include_str!("tables.sql"), FENCES];
 /// What counts as recent in the statistics.
 const RECENT: Duration = Duration::from_hours(7 * 24);
 /// Longest reason or file name, in characters.

@@ -2,7 +2,7 @@
 
 use nanopore::sample::{FieldErrors, Status};
 use nanopore::steps::{StepCall, UndoCall, read};
-use sagabus::sqlite::barrier::{self, Backward, Forward};
+use sagabus::sqlite::barrier::{self, Backward, Call, Forward};
 use sagabus::{Error, ErrorKind, EventId, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -59,7 +59,8 @@ impl SampleService {
         let input: SagaInput = read("input", &call.input)?;
         let actor = input.actor(call.cause);
         self.change(actor, move |tx, act| {
-            if let Forward::Repeat(output) = barrier::forward(tx, &call.key)? {
+            let once = Call::new(&call.key, act.now).fenced(call.fence);
+            if let Forward::Repeat(output) = barrier::forward(tx, &once)? {
                 return Ok((output, vec![]));
             }
             let mut submission = rows::get_submission(tx, &input.submission_id)?;
@@ -75,7 +76,7 @@ impl SampleService {
                 "number": submission.number,
                 "fileName": submission.file_name,
             });
-            barrier::done(tx, &call.key, &output, act.now)?;
+            barrier::done(tx, &once, &output)?;
             Ok((output, vec![]))
         })
         .await
@@ -92,7 +93,8 @@ impl SampleService {
         let input: SagaInput = read("input", &undo.input)?;
         let actor = input.actor(undo.cause);
         self.change(actor, move |tx, act| {
-            if barrier::backward(tx, &undo.forward_key, act.now)? == Backward::Repeat {
+            let once = Call::new(&undo.forward_key, act.now).fenced(undo.fence);
+            if barrier::backward(tx, &once)? == Backward::Repeat {
                 return Ok((json!({"reverted": true}), vec![]));
             }
             if let Some(mut submission) = rows::find_submission(tx, &input.submission_id)?
@@ -127,7 +129,8 @@ impl SampleService {
         let form: Form = read("form", &raw_form)?;
         let actor = input.actor(call.cause);
         self.change(actor, move |tx, act| {
-            if let Forward::Repeat(output) = barrier::forward(tx, &call.key)? {
+            let once = Call::new(&call.key, act.now).fenced(call.fence);
+            if let Forward::Repeat(output) = barrier::forward(tx, &once)? {
                 return Ok((output, vec![]));
             }
             let mut submission = rows::get_submission(tx, &input.submission_id)?;
@@ -163,7 +166,7 @@ impl SampleService {
                 "sampleCount": sample_ids.len(),
                 "sampleIds": sample_ids,
             });
-            barrier::done(tx, &call.key, &output, act.now)?;
+            barrier::done(tx, &once, &output)?;
             Ok((output, events))
         })
         .await
@@ -180,7 +183,8 @@ impl SampleService {
         let input: SagaInput = read("input", &undo.input)?;
         let actor = input.actor(undo.cause);
         self.change(actor, move |tx, act| {
-            let Backward::Run(output) = barrier::backward(tx, &undo.forward_key, act.now)? else {
+            let once = Call::new(&undo.forward_key, act.now).fenced(undo.fence);
+            let Backward::Run(output) = barrier::backward(tx, &once)? else {
                 return Ok((json!({"reverted": true}), vec![]));
             };
             let made: Made = read("output", &output)?;

@@ -142,6 +142,7 @@ impl Fixture {
         let file_id = self.uploaded(name).await;
         StepCall {
             key: "saga-1/process_pdf".to_owned(),
+            fence: 1,
             cause: cause(),
             input: json!({
                 "submissionId": "sub-1", "fileId": file_id.as_str(), "fileName": name, "userId": "ada",
@@ -160,6 +161,7 @@ pub(crate) fn cause() -> Cause {
 pub(crate) fn undo() -> UndoCall {
     UndoCall {
         forward_key: "saga-1/process_pdf".to_owned(),
+        fence: 1,
         cause: cause(),
         reason: "the samples were refused".to_owned(),
         input: json!({"submissionId": "sub-1"}),

@@ -137,6 +137,7 @@ async fn the_audit_step_of_a_saga_makes_one_entry_however_often_it_is_called() {
     let fixture = Fixture::new().await;
     let call = StepCall {
         key: "saga-1/create_audit_log".to_owned(),
+        fence: 1,
         cause: Cause {
             correlation_id: "saga-1".to_owned(),
             causation_id: None,

@@ -113,7 +113,7 @@ impl Teller<'_> {
         let at = record.at;
         match &record.fact {
             Fact::Created { .. } => self.started(position, at),
-            Fact::StepStarted { step, attempt } => {
+            Fact::StepStarted { step, attempt, .. } => {
                 let payload = StepStarted {
                     saga_id: self.saga_id(),
                     saga_name: self.saga_name(),

@@ -1,5 +1,6 @@
 //! The rules of a saga, pure: a state and an input give the records to store and what to do once they are durable.
 
+mod answer;
 mod backward;
 mod each;
 mod fold;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use answer::{Answer, Answered, answer_refusal};
 pub use operator::{Action, InFlight, Operation, Refusal, refusal};
 pub use state::{
     HELD_BYTES_MAX, OPERATED_MAX, Operated, Paused, Signalled, Stage, State, TurnedBack,
@@ -76,6 +78,8 @@ pub enum Input {
     Operate(Operation),
     /// Somebody tells it something that a step waits for, or will.
     Signal(Signal),
+    /// Somebody outside of this process tells what an attempt did. Refused unless it is of the present epoch of its step.
+    Answered(Answer),
 }
 
 /// What an attempt took longer than.
@@ -172,6 +176,8 @@ pub struct Facts<'a> {
     pub missing: &'a [usize],
     /// The steps that this process has no compensation handler for.
     pub missing_compensations: &'a [usize],
+    /// The fencing token of this process.
+    pub epoch: u64,
     /// Delays and limits.
     pub settings: &'a Settings,
 }
@@ -270,6 +276,7 @@ impl<'a> Draft<'a> {
             Input::Elapsed(timer) => self.elapsed(timer),
             Input::Operate(operation) => self.operate(operation),
             Input::Signal(signal) => self.signalled(signal),
+            Input::Answered(answer) => self.answered(answer),
         }
         self.advance();
     }

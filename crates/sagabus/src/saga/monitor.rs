@@ -495,4 +495,6 @@ pub struct Stats {
     pub terminated: u64,
     /// Effects of steps that came to light after their saga had gone on without them.
     pub late_effects: u64,
+    /// Answers that were refused because an orchestrator that was started later had asked again.
+    pub fenced: u64,
 }

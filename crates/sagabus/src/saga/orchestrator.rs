@@ -1,5 +1,6 @@
 //! The shell around the machine: stores what it decides, calls the handlers, keeps the time.
 
+mod answer;
 mod book;
 mod inbox;
 mod operate;
@@ -129,8 +130,10 @@ impl Builder {
         self.settings.validate()?;
         self.handlers.check()?;
         let stored = self.store.load().await?;
+        let epoch = self.store.epoch();
         let shared = Arc::new(Shared {
             store: self.store,
+            epoch,
             clock: self.clock,
             settings: self.settings,
             handlers: self.handlers,
@@ -429,6 +432,8 @@ impl fmt::Debug for Sagas {
 /// What all workers share.
 struct Shared {
     store: Arc<dyn SagaStore>,
+    /// The fencing token of this orchestrator.
+    epoch: u64,
     clock: Arc<dyn Clock>,
     settings: Settings,
     handlers: Handlers,

@@ -70,6 +70,9 @@ pub enum Fact {
         /// 1 for the first.
         #[n(1)]
         attempt: u32,
+        /// The epoch of the process that started it: see [`SagaStore::epoch`](crate::saga_store::SagaStore::epoch).
+        #[n(2)]
+        epoch: Option<u64>,
     },
     /// An attempt succeeded.
     #[n(2)]
@@ -139,6 +142,9 @@ pub enum Fact {
         /// 1 for the first.
         #[n(1)]
         attempt: u32,
+        /// The epoch of the process that started it.
+        #[n(2)]
+        epoch: Option<u64>,
     },
     /// The step is taken back.
     #[n(7)]

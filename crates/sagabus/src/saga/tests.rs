@@ -7,6 +7,7 @@ mod crash;
 mod definition;
 mod each;
 mod events;
+mod fence;
 mod fields;
 mod golden;
 mod graph;

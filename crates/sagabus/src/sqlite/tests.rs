@@ -15,7 +15,11 @@ use crate::clock::{SystemClock, Timestamp};
 use crate::error::Result;
 use crate::event::{Event, EventId, EventType};
 
-const MIGRATIONS: &[&str] = &[TABLES, "CREATE TABLE notes (text TEXT NOT NULL) STRICT;"];
+const MIGRATIONS: &[&str] = &[
+    TABLES,
+    "CREATE TABLE notes (text TEXT NOT NULL) STRICT;",
+    FENCES,
+];
 
 /// Takes what it is given, after refusing as often as told.
 #[derive(Debug, Default)]
@@ -248,7 +252,7 @@ async fn a_file_of_a_newer_program_is_refused() {
     let error = Database::open(&path, &[TABLES]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     let error = error.chain();
-    assert!(error.contains("schema version 2, newer than 1"), "{error}");
+    assert!(error.contains("schema version 3, newer than 1"), "{error}");
     assert!(error.contains("service.db"), "{error}");
 }
 
@@ -257,7 +261,7 @@ async fn a_migration_that_fails_leaves_the_file_as_it_was() {
     let fixture = Fixture::new().await;
     fixture.outbox.database().close().await.unwrap();
     let path = fixture.folder.path().join("service.db");
-    let broken: &[&str] = &[TABLES, "", "CREATE TABLE more (x) STRICT; nonsense"];
+    let broken: &[&str] = &[TABLES, "", "", "CREATE TABLE more (x) STRICT; nonsense"];
     assert!(Database::open(&path, broken).await.is_err());
     open(&fixture.folder).await.unwrap();
 }
@@ -306,35 +310,36 @@ async fn a_step_runs_once_and_not_after_its_compensation() {
         .outbox
         .database()
         .call(move |tx| {
-            assert_eq!(barrier::forward(tx, "s/a")?, barrier::Forward::Run);
-            barrier::done(tx, "s/a", &json!({"n": 1}), now)?;
+            let call = |key: &str| barrier::Call::new(key, now);
+            assert_eq!(barrier::forward(tx, &call("s/a"))?, barrier::Forward::Run);
+            barrier::done(tx, &call("s/a"), &json!({"n": 1}))?;
             assert_eq!(
-                barrier::forward(tx, "s/a")?,
+                barrier::forward(tx, &call("s/a"))?,
                 barrier::Forward::Repeat(json!({"n": 1}))
             );
             assert_eq!(
-                barrier::backward(tx, "s/a", now)?,
+                barrier::backward(tx, &call("s/a"))?,
                 barrier::Backward::Run(json!({"n": 1}))
             );
             assert_eq!(
-                barrier::backward(tx, "s/a", now)?,
+                barrier::backward(tx, &call("s/a"))?,
                 barrier::Backward::Repeat
             );
             assert_eq!(
-                barrier::forward(tx, "s/a").unwrap_err().kind(),
+                barrier::forward(tx, &call("s/a")).unwrap_err().kind(),
                 ErrorKind::Conflict
             );
 
             assert_eq!(
-                barrier::backward(tx, "s/late", now)?,
+                barrier::backward(tx, &call("s/late"))?,
                 barrier::Backward::NothingDone
             );
             assert_eq!(
-                barrier::forward(tx, "s/late").unwrap_err().kind(),
+                barrier::forward(tx, &call("s/late")).unwrap_err().kind(),
                 ErrorKind::Conflict
             );
             assert_eq!(
-                barrier::backward(tx, "s/late", now)?,
+                barrier::backward(tx, &call("s/late"))?,
                 barrier::Backward::Repeat
             );
             Ok::<_, Error>(())
@@ -385,6 +390,71 @@ async fn one_call_does_the_work_of_a_step_or_of_its_compensation_once() {
         Ok::<_, Error>(())
     };
     fixture.outbox.database().call(work).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_with_an_older_fencing_token_than_one_before_it_is_refused() {
+    let fixture = Fixture::new().await;
+    let now = Timestamp::from_milliseconds(1);
+    let work = move |tx: &rusqlite::Transaction<'_>| {
+        let done = std::cell::Cell::new(0_u32);
+        let step = |key: &str, fence: u64| {
+            barrier::step(tx, barrier::Call::new(key, now).fenced(fence), || {
+                done.set(done.get() + 1);
+                Ok(done.get())
+            })
+        };
+        let back = |key: &str, fence: u64| {
+            let call = barrier::Call::new(key, now).fenced(fence);
+            barrier::compensation(tx, call, |_: Option<u32>| Ok(()))
+        };
+        let is_fenced = |result: Result<()>| result.unwrap_err().kind() == ErrorKind::Fenced;
+        assert_eq!(step("s/a", 5)?, 1);
+        // A repeat by a later process is the same, and overtakes the one before.
+        assert_eq!(step("s/a", 9)?, 1);
+        assert!(is_fenced(step("s/a", 8).map(drop)));
+        assert!(is_fenced(back("s/a", 8)));
+        assert_eq!(step("s/a", 9)?, 1);
+        back("s/a", 11)?;
+        assert!(is_fenced(back("s/a", 10)));
+        // A repeat of a compensation counts too.
+        back("s/a", 12)?;
+        assert!(is_fenced(back("s/a", 11)));
+        assert!(is_fenced(step("s/a", 11).map(drop)));
+        assert_eq!(step("s/a", 12).unwrap_err().kind(), ErrorKind::Conflict);
+        // Another key has its own.
+        assert_eq!(step("s/b", 1)?, 2);
+        // One beyond the numbers of the database is later than all others.
+        assert_eq!(step("s/b", u64::MAX)?, 2);
+        assert!(is_fenced(step("s/b", 2).map(drop)));
+        // Without a token nobody is refused.
+        assert_eq!(
+            barrier::step(tx, barrier::Call::new("s/b", now), || Ok(7))?,
+            2
+        );
+        Ok::<_, Error>(())
+    };
+    fixture.outbox.database().call(work).await.unwrap();
+}
+
+#[tokio::test]
+async fn keys_of_steps_from_before_the_fences_take_any_token() {
+    const BEFORE: &[&str] = &[TABLES];
+    const AFTER: &[&str] = &[TABLES, FENCES];
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("service.db");
+    let now = Timestamp::from_milliseconds(1);
+    let database = Database::open(&path, BEFORE).await.unwrap();
+    let old = "INSERT INTO step_keys VALUES ('s/a', 'done', '7', 1)";
+    let written = database.call(move |tx| Ok::<_, Error>(tx.execute(old, ())?));
+    assert_eq!(written.await.unwrap(), 1);
+    drop(database);
+    let database = Database::open(&path, AFTER).await.unwrap();
+    let work = move |tx: &rusqlite::Transaction<'_>| {
+        let call = barrier::Call::new("s/a", now).fenced(1);
+        barrier::step(tx, call, || Ok(8))
+    };
+    assert_eq!(database.call(work).await.unwrap(), 7);
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use sagabus::engines::embedded::disk::{Disk, RealDisk};
 use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::saga::{CompensationContext, Definition, Handlers, StepContext, StepError};
-use sagabus::saga_store::SagaStore;
+use sagabus::saga_store::{SagaBatch, SagaStore};
+use sagabus::transport::Transport;
 use sagabus::{Bus, Clock, Sagas, Start, SystemClock, saga};
 use tempfile::tempdir;
 use tokio::sync::Notify;
@@ -131,6 +132,34 @@ async fn stopped_in_the_second_step(fails: bool) -> (Vec<String>, Vec<String>, S
         .map(|it| it.replace(id.as_str(), "ID"))
         .collect();
     (log, types.all(), ended.status.to_string())
+}
+
+#[tokio::test]
+async fn the_epoch_of_the_log_grows_with_each_start_that_stored_something() {
+    let dir = tempdir().unwrap();
+    let epoch = async |stores: bool| {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(dir.path()).unwrap());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let engine = Embedded::on(disk, &Settings::default(), clock).unwrap();
+        let epoch = engine.epoch();
+        if stores {
+            let batch = SagaBatch {
+                saga: "s".to_owned(),
+                records: vec![b"record".as_slice().into()],
+                events: Vec::new(),
+                is_last: false,
+            };
+            SagaStore::append(&engine, vec![batch]).await.unwrap();
+            assert!(engine.epoch() > epoch, "of one that opens now");
+        }
+        Transport::close(&engine).await;
+        epoch
+    };
+    let first = epoch(true).await;
+    let second = epoch(false).await;
+    let third = epoch(true).await;
+    let fourth = epoch(true).await;
+    assert!(first < second && second <= third && third < fourth);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,6 +21,7 @@ fn cause() -> Cause {
 fn call(key: &str) -> StepCall {
     StepCall {
         key: format!("saga-1/{key}"),
+        fence: 1,
         cause: cause(),
         input: json!({"submissionId": "sub-1", "userId": "ada"}),
     }
@@ -29,6 +30,7 @@ fn call(key: &str) -> StepCall {
 fn undo(key: &str) -> UndoCall {
     UndoCall {
         forward_key: format!("saga-1/{key}"),
+        fence: 1,
         cause: cause(),
         reason: "form cannot be read".to_owned(),
         input: json!({"submissionId": "sub-1", "userId": "ada"}),

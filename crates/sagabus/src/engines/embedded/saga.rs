@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -45,6 +46,11 @@ impl SagaStore for Embedded {
         tokio::task::spawn_blocking(move || load(&log))
             .await
             .map_err(|error| Error::closed("reading the log was cut short").with_source(error))?
+    }
+
+    /// The position of the next record: what is appended from here on is behind it, and so is every later open.
+    fn epoch(&self) -> u64 {
+        self.shared.log.reader().durable.load(Ordering::Acquire)
     }
 }
 

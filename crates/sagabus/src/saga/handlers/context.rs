@@ -29,6 +29,7 @@ pub struct CallContext {
     step_id: Arc<str>,
     item: Option<Bytes>,
     attempt: u32,
+    fence: u64,
     input: Bytes,
     /// Outputs of the ancestors, by position.
     outputs: Vec<(usize, Bytes)>,
@@ -44,6 +45,7 @@ pub struct CallContext {
 pub(crate) struct Call {
     pub(crate) step: usize,
     pub(crate) attempt: u32,
+    pub(crate) epoch: u64,
     pub(crate) timeout: Duration,
     pub(crate) cancelled: CancellationToken,
     pub(crate) heartbeat: watch::Sender<()>,
@@ -66,6 +68,7 @@ impl CallContext {
             step_id: state.step_id(call.step).into(),
             item: state.item(call.step).cloned(),
             attempt: call.attempt,
+            fence: call.epoch,
             input: state.input().clone(),
             outputs,
             correlation_id: Arc::clone(state.correlation_id()),
@@ -130,6 +133,13 @@ impl CallContext {
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// The fencing token of this call: it never falls, and grows when the orchestrator is started again. Whoever keeps the
+    /// highest it has seen for a [`StepContext::key`] can refuse a call that was overtaken.
+    #[must_use]
+    pub fn fence(&self) -> u64 {
+        self.fence
     }
 
     /// The input that the saga was started with, one JSON value.

@@ -78,6 +78,7 @@ impl Draft<'_> {
         self.record(Fact::CompensationStarted {
             step: number(step),
             attempt,
+            epoch: Some(self.facts.epoch),
         });
         self.commands.push(Command::Compensate { step, attempt });
     }

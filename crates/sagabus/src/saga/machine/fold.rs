@@ -132,7 +132,11 @@ impl State {
         self.records += 1;
         match &record.fact {
             Fact::Created { .. } => {}
-            Fact::StepStarted { step, attempt } => {
+            Fact::StepStarted {
+                step,
+                attempt,
+                epoch,
+            } => {
                 if self.stage == Stage::Queued {
                     self.stage = Stage::Running;
                 }
@@ -143,6 +147,7 @@ impl State {
                         self.starts += 1;
                     }
                     step.start(*attempt, record.at, position, progress);
+                    step.epoch = epoch.unwrap_or_default();
                 }
             }
             Fact::StepSucceeded { step, output, .. } => {
@@ -185,9 +190,16 @@ impl State {
             Fact::TurnedBack { cause, reason } => {
                 self.turn_back(*cause, reason.as_str().into(), position);
             }
-            Fact::CompensationStarted { step, attempt } => {
+            Fact::CompensationStarted {
+                step,
+                attempt,
+                epoch,
+            } => {
                 let progress = self.progress_record;
-                self.with(*step, |step| step.compensation.start(*attempt, progress));
+                self.with(*step, |step| {
+                    step.compensation.start(*attempt, progress);
+                    step.compensation.epoch = epoch.unwrap_or_default();
+                });
             }
             Fact::CompensationSucceeded { step, .. } => {
                 self.progress_record = position;

@@ -33,6 +33,7 @@ impl Draft<'_> {
         self.record(Fact::StepStarted {
             step: number(step),
             attempt,
+            epoch: Some(self.facts.epoch),
         });
         self.begin(step, attempt);
     }

@@ -40,6 +40,8 @@ pub struct StepState {
     pub order: Option<u32>,
     /// Attempts so far; the number of the last one.
     pub attempts: u32,
+    /// The fencing token of the process that started the last one; zero where an older program did.
+    pub epoch: u64,
     /// Attempts that failed, of the present series.
     pub failures: u32,
     /// Attempts that were cut off by the end of the process.
@@ -98,6 +100,8 @@ pub struct CompensationState {
     pub phase: CompensationPhase,
     /// Attempts so far; the number of the last one.
     pub attempts: u32,
+    /// The fencing token of the process that started the last one; zero where an older program did.
+    pub epoch: u64,
     /// Failed attempts of the present series.
     pub failures: u32,
     /// Attempts that were cut off by the end of the process.

@@ -359,6 +359,11 @@ impl Book {
         self.ended.late_effects += 1;
     }
 
+    /// Counts an answer of an epoch that is over.
+    pub(super) fn count_fenced(&mut self) {
+        self.ended.fenced += 1;
+    }
+
     /// Sagas to be closed in their store.
     pub(super) fn take_expired(&mut self) -> Vec<SagaId> {
         std::mem::take(&mut self.expired)

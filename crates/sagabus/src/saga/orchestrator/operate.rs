@@ -20,7 +20,7 @@ use crate::saga::monitor::SagaStatus;
 use crate::text::check_visible;
 
 /// What is answered where nothing is done: the saga as it is, or why what was asked for does not fit it.
-fn answered(saga: &Saga, refusal: Option<Refusal>) -> Result<SagaStatus> {
+pub(super) fn answered(saga: &Saga, refusal: Option<Refusal>) -> Result<SagaStatus> {
     match refusal {
         None => Ok(saga.status()),
         Some(refusal) => Err(refused(&saga.id, refusal)),
@@ -33,7 +33,7 @@ pub(super) fn refused(saga: &SagaId, Refusal { kind, text }: Refusal) -> Error {
 
 impl Shared {
     /// What the rules must know where nobody is at work on a saga.
-    fn facts_at_rest(&self) -> Facts<'_> {
+    pub(super) fn facts_at_rest(&self) -> Facts<'_> {
         Facts {
             now: self.clock.now(),
             dispatch: false,
@@ -41,13 +41,14 @@ impl Shared {
             compensating: &[],
             missing: &[],
             missing_compensations: &[],
+            epoch: self.epoch,
             settings: &self.settings,
         }
     }
 }
 
 /// How often a request is put again to a saga whose task ends just then.
-const ASKS_MAX: usize = 8;
+pub(super) const ASKS_MAX: usize = 8;
 
 impl Sagas {
     /// Does something to a saga, as an operator. Returns when it is durable, with the status reached. What finds its effect
@@ -94,7 +95,7 @@ impl Sagas {
     }
 
     /// Asks for something of a saga that is over and has no task any more.
-    fn reopen(
+    pub(super) fn reopen(
         &self,
         saga: &Arc<Saga>,
         input: Input,
@@ -235,7 +236,7 @@ impl Sagas {
     }
 }
 
-fn check_json(field: &str, json: &Bytes) -> Result<()> {
+pub(super) fn check_json(field: &str, json: &Bytes) -> Result<()> {
     if json.len() > DATA_BYTES_MAX {
         return Err(Error::invalid(format!(
             "`{field}` has {} bytes, more than {DATA_BYTES_MAX}",

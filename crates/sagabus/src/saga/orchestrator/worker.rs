@@ -189,6 +189,9 @@ impl Worker {
                 machine::refusal(&self.saga.state(), &self.facts(), operation)
             }
             Input::Signal(signal) => machine::signal_refusal(&self.saga.state(), signal),
+            Input::Answered(answer) => {
+                machine::answer_refusal(&self.saga.state(), &self.facts(), answer)
+            }
             _ => None,
         };
         if let Some(refusal) = refusal {
@@ -220,6 +223,7 @@ impl Worker {
             compensating: &self.compensating,
             missing: &self.missing,
             missing_compensations: &self.missing_compensations,
+            epoch: self.shared.epoch,
             settings: &self.shared.settings,
         }
     }
@@ -488,6 +492,7 @@ impl Worker {
         Call {
             step: job.step,
             attempt: job.attempt,
+            epoch: self.shared.epoch,
             timeout: job.timeout,
             cancelled: job.cancelled.clone(),
             heartbeat: job.heartbeat.clone(),

@@ -42,6 +42,8 @@ pub(super) struct World {
     effects: Mutex<Vec<(Duration, String)>>,
     /// What every call was given.
     keys: Mutex<Vec<String>>,
+    /// The fencing token of every call.
+    fences: Mutex<Vec<u64>>,
 }
 
 impl World {
@@ -64,6 +66,10 @@ impl World {
         self.keys.lock().unwrap().clone()
     }
 
+    pub(super) fn fences(&self) -> Vec<u64> {
+        self.fences.lock().unwrap().clone()
+    }
+
     pub(super) fn count(&self, effect: &str) -> usize {
         let effects = self.effects();
         effects.iter().filter(|done| *done == effect).count()
@@ -72,6 +78,7 @@ impl World {
     async fn act(&self, action: &str, context: &CallContext) -> Result<(), StepError> {
         let call = format!("{action}#{}", context.attempt());
         self.calls.lock().unwrap().push(call);
+        self.fences.lock().unwrap().push(context.fence());
         let act = {
             let mut scripts = self.scripts.lock().unwrap();
             let script = scripts.get_mut(action);

@@ -187,7 +187,7 @@ impl Log<'_> {
             Fact::Operated {
                 verb, step, output, ..
             } => self.operated(*verb, step.map(index), output.as_ref()),
-            Fact::StepStarted { step, attempt } => self.started(index(*step), *attempt),
+            Fact::StepStarted { step, attempt, .. } => self.started(index(*step), *attempt),
             Fact::Spread { step, count } => self.spread(index(*step), *count),
             Fact::StepSucceeded { step, output, .. } => {
                 self.progress();

@@ -23,6 +23,7 @@ pub(super) struct Play {
     pub(super) missing: Vec<usize>,
     pub(super) missing_compensations: Vec<usize>,
     pub(super) now: Timestamp,
+    pub(super) epoch: u64,
     settings: Settings,
 }
 
@@ -49,6 +50,7 @@ impl Play {
             missing: Vec::new(),
             missing_compensations: Vec::new(),
             now,
+            epoch: 1,
             settings: Settings::default(),
         }
     }
@@ -68,6 +70,7 @@ impl Play {
             compensating: &self.compensating,
             missing: &self.missing,
             missing_compensations: &self.missing_compensations,
+            epoch: self.epoch,
             settings: &self.settings,
         }
     }

@@ -27,8 +27,17 @@ fn facts() -> Vec<(Fact, &'static str)> {
             Fact::StepStarted {
                 step: 1,
                 attempt: 2,
+                epoch: None,
             },
             "83011903e88201820102",
+        ),
+        (
+            Fact::StepStarted {
+                step: 1,
+                attempt: 2,
+                epoch: Some(9),
+            },
+            "83011903e8820183010209",
         ),
         (
             Fact::StepSucceeded {
@@ -75,8 +84,17 @@ fn facts() -> Vec<(Fact, &'static str)> {
             Fact::CompensationStarted {
                 step: 1,
                 attempt: 2,
+                epoch: None,
             },
             "83011903e88206820102",
+        ),
+        (
+            Fact::CompensationStarted {
+                step: 1,
+                attempt: 2,
+                epoch: Some(9),
+            },
+            "83011903e8820683010209",
         ),
         (
             Fact::CompensationSucceeded {
@@ -231,14 +249,15 @@ fn records_have_fixed_bytes_and_come_back_as_they_were() {
 
 #[test]
 fn fields_of_a_later_writer_are_skipped() {
-    // [1, 1000, [1, [1, 2, "new field"]], "another"]
-    let bytes = b"\x84\x01\x19\x03\xe8\x82\x01\x83\x01\x02\x69new field\x67another";
+    // [1, 1000, [1, [1, 2, 9, "new field"]], "another"]
+    let bytes = b"\x84\x01\x19\x03\xe8\x82\x01\x84\x01\x02\x09\x69new field\x67another";
     let record = Record::decode(bytes).unwrap();
     assert_eq!(
         record.fact,
         Fact::StepStarted {
             step: 1,
-            attempt: 2
+            attempt: 2,
+            epoch: Some(9),
         }
     );
 }
@@ -252,6 +271,7 @@ fn records_of_both_versions_are_read() {
         let fact = Fact::StepStarted {
             step: 1,
             attempt: 2,
+            epoch: None,
         };
         assert_eq!(record.fact, fact);
     }
@@ -301,6 +321,7 @@ fn a_log_that_no_saga_can_have_is_corrupt() {
     let beyond = Fact::StepStarted {
         step: 1,
         attempt: 1,
+        epoch: None,
     };
     let ended = Fact::Ended {
         outcome: Outcome::Failed,

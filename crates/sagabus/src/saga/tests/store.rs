@@ -136,4 +136,10 @@ impl SagaStore for TestStore {
     async fn load(&self) -> Result<Vec<StoredSaga>> {
         Ok(self.disk.stored())
     }
+
+    fn epoch(&self) -> u64 {
+        let sagas = self.disk.stored();
+        let records = sagas.iter().map(|saga| saga.records.len());
+        u64::try_from(records.sum::<usize>()).unwrap() + 1
+    }
 }

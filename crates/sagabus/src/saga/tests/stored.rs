@@ -139,6 +139,7 @@ fn a_clone_of_a_state_shares_every_step_that_is_not_written_to() {
     let fact = Fact::StepStarted {
         step: 1,
         attempt: 1,
+        epoch: None,
     };
     next.replay(&Record::new(Timestamp::from_milliseconds(2_000), fact))
         .unwrap();
