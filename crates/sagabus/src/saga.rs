@@ -17,6 +17,7 @@ pub mod machine;
 pub mod monitor;
 mod orchestrator;
 pub mod record;
+pub mod remote;
 mod settings;
 mod trigger;
 pub mod typed;

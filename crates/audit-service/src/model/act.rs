@@ -2,6 +2,8 @@
 
 use nanopore::events::audit::{Category, Outcome, Severity};
 use nanopore::sample::FieldErrors;
+use sagabus::event::Payload;
+use sagabus::saga::remote::{StepReplied, StepRequested};
 use sagabus::{Event, Timestamp};
 use serde_json::{Map, Value};
 
@@ -72,7 +74,7 @@ impl Act {
             category: judgement.category,
             correlation_id: event.correlation_id.clone(),
             causation_id: event.causation_id.as_ref().map(ToString::to_string),
-            details: event.data.to_vec(),
+            details: details(event, &data),
         }
     }
 
@@ -192,3 +194,32 @@ impl Reader<'_> {
         })
     }
 }
+
+/// What the trail keeps of the data of an event. What a saga and a service ask each other is what handlers are given and
+/// return, so it may hold personal data that no event about it has: of that only who, what and how it ended is kept.
+fn details(event: &Event, data: &Value) -> Vec<u8> {
+    let kept = match event.event_type.as_str() {
+        StepRequested::TYPE => ASKED,
+        StepReplied::TYPE => REPLIED,
+        _ => return event.data.to_vec(),
+    };
+    let fields = kept.iter().filter_map(|&field| {
+        let value = data.get(field)?;
+        Some((field.to_owned(), value.clone()))
+    });
+    Value::Object(fields.collect()).to_string().into_bytes()
+}
+
+const ASKED: &[&str] = &[
+    "sagaId", "sagaName", "stepId", "service", "action", "attempt", "fence", "deadline",
+];
+const REPLIED: &[&str] = &[
+    "sagaId",
+    "stepId",
+    "service",
+    "attempt",
+    "fence",
+    "isCompensation",
+    "status",
+    "error",
+];

@@ -9,6 +9,36 @@ use serde_json::json;
 
 use super::fixture::{Fixture, event};
 
+/// Of what sagas and services ask each other, the trail keeps who, what and how it ended.
+#[tokio::test]
+async fn what_handlers_elsewhere_are_given_and_return_is_not_in_the_trail() {
+    let fixture = Fixture::new().await;
+    let asked = r#"{"sagaId":"s","stepId":"read","service":"ai","action":"read","attempt":1,
+        "fence":7,"input":{"name":"K. Ito"},"outputs":{"check":"K. Ito"},"data":"K. Ito","item":"K. Ito",
+        "compensation":{"output":"K. Ito"}}"#;
+    let replied =
+        r#"{"sagaId":"s","stepId":"read","status":"succeeded","output":{"name":"K. Ito"}}"#;
+    for (event_type, data) in [
+        ("saga.step_requested", asked),
+        ("saga.step_replied", replied),
+    ] {
+        fixture
+            .service
+            .consume(&event(event_type, data))
+            .await
+            .unwrap();
+    }
+    let entries = fixture.entries().await;
+    let details: Vec<String> = entries.iter().map(|it| it.details.to_string()).collect();
+    assert_eq!(details.len(), 2);
+    assert!(!details.concat().contains("Ito"), "{details:?}");
+    assert!(details[0].contains("\"action\":\"read\""), "{details:?}");
+    assert!(
+        details[1].contains("\"status\":\"succeeded\""),
+        "{details:?}"
+    );
+}
+
 #[tokio::test]
 async fn every_event_goes_into_the_trail_once_and_is_told_of() {
     let fixture = Fixture::new().await;

@@ -25,6 +25,7 @@ pub use payload::{
 use super::machine::{Phase, Stage, State};
 use super::monitor::Status;
 use super::record::{Cause, Fact, Outcome, Record, Verb};
+use super::remote::{self, Elsewhere, StepReplied, StepRequested, StepStopped};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId, EventType, Payload, check_payload};
@@ -50,7 +51,7 @@ const fn of<P: Payload>() -> (&'static str, Check) {
     (P::TYPE, check_payload::<P>)
 }
 
-/// Adds the nine types to a registry.
+/// Adds the nine types, and those of steps in other services, to a registry.
 #[must_use]
 pub fn register(registry: RegistryBuilder) -> RegistryBuilder {
     registry
@@ -63,6 +64,9 @@ pub fn register(registry: RegistryBuilder) -> RegistryBuilder {
         .register::<CompensationStarted>()
         .register::<CompensationCompleted>()
         .register::<CompensationFailed>()
+        .register::<StepRequested>()
+        .register::<StepReplied>()
+        .register::<StepStopped>()
 }
 
 /// Largest output that an event carries, in bytes: an event has room for 256 KiB in all.
@@ -76,11 +80,13 @@ pub(crate) fn outgoing(
     state: &State,
     records: &[Record],
     publish_results: bool,
+    elsewhere: Elsewhere<'_>,
 ) -> Result<Vec<Event>> {
     let first = state.records - u64::try_from(records.len()).unwrap_or_default();
     let mut teller = Teller {
         state,
         publish_results,
+        elsewhere,
         events: Vec::with_capacity(records.len()),
     };
     for (position, record) in (first..).zip(records) {
@@ -105,6 +111,7 @@ fn id(state: &State, record: u64) -> Result<EventId> {
 struct Teller<'a> {
     state: &'a State,
     publish_results: bool,
+    elsewhere: Elsewhere<'a>,
     events: Vec<Event>,
 }
 
@@ -122,7 +129,8 @@ impl Teller<'_> {
                     attempt: *attempt,
                 };
                 let cause = self.unlocked_by(*step);
-                self.push(&payload, position, at, cause)
+                self.push(&payload, position, at, cause)?;
+                self.ask(position, at, *step, false)
             }
             Fact::StepSucceeded {
                 step,
@@ -208,8 +216,8 @@ impl Teller<'_> {
                 let cause = self.started_record(*step);
                 self.push(&payload, position, at, cause)
             }
-            Fact::CompensationStarted { .. }
-            | Fact::CompensationSucceeded { .. }
+            Fact::CompensationStarted { step, .. } => self.ask(position, at, *step, true),
+            Fact::CompensationSucceeded { .. }
             | Fact::CompensationAttemptFailed { .. }
             | Fact::CompensationResumed
             | Fact::Operated { .. }
@@ -219,6 +227,38 @@ impl Teller<'_> {
             | Fact::Spread { .. }
             | Fact::Closed => Ok(()),
         }
+    }
+
+    /// Asks a service elsewhere for the attempt that the record at `position` starts.
+    fn ask(&mut self, position: u64, at: Timestamp, step: u32, is_back: bool) -> Result<()> {
+        let step = self::position(step);
+        let request = remote::step_request(self.state, self.elsewhere, step, is_back, at)?;
+        let Some(request) = request else {
+            return Ok(());
+        };
+        let cause = match is_back {
+            false => Some(position),
+            true => self.turning_record(),
+        };
+        self.push(&request, position, at, cause)?;
+        self.rename_last(format!("{}.{position}.request", self.state.id()))
+    }
+
+    /// Tells services elsewhere to stop.
+    fn stop(&mut self, position: u64, at: Timestamp) -> Result<()> {
+        for (step, stopped) in remote::stops(self.state, self.elsewhere) {
+            self.push(&stopped, position, at, Some(position))?;
+            self.rename_last(format!("{}.{position}.stop.{step}", self.state.id()))?;
+        }
+        Ok(())
+    }
+
+    /// Of several events of one record, the one that tells of it keeps the plain id.
+    fn rename_last(&mut self, id: String) -> Result<()> {
+        if let Some(event) = self.events.last_mut() {
+            event.id = EventId::new(id)?;
+        }
+        Ok(())
     }
 
     fn started(&mut self, position: u64, at: Timestamp) -> Result<()> {
@@ -263,7 +303,8 @@ impl Teller<'_> {
             Cause::Step(step) => self.ended_record(step),
             Cause::Cancelled | Cause::Deadline | Cause::QueueTimeout => Some(0),
         };
-        self.push(&payload, position, at, cause)
+        self.push(&payload, position, at, cause)?;
+        self.stop(position, at)
     }
 
     fn ended(&mut self, position: u64, at: Timestamp, outcome: Outcome, error: &str) -> Result<()> {
@@ -295,11 +336,8 @@ impl Teller<'_> {
                 status: Status::Compensated.as_str().to_owned(),
             };
             self.push(&payload, position, at, cause)?;
-            if let Some(event) = self.events.last_mut() {
-                // Two events of one record: the terminal one keeps the plain id.
-                event.id = EventId::new(format!("{}.{position}.compensated", self.state.id()))?;
-                caused_by = Some(event.id.clone());
-            }
+            self.rename_last(format!("{}.{position}.compensated", self.state.id()))?;
+            caused_by = self.events.last().map(|event| event.id.clone());
         }
         let payload = SagaFailed {
             saga_id: self.saga_id(),
@@ -337,7 +375,11 @@ impl Teller<'_> {
             priority: Default::default(),
             expires_at: None,
             idempotency_key: None,
-            metadata: Default::default(),
+            metadata: payload
+                .attributes()
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
             data: data.into(),
         };
         event.check_limits()?;

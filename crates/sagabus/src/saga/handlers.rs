@@ -2,9 +2,10 @@
 
 mod context;
 mod error;
+mod guard;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 pub(crate) use context::Call;
 pub use context::{CallContext, CompensationContext, EffectClass, StepContext, TurnedBackBy};
 pub use error::{BindError, StepError};
+pub(crate) use guard::{checked, guarded};
 
 use super::definition::{Definition, Step};
 use crate::error::Result;
@@ -22,7 +24,7 @@ use crate::error::Result;
 /// What a handler returns.
 pub type StepResult = Result<Output, StepError>;
 
-type Running<T> = Pin<Box<dyn Future<Output = Result<T, StepError>> + Send>>;
+pub(crate) type Running<T> = Pin<Box<dyn Future<Output = Result<T, StepError>> + Send>>;
 pub(crate) type StepHandler = Arc<dyn Fn(StepContext) -> Running<Bytes> + Send + Sync>;
 pub(crate) type CompensationHandler = Arc<dyn Fn(CompensationContext) -> Running<()> + Send + Sync>;
 
@@ -71,6 +73,8 @@ impl From<Bytes> for Output {
 pub struct Handlers {
     steps: Table<StepHandler>,
     compensations: Table<CompensationHandler>,
+    /// Services whose steps are done by another process or another part of this one.
+    elsewhere: BTreeSet<String>,
     /// Names that were registered twice, reported when the orchestrator opens.
     twice: Vec<String>,
 }
@@ -118,10 +122,19 @@ impl Handlers {
         self
     }
 
+    /// Has the steps of `service` that have no handler here done where [`Handlers::serve`] serves it: see
+    /// [`remote`](crate::saga::remote).
+    #[must_use]
+    pub fn elsewhere(mut self, service: impl Into<String>) -> Self {
+        self.elsewhere.insert(service.into());
+        self
+    }
+
     /// These handlers and those of `more`.
     #[must_use]
     pub fn and(mut self, more: Self) -> Self {
         self.twice.extend(more.twice);
+        self.elsewhere.extend(more.elsewhere);
         merge(&mut self.steps, more.steps, &mut self.twice);
         merge(&mut self.compensations, more.compensations, &mut self.twice);
         self
@@ -159,35 +172,88 @@ impl Handlers {
     }
 
     fn bind_step(&self, step: &Step) -> Bound {
-        let run = step.wait.is_none().then(|| {
-            let found = find(&self.steps, step, &step.action)?;
-            found.map(Arc::clone).ok_or_else(|| BindError::Missing {
-                step: step.id.clone(),
-                service: step.service.clone(),
-                action: step.action.clone(),
-            })
-        });
+        let run = step
+            .wait
+            .is_none()
+            .then(|| match find(&self.steps, step, &step.action)? {
+                Some(handler) => Ok(Place::Here(Arc::clone(handler))),
+                None if self.elsewhere.contains(&step.service) => match step.heartbeat {
+                    None => Ok(Place::Elsewhere),
+                    Some(_) => Err(BindError::Heartbeat {
+                        step: step.id.clone(),
+                        service: step.service.clone(),
+                    }),
+                },
+                None => Err(BindError::Missing {
+                    step: step.id.clone(),
+                    service: step.service.clone(),
+                    action: step.action.clone(),
+                }),
+            });
         let compensate = step.compensation_action.as_ref().map(|action| {
-            let found = find(&self.compensations, step, action)?;
-            found
-                .map(Arc::clone)
-                .ok_or_else(|| BindError::MissingCompensation {
+            match find(&self.compensations, step, action)? {
+                Some(handler) => Ok(Place::Here(Arc::clone(handler))),
+                None if self.elsewhere.contains(&step.service) => Ok(Place::Elsewhere),
+                None => Err(BindError::MissingCompensation {
                     step: step.id.clone(),
                     service: step.service.clone(),
                     action: action.clone(),
-                })
+                }),
+            }
         });
         Bound { run, compensate }
     }
+
+    /// The handler of a step that is asked for by name.
+    pub(crate) fn step(
+        &self,
+        service: &str,
+        action: &str,
+        step: &str,
+    ) -> Result<Option<StepHandler>, StepError> {
+        asked(&self.steps, service, action, step)
+    }
+
+    /// The handler of a compensation that is asked for by name.
+    pub(crate) fn compensation(
+        &self,
+        service: &str,
+        action: &str,
+        step: &str,
+    ) -> Result<Option<CompensationHandler>, StepError> {
+        asked(&self.compensations, service, action, step)
+    }
+}
+
+fn asked<H: Clone>(
+    table: &Table<H>,
+    service: &str,
+    action: &str,
+    step: &str,
+) -> Result<Option<H>, StepError> {
+    let named = Step::new(step).service(service);
+    let found = find(table, &named, action);
+    // It is not known which of the two is meant, and no other attempt tells.
+    let found = found.map_err(|error| StepError::Reject(error.to_string()))?;
+    Ok(found.cloned())
+}
+
+/// Where a handler is.
+#[derive(Clone)]
+pub(crate) enum Place<H> {
+    /// In this process.
+    Here(H),
+    /// Where a service is served.
+    Elsewhere,
 }
 
 /// The handlers of one step, or why there is none.
 #[derive(Clone)]
 pub(crate) struct Bound {
     /// None: it is not run, but waits.
-    pub(crate) run: Option<Result<StepHandler, BindError>>,
+    pub(crate) run: Option<Result<Place<StepHandler>, BindError>>,
     /// None: there is nothing to take back.
-    pub(crate) compensate: Option<Result<CompensationHandler, BindError>>,
+    pub(crate) compensate: Option<Result<Place<CompensationHandler>, BindError>>,
 }
 
 impl Bound {
@@ -197,6 +263,16 @@ impl Bound {
 
     pub(crate) fn compensation_fault(&self) -> Option<&BindError> {
         self.compensate.as_ref()?.as_ref().err()
+    }
+
+    /// Whether attempts of the step are asked for.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        matches!(self.run, Some(Ok(Place::Elsewhere)))
+    }
+
+    /// Whether attempts of its compensation are.
+    pub(crate) fn compensation_is_elsewhere(&self) -> bool {
+        matches!(self.compensate, Some(Ok(Place::Elsewhere)))
     }
 }
 

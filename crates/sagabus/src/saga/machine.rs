@@ -176,6 +176,10 @@ pub struct Facts<'a> {
     pub missing: &'a [usize],
     /// The steps that this process has no compensation handler for.
     pub missing_compensations: &'a [usize],
+    /// The positions in the definition of the steps that are done in other services, and of those that are taken back there.
+    pub elsewhere: &'a [usize],
+    /// See `elsewhere`.
+    pub elsewhere_compensations: &'a [usize],
     /// The fencing token of this process.
     pub epoch: u64,
     /// Delays and limits.

@@ -57,6 +57,7 @@ mod replay;
 mod retention;
 mod saga;
 mod saga_doors;
+mod saga_remote;
 mod saga_triggers;
 mod schema;
 #[cfg(feature = "simulation")]

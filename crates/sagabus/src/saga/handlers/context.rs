@@ -6,33 +6,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::error::StepError;
 use crate::clock::{Clock, Timestamp};
 use crate::event::EventId;
-use crate::saga::definition::Definition;
 use crate::saga::events;
 use crate::saga::id::SagaId;
 use crate::saga::machine::State;
 use crate::saga::record::Cause;
+use crate::saga::remote::{StepRequested, TakeBack};
 
 /// What every handler is given, of a step or of a compensation.
 #[derive(Clone)]
 pub struct CallContext {
     saga: SagaId,
-    definition: Definition,
-    /// The step of the definition.
-    step: usize,
+    saga_name: Arc<str>,
     step_id: Arc<str>,
+    data: Option<serde_json::Value>,
     item: Option<Bytes>,
     attempt: u32,
     fence: u64,
     input: Bytes,
-    /// Outputs of the ancestors, by position.
-    outputs: Vec<(usize, Bytes)>,
+    /// Outputs of the ancestors, by their ids.
+    outputs: Vec<(String, Bytes)>,
     correlation_id: Arc<str>,
     causation_id: Option<EventId>,
     deadline: Timestamp,
@@ -59,12 +61,17 @@ impl CallContext {
             .definition()
             .ancestors(step)
             .into_iter()
-            .filter_map(|step| state.output(step).map(|output| (step, output.clone())))
+            .filter_map(|step| {
+                Some((
+                    state.step_id(step).into_owned(),
+                    state.output(step)?.clone(),
+                ))
+            })
             .collect();
         Self {
             saga: state.id().clone(),
-            definition: state.definition().clone(),
-            step,
+            saga_name: state.definition().name().into(),
+            data: state.step_of(call.step).and_then(|step| step.data.clone()),
             step_id: state.step_id(call.step).into(),
             item: state.item(call.step).cloned(),
             attempt: call.attempt,
@@ -80,9 +87,34 @@ impl CallContext {
         }
     }
 
-    fn id_of(&self, step: usize) -> &str {
-        let step = self.definition.steps().get(step);
-        step.map_or("", |step| step.id.as_str())
+    /// As an orchestrator elsewhere asks.
+    pub(crate) fn asked(
+        request: &StepRequested,
+        causation_id: EventId,
+        correlation_id: &str,
+        cancelled: CancellationToken,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StepError> {
+        let unfit = |error: crate::Error| StepError::Reject(error.chain());
+        let outputs = request.outputs.iter();
+        let outputs = outputs.map(|(step, output)| (step.clone(), bytes(output)));
+        Ok(Self {
+            saga: request.saga_id.parse().map_err(unfit)?,
+            saga_name: request.saga_name.as_str().into(),
+            step_id: request.step_id.as_str().into(),
+            data: request.data.clone(),
+            item: request.item.as_deref().map(bytes),
+            attempt: request.attempt,
+            fence: request.fence,
+            input: bytes(&request.input),
+            outputs: outputs.collect(),
+            correlation_id: correlation_id.into(),
+            causation_id: Some(causation_id),
+            deadline: request.deadline,
+            cancelled,
+            heartbeat: watch::Sender::new(()),
+            clock,
+        })
     }
 
     /// The saga.
@@ -120,13 +152,13 @@ impl CallContext {
     /// The parameters that the definition gives the step.
     #[must_use]
     pub fn data(&self) -> Option<&serde_json::Value> {
-        self.definition.steps().get(self.step)?.data.as_ref()
+        self.data.as_ref()
     }
 
     /// The name of the saga's definition.
     #[must_use]
     pub fn saga_name(&self) -> &str {
-        self.definition.name()
+        &self.saga_name
     }
 
     /// The number of this attempt, 1 for the first.
@@ -160,7 +192,7 @@ impl CallContext {
     #[must_use]
     pub fn output(&self, step_id: &str) -> Option<&Bytes> {
         let mut outputs = self.outputs.iter();
-        let found = outputs.find(|(step, _)| self.id_of(*step) == step_id);
+        let found = outputs.find(|(step, _)| step == step_id);
         found.map(|(_, output)| output)
     }
 
@@ -189,7 +221,7 @@ impl CallContext {
             other => serde_json::Map::from_iter([("input".to_owned(), other)]),
         };
         for (step, output) in &self.outputs {
-            fields.insert(format!("{}_result", self.id_of(*step)), read(output)?);
+            fields.insert(format!("{step}_result"), read(output)?);
         }
         Ok(serde_json::Value::Object(fields).to_string().into())
     }
@@ -226,6 +258,10 @@ impl CallContext {
     }
 }
 
+fn bytes(json: &RawValue) -> Bytes {
+    Bytes::copy_from_slice(json.get().as_bytes())
+}
+
 fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, StepError> {
     serde_json::from_slice(json)
         .map_err(|error| StepError::Reject(format!("saga context does not fit its type: {error}")))
@@ -248,7 +284,8 @@ pub struct CompensationContext {
 }
 
 /// What is known of the effect of a step that is to be taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum EffectClass {
     /// It failed, and certainly had none.
     None,
@@ -259,7 +296,8 @@ pub enum EffectClass {
 }
 
 /// What turned a saga back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum TurnedBackBy {
     /// A step failed for good.
     Step(String),
@@ -278,6 +316,10 @@ impl StepContext {
         }
     }
 
+    pub(crate) fn asked(call: CallContext) -> Self {
+        Self { call }
+    }
+
     /// A sign of life, for a step with a [`heartbeat`](crate::saga::Step::heartbeat): without one for so long, the attempt has
     /// timed out.
     pub fn heartbeat(&self) {
@@ -293,30 +335,50 @@ impl StepContext {
 
 impl CompensationContext {
     pub(crate) fn new(state: &State, call: Call) -> Self {
-        let may_have = state.step(call.step).map(|step| step.may_have_had_effect());
-        let output = state.compensation_output(call.step).cloned();
         Self {
-            effect: match (&output, may_have) {
-                (Some(_), _) => EffectClass::Applied,
-                (None, Some(true)) => EffectClass::Unknown,
-                (None, _) => EffectClass::None,
-            },
-            output,
-            cause: match state.turned_back.as_ref().map(|back| back.cause) {
-                Some(Cause::Step(step)) => {
-                    let step = usize::try_from(step).unwrap_or(usize::MAX);
-                    TurnedBackBy::Step(state.step_id(step).into_owned())
-                }
-                Some(Cause::Cancelled) => TurnedBackBy::Cancel,
-                Some(Cause::Deadline | Cause::QueueTimeout) => TurnedBackBy::Deadline,
-                None => TurnedBackBy::Operator,
-            },
-            reason: state
-                .turned_back
-                .as_ref()
-                .map_or_else(|| "".into(), |back| Arc::clone(&back.reason)),
+            effect: Self::effect_in(state, call.step),
+            output: state.compensation_output(call.step).cloned(),
+            cause: Self::cause_in(state),
+            reason: Self::reason_in(state),
             call: CallContext::new(state, call),
         }
+    }
+
+    /// As an orchestrator elsewhere asks.
+    pub(crate) fn asked(call: CallContext, back: &TakeBack) -> Self {
+        Self {
+            call,
+            output: back.output.as_deref().map(bytes),
+            effect: back.effect,
+            cause: back.cause.clone(),
+            reason: back.reason.as_str().into(),
+        }
+    }
+
+    pub(crate) fn effect_in(state: &State, step: usize) -> EffectClass {
+        let may_have = state.step(step).map(|step| step.may_have_had_effect());
+        match (state.compensation_output(step), may_have) {
+            (Some(_), _) => EffectClass::Applied,
+            (None, Some(true)) => EffectClass::Unknown,
+            (None, _) => EffectClass::None,
+        }
+    }
+
+    pub(crate) fn cause_in(state: &State) -> TurnedBackBy {
+        match state.turned_back.as_ref().map(|back| back.cause) {
+            Some(Cause::Step(step)) => {
+                let step = usize::try_from(step).unwrap_or(usize::MAX);
+                TurnedBackBy::Step(state.step_id(step).into_owned())
+            }
+            Some(Cause::Cancelled) => TurnedBackBy::Cancel,
+            Some(Cause::Deadline | Cause::QueueTimeout) => TurnedBackBy::Deadline,
+            None => TurnedBackBy::Operator,
+        }
+    }
+
+    pub(crate) fn reason_in(state: &State) -> Arc<str> {
+        let back = state.turned_back.as_ref();
+        back.map_or_else(|| "".into(), |back| Arc::clone(&back.reason))
     }
 
     /// The idempotency key of the compensation: the same for all its attempts, also after a crash.

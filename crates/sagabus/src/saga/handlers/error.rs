@@ -56,6 +56,14 @@ pub enum BindError {
         /// Its compensation action.
         action: String,
     },
+    /// The step asks for signs of life, and its service is elsewhere: none come from there.
+    #[error("step `{step}` has a `heartbeat`, and service `{service}` is elsewhere")]
+    Heartbeat {
+        /// The step.
+        step: String,
+        /// Its service.
+        service: String,
+    },
     /// One handler fits the action and another one the step's id.
     #[error("step `{step}` has two handlers: one for its id and one for `{action}`")]
     Ambiguous {

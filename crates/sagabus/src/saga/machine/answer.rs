@@ -40,12 +40,15 @@ pub fn answer_refusal(state: &State, facts: &Facts<'_>, answer: &Answer) -> Opti
     let (epoch, attempts, is_in_flight) = match answer.result {
         Answered::Step(_) => {
             let flight = Flight { step, attempt };
-            (own.epoch, own.attempts, facts.in_flight.contains(&flight))
+            let is_here = !facts.elsewhere.contains(&state.origin(step));
+            let is_in_flight = is_here && facts.in_flight.contains(&flight);
+            (own.epoch, own.attempts, is_in_flight)
         }
         Answered::Compensation(_) => {
             let back = &own.compensation;
             let is_last = attempt == back.attempts && back.phase == CompensationPhase::Started;
-            let is_in_flight = is_last && facts.compensating.contains(&step);
+            let is_here = !facts.elsewhere_compensations.contains(&state.origin(step));
+            let is_in_flight = is_here && is_last && facts.compensating.contains(&step);
             (back.epoch, back.attempts, is_in_flight)
         }
     };

@@ -150,6 +150,16 @@ impl Draft<'_> {
             let compensation = &state.compensation;
             match compensation.phase {
                 CompensationPhase::Started if self.facts.compensating.contains(&step) => {}
+                CompensationPhase::Started
+                    if self
+                        .facts
+                        .elsewhere_compensations
+                        .contains(&self.state.origin(step)) =>
+                {
+                    // Nothing has cut it off: its reply is still to come.
+                    let attempt = compensation.attempts;
+                    self.commands.push(Command::Compensate { step, attempt });
+                }
                 CompensationPhase::Started => self.compensate(step),
                 CompensationPhase::Backoff { until } => {
                     let delay_max = self.facts.settings.compensation_retry.max;

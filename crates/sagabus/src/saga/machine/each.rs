@@ -260,6 +260,13 @@ impl Draft<'_> {
                 let error = format!("saga has no room for an output of {} bytes", output.len());
                 AttemptResult::Err(StepError::InDoubt(error))
             }
+            AttemptResult::Ok(output) if self.is_too_large_to_take_back(step, output.len()) => {
+                let error = format!(
+                    "an output of {} bytes is too large to be given to the service that takes it back",
+                    output.len()
+                );
+                AttemptResult::Err(StepError::InDoubt(error))
+            }
             other => other,
         }
     }

@@ -8,6 +8,7 @@ use crate::saga::backoff::Backoff;
 use crate::saga::definition::{OnInDoubt, PlainErrors};
 use crate::saga::handlers::StepError;
 use crate::saga::record::{Cause, Effect, Fact, PauseCause};
+use crate::saga::remote::{given_bytes, request_bytes_max};
 
 impl Draft<'_> {
     /// Starts every step whose dependencies have all succeeded.
@@ -35,7 +36,27 @@ impl Draft<'_> {
             attempt,
             epoch: Some(self.facts.epoch),
         });
+        if self.is_elsewhere(step) && !self.state.is_list(step) {
+            let (given, most) = (given_bytes(&self.state, step), request_bytes_max());
+            if given > most {
+                let error = format!(
+                    "what it is given has {given} bytes, more than {most}, and its service is elsewhere"
+                );
+                return self.fail_for_good(step, attempt, Effect::None, error);
+            }
+        }
         self.begin(step, attempt);
+    }
+
+    pub(super) fn is_elsewhere(&self, step: usize) -> bool {
+        self.facts.elsewhere.contains(&self.state.origin(step))
+    }
+
+    /// Whether the service that takes a step back could not be given what it returned.
+    pub(super) fn is_too_large_to_take_back(&self, step: usize, output_bytes: usize) -> bool {
+        let origin = self.state.origin(step);
+        self.facts.elsewhere_compensations.contains(&origin)
+            && given_bytes(&self.state, step) + output_bytes > request_bytes_max()
     }
 
     pub(super) fn attempt_ended(&mut self, step: usize, attempt: u32, result: AttemptResult) {
@@ -202,6 +223,14 @@ impl Draft<'_> {
                 Some(Phase::Started) if self.state.wait(step).is_some() => self.arm_wait(step),
                 // Its items are what was cut off.
                 Some(Phase::Started) if self.state.is_list(step) => {}
+                Some(Phase::Started) if self.is_elsewhere(step) => {
+                    // Nothing has cut it off: its reply is still to come.
+                    let attempt = self.state.step(step).map_or(0, |state| state.attempts);
+                    if !self.facts.is_in_flight(step) {
+                        self.commands.push(Command::Run { step, attempt });
+                    }
+                    self.arm_step(step);
+                }
                 Some(Phase::Started) if !self.facts.is_in_flight(step) => {
                     self.cut_off(step, is_resumed);
                     if self.state.stage != Stage::Running || self.state.paused.is_some() {

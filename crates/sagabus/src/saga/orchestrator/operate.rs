@@ -41,6 +41,8 @@ impl Shared {
             compensating: &[],
             missing: &[],
             missing_compensations: &[],
+            elsewhere: &[],
+            elsewhere_compensations: &[],
             epoch: self.epoch,
             settings: &self.settings,
         }

@@ -1,8 +1,6 @@
 //! Runs one attempt of a handler: with a timeout, a way to stop it, and without letting its panics out.
 
-use std::any::Any;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::book::Saga;
-use crate::event::DATA_BYTES_MAX;
-use crate::saga::handlers::StepError;
+use crate::saga::handlers::{StepError, checked, guarded};
 use crate::saga::machine::{AttemptResult, Input, Limit};
 
 /// One attempt of a step or a compensation.
@@ -117,20 +114,6 @@ fn ended(result: Result<Bytes, StepError>) -> AttemptResult {
     }
 }
 
-/// The step is done when its output turns out to be unfit, so it is in doubt.
-fn checked(output: Bytes) -> Result<Bytes, StepError> {
-    if output.len() > DATA_BYTES_MAX {
-        return Err(StepError::InDoubt(format!(
-            "output has {} bytes, more than {DATA_BYTES_MAX}",
-            output.len()
-        )));
-    }
-    match serde_json::from_slice::<serde::de::IgnoredAny>(&output) {
-        Ok(_) => Ok(output),
-        Err(error) => Err(StepError::InDoubt(format!("output is not JSON: {error}"))),
-    }
-}
-
 /// Runs an attempt of a compensation. After its timeout it is told to stop, and its success still counts.
 pub(super) async fn compensate(
     job: Job,
@@ -163,26 +146,4 @@ pub(super) async fn compensate(
         attempt: job.attempt,
         result,
     });
-}
-
-/// Calls a handler; a panic is a failure that leaves the effect in doubt.
-async fn guarded<T>(handler: impl FnOnce() -> Running<T> + Send) -> Result<T, StepError> {
-    let called = catch_unwind(AssertUnwindSafe(handler));
-    let mut running = called.map_err(|panic| panicked(panic.as_ref()))?;
-    poll_fn(move |context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context)));
-        match polled {
-            Ok(poll) => poll,
-            Err(panic) => std::task::Poll::Ready(Err(panicked(panic.as_ref()))),
-        }
-    })
-    .await
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> StepError {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    StepError::InDoubt(format!("handler panicked: {}", text.unwrap_or("no text")))
 }

@@ -15,16 +15,31 @@ use super::{Shared, closed};
 use crate::error::Result;
 use crate::saga::definition::Step;
 use crate::saga::events;
-use crate::saga::handlers::{BindError, Bound, Call, CompensationContext, StepContext};
+use crate::saga::handlers::{
+    BindError, Bound, Call, CompensationContext, Place, Running, StepContext,
+};
 use crate::saga::id::SagaId;
 use crate::saga::machine::{
-    self, Command, Decision, Facts, Flight, Input, Stage, State, StepState, Timer,
+    self, Answer, Answered, Command, Decision, Facts, Flight, Input, Stage, State, StepState, Timer,
 };
 use crate::saga::record::{Fact, PauseCause, Record};
+use crate::saga::remote::Elsewhere;
 use crate::saga_store::SagaBatch;
 
 /// How long to wait for room in the store, at first and at most.
 const ROOM_DELAY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Which way an attempt goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Direction {
+    Forward,
+    Backward,
+}
+
+/// In place of a handler that is elsewhere: the reply ends the waiting, not this.
+fn reply<T: Send + 'static>() -> Running<T> {
+    Box::pin(std::future::pending())
+}
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -33,6 +48,11 @@ pub(super) struct Worker {
     /// The steps without a handler, and those without one for their compensation.
     missing: Vec<usize>,
     missing_compensations: Vec<usize>,
+    /// The steps that are done in other services, and those that are taken back there.
+    elsewhere: Vec<usize>,
+    elsewhere_compensations: Vec<usize>,
+    /// The attempts in other services whose replies are awaited, with what ends the waiting.
+    awaited: HashMap<(usize, u32, Direction), CancellationToken>,
     /// The attempts of steps whose handlers are in flight.
     in_flight: Vec<Flight>,
     /// How to stop them.
@@ -61,17 +81,20 @@ impl Worker {
 
     /// With handlers that are found already.
     pub(super) fn bound(shared: Arc<Shared>, saga: Arc<Saga>, bound: Arc<[Bound]>) -> Self {
-        let lacks = |is_missing: fn(&Bound) -> bool| -> Vec<usize> {
+        let those = |is_one: fn(&Bound) -> bool| -> Vec<usize> {
             let bound = bound.iter().enumerate();
-            let missing = bound.filter(|(_, bound)| is_missing(bound));
-            missing.map(|(step, _)| step).collect()
+            let those = bound.filter(|(_, bound)| is_one(bound));
+            those.map(|(step, _)| step).collect()
         };
         Self {
             dispatch: !shared.closing.is_cancelled(),
             shared,
             saga,
-            missing: lacks(|bound| bound.fault().is_some()),
-            missing_compensations: lacks(|bound| bound.compensation_fault().is_some()),
+            missing: those(|bound| bound.fault().is_some()),
+            missing_compensations: those(|bound| bound.compensation_fault().is_some()),
+            elsewhere: those(Bound::is_elsewhere),
+            elsewhere_compensations: those(Bound::compensation_is_elsewhere),
+            awaited: HashMap::new(),
             bound,
             in_flight: Vec::new(),
             stops: HashMap::new(),
@@ -132,6 +155,7 @@ impl Worker {
                 Arrival::Killed => break,
                 Arrival::Closing => {
                     self.dispatch = false;
+                    self.await_no_more();
                     continue;
                 }
                 Arrival::Message(message) => message,
@@ -174,13 +198,12 @@ impl Worker {
         let Message { input, reply } = message;
         match &input {
             Input::Ended { step, attempt, .. } => {
-                let (step, attempt) = (*step, *attempt);
-                let ended = Flight { step, attempt };
-                self.in_flight.retain(|flight| *flight != ended);
-                self.stops.remove(&(step, attempt));
+                self.awaited.remove(&(*step, *attempt, Direction::Forward));
+                self.forget(*step, *attempt, Direction::Forward);
             }
-            Input::CompensationEnded { step, .. } => {
-                self.compensating.retain(|other| other != step);
+            Input::CompensationEnded { step, attempt, .. } => {
+                self.awaited.remove(&(*step, *attempt, Direction::Backward));
+                self.forget(*step, *attempt, Direction::Backward);
             }
             _ => {}
         }
@@ -199,6 +222,9 @@ impl Worker {
                 let _gone = reply.send(Err(refused(&self.saga.id, refusal)));
             }
             return Ok(());
+        }
+        if let Input::Answered(answer) = &input {
+            self.replied(answer);
         }
         let result = self.step(input).await;
         if let (Some(reply), Ok(())) = (reply, &result) {
@@ -223,6 +249,8 @@ impl Worker {
             compensating: &self.compensating,
             missing: &self.missing,
             missing_compensations: &self.missing_compensations,
+            elsewhere: &self.elsewhere,
+            elsewhere_compensations: &self.elsewhere_compensations,
             epoch: self.shared.epoch,
             settings: &self.shared.settings,
         }
@@ -234,7 +262,16 @@ impl Worker {
         Ok(SagaBatch {
             saga: self.saga.id.to_string(),
             records: records.collect::<Result<_>>()?,
-            events: events::outgoing(&decision.state, &decision.records, publish_results)?,
+            events: events::outgoing(
+                &decision.state,
+                &decision.records,
+                publish_results,
+                Elsewhere {
+                    steps: &self.elsewhere,
+                    compensations: &self.elsewhere_compensations,
+                    timeout: self.shared.settings.step_timeout,
+                },
+            )?,
             is_last: decision.state.is_closed(),
         })
     }
@@ -297,6 +334,7 @@ impl Worker {
                 Command::Drop => {
                     self.killed = CancellationToken::new().drop_guard();
                     self.in_flight.clear();
+                    self.awaited.clear();
                     self.stops.clear();
                     self.compensating.clear();
                 }
@@ -443,13 +481,25 @@ impl Worker {
         let Some(Some(Ok(handler))) = bound.map(|bound| bound.run.clone()) else {
             return;
         };
-        let job = self.job(step, attempt, |step| step.timeout);
-        let context = StepContext::new(&self.saga.state(), self.call(&job));
+        let mut job = self.job(step, attempt, |step| step.timeout);
         let (stop, stopped) = oneshot::channel();
         self.in_flight.push(Flight { step, attempt });
         self.stops.insert((step, attempt), stop);
-        let tracker = &self.shared.tracker;
-        tracker.spawn(runner::run_step(job, stopped, move || handler(context)));
+        let tracker = self.shared.tracker.clone();
+        match handler {
+            Place::Here(handler) => {
+                let context = StepContext::new(&self.saga.state(), self.call(&job));
+                tracker.spawn(runner::run_step(job, stopped, move || handler(context)));
+            }
+            Place::Elsewhere => {
+                // After a restart a part of the time is over.
+                let began = self.saga.state().step(step).and_then(|it| it.attempt_at);
+                let gone = began.map(|began| self.shared.clock.now().since(began));
+                job.timeout = job.timeout.saturating_sub(gone.unwrap_or_default());
+                job.killed = self.awaiting(step, attempt, Direction::Forward);
+                tracker.spawn(runner::run_step(job, stopped, reply));
+            }
+        }
     }
 
     fn compensate(&mut self, step: usize, attempt: u32) {
@@ -457,14 +507,65 @@ impl Worker {
         let Some(Some(Ok(handler))) = bound.map(|bound| bound.compensate.clone()) else {
             return;
         };
-        let job = self.job(step, attempt, |step| {
+        let mut job = self.job(step, attempt, |step| {
             step.compensation_timeout.or(step.timeout)
         });
-        let context = CompensationContext::new(&self.saga.state(), self.call(&job));
         self.compensating.push(step);
         let grace = self.shared.settings.abort_grace;
-        let tracker = &self.shared.tracker;
-        tracker.spawn(runner::compensate(job, grace, move || handler(context)));
+        let tracker = self.shared.tracker.clone();
+        match handler {
+            Place::Here(handler) => {
+                let context = CompensationContext::new(&self.saga.state(), self.call(&job));
+                tracker.spawn(runner::compensate(job, grace, move || handler(context)));
+            }
+            Place::Elsewhere => {
+                job.killed = self.awaiting(step, attempt, Direction::Backward);
+                tracker.spawn(runner::compensate(job, grace, reply));
+            }
+        }
+    }
+
+    /// What ends waiting for the reply of an attempt.
+    fn awaiting(&mut self, step: usize, attempt: u32, direction: Direction) -> CancellationToken {
+        let end = self.killed.token().child_token();
+        self.awaited.insert((step, attempt, direction), end.clone());
+        end
+    }
+
+    /// The reply of an attempt in another service is there, and is taken.
+    fn replied(&mut self, answer: &Answer) {
+        let Some(step) = self.saga.state().position_of(&answer.step) else {
+            return;
+        };
+        let attempt = answer.attempt;
+        let direction = match answer.result {
+            Answered::Step(_) => Direction::Forward,
+            Answered::Compensation(_) => Direction::Backward,
+        };
+        let Some(end) = self.awaited.remove(&(step, attempt, direction)) else {
+            return;
+        };
+        end.cancel();
+        self.forget(step, attempt, direction);
+    }
+
+    /// Waits for no replies any more: they come to the next process.
+    fn await_no_more(&mut self) {
+        for ((step, attempt, direction), end) in std::mem::take(&mut self.awaited) {
+            end.cancel();
+            self.forget(step, attempt, direction);
+        }
+    }
+
+    fn forget(&mut self, step: usize, attempt: u32, direction: Direction) {
+        match direction {
+            Direction::Forward => {
+                let flight = Flight { step, attempt };
+                self.in_flight.retain(|other| *other != flight);
+                self.stops.remove(&(step, attempt));
+            }
+            Direction::Backward => self.compensating.retain(|other| *other != step),
+        }
     }
 
     /// The handlers of the step at `step`, or of the step that it is an item of.

@@ -70,6 +70,8 @@ impl Play {
             compensating: &self.compensating,
             missing: &self.missing,
             missing_compensations: &self.missing_compensations,
+            elsewhere: &[],
+            elsewhere_compensations: &[],
             epoch: self.epoch,
             settings: &self.settings,
         }

@@ -1,0 +1,20 @@
+//! Steps in other services: an event asks for an attempt, and one answers it.
+//!
+//! A service whose steps are done elsewhere is named with [`Handlers::elsewhere`](super::Handlers::elsewhere). An attempt of
+//! such a step is asked for by `saga.step_requested`, which is stored in one commit with the record that starts the attempt, so
+//! it is asked for exactly if it was started. The service does it in one line, with
+//! [`Handlers::serve`](super::Handlers::serve): its reply, `saga.step_replied`, is stored in one commit with the ack of the
+//! request. The orchestrator takes replies with [`Sagas::take_replies`](super::Sagas::take_replies), once each, whether the saga
+//! still waits for them or not: a late one does what the table of late answers says, and one with an old fencing token is
+//! refused.
+//!
+//! A restart of the orchestrator does not cut such an attempt off: it goes on to wait for the reply. Retries, time limits, keys
+//! and compensation are those of any step. A saga that turns back tells the service to stop, with `saga.step_stopped`.
+
+mod ask;
+mod payload;
+mod replies;
+mod serve;
+
+pub(crate) use ask::{Elsewhere, given_bytes, request_bytes_max, step_request, stops};
+pub use payload::{ReplyStatus, StepReplied, StepRequested, StepStopped, TakeBack};

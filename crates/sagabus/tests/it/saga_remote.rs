@@ -1,0 +1,401 @@
+//! Steps in other services: asked for by an event and answered by one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sagabus::engines::embedded::disk::MemoryDisk;
+use sagabus::engines::embedded::{Embedded, Settings};
+use sagabus::saga::remote::{ReplyStatus, StepReplied, StepRequested};
+use sagabus::saga::{
+    CompensationContext, Definition, Handlers, SagaId, SagaStatus, Status, Step, StepContext,
+    StepError, StepPhase,
+};
+use sagabus::{Bus, Clock, ErrorKind, Event, EventType, Sagas, saga};
+use serde_json::{Value, json};
+
+use crate::support::{Notes, clock, idle};
+
+/// An orchestrator and the bus that it shares with the services, on a disk that stays.
+struct Process {
+    bus: Bus,
+    sagas: Sagas,
+    clock: Arc<dyn Clock>,
+}
+
+impl Process {
+    async fn open(disk: &MemoryDisk, clock: &Arc<dyn Clock>, handlers: Handlers) -> Self {
+        let clock = Arc::clone(clock);
+        let disk = Arc::new(disk.clone());
+        let engine = Embedded::on(disk, &Settings::default(), Arc::clone(&clock)).unwrap();
+        let engine = Arc::new(engine);
+        let bus = Bus::builder(Arc::clone(&engine) as _, Arc::clone(&clock));
+        let bus = bus.build().unwrap();
+        let sagas = Sagas::builder(engine, Arc::clone(&clock)).handlers(handlers);
+        let sagas = sagas.open().await.unwrap();
+        drop(sagas.take_replies(&bus).await.unwrap());
+        Self { bus, sagas, clock }
+    }
+
+    async fn start(&self, definition: &Definition) -> SagaId {
+        let start = saga::Start::new(r#"{"sampleId":"S-1"}"#).correlated("work-7");
+        self.sagas.start(definition, start).await.unwrap()
+    }
+
+    async fn close(self) {
+        self.sagas.shutdown(Duration::from_secs(5)).await;
+        self.bus.shutdown(Duration::from_secs(5)).await;
+    }
+
+    async fn events(&self, event_type: &str) -> Vec<Arc<Event>> {
+        let page = self.bus.read(1, 1_000).await.unwrap();
+        let events = page.events.into_iter().map(|(_, event)| event);
+        events
+            .filter(|event| event.event_type == EventType::new(event_type).unwrap())
+            .collect()
+    }
+
+    /// The request of an attempt, once it is there.
+    async fn request(&self, number: usize) -> StepRequested {
+        loop {
+            let requests = self.events("saga.step_requested").await;
+            if let Some(event) = requests.get(number) {
+                return event.payload().unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Publishes a reply by hand, as a service would.
+    async fn reply(&self, request: &StepRequested, change: impl FnOnce(&mut StepReplied)) {
+        let mut reply = StepReplied {
+            saga_id: request.saga_id.clone(),
+            step_id: request.step_id.clone(),
+            service: request.service.clone(),
+            attempt: request.attempt,
+            fence: request.fence,
+            is_compensation: request.compensation.is_some(),
+            status: ReplyStatus::Succeeded,
+            output: serde_json::from_str("{\"n\":1}").unwrap(),
+            error: None,
+        };
+        change(&mut reply);
+        let event = Event::new(&reply, self.clock.as_ref()).unwrap();
+        self.bus.publish(event).await.unwrap();
+        idle(&self.bus).await;
+    }
+}
+
+/// `check` here, then `read` in the ai service, which takes back itself, then `note` here.
+fn definition() -> Definition {
+    let read = Step::new("read").service("ai").after("check");
+    let steps = vec![
+        Step::new("check").service("lab").compensated_by("uncheck"),
+        read.compensated_by("forget").data(json!({"pages": 3})),
+        Step::new("note").service("lab").after("read"),
+    ];
+    Definition::from_steps("reading", steps).unwrap()
+}
+
+/// One step in the ai service.
+fn alone(step: Step) -> Definition {
+    Definition::from_steps("alone", vec![step.service("ai")]).unwrap()
+}
+
+/// What is done in the process of the orchestrator.
+fn local(notes: &Notes) -> Handlers {
+    let (checked, unchecked, noted) = (notes.clone(), notes.clone(), notes.clone());
+    Handlers::new()
+        .elsewhere("ai")
+        .handle("lab", "check", move |_: StepContext| {
+            checked.add("check");
+            std::future::ready(Ok::<Value, StepError>(json!({"ok": true})))
+        })
+        .compensate("lab", "uncheck", move |_: CompensationContext| {
+            unchecked.add("uncheck");
+            std::future::ready(Ok(()))
+        })
+        .handle("lab", "note", move |context: StepContext| {
+            let read = context.output("read").cloned().unwrap_or_default();
+            noted.add(format!("note {}", String::from_utf8_lossy(&read)));
+            std::future::ready(Ok::<(), StepError>(()))
+        })
+}
+
+/// The ai service, whose step ends as `result` says.
+fn service(notes: &Notes, result: Result<Value, StepError>) -> Handlers {
+    let (read, forgot) = (notes.clone(), notes.clone());
+    let read_handler = move |context: StepContext| {
+        let given = [
+            context.key(),
+            context.attempt().to_string(),
+            String::from_utf8_lossy(context.input()).into_owned(),
+            String::from_utf8_lossy(context.output("check").unwrap()).into_owned(),
+            context.data().unwrap().to_string(),
+            context.correlation_id().to_owned(),
+            context.saga_name().to_owned(),
+        ];
+        read.add(format!("read {}", given.join(" ")));
+        assert!(context.fence() > 0 && context.causation_id().is_some());
+        assert!(context.deadline() > context.clock().now());
+        std::future::ready(result.clone())
+    };
+    let forget = move |context: CompensationContext| {
+        let output = context.step_output().cloned().unwrap_or_default();
+        let output = String::from_utf8_lossy(&output).into_owned();
+        let cause = context.cause();
+        forgot.add(format!("forget {} {output} {cause:?}", context.key()));
+        std::future::ready(Ok(()))
+    };
+    let handlers = Handlers::new().handle("ai", "read", read_handler);
+    handlers.compensate("ai", "forget", forget)
+}
+
+fn phases(status: &SagaStatus) -> Vec<StepPhase> {
+    status.steps.iter().map(|step| step.phase).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_of_another_service_is_asked_for_and_answered_once() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let read = service(&notes, Ok(json!({"name": "K. Ito"})));
+    let served = read.serve(&process.bus, "ai").await.unwrap();
+    let id = process.start(&definition()).await;
+    let status = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Completed, "{status:?}");
+    let given = format!(
+        "read {id}/read 1 {{\"sampleId\":\"S-1\"}} {{\"ok\":true}} {{\"pages\":3}} work-7 reading"
+    );
+    assert_eq!(notes.all(), ["check", &given, "note {\"name\":\"K. Ito\"}"]);
+    let request = &process.events("saga.step_requested").await[0];
+    let started = process.events("saga.step_started").await;
+    assert_eq!(request.causation_id.as_ref(), Some(&started[1].id));
+    assert_eq!(request.correlation_id.as_deref(), Some("work-7"));
+    let replies = process.events("saga.step_replied").await;
+    assert_eq!(replies.len(), 1);
+    assert_eq!(replies[0].causation_id.as_ref(), Some(&request.id));
+    drop(served);
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_in_another_service_is_taken_back_there_and_here() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let failed = service(&notes, Err(StepError::InDoubt("the line broke".to_owned())));
+    let _served = failed.serve(&process.bus, "ai").await.unwrap();
+    let id = process.start(&definition()).await;
+    let status = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Compensated, "{status:?}");
+    let forgot = format!("forget {id}/read/undo  Step(\"read\")");
+    assert_eq!(notes.all()[2..], [forgot, "uncheck".to_owned()]);
+    assert_eq!(status.steps[1].error.as_deref(), Some("the line broke"));
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_service_has_no_handler_for_is_tried_again_as_the_step_says() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let _served = Handlers::new().serve(&process.bus, "ai").await.unwrap();
+    let id = process.start(&alone(Step::new("read").retries(1))).await;
+    let status = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Compensated);
+    assert_eq!(status.steps[0].attempts, 2);
+    let error = status.steps[0].error.as_deref().unwrap();
+    assert_eq!(error, "no handler here for `ai/read`");
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_does_not_cut_off_what_another_service_does() {
+    let (notes, clock, disk) = (Notes::default(), clock(), MemoryDisk::default());
+    let first = Process::open(&disk, &clock, local(&notes)).await;
+    let id = first.start(&definition()).await;
+    let request = first.request(0).await;
+    // Nobody is awaited: closing takes no time.
+    let before = clock.elapsed();
+    first.close().await;
+    assert!(clock.elapsed() - before < Duration::from_secs(1));
+
+    let second = Process::open(&disk, &clock, local(&notes)).await;
+    second.reply(&request, |_| {}).await;
+    let status = second.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Completed, "{status:?}");
+    assert_eq!(status.steps[1].attempts, 1);
+    assert_eq!(notes.all(), ["check", "note {\"n\":1}"]);
+    assert_eq!(second.events("saga.step_requested").await.len(), 1);
+    second.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_limit_of_an_attempt_elsewhere_goes_on_over_a_restart() {
+    let (notes, clock, disk) = (Notes::default(), clock(), MemoryDisk::default());
+    let step = Step::new("read").timeout(Duration::from_secs(60));
+    let first = Process::open(&disk, &clock, local(&notes)).await;
+    let id = first.start(&alone(step)).await;
+    first.request(0).await;
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    first.close().await;
+    let second = Process::open(&disk, &clock, local(&notes)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(second.sagas.status(&id).unwrap().status, Status::Started);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let status = second.sagas.wait(&id).await.unwrap();
+    let error = status.steps[0].error.as_deref().unwrap();
+    assert!(error.starts_with("timed out"), "{error}");
+    second.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_reply_counts_and_one_with_an_old_fencing_token_is_refused_and_counted() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let step = Step::new("read").timeout(Duration::from_secs(1));
+    let step = step.retries(1).retry_delay(Duration::from_secs(3_600));
+    let id = process.start(&alone(step)).await;
+    let request = process.request(0).await;
+    process.reply(&request, |reply| reply.fence -= 1).await;
+    assert_eq!(process.sagas.stats().fenced, 1);
+    let status = process.sagas.status(&id).unwrap();
+    assert_eq!(phases(&status), [StepPhase::Executing]);
+
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let status = process.sagas.status(&id).unwrap();
+    assert!(status.waits.is_some(), "{status:?}");
+    // Between two attempts, its success is the success; again, it changes nothing.
+    process.reply(&request, |_| {}).await;
+    let status = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Completed);
+    process.reply(&request, |_| {}).await;
+    process
+        .reply(&request, |reply| reply.status = ReplyStatus::Rejected)
+        .await;
+    let status = process.sagas.status(&id).unwrap();
+    assert_eq!(
+        (status.status, status.inconsistent),
+        (Status::Completed, false)
+    );
+    // What is about no saga, or no step, is refused and not tried again.
+    process
+        .reply(&request, |reply| reply.step_id = "lost".to_owned())
+        .await;
+    let lost = "01a20693-d170-7abb-b148-f81c9809837c";
+    process
+        .reply(&request, |reply| reply.saga_id = lost.to_owned())
+        .await;
+    assert_eq!(process.bus.stats().failed_attempts, 0);
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_saga_has_its_handler_elsewhere_stop() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let stopped = notes.clone();
+    let handlers = Handlers::new().handle("ai", "read", move |context: StepContext| {
+        let stopped = stopped.clone();
+        async move {
+            context.cancelled().cancelled().await;
+            stopped.add("stopped");
+            Err::<(), _>(StepError::Reject("stopped without effect".to_owned()))
+        }
+    });
+    let _served = handlers.serve(&process.bus, "ai").await.unwrap();
+    let id = process.start(&alone(Step::new("read"))).await;
+    process.request(0).await;
+    process.sagas.cancel(&id, "changed my mind").await.unwrap();
+    let status = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Cancelled);
+    let error = status.steps[0].error.as_deref();
+    assert_eq!(error, Some("stopped without effect"));
+    assert_eq!(notes.all(), ["stopped"]);
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_elsewhere_that_panics_or_hangs_leaves_its_step_in_doubt() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let handlers = Handlers::new()
+        .handle("ai", "break", |_: StepContext| async {
+            if true {
+                panic!("the page is torn");
+            }
+            Ok::<(), StepError>(())
+        })
+        .handle("ai", "hang", |_: StepContext| {
+            std::future::pending::<Result<(), StepError>>()
+        });
+    let _served = handlers.serve(&process.bus, "ai").await.unwrap();
+    let id = process.start(&alone(Step::new("break"))).await;
+    let status = process.sagas.wait(&id).await.unwrap();
+    let error = status.steps[0].error.as_deref().unwrap();
+    assert!(error.contains("the page is torn"), "{error}");
+    let id = process.start(&alone(Step::new("hang"))).await;
+    let status = process.sagas.wait(&id).await.unwrap();
+    let error = status.steps[0].error.as_deref().unwrap();
+    assert!(error.starts_with("timed out"), "{error}");
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_item_of_a_list_is_asked_for_by_itself() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let handlers = Handlers::new().handle("ai", "read", |context: StepContext| async move {
+        let item: u64 = context.item_as()?;
+        Ok::<Value, StepError>(json!(item * 10))
+    });
+    let _served = handlers.serve(&process.bus, "ai").await.unwrap();
+    let definition = Definition::from_yaml(
+        "{name: pages, steps: [{id: read, service: ai, action: read, forEach: {from: /pages}}]}",
+    );
+    let start = saga::Start::new("{\"pages\": [1, 2, 3]}");
+    let id = process
+        .sagas
+        .start(&definition.unwrap(), start)
+        .await
+        .unwrap();
+    let status = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Completed, "{status:?}");
+    assert_eq!(status.steps[0].output.as_deref(), Some(&b"[10,20,30]"[..]));
+    assert_eq!(process.events("saga.step_requested").await.len(), 3);
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_into_a_request_fails_its_step_without_an_effect() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let large = format!("\"{}\"", "x".repeat(250 * 1024));
+    let start = saga::Start::new(large);
+    let definition = alone(Step::new("read").retries(3));
+    let id = process.sagas.start(&definition, start).await.unwrap();
+    let status = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Compensated);
+    assert_eq!(status.steps[0].attempts, 1);
+    let error = status.steps[0].error.as_deref().unwrap();
+    assert!(error.contains("256002 bytes, more than 245760"), "{error}");
+    assert_eq!(process.events("saga.step_requested").await.len(), 0);
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_not_named_elsewhere_and_a_heartbeat_from_there_are_refused() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let refused = async |step: Step| {
+        let definition = Definition::from_steps("refused", vec![step]).unwrap();
+        let start = saga::Start::new("{}");
+        let error = process.sagas.start(&definition, start).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        error.to_string()
+    };
+    let error = refused(Step::new("read").service("audit")).await;
+    assert!(error.contains("no handler for `audit/read`"), "{error}");
+    let beats = Step::new("read").heartbeat(Duration::from_secs(1));
+    let error = refused(beats.service("ai")).await;
+    assert!(error.contains("`heartbeat`"), "{error}");
+    process.close().await;
+}
