@@ -1,6 +1,7 @@
 //! The rules of a saga, pure: a state and an input give the records to store and what to do once they are durable.
 
 mod backward;
+mod child;
 mod each;
 mod fold;
 mod forward;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use child::ChildEnd;
 pub use operator::{Action, InFlight, Operation, Refusal, refusal};
 pub use state::{HELD_BYTES_MAX, Operated, Paused, Signalled, Stage, State, TurnedBack};
 pub use step::{CompensationPhase, CompensationState, Doubt, Interruptions, Phase, StepState};
@@ -74,6 +76,15 @@ pub enum Input {
     Operate(Operation),
     /// Somebody tells it something that a step waits for, or will.
     Signal(Signal),
+    /// The saga that a step is, is over.
+    ChildEnded {
+        /// The step.
+        step: usize,
+        /// The attempt.
+        attempt: u32,
+        /// How it ended.
+        end: ChildEnd,
+    },
 }
 
 /// What an attempt took longer than.
@@ -153,6 +164,16 @@ pub enum Command {
     },
     /// Drop every handler that is in flight.
     Drop,
+    /// Start the saga that a step is, unless it is there already, and give [`Input::ChildEnded`] when it is over.
+    Child {
+        /// The step.
+        step: usize,
+    },
+    /// Take that saga back.
+    CancelChild {
+        /// The step.
+        step: usize,
+    },
 }
 
 /// What the shell knows and the records do not say.
@@ -268,6 +289,7 @@ impl<'a> Draft<'a> {
             Input::Elapsed(timer) => self.elapsed(timer),
             Input::Operate(operation) => self.operate(operation),
             Input::Signal(signal) => self.signalled(signal),
+            Input::ChildEnded { step, attempt, end } => self.child_ended(step, attempt, end),
         }
         self.advance();
     }
@@ -298,6 +320,7 @@ impl<'a> Draft<'a> {
     }
 
     fn recover(&mut self) {
+        self.find_children();
         if self.state.paused.is_some() {
             return;
         }

@@ -60,6 +60,9 @@ pub enum Fact {
         /// The event that led to this saga.
         #[n(5)]
         causation_id: Option<String>,
+        /// The saga that waits for this one.
+        #[n(10)]
+        parent: Option<String>,
     },
     /// An attempt of a step begins.
     #[n(1)]
@@ -417,6 +420,9 @@ impl Fact {
             | Self::Ended {
                 outcome: Outcome::Terminated,
                 ..
+            }
+            | Self::Created {
+                parent: Some(_), ..
             } => 2,
             Self::Created { .. }
             | Self::StepStarted { .. }

@@ -2,6 +2,7 @@
 
 mod bed;
 mod cancel;
+mod child;
 mod compensation;
 mod crash;
 mod definition;

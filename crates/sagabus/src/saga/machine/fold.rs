@@ -29,6 +29,7 @@ impl State {
             correlation_id,
             idempotency_key,
             causation_id,
+            parent,
         } = &record.fact
         else {
             return Err(corrupt("first record does not create a saga"));
@@ -63,6 +64,7 @@ impl State {
                 correlation_id: correlation_id.as_str().into(),
                 idempotency_key: idempotency_key.as_deref().map(Arc::from),
                 causation_id: causation_id.as_deref().map(Arc::from),
+                parent: parent.as_deref().map(str::parse).transpose()?,
                 started_at: record.at,
             }),
         })

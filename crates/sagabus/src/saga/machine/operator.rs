@@ -164,6 +164,9 @@ fn answer(state: &State, facts: &Facts<'_>, action: &Action) -> Answer {
         | (Action::Abandon, Stage::Ended(Outcome::Failed), _)
         | (Action::Terminate, Stage::Ended(Outcome::Terminated), _) => Answer::Done,
         (Action::Terminate, Stage::Ended(_), _) => no("it is over"),
+        (Action::Terminate, _, _) if state.open_children().next().is_some() => {
+            under_way(state, state.open_children().next())
+        }
         (Action::Terminate, _, _) => Answer::Do,
         (Action::Recompensate { .. }, Stage::Ended(_), Some((position, own))) => {
             repair(state, position, own)
@@ -213,6 +216,13 @@ fn answer(state: &State, facts: &Facts<'_>, action: &Action) -> Answer {
             Some((position, own)),
         ) if state.is_list(position) && own.phase == Phase::Started => {
             no("the items of the step are steps of their own")
+        }
+        (
+            Action::Skip { .. } | Action::Complete { .. },
+            Stage::Running | Stage::ForwardStuck,
+            Some((position, own)),
+        ) if state.child(position).is_some() && own.phase == Phase::Started => {
+            under_way(state, Some(position))
         }
         (Action::Complete { .. }, Stage::Running, Some((position, _)))
             if state.is_list(position)
@@ -266,6 +276,13 @@ fn answer(state: &State, facts: &Facts<'_>, action: &Action) -> Answer {
     }
 }
 
+/// Nothing is done that would leave the saga of a step without the one that waits for it.
+fn under_way(state: &State, step: Option<usize>) -> Answer {
+    let child = step.and_then(|step| state.child_id(step).ok());
+    let child = child.map_or_else(String::new, |id| id.to_string());
+    no(&format!("its saga `{child}` is not over"))
+}
+
 /// Whether an operator may make an end of a step that goes forward.
 fn open(facts: &Facts<'_>, position: usize, own: &StepState) -> Answer {
     match own.phase {
@@ -282,7 +299,7 @@ fn repair(state: &State, position: usize, own: &StepState) -> Answer {
     if back.is_repair && !back.is_settled() && back.phase != CompensationPhase::Stuck {
         return Answer::Done;
     }
-    if state.is_closed() {
+    if state.is_closed() || !state.is_inconsistent() {
         return no("it ended with nothing left to repair");
     }
     if state.turned_back.is_none() && state.has_passed_pivot() {

@@ -8,10 +8,11 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::book::{Progress, Saga};
+use super::child::Awaited;
 use super::inbox::{Arrival, Message};
 use super::operate::refused;
 use super::runner::{self, Job};
-use super::{Shared, closed};
+use super::{Shared, Start, closed};
 use crate::error::Result;
 use crate::saga::definition::Step;
 use crate::saga::events;
@@ -41,6 +42,8 @@ pub(super) struct Worker {
     timers: Vec<(Duration, Timer)>,
     /// The steps whose compensations are in flight.
     compensating: Vec<usize>,
+    /// The steps that are sagas which are awaited, and how to have those taken back.
+    children: HashMap<usize, (SagaId, CancellationToken)>,
     /// Whether it only waits for somebody or for the time.
     is_waiting: bool,
     /// Whether handlers may be called.
@@ -77,6 +80,7 @@ impl Worker {
             stops: HashMap::new(),
             timers: Vec::new(),
             compensating: Vec::new(),
+            children: HashMap::new(),
             is_waiting: false,
             killed: CancellationToken::new().drop_guard(),
         }
@@ -197,7 +201,14 @@ impl Worker {
             }
             return Ok(());
         }
+        let ended = match &input {
+            Input::ChildEnded { step, .. } => self.children.remove(step),
+            _ => None,
+        };
         let result = self.step(input).await;
+        if let (Some((child, _)), Ok(())) = (ended, &result) {
+            self.shared.book().know(&child);
+        }
         if let (Some(reply), Ok(())) = (reply, &result) {
             let _gone = reply.send(Ok(()));
         }
@@ -295,6 +306,12 @@ impl Worker {
                     self.in_flight.clear();
                     self.stops.clear();
                     self.compensating.clear();
+                }
+                Command::Child { step } => self.start_child(step),
+                Command::CancelChild { step } => {
+                    if let Some((_, cancel)) = self.children.get(&step) {
+                        cancel.cancel();
+                    }
                 }
             }
         }
@@ -455,6 +472,41 @@ impl Worker {
         let grace = self.shared.settings.abort_grace;
         let tracker = &self.shared.tracker;
         tracker.spawn(runner::compensate(job, grace, move || handler(context)));
+    }
+
+    /// Starts the saga that a step is, or finds it again, and waits for its end.
+    fn start_child(&mut self, step: usize) {
+        let state = self.saga.state();
+        let attempt = state.step(step).map_or(0, |step| step.attempts);
+        let (Ok(id), Some(child), Some(input)) = (
+            state.child_id(step),
+            state.child(step),
+            state.child_input(step),
+        ) else {
+            return;
+        };
+        let mut start = Start::new(input)
+            .correlated(state.correlation_id().to_string())
+            .child_of(state.id().clone(), id.clone());
+        if let Some(cause) = events::cause_of_call(&state, step) {
+            start = start.caused_by(cause);
+        }
+        let cancelled = CancellationToken::new();
+        let awaited = Awaited {
+            shared: Arc::clone(&self.shared),
+            parent: Arc::clone(&self.saga),
+            step,
+            attempt,
+            id: id.clone(),
+            definition: child.definition.clone(),
+            start,
+            cancelled: cancelled.clone(),
+            killed: self.killed.token().clone(),
+        };
+        drop(state);
+        self.shared.book().await_for(id.clone());
+        self.children.insert(step, (id, cancelled));
+        self.shared.tracker.spawn(awaited.run());
     }
 
     /// The handlers of the step at `step`, or of the step that it is an item of.

@@ -23,6 +23,8 @@ pub(super) struct Play {
     pub(super) missing: Vec<usize>,
     pub(super) missing_compensations: Vec<usize>,
     pub(super) now: Timestamp,
+    /// What the last input led to.
+    pub(super) commands: Vec<Command>,
     settings: Settings,
 }
 
@@ -37,6 +39,7 @@ impl Play {
             correlation_id: "c".to_owned(),
             idempotency_key: None,
             causation_id: None,
+            parent: None,
         };
         let record = Record::new(now, fact);
         let id = "saga".parse().unwrap();
@@ -49,6 +52,7 @@ impl Play {
             missing: Vec::new(),
             missing_compensations: Vec::new(),
             now,
+            commands: Vec::new(),
             settings: Settings::default(),
         }
     }
@@ -98,6 +102,7 @@ impl Play {
         }
         assert_eq!(folded, decision.state);
         self.state = decision.state;
+        self.commands.clone_from(&decision.commands);
         for command in decision.commands {
             match command {
                 Command::Run { step, attempt } => self.in_flight.push(Flight { step, attempt }),
@@ -106,7 +111,10 @@ impl Play {
                     self.in_flight.clear();
                     self.compensating.clear();
                 }
-                Command::Stop { .. } | Command::Arm { .. } => {}
+                Command::Stop { .. }
+                | Command::Arm { .. }
+                | Command::Child { .. }
+                | Command::CancelChild { .. } => {}
             }
         }
         let facts = decision.records.iter().map(|it| it.fact.clone()).collect();

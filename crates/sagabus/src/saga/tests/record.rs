@@ -20,6 +20,7 @@ fn facts() -> Vec<(Fact, &'static str)> {
                 correlation_id: "c".to_owned(),
                 idempotency_key: Some("k".to_owned()),
                 causation_id: None,
+                parent: None,
             },
             "83011903e8820085427b7d5820070707070707070707070707070707070707070707070707070707070707070741316163616b",
         ),
@@ -288,6 +289,7 @@ fn a_log_that_no_saga_can_have_is_corrupt() {
             correlation_id: "c".to_owned(),
             idempotency_key: None,
             causation_id: None,
+            parent: None,
         };
         Record::new(at, fact)
     };
