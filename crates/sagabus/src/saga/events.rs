@@ -217,6 +217,7 @@ impl Teller<'_> {
             | Fact::Paused { .. }
             | Fact::Signalled { .. }
             | Fact::Spread { .. }
+            | Fact::Migrated { .. }
             | Fact::Closed => Ok(()),
         }
     }

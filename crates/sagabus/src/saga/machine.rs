@@ -7,6 +7,7 @@ mod fold;
 mod forward;
 mod late;
 mod limits;
+mod migrate;
 mod operator;
 mod state;
 mod step;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use child::ChildEnd;
+pub use migrate::Misfit;
 pub use operator::{Action, InFlight, Operation, Refusal, refusal};
 pub use state::{HELD_BYTES_MAX, Operated, Paused, Signalled, Stage, State, TurnedBack};
 pub use step::{CompensationPhase, CompensationState, Doubt, Interruptions, Phase, StepState};
@@ -287,6 +289,13 @@ impl<'a> Draft<'a> {
                 result,
             } => self.compensation_ended(step, attempt, result),
             Input::Elapsed(timer) => self.elapsed(timer),
+            // Whoever looks for handlers does so before anything else is done.
+            Input::Operate(
+                operation @ Operation {
+                    action: Action::Migrate { .. },
+                    ..
+                },
+            ) => return self.operate(operation),
             Input::Operate(operation) => self.operate(operation),
             Input::Signal(signal) => self.signalled(signal),
             Input::ChildEnded { step, attempt, end } => self.child_ended(step, attempt, end),

@@ -15,6 +15,7 @@ mod handlers;
 mod invariants;
 mod late;
 mod limits;
+mod migrate;
 mod operator;
 mod pivot;
 mod play;

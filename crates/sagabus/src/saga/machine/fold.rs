@@ -112,6 +112,7 @@ impl State {
             | Fact::Operated { .. }
             | Fact::Paused { .. }
             | Fact::Signalled { .. }
+            | Fact::Migrated { .. }
             | Fact::Ended { .. }
             | Fact::Closed => 0,
         };
@@ -122,6 +123,15 @@ impl State {
             let items = self.items_for(step).map(|items| items.len());
             if self.spread_of(step).is_some() || items != Ok(index(count)) {
                 return Err(corrupt("a list has other items than its record says"));
+            }
+        }
+        if let Fact::Migrated {
+            definition, hash, ..
+        } = &record.fact
+        {
+            let new = Definition::from_pinned(definition)?;
+            if new.hash().0 != *hash || self.misfit(&new).is_some() {
+                return Err(corrupt("a definition does not fit what the saga has begun"));
             }
         }
         self.apply(record);
@@ -271,6 +281,19 @@ impl State {
                 });
             }
             Fact::Spread { step, .. } => self.spread(index(*step)),
+            Fact::Migrated { definition, by, .. } => {
+                self.progress_record = position;
+                self.operated = Some(Arc::new(Operated {
+                    verb: Verb::Migrate,
+                    step: None,
+                    by: by.clone(),
+                    at: record.at,
+                }));
+                // The machine has it from a definition, and whoever reads a log has checked it.
+                if let Ok(new) = Definition::from_pinned(definition) {
+                    self.migrate(new);
+                }
+            }
             Fact::Closed => self.has_closed = true,
         }
         self.settle_stage();
@@ -392,7 +415,8 @@ impl State {
             }
             // What follows from these has a record of its own.
             (Verb::Cancel | Verb::Abandon | Verb::Terminate, _)
-            | (Verb::Skip | Verb::ForceDone | Verb::Complete | Verb::Recompensate, None) => {}
+            | (Verb::Skip | Verb::ForceDone | Verb::Complete | Verb::Recompensate, None)
+            | (Verb::Migrate, _) => {}
         }
     }
 
@@ -492,6 +516,7 @@ fn may_follow_the_end(fact: &Fact) -> bool {
         | Fact::Paused { .. }
         | Fact::Signalled { .. }
         | Fact::Spread { .. }
+        | Fact::Migrated { .. }
         | Fact::Closed => false,
     }
 }

@@ -64,17 +64,12 @@ impl Worker {
 
     /// With handlers that are found already.
     pub(super) fn bound(shared: Arc<Shared>, saga: Arc<Saga>, bound: Arc<[Bound]>) -> Self {
-        let lacks = |is_missing: fn(&Bound) -> bool| -> Vec<usize> {
-            let bound = bound.iter().enumerate();
-            let missing = bound.filter(|(_, bound)| is_missing(bound));
-            missing.map(|(step, _)| step).collect()
-        };
         Self {
             dispatch: !shared.closing.is_cancelled(),
             shared,
             saga,
-            missing: lacks(|bound| bound.fault().is_some()),
-            missing_compensations: lacks(|bound| bound.compensation_fault().is_some()),
+            missing: lacking(&bound, |bound| bound.fault().is_some()),
+            missing_compensations: lacking(&bound, |bound| bound.compensation_fault().is_some()),
             bound,
             in_flight: Vec::new(),
             stops: HashMap::new(),
@@ -279,6 +274,10 @@ impl Worker {
             before
         };
         self.tell_late_effects(&decision.records);
+        let is_migrated = |it: &Record| matches!(it.fact, Fact::Migrated { .. });
+        if decision.records.iter().any(is_migrated) {
+            self.bind_anew();
+        }
         if paused.is_some() != was_paused {
             self.pause_changed(paused);
         }
@@ -316,6 +315,23 @@ impl Worker {
             }
         }
         self.look_for_missing();
+    }
+
+    /// Looks for the handlers of another definition. Nothing of the saga is in flight, and steps stand elsewhere in it.
+    fn bind_anew(&mut self) {
+        let (bound, stage) = {
+            let state = self.saga.state();
+            let handlers = &self.shared.handlers;
+            (handlers.bind_what_is_there(state.definition()), state.stage)
+        };
+        self.missing = lacking(&bound, |bound| bound.fault().is_some());
+        self.missing_compensations = lacking(&bound, |bound| bound.compensation_fault().is_some());
+        self.bound = bound;
+        // Those that are still to come are set again when the saga goes on.
+        self.timers.clear();
+        if stage == Stage::Running {
+            self.saga.inbox.push(Input::Begin);
+        }
     }
 
     /// Tells of effects that came to light after the saga had gone on without them.
@@ -540,4 +556,11 @@ impl Worker {
             clock: Arc::clone(&self.shared.clock),
         }
     }
+}
+
+/// The steps that lack something.
+fn lacking(bound: &[Bound], is_missing: fn(&Bound) -> bool) -> Vec<usize> {
+    let bound = bound.iter().enumerate();
+    let missing = bound.filter(|(_, bound)| is_missing(bound));
+    missing.map(|(step, _)| step).collect()
 }

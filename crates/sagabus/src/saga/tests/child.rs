@@ -12,7 +12,7 @@ use crate::error::ErrorKind;
 use crate::ledger::By;
 use crate::saga::handlers::StepError;
 use crate::saga::machine::{Action, AttemptResult, ChildEnd, Command, Input, Phase, Stage};
-use crate::saga::record::{Effect, Outcome};
+use crate::saga::record::{Effect, Fact, Outcome, Record};
 use crate::saga::{Definition, SagaId, SagaStatus, Sagas, Status, Step, StepPhase};
 
 fn inner(steps: Vec<Step>) -> Definition {
@@ -311,9 +311,9 @@ async fn a_child_that_is_over_is_kept_until_its_parent_knows() {
         };
         store.crashed.cancelled().await;
         sagas.shutdown(Duration::ZERO).await;
-        let is_over = |records: &Vec<crate::saga::record::Record>| {
+        let is_over = |records: &Vec<Record>| {
             let last = records.last().map(|record| &record.fact);
-            matches!(last, Some(crate::saga::record::Fact::Ended { .. }))
+            matches!(last, Some(Fact::Ended { .. }))
         };
         let is_left = bed.disk.records().get(1).is_some_and(is_over);
         is_shown |= is_left;
@@ -328,6 +328,26 @@ async fn a_child_that_is_over_is_kept_until_its_parent_knows() {
         super::invariants::check(&bed.disk);
     }
     assert!(is_shown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_follows_in_the_log_of_a_child_only_once_its_parent_knows_and_its_time_is_over() {
+    let mut bed = Bed::new();
+    bed.settings.cleanup_interval = Duration::from_secs(60);
+    let (sagas, id) = started(&bed, &around()).await;
+    assert_eq!(sagas.wait(&id).await.unwrap().status, Status::Completed);
+    let lasts = || -> Vec<bool> {
+        let last = |records: Vec<Record>| records.last().unwrap().fact == Fact::Closed;
+        bed.disk.records().into_iter().map(last).collect()
+    };
+    assert_eq!(lasts(), [false, false]);
+    tokio::time::sleep(Duration::from_secs(150)).await;
+    // That of the parent is over with its end.
+    assert_eq!(lasts(), [false, true]);
+    sagas.shutdown(Duration::ZERO).await;
+    let sagas = bed.open().await;
+    assert!(sagas.active().is_empty() && sagas.unreadable().is_empty());
+    super::invariants::check(&bed.disk);
 }
 
 #[test]

@@ -129,6 +129,14 @@ fn facts() -> Vec<(Fact, &'static str)> {
             },
             "83021903e8820c8404018263616e6e6165446e756c6c",
         ),
+        (
+            Fact::Migrated {
+                definition: Bytes::from_static(b"{}"),
+                hash: [7; 32],
+                by: By::new("ann", "e"),
+            },
+            "83021903e8821383427b7d582007070707070707070707070707070707070707070707070707070707070707078263616e6e6165",
+        ),
         (Fact::Spread { step: 1, count: 3 }, "83021903e88211820103"),
         (
             Fact::ForwardStuck {
