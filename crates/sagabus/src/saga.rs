@@ -23,8 +23,8 @@ mod trigger;
 pub mod typed;
 
 pub use definition::{
-    Compensate, Definition, DefinitionError, ForEach, InvalidDefinition, OnInDoubt, OnTimeout,
-    Options, Order, PlainErrors, Step, Wait, WaitLimit, Warning, WarningKind,
+    Child, Compensate, Definition, DefinitionError, ForEach, InvalidDefinition, OnInDoubt,
+    OnTimeout, Options, Order, PlainErrors, Step, Wait, WaitLimit, Warning, WarningKind,
 };
 pub use handlers::{
     BindError, CallContext, CompensationContext, EffectClass, Handlers, Output, StepContext,

@@ -2,6 +2,7 @@
 
 mod changes;
 mod check;
+mod child;
 mod each;
 mod form;
 mod options;
@@ -22,6 +23,7 @@ use self::pivot::Pivot;
 
 pub use changes::{Changed, Changes};
 pub use check::DefinitionError;
+pub use child::{Child, DEPTH_MAX};
 pub use each::{ForEach, ITEMS_MAX};
 pub use options::{Compensate, OnInDoubt, Options, Order, PlainErrors};
 pub use place::{InvalidDefinition, Place, Position};
@@ -57,6 +59,7 @@ struct Inner {
     dependencies: Vec<Vec<usize>>,
     pivot: Option<Pivot>,
     has_waits: bool,
+    depth: usize,
     canonical: Bytes,
     hash: DefinitionHash,
 }
@@ -92,7 +95,7 @@ impl Builder {
     /// # Errors
     /// The first rule that is broken, naming the step.
     pub fn build(self) -> Result<Definition, InvalidDefinition> {
-        Definition::from_parts(self.name, self.steps, self.options)
+        Definition::from_parts((self.name, self.steps, self.options))
     }
 }
 
@@ -114,20 +117,16 @@ impl Definition {
         name: impl Into<String>,
         steps: Vec<Step>,
     ) -> Result<Self, InvalidDefinition> {
-        Self::from_parts(name.into(), steps, Options::default())
+        Self::from_parts((name.into(), steps, Options::default()))
     }
 
-    fn from_parts(
-        name: String,
-        steps: Vec<Step>,
-        options: Options,
-    ) -> Result<Self, InvalidDefinition> {
+    fn from_parts((name, steps, options): form::Parts) -> Result<Self, InvalidDefinition> {
         let dependencies = check::check(&name, &steps)?;
         check::check_options(&name, &options).map_err(DefinitionError::in_definition)?;
         let canonical = form::canonical(&name, &steps, &options)?;
         let hash = form::hash(&canonical);
         let whole = Self::assembled((name, steps, options), dependencies, (canonical, hash))?;
-        whole.check_lists()?;
+        whole.check_sources()?;
         Ok(whole)
     }
 
@@ -139,7 +138,7 @@ impl Definition {
     /// [`Definition::from_steps`]. The place has its line and column.
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidDefinition> {
         form::from_json(json)
-            .and_then(|(name, steps, options)| Self::from_parts(name, steps, options))
+            .and_then(Self::from_parts)
             .map_err(|error| match std::str::from_utf8(json) {
                 Ok(text) => error.found_in(text),
                 Err(_) => error,
@@ -152,7 +151,7 @@ impl Definition {
     /// As [`Definition::from_json`].
     pub fn from_yaml(yaml: &str) -> Result<Self, InvalidDefinition> {
         form::from_yaml(yaml)
-            .and_then(|(name, steps, options)| Self::from_parts(name, steps, options))
+            .and_then(Self::from_parts)
             .map_err(|error| error.found_in(yaml))
     }
 
@@ -165,10 +164,18 @@ impl Definition {
     /// [`UnknownDependency`](DefinitionError::UnknownDependency), [`Cycle`](DefinitionError::Cycle) or
     /// [`TwoPivots`](DefinitionError::TwoPivots).
     pub fn from_pinned(json: &[u8]) -> Result<Self, InvalidDefinition> {
-        let parts = form::read_json(json)?;
+        let parts = form::read_json(json, Self::from_stored)?;
         let dependencies = check::structure(&parts.0, &parts.1)?;
         let written = (Bytes::copy_from_slice(json), form::hash(json));
         Self::assembled(parts, dependencies, written)
+    }
+
+    /// Of the definition of a child, which is stored inside that of its parent.
+    fn from_stored(parts: form::Parts) -> Result<Self, InvalidDefinition> {
+        let dependencies = check::structure(&parts.0, &parts.1)?;
+        let canonical = form::written(&parts.0, &parts.1, &parts.2)?;
+        let hash = form::hash(&canonical);
+        Self::assembled(parts, dependencies, (canonical, hash))
     }
 
     fn assembled(
@@ -179,6 +186,7 @@ impl Definition {
         let pivot = Pivot::find(&steps, &mut dependencies)?;
         Ok(Self(Arc::new(Inner {
             has_waits: steps.iter().any(|step| step.wait.is_some()),
+            depth: child::depth(&steps),
             name,
             steps,
             options,
@@ -189,20 +197,33 @@ impl Definition {
         })))
     }
 
-    /// Checks that each list comes from a step that is over by then.
-    fn check_lists(&self) -> Result<(), InvalidDefinition> {
+    /// Checks that each output which a step reads is there by then.
+    fn check_sources(&self) -> Result<(), InvalidDefinition> {
         for (index, step) in self.steps().iter().enumerate() {
             let list = step.for_each.as_ref().and_then(|list| list.step.as_ref());
-            let Some(list) = list else {
-                continue;
+            let input = match &step.wait {
+                Some(Wait::Child(child)) => child.step.as_ref(),
+                _ => None,
             };
-            let source = self.steps().iter().position(|step| step.id == *list);
-            if !source.is_some_and(|source| self.ancestors(index).contains(&source)) {
-                let (step, list) = (step.id.clone(), list.clone());
-                return Err(DefinitionError::NotBefore { step, list }.in_step(index));
+            let fields = [("forEach", list), ("child", input)];
+            for (field, source) in fields {
+                let Some(id) = source else {
+                    continue;
+                };
+                let source = self.steps().iter().position(|step| step.id == *id);
+                if !source.is_some_and(|source| self.ancestors(index).contains(&source)) {
+                    let (step, before) = (step.id.clone(), id.clone());
+                    let fault = DefinitionError::NotBefore { step, before };
+                    return Err(fault.at(Place::in_step(index, field)));
+                }
             }
         }
         Ok(())
+    }
+
+    /// How many sagas are inside each other, this one included.
+    pub(crate) fn depth(&self) -> usize {
+        self.0.depth
     }
 
     /// What is said in the definition and has no effect.

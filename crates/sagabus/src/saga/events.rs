@@ -225,6 +225,7 @@ impl Teller<'_> {
             | Fact::Paused { .. }
             | Fact::Signalled { .. }
             | Fact::Spread { .. }
+            | Fact::Migrated { .. }
             | Fact::Closed => Ok(()),
         }
     }

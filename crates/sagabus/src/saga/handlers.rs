@@ -161,6 +161,9 @@ impl Handlers {
                     return Err(fault.clone());
                 }
             }
+            if let Some(child) = step.child_definition().filter(|_| !step.late_binding) {
+                self.bind(child)?;
+            }
         }
         Ok(bound)
     }

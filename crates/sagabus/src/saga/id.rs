@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::event::EventId;
@@ -20,6 +22,22 @@ impl SagaId {
     #[must_use]
     pub fn generate(clock: &dyn Clock) -> Self {
         Self(EventId::generate(clock).as_str().into())
+    }
+
+    /// The id that is made of these parts: a UUID (version 8, RFC 9562), the same whenever it is made.
+    pub(super) fn derived(parts: &[&str]) -> Result<Self> {
+        let mut hash = Sha256::new();
+        for part in parts {
+            // With its length first, no part can run into the next.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let mut bytes = [0; 16];
+        for (to, from) in bytes.iter_mut().zip(hash.finalize()) {
+            *to = from;
+        }
+        let id = uuid::Builder::from_custom_bytes(bytes).into_uuid();
+        id.hyphenated().to_string().parse()
     }
 
     /// The id as text.

@@ -2,11 +2,13 @@
 
 mod answer;
 mod backward;
+mod child;
 mod each;
 mod fold;
 mod forward;
 mod late;
 mod limits;
+mod migrate;
 mod operator;
 mod state;
 mod step;
@@ -17,6 +19,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use answer::{Answer, Answered, answer_refusal};
+pub use child::ChildEnd;
+pub use migrate::Misfit;
 pub use operator::{Action, InFlight, Operation, Refusal, refusal};
 pub use state::{
     HELD_BYTES_MAX, OPERATED_MAX, Operated, Paused, Signalled, Stage, State, TurnedBack,
@@ -80,6 +84,15 @@ pub enum Input {
     Signal(Signal),
     /// Somebody outside of this process tells what an attempt did. Refused unless it is of the present epoch of its step.
     Answered(Answer),
+    /// The saga that a step is, is over.
+    ChildEnded {
+        /// The step.
+        step: usize,
+        /// The attempt.
+        attempt: u32,
+        /// How it ended.
+        end: ChildEnd,
+    },
 }
 
 /// What an attempt took longer than.
@@ -159,6 +172,16 @@ pub enum Command {
     },
     /// Drop every handler that is in flight.
     Drop,
+    /// Start the saga that a step is, unless it is there already, and give [`Input::ChildEnded`] when it is over.
+    Child {
+        /// The step.
+        step: usize,
+    },
+    /// Take that saga back.
+    CancelChild {
+        /// The step.
+        step: usize,
+    },
 }
 
 /// What the shell knows and the records do not say.
@@ -278,9 +301,17 @@ impl<'a> Draft<'a> {
                 result,
             } => self.compensation_ended(step, attempt, result),
             Input::Elapsed(timer) => self.elapsed(timer),
+            // Whoever looks for handlers does so before anything else is done.
+            Input::Operate(
+                operation @ Operation {
+                    action: Action::Migrate { .. },
+                    ..
+                },
+            ) => return self.operate(operation),
             Input::Operate(operation) => self.operate(operation),
             Input::Signal(signal) => self.signalled(signal),
             Input::Answered(answer) => self.answered(answer),
+            Input::ChildEnded { step, attempt, end } => self.child_ended(step, attempt, end),
         }
         self.advance();
     }
@@ -311,6 +342,7 @@ impl<'a> Draft<'a> {
     }
 
     fn recover(&mut self) {
+        self.find_children();
         if self.state.paused.is_some() {
             return;
         }

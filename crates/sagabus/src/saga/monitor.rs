@@ -233,6 +233,8 @@ pub struct SagaStatus {
     pub correlation_id: String,
     /// What it was started with, one JSON value. May hold personal data.
     pub input: Bytes,
+    /// The saga that waits for this one.
+    pub parent: Option<SagaId>,
     /// When it was stored.
     pub started_at: Timestamp,
     /// When it ended.
@@ -320,6 +322,8 @@ pub struct StepStatus {
     pub compensation_attempts: u32,
     /// What it returned, one JSON value. May hold personal data.
     pub output: Option<Bytes>,
+    /// The saga that it is, as its last attempt started it.
+    pub child: Option<SagaId>,
 }
 
 impl SagaStatus {
@@ -361,6 +365,10 @@ impl SagaStatus {
                     .map(|(ended, began)| ended.since(began)),
                 error: text(own.compensation.error.as_ref().or(own.error.as_ref())),
                 compensation_attempts: own.compensation.attempts,
+                child: match state.child(at) {
+                    Some(_) if own.attempts > 0 => state.child_id(at).ok(),
+                    _ => None,
+                },
                 output: match &own.phase {
                     Phase::Succeeded(output) => Some(output.clone()),
                     _ => None,
@@ -392,6 +400,7 @@ impl SagaStatus {
             status,
             correlation_id: state.correlation_id().to_string(),
             input: state.input().clone(),
+            parent: state.parent().cloned(),
             started_at: state.started_at(),
             ended_at: state.ended_at,
             current_step: match status.is_final() {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod book;
+mod child;
 mod inbox;
 mod operate;
 mod recovery;
@@ -20,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use self::book::{Admission, Book, Progress, Saga};
 use self::worker::Worker;
 use super::definition::Definition;
-use super::handlers::Handlers;
+use super::handlers::{Bound, Handlers};
 use super::id::SagaId;
 use super::machine::{Stage, State};
 use super::monitor::{Health, SagaStatus, Stats, Unreadable};
@@ -49,6 +50,7 @@ pub struct Start {
     idempotency_key: Option<String>,
     causation_id: Option<EventId>,
     id: Option<SagaId>,
+    parent: Option<SagaId>,
 }
 
 impl Start {
@@ -60,6 +62,7 @@ impl Start {
             idempotency_key: None,
             causation_id: None,
             id: None,
+            parent: None,
         }
     }
 
@@ -83,6 +86,12 @@ impl Start {
     /// Gives the saga an id that is made of what it follows from, instead of a new one.
     pub(super) fn identified(mut self, id: SagaId) -> Self {
         self.id = Some(id);
+        self
+    }
+
+    /// Makes the saga one that `parent` waits for, with an id that is made of what the parent says.
+    fn child_of(mut self, parent: SagaId, id: SagaId) -> Self {
+        (self.parent, self.id) = (Some(parent), Some(id));
         self
     }
 
@@ -177,6 +186,15 @@ impl Sagas {
     /// The saga may be started or not when the future is dropped; an idempotency key makes repeating safe.
     pub async fn start(&self, definition: &Definition, start: Start) -> Result<SagaId> {
         let bound = self.0.handlers.bind(definition)?;
+        self.start_bound(definition, start, bound).await
+    }
+
+    async fn start_bound(
+        &self,
+        definition: &Definition,
+        start: Start,
+        bound: Arc<[Bound]>,
+    ) -> Result<SagaId> {
         let (state, record) = self.first_record(definition, start)?;
         let saga = Arc::new(Saga::new(state.clone(), Progress::Storing));
         let admission = self.0.book().admit(&saga, &self.0)?;
@@ -233,8 +251,10 @@ impl Sagas {
             check_visible("causationId", id.as_str())?;
         }
         let clock = self.0.clock.as_ref();
-        // Where a key was forgotten, the store may have a saga that is over with the id that was made of the event.
-        let derived = start.id.filter(|_| !self.0.book().has_forgotten_keys);
+        // Where a key was forgotten, the store may have a saga that is over with the id that was made of the event. A child is
+        // kept for as long as its parent may ask for it.
+        let is_child = start.parent.is_some();
+        let derived = (start.id).filter(|_| is_child || !self.0.book().has_forgotten_keys);
         let id = derived.unwrap_or_else(|| SagaId::generate(clock));
         let record = Record::new(
             clock.now(),
@@ -245,6 +265,7 @@ impl Sagas {
                 correlation_id: start.correlation_id.unwrap_or_else(|| id.to_string()),
                 idempotency_key: start.idempotency_key,
                 causation_id: start.causation_id.map(|id| id.to_string()),
+                parent: start.parent.map(|id| id.to_string()),
             },
         );
         let state = State::first(id, &record, |_| Ok(definition.clone()))?;

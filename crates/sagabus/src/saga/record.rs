@@ -60,6 +60,9 @@ pub enum Fact {
         /// The event that led to this saga.
         #[n(5)]
         causation_id: Option<String>,
+        /// The saga that waits for this one.
+        #[n(10)]
+        parent: Option<String>,
     },
     /// An attempt of a step begins.
     #[n(1)]
@@ -288,6 +291,22 @@ pub enum Fact {
         #[n(1)]
         count: u32,
     },
+    /// The saga goes on with another definition. From here on steps are named by their position in that one, with the items of
+    /// lists behind them as before.
+    #[n(19)]
+    Migrated {
+        /// Canonical JSON of the definition.
+        #[n(0)]
+        #[cbor(with = "blob")]
+        definition: Bytes,
+        /// SHA-256 of the definition.
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        hash: [u8; 32],
+        /// Who and why.
+        #[n(2)]
+        by: By,
+    },
     /// Nothing follows: the time in which a saga that ended with something left to repair is kept for an operator is over.
     #[n(20)]
     Closed,
@@ -339,6 +358,9 @@ pub enum Verb {
     /// Ends it as it is.
     #[n(9)]
     Terminate,
+    /// Lets it go on with another definition.
+    #[n(10)]
+    Migrate,
 }
 
 /// What pauses a saga.
@@ -408,6 +430,7 @@ impl Verb {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Terminate => "terminate",
+            Self::Migrate => "migrate",
         }
     }
 }
@@ -423,6 +446,9 @@ impl Fact {
             | Self::Ended {
                 outcome: Outcome::Terminated,
                 ..
+            }
+            | Self::Created {
+                parent: Some(_), ..
             } => 2,
             Self::Created { .. }
             | Self::StepStarted { .. }
@@ -442,6 +468,7 @@ impl Fact {
             | Self::Paused { .. }
             | Self::Signalled { .. }
             | Self::Spread { .. }
+            | Self::Migrated { .. }
             | Self::Closed => 2,
         }
     }

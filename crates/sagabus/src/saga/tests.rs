@@ -2,6 +2,7 @@
 
 mod bed;
 mod cancel;
+mod child;
 mod compensation;
 mod crash;
 mod definition;
@@ -15,6 +16,7 @@ mod handlers;
 mod invariants;
 mod late;
 mod limits;
+mod migrate;
 mod operator;
 mod pivot;
 mod play;

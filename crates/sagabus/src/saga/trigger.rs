@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::Definition;
 use super::id::SagaId;
 use super::orchestrator::{Sagas, Start};
 use crate::bus::{Delivery, HandlerError, Subscription, SubscriptionBuilder};
 use crate::error::Result;
-use crate::event::{Event, EventId};
+use crate::event::Event;
 
 impl Sagas {
     /// Starts a saga of `definition` for each event of the subscription for which `start` gives what it is started with.
@@ -57,7 +55,7 @@ impl Sagas {
 }
 
 fn of_event(start: Start, subscription: &str, event: &Event) -> Result<Start> {
-    let id = derived_id(subscription, &event.id)?;
+    let id = SagaId::derived(&[subscription, event.id.as_str()])?;
     let correlation_id = event.correlation_id.as_ref();
     let correlation_id = correlation_id.map_or_else(|| event.id.to_string(), ToString::to_string);
     Ok(start
@@ -65,20 +63,4 @@ fn of_event(start: Start, subscription: &str, event: &Event) -> Result<Start> {
         .caused_by(event.id.clone())
         .correlated_unless_it_is(correlation_id)
         .identified(id))
-}
-
-/// A UUID made from what the saga follows from (version 8, RFC 9562).
-fn derived_id(subscription: &str, event: &EventId) -> Result<SagaId> {
-    let mut hash = Sha256::new();
-    for part in [subscription, event.as_str()] {
-        // With its length first, no part can run into the next.
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    let mut bytes = [0; 16];
-    for (to, from) in bytes.iter_mut().zip(hash.finalize()) {
-        *to = from;
-    }
-    let id = uuid::Builder::from_custom_bytes(bytes).into_uuid();
-    id.hyphenated().to_string().parse()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use sagabus::saga::Definition;
-use sagabus::saga::definition::{Changed, Changes, Place};
+use sagabus::saga::definition::{Changed, Changes, Place, Wait};
 use serde_json::{Value, json};
 
 use super::definition::{DefinitionFile, at};
@@ -116,16 +116,25 @@ fn tell(
 /// What must be registered before a saga can start: `service/action` with the steps.
 fn needed(definition: &Definition) -> Needed {
     let mut needed = Needed::new();
-    // What waits has no handler.
-    for step in definition.steps().iter().filter(|it| it.wait.is_none()) {
+    for step in definition.steps() {
         let name = |action: &str| match step.service.as_str() {
             "" => action.to_owned(),
             service => format!("{service}/{action}"),
         };
-        needed
-            .entry(name(&step.action))
-            .or_default()
-            .push(format!("step `{}`", step.id));
+        match &step.wait {
+            None => needed
+                .entry(name(&step.action))
+                .or_default()
+                .push(format!("step `{}`", step.id)),
+            Some(Wait::Child(child)) => {
+                for (handler, steps) in self::needed(&child.definition) {
+                    let of = steps.into_iter().map(|it| format!("{it} in `{}`", step.id));
+                    needed.entry(handler).or_default().extend(of);
+                }
+            }
+            // What waits has no handler.
+            Some(Wait::Signal { .. } | Wait::Approval { .. } | Wait::Timer(_)) => {}
+        }
         if let Some(action) = &step.compensation_action {
             needed
                 .entry(name(action))

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::each::check_pointer;
 use super::place::{InvalidDefinition, Place};
 use super::{
-    DEFINITION_BYTES_MAX, DURATION_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Options, STEPS_MAX, Step,
-    WAIT_MAX, Wait,
+    DEFINITION_BYTES_MAX, DEPTH_MAX, DURATION_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Options,
+    STEPS_MAX, Step, WAIT_MAX, Wait,
 };
 use crate::text::is_hidden;
 
@@ -70,18 +71,40 @@ pub enum DefinitionError {
         step: String,
     },
     /// Where a step takes its items from is written in a way that leads nowhere.
-    #[error("`forEach.from` of step `{step}` must be a JSON pointer such as `/samples`")]
+    #[error("`{field}.from` of step `{step}` must be a JSON pointer such as `/samples`")]
     Pointer {
         /// The step.
         step: String,
+        /// `forEach` or `child`.
+        field: &'static str,
     },
-    /// A step takes its items from one that need not be over by then.
-    #[error("step `{step}` takes its items from `{list}`, which is not before it")]
+    /// A step reads the output of one that need not be over by then.
+    #[error("step `{step}` reads the output of `{before}`, which is not before it")]
     NotBefore {
         /// The step.
         step: String,
-        /// The step that has the list.
-        list: String,
+        /// The step that has the output.
+        before: String,
+    },
+    /// A step that is a saga has a field that goes with a handler.
+    #[error(
+        "step `{step}` is a saga of its own: it has no `action` and nothing that goes with attempts"
+    )]
+    NotOfChild {
+        /// The step.
+        step: String,
+    },
+    /// There are more than [`DEPTH_MAX`] sagas inside each other.
+    #[error("step `{step}` has more than {DEPTH_MAX} sagas inside each other")]
+    TooDeep {
+        /// The step.
+        step: String,
+    },
+    /// The saga of a step is given two inputs.
+    #[error("the saga of step `{step}` has its item as its input, and another one besides")]
+    TwoInputs {
+        /// The step.
+        step: String,
     },
     /// A step waits for no time, or longer than [`WAIT_MAX`].
     #[error("step `{step}` must wait for 1 millisecond to 366 days")]
@@ -145,7 +168,9 @@ impl DefinitionError {
             | Self::Name { field, .. } => field,
             Self::TwoPivots { .. } => "pivot",
             Self::NotBare { .. } | Self::WaitLimit { .. } => "id",
-            Self::Pointer { .. } | Self::NotBefore { .. } => "forEach",
+            Self::Pointer { field, .. } => field,
+            Self::NotBefore { .. } => "dependencies",
+            Self::NotOfChild { .. } | Self::TooDeep { .. } | Self::TwoInputs { .. } => "child",
             Self::Empty { .. } | Self::TooManySteps { .. } => "steps",
             Self::TooLarge { .. } | Self::Unreadable { .. } => ".",
         }
@@ -243,7 +268,7 @@ fn check_step(step: &Step) -> Result<(), DefinitionError> {
         Some(wait) => check_wait(step, wait)?,
     }
     if let Some(list) = &step.for_each {
-        super::each::check(step, list)?;
+        check_pointer(step, "forEach", &list.from)?;
     }
     if let Some(action) = &step.compensation_action {
         id(&step.id, "compensationAction", action)?;
@@ -280,6 +305,10 @@ fn check_wait(step: &Step, wait: &Wait) -> Result<(), DefinitionError> {
         Wait::Signal { name, .. } => id(&step.id, "signal", name)?,
         Wait::Approval { role, .. } => text(&step.id, "role", role)?,
         Wait::Timer(_) => {}
+        Wait::Child(child) => {
+            check_pointer(step, "child", &child.from)?;
+            return super::child::check(step, child);
+        }
     }
     if !step.is_bare() {
         return Err(DefinitionError::NotBare { step: owner() });

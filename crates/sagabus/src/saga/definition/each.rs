@@ -59,14 +59,18 @@ impl Step {
     }
 }
 
-pub(super) fn check(step: &Step, list: &ForEach) -> Result<(), DefinitionError> {
-    let starts = list.from.is_empty() || list.from.starts_with('/');
-    let mut escaped = list.from.split('~').skip(1);
+/// Checks that a field which says where something is can lead somewhere.
+pub(super) fn check_pointer(
+    step: &Step,
+    field: &'static str,
+    pointer: &str,
+) -> Result<(), DefinitionError> {
+    let starts = pointer.is_empty() || pointer.starts_with('/');
+    let mut escaped = pointer.split('~').skip(1);
     let is_escaped = escaped.all(|rest| rest.starts_with(['0', '1']));
-    if starts && is_escaped && list.from.len() <= POINTER_BYTES_MAX {
+    if starts && is_escaped && pointer.len() <= POINTER_BYTES_MAX {
         return Ok(());
     }
-    Err(DefinitionError::Pointer {
-        step: step.id.clone(),
-    })
+    let step = step.id.clone();
+    Err(DefinitionError::Pointer { step, field })
 }

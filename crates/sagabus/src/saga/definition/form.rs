@@ -16,12 +16,14 @@ use super::each::AT_A_TIME;
 use super::options::is_default;
 use super::place::{InvalidDefinition, Place, Position};
 use super::{
-    Compensate, DEFINITION_BYTES_MAX, DefinitionError, DefinitionHash, ForEach, OnInDoubt,
-    OnTimeout, Options, Order, PlainErrors, Step, Wait, WaitLimit,
+    Child, Compensate, DEFINITION_BYTES_MAX, Definition, DefinitionError, DefinitionHash, ForEach,
+    OnInDoubt, OnTimeout, Options, Order, PlainErrors, Step, Wait, WaitLimit,
 };
 
 /// What a definition is made of.
 pub(super) type Parts = (String, Vec<Step>, Options);
+/// What makes a definition of the parts of a child: with all checks, or with those that hold for what is stored.
+pub(super) type Make = fn(Parts) -> Result<Definition, InvalidDefinition>;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -86,6 +88,18 @@ struct StepForm {
     approval: Option<ApprovalForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timer: Option<TimerForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    child: Option<ChildForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChildForm {
+    definition: Form,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    from: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -171,11 +185,11 @@ impl<'de> Deserialize<'de> for Span {
 
 pub(super) fn from_json(json: &[u8]) -> Result<Parts, InvalidDefinition> {
     bounded(json.len())?;
-    read_json(json)
+    read_json(json, Definition::from_parts)
 }
 
 /// Without a bound on its size: for what is stored already.
-pub(super) fn read_json(json: &[u8]) -> Result<Parts, InvalidDefinition> {
+pub(super) fn read_json(json: &[u8], make: Make) -> Result<Parts, InvalidDefinition> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let form: Form = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = path_of(error.path());
@@ -184,7 +198,7 @@ pub(super) fn read_json(json: &[u8]) -> Result<Parts, InvalidDefinition> {
     reader
         .end()
         .map_err(|error| unreadable_json(".".to_owned(), &error))?;
-    form.into_parts()
+    form.into_parts(make)
 }
 
 fn unreadable_json(path: String, error: &serde_json::Error) -> InvalidDefinition {
@@ -217,7 +231,7 @@ pub(super) fn from_yaml(yaml: &str) -> Result<Parts, InvalidDefinition> {
         let position = of_path.flatten().or_else(of_reader);
         unreadable(path, reason, position)
     })?;
-    form.into_parts()
+    form.into_parts(Definition::from_parts)
 }
 
 /// The path as far as it is known.
@@ -244,17 +258,19 @@ pub(super) fn canonical(
     steps: &[Step],
     options: &Options,
 ) -> Result<Bytes, InvalidDefinition> {
-    let form = Form {
-        name: name.to_owned(),
-        steps: steps.iter().map(StepForm::from_step).collect(),
-        compensation: options.compensation,
-        plain_errors: options.plain_errors,
-        deadline: options.deadline.map(Span),
-        queue_timeout: options.queue_timeout.map(Span),
-    };
-    let json = serde_json::to_vec(&form)
-        .map_err(|error| unreadable(".".to_owned(), error.to_string(), None))?;
+    let json = written(name, steps, options)?;
     bounded(json.len())?;
+    Ok(json)
+}
+
+/// The same, however large it is.
+pub(super) fn written(
+    name: &str,
+    steps: &[Step],
+    options: &Options,
+) -> Result<Bytes, InvalidDefinition> {
+    let json = serde_json::to_vec(&Form::of(name, steps, options))
+        .map_err(|error| unreadable(".".to_owned(), error.to_string(), None))?;
     Ok(json.into())
 }
 
@@ -270,9 +286,20 @@ fn bounded(bytes: usize) -> Result<(), InvalidDefinition> {
 }
 
 impl Form {
-    fn into_parts(self) -> Result<Parts, InvalidDefinition> {
+    fn of(name: &str, steps: &[Step], options: &Options) -> Self {
+        Self {
+            name: name.to_owned(),
+            steps: steps.iter().map(StepForm::from_step).collect(),
+            compensation: options.compensation,
+            plain_errors: options.plain_errors,
+            deadline: options.deadline.map(Span),
+            queue_timeout: options.queue_timeout.map(Span),
+        }
+    }
+
+    fn into_parts(self, make: Make) -> Result<Parts, InvalidDefinition> {
         let steps = self.steps.into_iter().enumerate();
-        let steps = steps.map(|(at, step)| step.into_step(at));
+        let steps = steps.map(|(at, step)| step.into_step(at, make));
         let steps = steps.collect::<Result<_, _>>()?;
         let options = Options {
             compensation: self.compensation,
@@ -284,8 +311,23 @@ impl Form {
     }
 }
 
+impl ChildForm {
+    fn read(self, at: usize, make: Make) -> Result<Child, InvalidDefinition> {
+        let definition = self.definition.into_parts(make).and_then(make);
+        let definition = definition.map_err(|mut error| {
+            error.place.path = format!("steps[{at}].child.definition.{}", error.place.path);
+            error
+        })?;
+        Ok(Child {
+            definition,
+            from: self.from,
+            step: self.step,
+        })
+    }
+}
+
 impl StepForm {
-    fn into_step(self, at: usize) -> Result<Step, InvalidDefinition> {
+    fn into_step(self, at: usize, make: Make) -> Result<Step, InvalidDefinition> {
         let limit = |timeout: Option<Span>, on_timeout| {
             timeout.map(|span| WaitLimit {
                 timeout: span.0,
@@ -293,11 +335,16 @@ impl StepForm {
             })
         };
         let unreadable = |reason: &str| unreadable(format!("steps[{at}]"), reason.to_owned(), None);
+        let child = self.child.map(|child| child.read(at, make)).transpose()?;
         let wait = match (self.signal, self.approval, self.timer) {
+            (None, None, None) if child.is_some() => child.map(Wait::Child),
             (None, None, None) if self.action.is_empty() => {
                 return Err(unreadable("missing field `action`"));
             }
             (None, None, None) => None,
+            _ if child.is_some() => {
+                return Err(unreadable("a step with a `child` waits for nothing else"));
+            }
             (Some(it), None, None) => Some(Wait::Signal {
                 name: it.name,
                 limit: limit(it.timeout, it.on_timeout),
@@ -346,7 +393,7 @@ impl StepForm {
         let timeout = |limit: &Option<WaitLimit>| limit.map(|limit| Span(limit.timeout));
         let on_timeout =
             |limit: &Option<WaitLimit>| limit.map(|limit| limit.on_timeout).unwrap_or_default();
-        let (mut signal, mut approval, mut timer) = (None, None, None);
+        let (mut signal, mut approval, mut timer, mut child) = (None, None, None, None);
         match &step.wait {
             Some(Wait::Signal { name, limit }) => {
                 signal = Some(SignalForm {
@@ -367,9 +414,22 @@ impl StepForm {
                     r#for: Span(*delay),
                 })
             }
+            Some(Wait::Child(own)) => {
+                let definition = &own.definition;
+                child = Some(ChildForm {
+                    definition: Form::of(
+                        definition.name(),
+                        definition.steps(),
+                        definition.options(),
+                    ),
+                    from: own.from.clone(),
+                    step: own.step.clone(),
+                });
+            }
             None => {}
         }
         Self {
+            child,
             for_each: step.for_each.as_ref().map(|list| ForEachForm {
                 from: list.from.clone(),
                 step: list.step.clone(),

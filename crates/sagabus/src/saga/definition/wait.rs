@@ -1,10 +1,10 @@
-//! Steps that nobody runs: they wait for a signal, for a person or for the time.
+//! Steps that nobody runs: they wait for a signal, for a person, for the time or for another saga.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Step;
+use super::{Child, Step};
 
 /// What a step waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Wait {
     },
     /// So much time goes by.
     Timer(Duration),
+    /// A saga that it starts is over.
+    Child(Child),
 }
 
 /// How long a step waits, and what then.
@@ -55,6 +57,7 @@ impl Wait {
                 limit.map(|limit| limit.timeout)
             }
             Self::Timer(delay) => Some(*delay),
+            Self::Child(_) => None,
         }
     }
 
@@ -65,6 +68,7 @@ impl Wait {
                 limit.map(|limit| limit.on_timeout).unwrap_or_default()
             }
             Self::Timer(_) => OnTimeout::Complete,
+            Self::Child(_) => OnTimeout::Fail,
         }
     }
 }
@@ -102,7 +106,7 @@ impl Step {
         self
     }
 
-    fn waiting(mut self, wait: Wait) -> Self {
+    pub(super) fn waiting(mut self, wait: Wait) -> Self {
         self.action.clear();
         self.wait = Some(wait);
         self

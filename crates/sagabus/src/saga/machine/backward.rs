@@ -7,7 +7,8 @@ use crate::saga::record::{Cause, Effect, Fact, Outcome};
 impl Draft<'_> {
     /// The next compensations, or the end when there is none. Waits for handlers in flight.
     pub(super) fn compensate_next(&mut self) {
-        if !self.facts.in_flight.is_empty() {
+        let has_children = self.state.open_children().next().is_some();
+        if !self.facts.in_flight.is_empty() || has_children {
             return;
         }
         self.settle_interrupted();

@@ -162,6 +162,18 @@ impl State {
 
 /// The items of the list that `pointer` leads to, each as it is written there.
 fn items_at(json: &Bytes, pointer: &str) -> Option<Vec<Bytes>> {
+    let list = value_at(json, pointer)?;
+    let items: Vec<&RawValue> = serde_json::from_slice(&list).ok()?;
+    let items = items.iter();
+    Some(
+        items
+            .map(|item| list.slice_ref(item.get().as_bytes()))
+            .collect(),
+    )
+}
+
+/// What `pointer` leads to, as it is written there.
+pub(super) fn value_at(json: &Bytes, pointer: &str) -> Option<Bytes> {
     let mut at: &RawValue = serde_json::from_slice(json).ok()?;
     for name in pointer.split('/').skip(1) {
         let name = name.replace("~1", "/").replace("~0", "~");
@@ -179,13 +191,7 @@ fn items_at(json: &Bytes, pointer: &str) -> Option<Vec<Bytes>> {
             _ => return None,
         };
     }
-    let items: Vec<&RawValue> = serde_json::from_str(at.get()).ok()?;
-    let items = items.iter();
-    Some(
-        items
-            .map(|item| json.slice_ref(item.get().as_bytes()))
-            .collect(),
-    )
+    Some(json.slice_ref(at.get().as_bytes()))
 }
 
 impl Draft<'_> {

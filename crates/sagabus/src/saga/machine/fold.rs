@@ -29,6 +29,7 @@ impl State {
             correlation_id,
             idempotency_key,
             causation_id,
+            parent,
         } = &record.fact
         else {
             return Err(corrupt("first record does not create a saga"));
@@ -63,6 +64,7 @@ impl State {
                 correlation_id: correlation_id.as_str().into(),
                 idempotency_key: idempotency_key.as_deref().map(Arc::from),
                 causation_id: causation_id.as_deref().map(Arc::from),
+                parent: parent.as_deref().map(str::parse).transpose()?,
                 started_at: record.at,
             }),
         })
@@ -110,6 +112,7 @@ impl State {
             | Fact::Operated { .. }
             | Fact::Paused { .. }
             | Fact::Signalled { .. }
+            | Fact::Migrated { .. }
             | Fact::Ended { .. }
             | Fact::Closed => 0,
         };
@@ -120,6 +123,15 @@ impl State {
             let items = self.items_for(step).map(|items| items.len());
             if self.spread_of(step).is_some() || items != Ok(index(count)) {
                 return Err(corrupt("a list has other items than its record says"));
+            }
+        }
+        if let Fact::Migrated {
+            definition, hash, ..
+        } = &record.fact
+        {
+            let new = Definition::from_pinned(definition)?;
+            if new.hash().0 != *hash || self.misfit(&new).is_some() {
+                return Err(corrupt("a definition does not fit what the saga has begun"));
             }
         }
         self.apply(record);
@@ -239,11 +251,7 @@ impl State {
                 by,
                 output,
             } => {
-                let operated = Arc::make_mut(&mut self.operated);
-                if operated.len() >= OPERATED_MAX {
-                    operated.remove(0);
-                }
-                operated.push(Operated {
+                self.note_operated(Operated {
                     verb: *verb,
                     step: *step,
                     by: by.clone(),
@@ -285,9 +293,31 @@ impl State {
                 });
             }
             Fact::Spread { step, .. } => self.spread(index(*step)),
+            Fact::Migrated { definition, by, .. } => {
+                self.progress_record = position;
+                self.note_operated(Operated {
+                    verb: Verb::Migrate,
+                    step: None,
+                    by: by.clone(),
+                    at: record.at,
+                });
+                // The machine has it from a definition, and whoever reads a log has checked it.
+                if let Ok(new) = Definition::from_pinned(definition) {
+                    self.migrate(new);
+                }
+            }
             Fact::Closed => self.has_closed = true,
         }
         self.settle_stage();
+    }
+
+    /// Keeps the last things that operators did.
+    fn note_operated(&mut self, operated: Operated) {
+        let all = Arc::make_mut(&mut self.operated);
+        if all.len() >= OPERATED_MAX {
+            all.remove(0);
+        }
+        all.push(operated);
     }
 
     fn succeed(&mut self, step: u32, output: &Bytes, at: Timestamp, position: u64) {
@@ -406,7 +436,8 @@ impl State {
             }
             // What follows from these has a record of its own.
             (Verb::Cancel | Verb::Abandon | Verb::Terminate, _)
-            | (Verb::Skip | Verb::ForceDone | Verb::Complete | Verb::Recompensate, None) => {}
+            | (Verb::Skip | Verb::ForceDone | Verb::Complete | Verb::Recompensate, None)
+            | (Verb::Migrate, _) => {}
         }
     }
 
@@ -506,6 +537,7 @@ fn may_follow_the_end(fact: &Fact) -> bool {
         | Fact::Paused { .. }
         | Fact::Signalled { .. }
         | Fact::Spread { .. }
+        | Fact::Migrated { .. }
         | Fact::Closed => false,
     }
 }

@@ -183,6 +183,7 @@ impl Draft<'_> {
             cause,
             reason: clipped(reason),
         });
+        self.cancel_children();
         let grace = match in_flight {
             InFlight::Wait => return,
             InFlight::Signal => self.facts.settings.drain_grace,
@@ -220,9 +221,9 @@ impl Draft<'_> {
     pub(super) fn recover_forward(&mut self, is_resumed: bool) {
         for step in 0..self.state.steps.len() {
             match self.state.step(step).map(|state| &state.phase) {
-                Some(Phase::Started) if self.state.wait(step).is_some() => self.arm_wait(step),
                 // Its items are what was cut off.
                 Some(Phase::Started) if self.state.is_list(step) => {}
+                Some(Phase::Started) if self.state.wait(step).is_some() => self.arm_wait(step),
                 Some(Phase::Started) if self.is_elsewhere(step) => {
                     // Nothing has cut it off: its reply is still to come.
                     let attempt = self.state.step(step).map_or(0, |state| state.attempts);

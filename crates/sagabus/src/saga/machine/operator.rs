@@ -7,6 +7,7 @@ use super::{
 };
 use crate::error::ErrorKind;
 use crate::ledger::By;
+use crate::saga::definition::Definition;
 use crate::saga::record::{Cause, Fact, Outcome, Verb};
 
 /// What an operator does, and who says so.
@@ -61,6 +62,11 @@ pub enum Action {
     Resume,
     /// Ends the saga as it is, and drops its handlers.
     Terminate,
+    /// Lets a saga that waits for its turn, is paused or is stuck behind its pivot go on with another definition.
+    Migrate {
+        /// The definition.
+        definition: Definition,
+    },
 }
 
 /// What becomes of the handlers in flight when a saga is cancelled.
@@ -97,6 +103,7 @@ impl Action {
             Self::Pause => Verb::Pause,
             Self::Resume => Verb::Resume,
             Self::Terminate => Verb::Terminate,
+            Self::Migrate { .. } => Verb::Migrate,
         }
     }
 
@@ -107,9 +114,12 @@ impl Action {
             | Self::ForceDone { step }
             | Self::Complete { step, .. }
             | Self::Recompensate { step } => Some(step),
-            Self::Cancel { .. } | Self::Abandon | Self::Pause | Self::Resume | Self::Terminate => {
-                None
-            }
+            Self::Cancel { .. }
+            | Self::Abandon
+            | Self::Pause
+            | Self::Resume
+            | Self::Terminate
+            | Self::Migrate { .. } => None,
         }
     }
 }
@@ -164,12 +174,18 @@ fn answer(state: &State, facts: &Facts<'_>, action: &Action) -> Answer {
         | (Action::Abandon, Stage::Ended(Outcome::Failed), _)
         | (Action::Terminate, Stage::Ended(Outcome::Terminated), _) => Answer::Done,
         (Action::Terminate, Stage::Ended(_), _) => no("it is over"),
+        (Action::Terminate, _, _) if state.open_children().next().is_some() => {
+            under_way(state, state.open_children().next())
+        }
         (Action::Terminate, _, _) => Answer::Do,
         (Action::Recompensate { .. }, Stage::Ended(_), Some((position, own))) => {
             repair(state, position, own)
         }
         (Action::Recompensate { .. }, _, _) => no("it is not over"),
+        (Action::Migrate { definition }, _, _) if state.definition() == definition => Answer::Done,
         (_, Stage::Ended(_), _) => no("it is over"),
+        (Action::Migrate { .. }, Stage::Backward | Stage::Stuck, _) => no("it has turned back"),
+        (Action::Migrate { definition }, _, _) => fits(state, facts, definition),
         (Action::Resume, _, _) if state.paused.is_none() => no("it is not paused"),
         (Action::Resume, _, _) => Answer::Do,
         (Action::Pause, _, _) if state.paused.is_some() => Answer::Done,
@@ -213,6 +229,13 @@ fn answer(state: &State, facts: &Facts<'_>, action: &Action) -> Answer {
             Some((position, own)),
         ) if state.is_list(position) && own.phase == Phase::Started => {
             no("the items of the step are steps of their own")
+        }
+        (
+            Action::Skip { .. } | Action::Complete { .. },
+            Stage::Running | Stage::ForwardStuck,
+            Some((position, own)),
+        ) if state.child(position).is_some() && own.phase == Phase::Started => {
+            under_way(state, Some(position))
         }
         (Action::Complete { .. }, Stage::Running, Some((position, _)))
             if state.is_list(position)
@@ -266,6 +289,25 @@ fn answer(state: &State, facts: &Facts<'_>, action: &Action) -> Answer {
     }
 }
 
+/// Whether a saga can go on with another definition.
+fn fits(state: &State, facts: &Facts<'_>, definition: &Definition) -> Answer {
+    let is_at_rest = state.stage != Stage::Running || state.paused.is_some();
+    let has_flights = !facts.in_flight.is_empty() || state.open_children().next().is_some();
+    match state.misfit(definition) {
+        Some(misfit) => no(&misfit.to_string()),
+        None if !is_at_rest => no("it is not paused"),
+        None if has_flights => no("something of it is in flight"),
+        None => Answer::Do,
+    }
+}
+
+/// Nothing is done that would leave the saga of a step without the one that waits for it.
+fn under_way(state: &State, step: Option<usize>) -> Answer {
+    let child = step.and_then(|step| state.child_id(step).ok());
+    let child = child.map_or_else(String::new, |id| id.to_string());
+    no(&format!("its saga `{child}` is not over"))
+}
+
 /// Whether an operator may make an end of a step that goes forward.
 fn open(facts: &Facts<'_>, position: usize, own: &StepState) -> Answer {
     match own.phase {
@@ -282,7 +324,7 @@ fn repair(state: &State, position: usize, own: &StepState) -> Answer {
     if back.is_repair && !back.is_settled() && back.phase != CompensationPhase::Stuck {
         return Answer::Done;
     }
-    if state.is_closed() {
+    if state.is_closed() || !state.is_inconsistent() {
         return no("it ended with nothing left to repair");
     }
     if state.turned_back.is_none() && state.has_passed_pivot() {
@@ -304,6 +346,9 @@ impl Draft<'_> {
             return;
         }
         let Operation { action, by } = operation;
+        if let Action::Migrate { definition } = &action {
+            return self.begin_anew(definition, by);
+        }
         let step = action.step().and_then(|id| self.state.position_of(id));
         let verb = action.verb();
         let reason = clipped(by.reason.clone());
@@ -332,7 +377,8 @@ impl Draft<'_> {
             | Verb::ForceDone
             | Verb::Complete
             | Verb::Recompensate
-            | Verb::Pause => {}
+            | Verb::Pause
+            | Verb::Migrate => {}
         }
     }
 

@@ -67,6 +67,7 @@ pub(super) struct Head {
     pub(super) correlation_id: Arc<str>,
     pub(super) idempotency_key: Option<Arc<str>>,
     pub(super) causation_id: Option<Arc<str>>,
+    pub(super) parent: Option<SagaId>,
     pub(super) started_at: Timestamp,
 }
 
@@ -172,6 +173,12 @@ impl State {
         self.head.causation_id.as_ref()
     }
 
+    /// The saga that waits for this one.
+    #[must_use]
+    pub fn parent(&self) -> Option<&SagaId> {
+        self.head.parent.as_ref()
+    }
+
     /// When the first record was made.
     #[must_use]
     pub fn started_at(&self) -> Timestamp {
@@ -201,7 +208,9 @@ impl State {
             Stage::Ended(Outcome::Terminated) => (0..self.steps.len()).any(|at| {
                 self.step(at).is_some_and(|step| {
                     let is_left = step.may_have_had_effect() && !step.compensation.is_settled();
-                    let is_run = self.wait(at).is_none() && !self.is_list(at);
+                    // Of a saga that a step is nothing is open by then; what it left is what the step says.
+                    let waits = self.wait(at).is_some() && self.child(at).is_none();
+                    let is_run = !waits && !self.is_list(at);
                     step.has_late_effect || is_left && is_run
                 })
             }),
@@ -252,7 +261,9 @@ impl State {
     /// Whether no record follows any more: it is over with nothing left to repair, or the time for that is over too.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.has_closed || matches!(self.stage, Stage::Ended(_)) && !self.is_inconsistent()
+        // A child is kept until its parent knows.
+        let is_done = matches!(self.stage, Stage::Ended(_)) && !self.is_inconsistent();
+        self.has_closed || is_done && self.head.parent.is_none()
     }
 
     /// Whether it is over and a step of it is being taken back as an operator said.
@@ -290,9 +301,9 @@ impl State {
         let mut is_any = false;
         for (at, step) in self.steps.iter().enumerate() {
             match step.phase {
-                Phase::Started if self.wait(at).is_some() => is_any = true,
                 // Its items say what it does.
                 Phase::Started if self.is_list(at) => {}
+                Phase::Started if self.wait(at).is_some() => is_any = true,
                 Phase::Started | Phase::Backoff { .. } => return false,
                 Phase::Pending if self.is_ready(at) => return false,
                 _ => {}

@@ -111,7 +111,7 @@ fn waiting_for<'a>(state: &'a State, signal: &'a Signal) -> impl Iterator<Item =
         Some(Wait::Approval { .. }) => {
             signal.approval.is_some() && state.step_id(step) == signal.name
         }
-        Some(Wait::Timer(_)) | None => false,
+        Some(Wait::Timer(_) | Wait::Child(_)) | None => false,
     })
 }
 
@@ -157,7 +157,7 @@ impl Draft<'_> {
         let (name, is_approval) = match self.state.wait(step) {
             Some(Wait::Signal { name, .. }) => (name.as_str().into(), false),
             Some(Wait::Approval { .. }) => (self.state.step_id(step), true),
-            Some(Wait::Timer(_)) | None => return,
+            Some(Wait::Timer(_) | Wait::Child(_)) | None => return,
         };
         let mut signals = self.state.signals.iter();
         let found = signals.find(|it| *it.name == *name && it.approved.is_some() == is_approval);
@@ -198,13 +198,16 @@ impl Draft<'_> {
         }
     }
 
-    /// Begins an attempt: calls the handler, waits, or goes through a list.
+    /// Begins an attempt: calls the handler, waits, starts a saga, or goes through a list.
     pub(super) fn begin(&mut self, step: usize, attempt: u32) {
-        if self.state.wait(step).is_some() {
-            return self.wait(step);
-        }
         if self.state.is_list(step) {
             return self.begin_list(step, attempt);
+        }
+        if self.state.child(step).is_some() {
+            return self.begin_child(step, attempt);
+        }
+        if self.state.wait(step).is_some() {
+            return self.wait(step);
         }
         self.commands.push(Command::Run { step, attempt });
         self.arm_step(step);

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::clock::Timestamp;
 use crate::saga::definition::{Order, Wait};
+use crate::saga::id::SagaId;
 use crate::saga::machine::{CompensationPhase, Phase, Stage, State, StepState};
 
 /// Most ids that are told of; of the others there is a count.
@@ -33,6 +34,8 @@ pub enum Waits {
         /// How long.
         until: Option<Timestamp>,
     },
+    /// The saga that the step is.
+    Child(SagaId),
     /// This time.
     Time(Timestamp),
     /// The handlers of these steps were told to stop.
@@ -63,6 +66,7 @@ impl fmt::Display for Waits {
                 write!(f, "for the answer of somebody in the role `{role}`")?;
                 until(f, at)
             }
+            Self::Child(id) => write!(f, "for saga `{id}`"),
             Self::Time(at) => write!(f, "for the time {at}"),
             Self::Handlers(steps) => write!(f, "for the handlers of {} to end", Names(steps)),
             Self::Compensations(steps) => {
@@ -212,6 +216,7 @@ impl<'a> Waiting<'a> {
                 until,
             },
             Wait::Timer(_) => Waits::Time(until?),
+            Wait::Child(_) => Waits::Child(self.state.child_id(at).ok()?),
         })
     }
 

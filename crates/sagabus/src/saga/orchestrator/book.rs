@@ -1,6 +1,6 @@
 //! The sagas in memory: who they are, whose turn it is, and the counts.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -125,6 +125,9 @@ pub(super) struct Book {
     queueing: usize,
     /// Sagas that are over, in the order in which they ended.
     finished: VecDeque<(Timestamp, SagaId)>,
+    /// Sagas that others wait for: they stay in memory until what became of them is stored there too. As many as steps are
+    /// under way.
+    awaited: HashSet<SagaId>,
     /// Sagas that have left the memory, and of which their store does not know that nothing follows.
     expired: Vec<SagaId>,
     active: usize,
@@ -354,6 +357,16 @@ impl Book {
         {}
     }
 
+    /// Another saga waits for this one.
+    pub(super) fn await_for(&mut self, id: SagaId) {
+        self.awaited.insert(id);
+    }
+
+    /// What became of it is stored.
+    pub(super) fn know(&mut self, id: &SagaId) {
+        self.awaited.remove(id);
+    }
+
     /// Counts an effect that came to light late.
     pub(super) fn count_late_effect(&mut self) {
         self.ended.late_effects += 1;
@@ -374,13 +387,16 @@ impl Book {
         self.expired.extend(sagas);
     }
 
-    /// Lets the oldest finished saga leave the memory. One that is being repaired stays, and goes to the end of the line.
+    /// Lets the oldest finished saga leave the memory. One that is being repaired or awaited stays, and goes to the
+    /// end of the line.
     fn drop_oldest(&mut self, settings: &Settings) -> bool {
         let Some((ended_at, id)) = self.finished.pop_front() else {
             return false;
         };
         let saga = self.sagas.get(&id);
-        if saga.is_some_and(|saga| !saga.inbox.is_closed() && saga.state().is_being_repaired()) {
+        let is_repaired =
+            |saga: &Arc<Saga>| !saga.inbox.is_closed() && saga.state().is_being_repaired();
+        if saga.is_some_and(is_repaired) || self.awaited.contains(&id) {
             self.finished.push_back((ended_at, id));
             return false;
         }

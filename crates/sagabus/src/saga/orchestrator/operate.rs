@@ -8,10 +8,11 @@ use tokio::sync::oneshot;
 use super::book::Saga;
 use super::worker::Worker;
 use super::{Sagas, Shared, closed};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::strict::check_depth;
 use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX};
 use crate::ledger::By;
+use crate::saga::definition::Definition;
 use crate::saga::id::SagaId;
 use crate::saga::machine::{
     self, Action, Approval, Facts, InFlight, Input, Operation, Refusal, Signal, Stage, clipped,
@@ -235,6 +236,37 @@ impl Sagas {
     /// It may have been asked for or not when the future is dropped.
     pub async fn resume(&self, id: &SagaId, by: By) -> Result<SagaStatus> {
         self.operate(id, Action::Resume, by).await
+    }
+
+    /// Lets a saga in flight go on with another definition, where all that it has begun is the same in both: its steps keep
+    /// where they stand, by their ids. It waits for its turn, is paused with nothing of it in flight, or is stuck behind its
+    /// pivot. The definition that it has already changes nothing. Returns when it is durable, with who and why.
+    ///
+    /// # Errors
+    /// As [`Sagas::operate`]; `Invalid` when a step of the definition has no handler; `Conflict`, with a [`Misfit`](crate::saga::machine::Misfit) as its
+    /// source that names the step, when the definition does not fit.
+    ///
+    /// # Cancel safety
+    /// It may be done or not when the future is dropped; repeating is safe.
+    pub async fn migrate(
+        &self,
+        id: &SagaId,
+        definition: &Definition,
+        by: By,
+    ) -> Result<SagaStatus> {
+        self.0.handlers.bind(definition)?;
+        let saga = self.0.find(id)?;
+        let misfit = {
+            let state = saga.state();
+            let is_over = state.turned_back.is_some() || matches!(state.stage, Stage::Ended(_));
+            state.misfit(definition).filter(|_| !is_over)
+        };
+        if let Some(misfit) = misfit {
+            let text = format!("saga `{id}` stays as it is: its definition does not fit");
+            return Err(Error::new(ErrorKind::Conflict, text).with_source(misfit));
+        }
+        let definition = definition.clone();
+        self.operate(id, Action::Migrate { definition }, by).await
     }
 }
 

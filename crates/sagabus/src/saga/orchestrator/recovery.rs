@@ -29,9 +29,23 @@ pub(super) fn recover(shared: &Arc<Shared>, stored: Vec<StoredSaga>) {
     let (ended, open): (Vec<State>, Vec<State>) = states
         .into_iter()
         .partition(|state| state.ended_at.is_some());
+    {
+        let mut book = shared.book();
+        for state in &open {
+            let children = state.open_children();
+            for child in children.filter_map(|step| state.child_id(step).ok()) {
+                book.await_for(child);
+            }
+        }
+    }
     remember(shared, ended);
-    for state in open {
-        resume(shared, state);
+    // All are in the book before the first goes on, so that whoever waits for another one finds it.
+    let workers: Vec<Worker> = open
+        .into_iter()
+        .map(|state| resume(shared, state))
+        .collect();
+    for worker in workers {
+        shared.tracker.spawn(worker.resume());
     }
     shared.book().fill_slots(shared.settings.active_max);
 }
@@ -102,7 +116,7 @@ fn remember(shared: &Arc<Shared>, mut ended: Vec<State>) {
     book.clean_up(shared.clock.now(), &shared.settings);
 }
 
-fn resume(shared: &Arc<Shared>, state: State) {
+fn resume(shared: &Arc<Shared>, state: State) -> Worker {
     let key = state.idempotency_key().cloned();
     let (stage, is_paused) = (state.stage, state.paused.is_some());
     let saga = Arc::new(Saga::new(state, Progress::Stored));
@@ -124,5 +138,5 @@ fn resume(shared: &Arc<Shared>, state: State) {
         }
     }
     tracing::info!(saga_id = %saga.id, "saga goes on");
-    shared.tracker.spawn(worker.resume());
+    worker
 }

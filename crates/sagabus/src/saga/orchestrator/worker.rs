@@ -8,10 +8,11 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::book::{Progress, Saga};
+use super::child::Awaited;
 use super::inbox::{Arrival, Message};
 use super::operate::refused;
 use super::runner::{self, Job};
-use super::{Shared, closed};
+use super::{Shared, Start, closed};
 use crate::error::Result;
 use crate::saga::definition::Step;
 use crate::saga::events;
@@ -61,6 +62,8 @@ pub(super) struct Worker {
     timers: Vec<(Duration, Timer)>,
     /// The steps whose compensations are in flight.
     compensating: Vec<usize>,
+    /// The steps that are sagas which are awaited, and how to have those taken back.
+    children: HashMap<usize, (SagaId, CancellationToken)>,
     /// Whether it only waits for somebody or for the time.
     is_waiting: bool,
     /// Whether handlers may be called.
@@ -81,25 +84,21 @@ impl Worker {
 
     /// With handlers that are found already.
     pub(super) fn bound(shared: Arc<Shared>, saga: Arc<Saga>, bound: Arc<[Bound]>) -> Self {
-        let those = |is_one: fn(&Bound) -> bool| -> Vec<usize> {
-            let bound = bound.iter().enumerate();
-            let those = bound.filter(|(_, bound)| is_one(bound));
-            those.map(|(step, _)| step).collect()
-        };
         Self {
             dispatch: !shared.closing.is_cancelled(),
             shared,
             saga,
-            missing: those(|bound| bound.fault().is_some()),
-            missing_compensations: those(|bound| bound.compensation_fault().is_some()),
-            elsewhere: those(Bound::is_elsewhere),
-            elsewhere_compensations: those(Bound::compensation_is_elsewhere),
+            missing: those(&bound, |bound| bound.fault().is_some()),
+            missing_compensations: those(&bound, |bound| bound.compensation_fault().is_some()),
+            elsewhere: those(&bound, Bound::is_elsewhere),
+            elsewhere_compensations: those(&bound, Bound::compensation_is_elsewhere),
             awaited: HashMap::new(),
             bound,
             in_flight: Vec::new(),
             stops: HashMap::new(),
             timers: Vec::new(),
             compensating: Vec::new(),
+            children: HashMap::new(),
             is_waiting: false,
             killed: CancellationToken::new().drop_guard(),
         }
@@ -226,7 +225,14 @@ impl Worker {
         if let Input::Answered(answer) = &input {
             self.replied(answer);
         }
+        let ended = match &input {
+            Input::ChildEnded { step, .. } => self.children.remove(step),
+            _ => None,
+        };
         let result = self.step(input).await;
+        if let (Some((child, _)), Ok(())) = (ended, &result) {
+            self.shared.book().know(&child);
+        }
         if let (Some(reply), Ok(())) = (reply, &result) {
             let _gone = reply.send(Ok(()));
         }
@@ -309,6 +315,10 @@ impl Worker {
             before
         };
         self.tell_late_effects(&decision.records);
+        let is_migrated = |it: &Record| matches!(it.fact, Fact::Migrated { .. });
+        if decision.records.iter().any(is_migrated) {
+            self.bind_anew();
+        }
         if paused.is_some() != was_paused {
             self.pause_changed(paused);
         }
@@ -338,9 +348,34 @@ impl Worker {
                     self.stops.clear();
                     self.compensating.clear();
                 }
+                Command::Child { step } => self.start_child(step),
+                Command::CancelChild { step } => {
+                    if let Some((_, cancel)) = self.children.get(&step) {
+                        cancel.cancel();
+                    }
+                }
             }
         }
         self.look_for_missing();
+    }
+
+    /// Looks for the handlers of another definition. Nothing of the saga is in flight, and steps stand elsewhere in it.
+    fn bind_anew(&mut self) {
+        let (bound, stage) = {
+            let state = self.saga.state();
+            let handlers = &self.shared.handlers;
+            (handlers.bind_what_is_there(state.definition()), state.stage)
+        };
+        self.missing = those(&bound, |bound| bound.fault().is_some());
+        self.missing_compensations = those(&bound, |bound| bound.compensation_fault().is_some());
+        self.elsewhere = those(&bound, Bound::is_elsewhere);
+        self.elsewhere_compensations = those(&bound, Bound::compensation_is_elsewhere);
+        self.bound = bound;
+        // Those that are still to come are set again when the saga goes on.
+        self.timers.clear();
+        if stage == Stage::Running {
+            self.saga.inbox.push(Input::Begin);
+        }
     }
 
     /// Tells of effects that came to light after the saga had gone on without them.
@@ -568,6 +603,41 @@ impl Worker {
         }
     }
 
+    /// Starts the saga that a step is, or finds it again, and waits for its end.
+    fn start_child(&mut self, step: usize) {
+        let state = self.saga.state();
+        let attempt = state.step(step).map_or(0, |step| step.attempts);
+        let (Ok(id), Some(child), Some(input)) = (
+            state.child_id(step),
+            state.child(step),
+            state.child_input(step),
+        ) else {
+            return;
+        };
+        let mut start = Start::new(input)
+            .correlated(state.correlation_id().to_string())
+            .child_of(state.id().clone(), id.clone());
+        if let Some(cause) = events::cause_of_call(&state, step) {
+            start = start.caused_by(cause);
+        }
+        let cancelled = CancellationToken::new();
+        let awaited = Awaited {
+            shared: Arc::clone(&self.shared),
+            parent: Arc::clone(&self.saga),
+            step,
+            attempt,
+            id: id.clone(),
+            definition: child.definition.clone(),
+            start,
+            cancelled: cancelled.clone(),
+            killed: self.killed.token().clone(),
+        };
+        drop(state);
+        self.shared.book().await_for(id.clone());
+        self.children.insert(step, (id, cancelled));
+        self.shared.tracker.spawn(awaited.run());
+    }
+
     /// The handlers of the step at `step`, or of the step that it is an item of.
     fn bound_of(&self, step: usize) -> Option<&Bound> {
         self.bound.get(self.saga.state().origin(step))
@@ -600,4 +670,11 @@ impl Worker {
             clock: Arc::clone(&self.shared.clock),
         }
     }
+}
+
+/// The positions of the steps that are so.
+fn those(bound: &[Bound], is_one: fn(&Bound) -> bool) -> Vec<usize> {
+    let bound = bound.iter().enumerate();
+    let missing = bound.filter(|(_, bound)| is_one(bound));
+    missing.map(|(step, _)| step).collect()
 }

@@ -466,7 +466,7 @@ fn a_list_that_leads_nowhere_is_refused() {
         ("b", vec![step("b").for_each_of("b", "")]),
         ("c", vec![step("b").for_each_of("c", ""), step("c")]),
     ] {
-        let text = format!("step `b` takes its items from `{list}`, which is not before it");
+        let text = format!("step `b` reads the output of `{list}`, which is not before it");
         assert_eq!(refused(steps).1, text);
     }
     // At any distance.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::saga::definition::{Options, WaitLimit};
+use crate::saga::definition::{Child, Options, WaitLimit};
 use crate::saga::{
     Compensate, Definition, ForEach, OnInDoubt, OnTimeout, Order, PlainErrors, Step, Wait,
 };
 
 /// Each field with a test of what it does.
-const SHOWN: [(&str, &str); 40] = [
+const SHOWN: [(&str, &str); 44] = [
     (
         "name",
         "rust_json_and_yaml_give_the_same_definition_and_hash",
@@ -147,6 +147,22 @@ const SHOWN: [(&str, &str); 40] = [
         "nobody_answers_in_time_fails_or_completes_the_step_as_it_says",
     ),
     (
+        "steps.child",
+        "a_step_that_is_a_saga_hands_on_the_outputs_of_its_steps_and_needs_no_slot_meanwhile",
+    ),
+    (
+        "steps.child.definition",
+        "a_step_that_is_a_saga_hands_on_the_outputs_of_its_steps_and_needs_no_slot_meanwhile",
+    ),
+    (
+        "steps.child.from",
+        "a_child_is_given_what_is_at_its_pointer",
+    ),
+    (
+        "steps.child.step",
+        "a_child_is_given_what_is_at_its_pointer",
+    ),
+    (
         "steps.timer",
         "a_timer_waits_so_long_over_restarts_and_calls_nobody",
     ),
@@ -162,7 +178,8 @@ const SHOWN: [(&str, &str); 40] = [
 ];
 
 /// Where those tests are.
-const TESTS: [&str; 9] = [
+const TESTS: [&str; 10] = [
+    include_str!("child.rs"),
     include_str!("compensation.rs"),
     include_str!("definition.rs"),
     include_str!("each.rs"),
@@ -219,13 +236,19 @@ fn everything() -> Definition {
         action: String::new(),
         ..Step::new(id)
     };
+    let child = Child {
+        definition: Definition::from_steps("inner", vec![Step::new("x")]).unwrap(),
+        from: "/x".to_owned(),
+        step: Some("timed".to_owned()),
+    };
     let name = "n".to_owned();
     let role = "r".to_owned();
     let builder = Definition::builder("all").options(options).step(run);
     let builder = builder
         .step(waits("sent", Wait::Signal { name, limit }))
         .step(waits("asked", Wait::Approval { role, limit }))
-        .step(waits("timed", Wait::Timer(second)));
+        .step(waits("timed", Wait::Timer(second)))
+        .step(waits("inside", Wait::Child(child)).after("timed"));
     builder.build().unwrap()
 }
 
@@ -238,7 +261,10 @@ fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
                     "" => name.clone(),
                     _ => format!("{path}.{name}"),
                 };
-                fields(value, &path, found);
+                // A definition again.
+                if path != "steps.child.definition" {
+                    fields(value, &path, found);
+                }
                 found.insert(path);
             }
         }

@@ -123,6 +123,7 @@ fn number(fact: &Fact) -> u8 {
         Fact::Paused { .. } => 15,
         Fact::Signalled { .. } => 16,
         Fact::Spread { .. } => 17,
+        Fact::Migrated { .. } => 19,
         Fact::Closed => 20,
     }
 }

@@ -24,15 +24,15 @@ pub(super) fn check(disk: &Disk) {
 /// Checks every saga of the store.
 pub(super) fn check_logs(disk: &Disk) {
     for (stored, records) in disk.stored().iter().zip(disk.records()) {
-        let state = fold(&stored.saga, &records);
-        check_saga(state.definition(), &records);
+        fold(&stored.saga, &records);
+        check_saga(&records);
     }
 }
 
 /// Checks one saga.
 pub(super) fn check_records(records: &[Record]) {
-    let state = fold("saga", records);
-    check_saga(state.definition(), records);
+    fold("saga", records);
+    check_saga(records);
 }
 
 pub(super) fn fold(id: &str, records: &[Record]) -> State {
@@ -99,8 +99,8 @@ impl Seen {
     }
 }
 
-struct Log<'a> {
-    definition: &'a Definition,
+struct Log {
+    definition: Definition,
     seen: Vec<Seen>,
     turned_back: bool,
     is_paused: bool,
@@ -111,10 +111,15 @@ struct Log<'a> {
     starts: usize,
 }
 
-fn check_saga(definition: &Definition, records: &[Record]) {
+fn check_saga(records: &[Record]) {
+    let Fact::Created { definition, .. } = &records[0].fact else {
+        panic!("created by another record");
+    };
+    let definition = Definition::from_pinned(definition).unwrap();
+    let steps = definition.steps().len();
     let mut log = Log {
         definition,
-        seen: (0..definition.steps().len())
+        seen: (0..steps)
             .map(|origin| Seen {
                 origin,
                 ..Seen::default()
@@ -134,7 +139,7 @@ fn check_saga(definition: &Definition, records: &[Record]) {
     log.check_end();
 }
 
-impl Log<'_> {
+impl Log {
     fn step(&self, step: usize) -> &Step {
         &self.definition.steps()[self.seen[step].origin]
     }
@@ -188,6 +193,7 @@ impl Log<'_> {
                 verb, step, output, ..
             } => self.operated(*verb, step.map(index), output.as_ref()),
             Fact::StepStarted { step, attempt, .. } => self.started(index(*step), *attempt),
+            Fact::Migrated { definition, .. } => self.migrated(definition),
             Fact::Spread { step, count } => self.spread(index(*step), *count),
             Fact::StepSucceeded { step, output, .. } => {
                 self.progress();
@@ -267,6 +273,40 @@ impl Log<'_> {
                 }
             }
         }
+    }
+
+    /// From here on positions are those of another definition.
+    fn migrated(&mut self, definition: &bytes::Bytes) {
+        self.progress();
+        assert!(!self.turned_back, "another definition after turning back");
+        let new = Definition::from_pinned(definition).unwrap();
+        let old = std::mem::replace(&mut self.definition, new);
+        let new = self.definition.steps();
+        let place = |id: &str| new.iter().position(|it| it.id == id);
+        let mut before = std::mem::take(&mut self.seen);
+        let items = before.split_off(old.steps().len());
+        let nothing = |origin| Seen {
+            origin,
+            ..Seen::default()
+        };
+        self.seen = (0..new.len()).map(nothing).collect();
+        for (step, seen) in old.steps().iter().zip(before) {
+            let has_begun = seen.attempts > 0 || seen.is_done;
+            match place(&step.id) {
+                Some(origin) => {
+                    assert!(
+                        !has_begun || new[origin] == *step,
+                        "what had begun was changed"
+                    );
+                    self.seen[origin] = Seen { origin, ..seen };
+                }
+                None => assert!(!has_begun, "what had begun is gone"),
+            }
+        }
+        self.seen.extend(items.into_iter().map(|seen| Seen {
+            origin: place(&old.steps()[seen.origin].id).unwrap(),
+            ..seen
+        }));
     }
 
     fn items(&self, step: usize) -> impl Iterator<Item = &Seen> {

@@ -24,6 +24,8 @@ pub(super) struct Play {
     pub(super) missing_compensations: Vec<usize>,
     pub(super) now: Timestamp,
     pub(super) epoch: u64,
+    /// What the last input led to.
+    pub(super) commands: Vec<Command>,
     settings: Settings,
 }
 
@@ -38,6 +40,7 @@ impl Play {
             correlation_id: "c".to_owned(),
             idempotency_key: None,
             causation_id: None,
+            parent: None,
         };
         let record = Record::new(now, fact);
         let id = "saga".parse().unwrap();
@@ -51,6 +54,7 @@ impl Play {
             missing_compensations: Vec::new(),
             now,
             epoch: 1,
+            commands: Vec::new(),
             settings: Settings::default(),
         }
     }
@@ -103,6 +107,7 @@ impl Play {
         }
         assert_eq!(folded, decision.state);
         self.state = decision.state;
+        self.commands.clone_from(&decision.commands);
         for command in decision.commands {
             match command {
                 Command::Run { step, attempt } => self.in_flight.push(Flight { step, attempt }),
@@ -111,7 +116,10 @@ impl Play {
                     self.in_flight.clear();
                     self.compensating.clear();
                 }
-                Command::Stop { .. } | Command::Arm { .. } => {}
+                Command::Stop { .. }
+                | Command::Arm { .. }
+                | Command::Child { .. }
+                | Command::CancelChild { .. } => {}
             }
         }
         let facts = decision.records.iter().map(|it| it.fact.clone()).collect();

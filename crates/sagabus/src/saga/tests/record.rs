@@ -20,6 +20,7 @@ fn facts() -> Vec<(Fact, &'static str)> {
                 correlation_id: "c".to_owned(),
                 idempotency_key: Some("k".to_owned()),
                 causation_id: None,
+                parent: None,
             },
             "83011903e8820085427b7d5820070707070707070707070707070707070707070707070707070707070707070741316163616b",
         ),
@@ -145,6 +146,14 @@ fn facts() -> Vec<(Fact, &'static str)> {
                 output: Some(Bytes::from_static(b"null")),
             },
             "83021903e8820c8404018263616e6e6165446e756c6c",
+        ),
+        (
+            Fact::Migrated {
+                definition: Bytes::from_static(b"{}"),
+                hash: [7; 32],
+                by: By::new("ann", "e"),
+            },
+            "83021903e8821383427b7d582007070707070707070707070707070707070707070707070707070707070707078263616e6e6165",
         ),
         (Fact::Spread { step: 1, count: 3 }, "83021903e88211820103"),
         (
@@ -308,6 +317,7 @@ fn a_log_that_no_saga_can_have_is_corrupt() {
             correlation_id: "c".to_owned(),
             idempotency_key: None,
             causation_id: None,
+            parent: None,
         };
         Record::new(at, fact)
     };
