@@ -20,10 +20,12 @@ pub mod record;
 mod settings;
 mod trigger;
 pub mod typed;
+mod waits;
 
+pub use crate::ledger::Priority;
 pub use definition::{
-    Compensate, Definition, DefinitionError, InvalidDefinition, OnInDoubt, OnTimeout, Options,
-    Order, PlainErrors, Step, Wait, WaitLimit, Warning, WarningKind,
+    Compensate, ConcurrencyKey, Definition, DefinitionError, InvalidDefinition, OnConflict,
+    OnInDoubt, OnTimeout, Options, Order, PlainErrors, Step, Wait, WaitLimit, Warning, WarningKind,
 };
 pub use handlers::{
     BindError, CallContext, CompensationContext, EffectClass, Handlers, Output, StepContext,
@@ -34,8 +36,9 @@ pub use machine::{Action, Answer, Answered, Approval, InFlight, Signal};
 pub use monitor::{
     Health, OperatedStatus, SagaStatus, Stats, Status, StepPhase, StepStatus, Unreadable,
 };
-pub use orchestrator::{Builder, Sagas, Start};
+pub use orchestrator::{ATTRIBUTES_MAX, Builder, Cursor, PAGE_MAX, Page, Query, Sagas, Start};
 pub use settings::Settings;
+pub use waits::{WAIT_BOUNDS, Waits};
 #[cfg(test)]
 mod tests;
 

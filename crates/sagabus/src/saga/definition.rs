@@ -3,6 +3,7 @@
 mod changes;
 mod check;
 mod form;
+mod key;
 mod options;
 mod pivot;
 mod place;
@@ -21,6 +22,7 @@ use self::pivot::Pivot;
 
 pub use changes::{Changed, Changes};
 pub use check::DefinitionError;
+pub use key::{ConcurrencyKey, HOLDERS_MAX, OnConflict};
 pub use options::{Compensate, OnInDoubt, Options, Order, PlainErrors};
 pub use place::{InvalidDefinition, Place, Position};
 pub use step::Step;

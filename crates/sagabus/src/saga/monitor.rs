@@ -1,5 +1,6 @@
 //! What can be seen of sagas: their status and steps, the orchestrator's health and counts.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use super::definition::DefinitionHash;
 use super::id::SagaId;
 use super::machine::{CompensationPhase, Phase, Stage, State, StepState};
 use super::record::{Outcome, PauseCause, Verb};
+use super::waits::Waits;
 use crate::clock::Timestamp;
-use crate::ledger::By;
+use crate::ledger::{By, Priority};
 
 /// Where a saga stands, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,7 +109,7 @@ impl Status {
         }
     }
 
-    fn of(state: &State) -> Self {
+    pub(crate) fn of(state: &State) -> Self {
         match state.stage {
             _ if state.paused.is_some() => Self::Paused,
             Stage::Queued => Self::Queued,
@@ -226,6 +228,12 @@ pub struct SagaStatus {
     pub status: Status,
     /// Ties it to other work.
     pub correlation_id: String,
+    /// What it can be found by.
+    pub attributes: BTreeMap<String, String>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// The key that it shares with sagas that must not run at the same time.
+    pub concurrency_key: Option<String>,
     /// What it was started with, one JSON value. May hold personal data.
     pub input: Bytes,
     /// When it was stored.
@@ -354,6 +362,9 @@ impl SagaStatus {
             definition: definition.hash(),
             status,
             correlation_id: state.correlation_id().to_string(),
+            attributes: state.attributes().clone(),
+            priority: state.priority(),
+            concurrency_key: text(state.concurrency_key()),
             input: state.input().clone(),
             started_at: state.started_at(),
             ended_at: state.ended_at,
@@ -444,6 +455,13 @@ pub struct Stats {
     pub parked: usize,
     /// Sagas that are paused now.
     pub paused: usize,
+    /// Sagas that are paused since they were cut off again and again without progress.
+    pub poisoned: usize,
+    /// Sagas that are not over and were started longer ago than [`Settings::stuck_after`](super::Settings::stuck_after), and not
+    /// because they wait for somebody or for the time.
+    pub old: usize,
+    /// Sagas at work that have come no further for that long.
+    pub idle: usize,
     /// Sagas started.
     pub started: u64,
     /// Sagas completed.
@@ -460,4 +478,6 @@ pub struct Stats {
     pub late_effects: u64,
     /// Answers that were refused because an orchestrator that was started later had asked again.
     pub fenced: u64,
+    /// How long sagas waited for their turn.
+    pub waits: Waits,
 }

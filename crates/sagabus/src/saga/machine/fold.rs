@@ -29,6 +29,9 @@ impl State {
             correlation_id,
             idempotency_key,
             causation_id,
+            attributes,
+            priority,
+            concurrency_key,
         } = &record.fact
         else {
             return Err(corrupt("first record does not create a saga"));
@@ -49,6 +52,7 @@ impl State {
             ended_at: None,
             error: None,
             records: 1,
+            recorded_at: record.at,
             starts: 0,
             held_bytes: input.len(),
             progress_record: 0,
@@ -62,6 +66,9 @@ impl State {
                 correlation_id: correlation_id.as_str().into(),
                 idempotency_key: idempotency_key.as_deref().map(Arc::from),
                 causation_id: causation_id.as_deref().map(Arc::from),
+                attributes: attributes.clone().unwrap_or_default(),
+                priority: *priority,
+                concurrency_key: concurrency_key.as_deref().map(Arc::from),
                 started_at: record.at,
             }),
         })
@@ -122,6 +129,7 @@ impl State {
     pub(super) fn apply(&mut self, record: &Record) {
         let position = self.records;
         self.records += 1;
+        self.recorded_at = record.at;
         match &record.fact {
             Fact::Created { .. } => {}
             Fact::StepStarted {

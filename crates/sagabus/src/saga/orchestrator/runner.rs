@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::book::Saga;
+use super::saga::Saga;
 use crate::event::DATA_BYTES_MAX;
 use crate::saga::handlers::StepError;
 use crate::saga::machine::{AttemptResult, Input, Limit};

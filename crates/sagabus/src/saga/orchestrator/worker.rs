@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::book::{Progress, Saga};
 use super::inbox::{Arrival, Message};
 use super::operate::refused;
 use super::runner::{self, Job};
+use super::saga::{Progress, Saga};
+use super::timers::Timers;
 use super::{Shared, closed};
 use crate::error::Result;
 use crate::saga::definition::Step;
@@ -18,7 +19,7 @@ use crate::saga::events;
 use crate::saga::handlers::{Bound, Call, CompensationContext, StepContext};
 use crate::saga::id::SagaId;
 use crate::saga::machine::{
-    self, Command, Decision, Facts, Flight, Input, Stage, State, StepState, Timer,
+    self, Command, Decision, Facts, Flight, Input, Stage, State, StepState,
 };
 use crate::saga::record::{Fact, PauseCause, Record};
 use crate::saga_store::SagaBatch;
@@ -38,7 +39,7 @@ pub(super) struct Worker {
     /// How to stop them.
     stops: HashMap<(usize, u32), oneshot::Sender<Duration>>,
     /// When which timer is due, by the monotone clock.
-    timers: Vec<(Duration, Timer)>,
+    timers: Timers,
     /// The steps whose compensations are in flight.
     compensating: Vec<usize>,
     /// Whether it only waits for somebody or for the time.
@@ -75,7 +76,7 @@ impl Worker {
             bound,
             in_flight: Vec::new(),
             stops: HashMap::new(),
-            timers: Vec::new(),
+            timers: Timers::default(),
             compensating: Vec::new(),
             is_waiting: false,
             killed: CancellationToken::new().drop_guard(),
@@ -104,7 +105,8 @@ impl Worker {
             let _gone = reply.send(Err(error));
             return;
         }
-        self.shared.book().stored_first(&self.saga, has_slot);
+        let shared = Arc::clone(&self.shared);
+        shared.book().stored_first(&self.saga, has_slot, &shared);
         self.saga.advance_to(Progress::Stored);
         let _gone = reply.send(Ok(self.saga.id.clone()));
         self.obey(decision);
@@ -152,16 +154,15 @@ impl Worker {
     }
 
     async fn next(&mut self) -> Arrival {
-        let Some(due) = self.timers.iter().min().copied() else {
+        let Some((at, timer)) = self.timers.next() else {
             return self.saga.inbox.next().await;
         };
-        let (at, timer) = due;
         let delay = at.saturating_sub(self.shared.clock.elapsed());
         tokio::select! {
             biased;
             arrival = self.saga.inbox.next() => arrival,
             () = tokio::time::sleep(delay) => {
-                self.timers.retain(|other| *other != due);
+                self.timers.remove(timer);
                 Arrival::Message(Message {
                     input: Input::Elapsed(timer),
                     reply: None,
@@ -291,8 +292,7 @@ impl Worker {
                 }
                 Command::Arm { timer, delay } => {
                     let at = self.shared.clock.elapsed().saturating_add(delay);
-                    self.timers.retain(|(_, other)| *other != timer);
-                    self.timers.push((at, timer));
+                    self.timers.set(timer, at);
                 }
                 Command::Drop => {
                     self.killed = CancellationToken::new().drop_guard();
@@ -424,8 +424,7 @@ impl Worker {
 
     fn fill_slots(&self) {
         if self.dispatch {
-            let mut book = self.shared.book();
-            book.fill_slots(self.shared.settings.active_max);
+            self.shared.book().fill_slots(&self.shared);
         }
     }
 

@@ -38,6 +38,9 @@ impl Play {
             correlation_id: "c".to_owned(),
             idempotency_key: None,
             causation_id: None,
+            attributes: None,
+            priority: None,
+            concurrency_key: None,
         };
         let record = Record::new(now, fact);
         let id = "saga".parse().unwrap();
