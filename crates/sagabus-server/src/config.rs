@@ -99,6 +99,22 @@ pub(crate) const VARIABLES: &[Variable] = &[
         max: 1_000_000,
     },
     Variable {
+        name: "SAGA_MAX_QUEUED_SAGAS",
+        default: "10000",
+        meaning: "sagas that may wait for their turn; a start beyond that is refused and not stored. 0: nobody waits",
+        set: |config, value| config.saga.queued_max = count(value),
+        min: 0,
+        max: 1_000_000,
+    },
+    Variable {
+        name: "SAGA_PRIORITY_AGE",
+        default: "60000",
+        meaning: "milliseconds of waiting that count as much as one level of a saga's priority",
+        set: |config, value| config.saga.priority_age = Duration::from_millis(value),
+        min: 0,
+        max: 86_400_000,
+    },
+    Variable {
         name: "SAGA_CLEANUP_INTERVAL",
         default: "300000",
         meaning: "milliseconds after which finished sagas leave the memory, and between two such looks",

@@ -20,11 +20,14 @@ pub mod record;
 pub mod remote;
 mod settings;
 mod trigger;
+mod turn_waits;
 pub mod typed;
 
+pub use crate::ledger::Priority;
 pub use definition::{
-    Child, Compensate, Definition, DefinitionError, ForEach, InvalidDefinition, OnInDoubt,
-    OnTimeout, Options, Order, PlainErrors, Step, Wait, WaitLimit, Warning, WarningKind,
+    Child, Compensate, ConcurrencyKey, Definition, DefinitionError, ForEach, InvalidDefinition,
+    OnConflict, OnInDoubt, OnTimeout, Options, Order, PlainErrors, Step, Wait, WaitLimit, Warning,
+    WarningKind,
 };
 pub use handlers::{
     BindError, CallContext, CompensationContext, EffectClass, Handlers, Output, StepContext,
@@ -36,8 +39,9 @@ pub use monitor::{
     Health, OperatedStatus, SagaStatus, SignalStatus, Stats, Status, StepPhase, StepStatus,
     Unreadable, Waits,
 };
-pub use orchestrator::{Builder, Sagas, Start};
+pub use orchestrator::{ATTRIBUTES_MAX, Builder, Cursor, PAGE_MAX, Page, Query, Sagas, Start};
 pub use settings::Settings;
+pub use turn_waits::{TurnWaits, WAIT_BOUNDS};
 #[cfg(test)]
 mod tests;
 

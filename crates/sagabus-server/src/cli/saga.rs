@@ -31,7 +31,7 @@ pub(crate) struct Saga {
 enum Command {
     /// Say what is wrong with a definition and where; needs no server; exit code 2 when it is refused
     Check(check::Check),
-    /// Show the active sagas, and those that ended not long ago
+    /// Show the sagas that are not over, and those that ended not long ago: the one that was started last first
     List(List),
     /// Show one: its steps, attempts, errors, what was taken back, and why it waits
     Show(Show),
@@ -43,9 +43,24 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct List {
-    /// In this status, such as `executing` or `compensation_stuck`
+    /// In this status, such as `executing` or `compensation_stuck`; may be given more than once
     #[arg(long)]
-    status: Option<String>,
+    status: Vec<String>,
+    /// With this name of their definition
+    #[arg(long)]
+    name: Option<String>,
+    /// With this attribute, `name=value`; may be given more than once
+    #[arg(long)]
+    attribute: Vec<String>,
+    /// Started then or later, such as `2026-03-01T12:00:00Z`
+    #[arg(long)]
+    from: Option<String>,
+    /// Started before
+    #[arg(long)]
+    before: Option<String>,
+    /// Behind this place, which the page before has named
+    #[arg(long)]
+    after: Option<String>,
     /// At most so many (1 – 1000)
     #[arg(long, default_value_t = 100)]
     limit: usize,
@@ -60,6 +75,29 @@ struct Show {
     outputs: bool,
 }
 
+impl List {
+    fn path(&self) -> String {
+        let mut path = format!("/api/sagas?limit={}", self.limit);
+        let once = [
+            ("name", &self.name),
+            ("from", &self.from),
+            ("before", &self.before),
+            ("after", &self.after),
+        ];
+        let once = once
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let status = self.status.iter().map(|it| ("status", it));
+        let attributes = self.attribute.iter().map(|it| ("attribute", it));
+        for (name, value) in once.chain(status).chain(attributes) {
+            for part in ["&", name, "=", &encoded(value)] {
+                path.push_str(part);
+            }
+        }
+        path
+    }
+}
+
 impl Saga {
     pub(super) fn run(self) -> Result<(), Failure> {
         if let Command::Check(check) = &self.command {
@@ -72,14 +110,7 @@ impl Saga {
     async fn ask(&self, client: &Client) -> Result<(), Failure> {
         match &self.command {
             Command::Check(check) => check.run(self.output),
-            Command::List(list) => {
-                let mut path = format!("/api/sagas?limit={}", list.limit);
-                if let Some(status) = &list.status {
-                    path.push_str("&status=");
-                    path.push_str(&encoded(status));
-                }
-                self.show(&client.get(&path).await?, show::list)
-            }
+            Command::List(list) => self.show(&client.get(&list.path()).await?, show::list),
             Command::Show(Show { id, outputs }) => {
                 let include = if *outputs { "?include=outputs" } else { "" };
                 let path = format!("/api/sagas/{}{include}", encoded(id));

@@ -41,13 +41,17 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "EVENT_BUS_RETENTION_MEBIBYTES",
         "SAGA_STEP_TIMEOUT",
         "SAGA_MAX_ACTIVE_SAGAS",
+        "SAGA_MAX_QUEUED_SAGAS",
+        "SAGA_PRIORITY_AGE",
         "SAGA_CLEANUP_INTERVAL",
     ];
     assert_eq!(
         names,
         *VARIABLES.iter().map(|it| it.name).collect::<Vec<_>>()
     );
-    let values = ["11", "12", "13", "14", "15", "16", "17", "18", "19"];
+    let values = [
+        "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21",
+    ];
     let pairs: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
     let Config { engine, bus, saga } = read(&pairs).unwrap();
     assert_eq!(
@@ -60,8 +64,12 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         (Duration::from_hours(15 * 24), 16 * 1024 * 1024)
     );
     assert_eq!(
-        (saga.step_timeout, saga.active_max, saga.cleanup_interval),
-        (Duration::from_millis(17), 18, Duration::from_millis(19))
+        (saga.step_timeout, saga.active_max, saga.queued_max),
+        (Duration::from_millis(17), 18, 19)
+    );
+    assert_eq!(
+        (saga.priority_age, saga.cleanup_interval),
+        (Duration::from_millis(20), Duration::from_millis(21))
     );
 }
 

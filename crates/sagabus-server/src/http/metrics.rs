@@ -216,6 +216,69 @@ impl Snapshot {
             "saga_failed_transactions",
             "Sagas that ended otherwise",
             sagas.compensated + sagas.cancelled + sagas.failed + sagas.terminated,
+        )?;
+        for (name, help, value) in [
+            (
+                "saga_queued_transactions",
+                "Sagas that wait for their turn",
+                sagas.queued,
+            ),
+            (
+                "saga_forward_stuck_transactions",
+                "Sagas that are stuck behind their pivot",
+                sagas.forward_stuck,
+            ),
+            (
+                "saga_paused_transactions",
+                "Sagas that are paused",
+                sagas.paused,
+            ),
+            (
+                "saga_poisoned_transactions",
+                "Sagas that are paused since they were cut off again and again",
+                sagas.poisoned,
+            ),
+            (
+                "saga_parked_transactions",
+                "Sagas that lack a handler in this process",
+                sagas.parked,
+            ),
+            (
+                "saga_old_transactions",
+                "Sagas that have run for longer than they should",
+                sagas.old,
+            ),
+            (
+                "saga_idle_transactions",
+                "Sagas that have come no further for longer than they should",
+                sagas.idle,
+            ),
+            (
+                "saga_inconsistent_transactions",
+                "Sagas in memory that ended with effects left, or work not done",
+                sagas.inconsistent,
+            ),
+        ] {
+            out.gauge(name, help, value as u64)?;
+        }
+        out.counter(
+            "saga_late_effects",
+            "Effects of saga steps that came to light after their saga had gone on without them",
+            sagas.late_effects,
+        )?;
+        out.counter(
+            "saga_fenced_answers",
+            "Answers of saga steps that were refused since an orchestrator that was started later had asked again",
+            sagas.fenced,
+        )?;
+        let bounds = saga::WAIT_BOUNDS.iter().map(Duration::as_secs_f64);
+        let waits = &sagas.waits;
+        let buckets: Vec<(f64, u64)> = bounds.chain([f64::INFINITY]).zip(waits.buckets).collect();
+        out.histogram(
+            "saga_admission_wait_seconds",
+            "How long sagas waited for their turn",
+            waits.sum.as_secs_f64(),
+            &buckets,
         )
     }
 

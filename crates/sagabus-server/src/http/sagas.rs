@@ -3,14 +3,16 @@
 mod operate;
 mod tell;
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sagabus::ledger::By;
-use sagabus::saga::{self, Definition, SagaId, Status};
-use sagabus::{Error, Result};
+use sagabus::saga::{self, Definition, Priority, SagaId, Status};
+use sagabus::{Error, Result, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -18,16 +20,8 @@ use serde_json::{Value, json};
 pub(super) use self::operate::operate;
 pub(super) use self::tell::{approve, refuse, signal};
 use super::App;
-use super::reply::{Reply, bounded, unreadable};
+use super::reply::{Reply, unreadable};
 use crate::wire::{self, Include};
-
-/// Which sagas.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
-    status: Option<String>,
-    limit: Option<usize>,
-}
 
 /// What to start.
 #[derive(Debug, Deserialize)]
@@ -42,36 +36,80 @@ pub(super) struct Order {
     context: Box<RawValue>,
     correlation_id: Option<String>,
     idempotency_key: Option<String>,
+    /// What it can be found by.
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+    priority: Option<String>,
 }
 
-/// `GET /api/sagas`: the active ones, then those that ended not long ago.
+/// `GET /api/sagas`: those that fit, the one that was started last first, in pages.
 pub(super) async fn list(
     State(app): State<App>,
-    wanted: std::result::Result<Query<Wanted>, QueryRejection>,
+    wanted: std::result::Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Reply<Json<Value>> {
     let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
-    let limit = bounded("limit", wanted.limit, 100, 1000)?;
-    if let Some(status) = &wanted.status
-        && !Status::ALL.iter().any(|it| it.as_str() == status)
-    {
-        let words = Status::ALL.map(Status::as_str).join(", ");
-        let status = status.escape_debug();
-        return Err(Error::invalid(format!("`status` is `{status}`, not one of {words}")).into());
-    }
-    let mut sagas = app.system.sagas.active();
-    sagas.extend(app.system.sagas.history().into_iter().rev());
-    let shown: Vec<Value> = sagas
-        .iter()
-        .filter(|saga| {
-            wanted
-                .status
-                .as_deref()
-                .is_none_or(|it| it == saga.status.as_str())
-        })
-        .take(limit)
+    let page = app.system.sagas.search(&query(wanted)?)?;
+    let shown = page.sagas.iter();
+    let shown: Vec<Value> = shown
         .map(|saga| wire::saga(saga, Include::Nothing))
         .collect();
-    Ok(Json(json!({ "sagas": shown })))
+    let next = page.next.map(|next| next.to_string());
+    Ok(Json(json!({ "sagas": shown, "next": next })))
+}
+
+/// What the parameters ask for; `status` and `attribute` may be there more than once.
+fn query(parameters: Vec<(String, String)>) -> Result<saga::Query> {
+    let mut query = saga::Query::default();
+    for (name, value) in parameters {
+        match name.as_str() {
+            "name" => query.name = Some(value),
+            "status" => query.status.push(status(&value)?),
+            "attribute" => {
+                let pair = value.split_once('=');
+                let (name, value) = pair
+                    .ok_or_else(|| Error::invalid("`attribute` is not of the form `name=value`"))?;
+                query.attributes.push((name.to_owned(), value.to_owned()));
+            }
+            "from" => query.started_from = Some(time("from", &value)?),
+            "before" => query.started_before = Some(time("before", &value)?),
+            "after" => query.after = Some(value.parse()?),
+            "limit" => {
+                let limit = value.parse().ok();
+                query.limit = limit.ok_or_else(|| Error::invalid("`limit` is no number"))?;
+            }
+            other => {
+                let text = format!("parameter `{}` is not known", other.escape_debug());
+                return Err(Error::invalid(text));
+            }
+        }
+    }
+    Ok(query)
+}
+
+fn status(word: &str) -> Result<Status> {
+    let known = Status::ALL.into_iter().find(|it| it.as_str() == word);
+    known.ok_or_else(|| {
+        let words = Status::ALL.map(Status::as_str).join(", ");
+        let word = word.escape_debug();
+        Error::invalid(format!("`status` is `{word}`, not one of {words}"))
+    })
+}
+
+fn time(name: &str, text: &str) -> Result<Timestamp> {
+    text.parse().map_err(|_| {
+        Error::invalid(format!(
+            "`{name}` is no time such as `2026-03-01T12:00:00Z`"
+        ))
+    })
+}
+
+fn priority(word: &str) -> Result<Priority> {
+    let known = Priority::ALL.into_iter().find(|it| it.as_str() == word);
+    known.ok_or_else(|| {
+        let words = Priority::ALL.map(Priority::as_str).join(", ");
+        let word = word.escape_debug();
+        Error::invalid(format!("`priority` is `{word}`, not one of {words}"))
+    })
 }
 
 /// What is shown of a saga besides how it stands.
@@ -129,6 +167,12 @@ pub(super) async fn start(
     }
     if let Some(key) = order.idempotency_key {
         start = start.keyed(key);
+    }
+    for (name, value) in order.attributes {
+        start = start.attribute(name, value);
+    }
+    if let Some(word) = &order.priority {
+        start = start.priority(priority(word)?);
     }
     let id = app.system.sagas.start(&definition, start).await?;
     let place = format!("/api/sagas/{id}");

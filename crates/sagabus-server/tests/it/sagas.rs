@@ -471,6 +471,95 @@ steps:
     post("wave", signed("step", "x")).expect_problem(404, &["wave", "approve"]);
 }
 
+#[test]
+fn sagas_are_found_by_name_state_attribute_and_time_over_http_and_by_command() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let context = "{\"submissionId\": \"none\", \"fileId\": \"0\", \"fileName\": \"a.pdf\"}";
+    let start = |sample: &str, priority: &str| {
+        let attribute = format!("sampleId={sample}");
+        let name = "sample_processing_workflow";
+        let mut all = vec!["start", name, "--context", context];
+        all.extend(["--attribute", "kind=dna", "--attribute", &attribute]);
+        all.extend(["--priority", priority]);
+        said(&server, &all).trim().to_owned()
+    };
+    let first = start("S-1", "high");
+    let second = start("S-2", "low");
+    for id in [&first, &second] {
+        until("the saga's end", || {
+            let saga = server.get(&format!("/api/sagas/{id}")).expect(200);
+            (!saga["endedAt"].is_null()).then_some(())
+        });
+    }
+    let found = |query: &str| -> (Vec<String>, Value) {
+        let page = server.get(&format!("/api/sagas?{query}")).expect(200);
+        let sagas = page["sagas"].as_array().unwrap();
+        let ids = sagas.iter().map(|it| it["id"].as_str().unwrap().to_owned());
+        (ids.collect(), page["next"].clone())
+    };
+    let both = [second.clone(), first.clone()];
+    assert_eq!(found("name=sample_processing_workflow").0, both);
+    assert_eq!(found("name=another").0, [""; 0]);
+    assert_eq!(
+        found("attribute=sampleId%3DS-1&attribute=kind%3Ddna").0,
+        both[1..]
+    );
+    assert_eq!(
+        found("attribute=sampleId%3DS-1&attribute=kind%3Drna").0,
+        [""; 0]
+    );
+    assert_eq!(found("status=compensated&status=completed").0, both);
+    assert_eq!(found("status=paused").0, [""; 0]);
+    assert_eq!(found("before=2020-01-01T00:00:00Z").0, [""; 0]);
+    assert_eq!(found("from=2020-01-01T00:00:00Z").0, both);
+    let (page, next) = found("limit=1");
+    assert_eq!(page, both[..1]);
+    let after = next.as_str().unwrap();
+    assert_eq!(
+        found(&format!("limit=1&after={after}")),
+        (vec![first.clone()], Value::Null)
+    );
+    for (query, word) in [
+        ("limit=0", "limit"),
+        ("limit=x", "limit"),
+        ("limit=1001", "limit"),
+        ("status=lost", "lost"),
+        ("attribute=x", "attribute"),
+        ("from=today", "from"),
+        ("after=x", "place"),
+        ("colour=red", "colour"),
+    ] {
+        server
+            .get(&format!("/api/sagas?{query}"))
+            .expect_problem(400, &[word]);
+    }
+    let saga = server.get(&format!("/api/sagas/{first}")).expect(200);
+    assert_eq!(saga["priority"], "high");
+    assert_eq!(
+        saga["attributes"],
+        json!({"kind": "dna", "sampleId": "S-1"})
+    );
+    let listed = said(&server, &["list", "--attribute", "sampleId=S-2"]);
+    assert!(
+        listed.contains(&second) && !listed.contains(&first),
+        "{listed}"
+    );
+    let order = json!({"name": "sample_processing_workflow", "context": {}, "priority": "now"});
+    server
+        .post("/api/sagas", &order)
+        .expect_problem(400, &["priority", "now"]);
+    let metrics = server.get("/metrics").text();
+    assert!(
+        metrics.contains("saga_admission_wait_seconds_count 2\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("saga_fenced_answers_total 0\n"),
+        "{metrics}"
+    );
+}
+
 /// The text with every hash as one.
 fn with_one_hash(text: &str) -> String {
     let is_hash = |it: &str| it.len() == 64 && it.bytes().all(|byte| byte.is_ascii_hexdigit());

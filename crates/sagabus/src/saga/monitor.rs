@@ -3,6 +3,7 @@
 mod waits;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,9 @@ use super::definition::DefinitionHash;
 use super::id::SagaId;
 use super::machine::{CompensationPhase, Operated, Phase, Signalled, Stage, State, StepState};
 use super::record::{Outcome, PauseCause, Verb};
+use super::turn_waits::TurnWaits;
 use crate::clock::Timestamp;
-use crate::ledger::By;
+use crate::ledger::{By, Priority};
 
 /// Where a saga stands, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -112,7 +114,7 @@ impl Status {
         }
     }
 
-    fn of(state: &State) -> Self {
+    pub(crate) fn of(state: &State) -> Self {
         match state.stage {
             _ if state.paused.is_some() => Self::Paused,
             Stage::Queued => Self::Queued,
@@ -231,6 +233,12 @@ pub struct SagaStatus {
     pub status: Status,
     /// Ties it to other work.
     pub correlation_id: String,
+    /// What it can be found by.
+    pub attributes: BTreeMap<String, String>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// The key that it shares with sagas that must not run at the same time.
+    pub concurrency_key: Option<String>,
     /// What it was started with, one JSON value. May hold personal data.
     pub input: Bytes,
     /// The saga that waits for this one.
@@ -399,6 +407,9 @@ impl SagaStatus {
             definition: definition.hash(),
             status,
             correlation_id: state.correlation_id().to_string(),
+            attributes: state.attributes().clone(),
+            priority: state.priority(),
+            concurrency_key: text(state.concurrency_key()),
             input: state.input().clone(),
             parent: state.parent().cloned(),
             started_at: state.started_at(),
@@ -490,6 +501,13 @@ pub struct Stats {
     pub parked: usize,
     /// Sagas that are paused now.
     pub paused: usize,
+    /// Sagas that are paused since they were cut off again and again without progress.
+    pub poisoned: usize,
+    /// Sagas that are not over and were started longer ago than [`Settings::stuck_after`](super::Settings::stuck_after), and not
+    /// because they wait for somebody or for the time.
+    pub old: usize,
+    /// Sagas at work that have come no further for that long.
+    pub idle: usize,
     /// Sagas started.
     pub started: u64,
     /// Sagas completed.
@@ -506,4 +524,6 @@ pub struct Stats {
     pub late_effects: u64,
     /// Answers that were refused because an orchestrator that was started later had asked again.
     pub fenced: u64,
+    /// How long sagas waited for their turn.
+    pub waits: TurnWaits,
 }

@@ -3,36 +3,42 @@
 mod answer;
 mod book;
 mod child;
+mod health;
 mod inbox;
+mod line;
 mod operate;
 mod recovery;
 mod runner;
+mod saga;
+mod search;
+mod start;
+mod timers;
 mod worker;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::book::{Admission, Book, Progress, Saga};
+use self::book::{Admission, Book};
+use self::saga::{Progress, Saga};
 use self::worker::Worker;
+
+pub use search::{Cursor, PAGE_MAX, Page, Query};
+pub use start::{ATTRIBUTES_MAX, Start};
+
 use super::definition::Definition;
 use super::handlers::{Bound, Handlers};
 use super::id::SagaId;
-use super::machine::{Stage, State};
-use super::monitor::{Health, SagaStatus, Stats, Unreadable};
-use super::record::{Fact, PauseCause, Record};
+use super::monitor::{SagaStatus, Unreadable};
+use super::record::{Fact, Record};
 use super::settings::Settings;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::strict::check_depth;
-use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX, EventId};
 use crate::saga_store::{SagaBatch, SagaStore};
-use crate::text::check_visible;
 
 /// Starts sagas and brings them to their end, whatever happens on the way. Cheap to clone.
 ///
@@ -40,67 +46,6 @@ use crate::text::check_visible;
 /// [`Sagas::shutdown`] before the process ends; what is unfinished then goes on at the next open.
 #[derive(Clone)]
 pub struct Sagas(Arc<Shared>);
-
-/// What a saga is started with besides its definition.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Start {
-    input: Bytes,
-    correlation_id: Option<String>,
-    idempotency_key: Option<String>,
-    causation_id: Option<EventId>,
-    id: Option<SagaId>,
-    parent: Option<SagaId>,
-}
-
-impl Start {
-    /// Starts with `input`, one JSON value, usually an object.
-    pub fn new(input: impl Into<Bytes>) -> Self {
-        Self {
-            input: input.into(),
-            correlation_id: None,
-            idempotency_key: None,
-            causation_id: None,
-            id: None,
-            parent: None,
-        }
-    }
-
-    /// Ties the saga to other work; its own id is taken where nothing is given.
-    pub fn correlated(mut self, correlation_id: impl Into<String>) -> Self {
-        self.correlation_id = Some(correlation_id.into());
-        self
-    }
-
-    /// Makes a second start with the same key the same saga.
-    pub fn keyed(mut self, idempotency_key: impl Into<String>) -> Self {
-        self.idempotency_key = Some(idempotency_key.into());
-        self
-    }
-
-    pub(super) fn correlated_unless_it_is(mut self, correlation_id: String) -> Self {
-        self.correlation_id.get_or_insert(correlation_id);
-        self
-    }
-
-    /// Gives the saga an id that is made of what it follows from, instead of a new one.
-    pub(super) fn identified(mut self, id: SagaId) -> Self {
-        self.id = Some(id);
-        self
-    }
-
-    /// Makes the saga one that `parent` waits for, with an id that is made of what the parent says.
-    fn child_of(mut self, parent: SagaId, id: SagaId) -> Self {
-        (self.parent, self.id) = (Some(parent), Some(id));
-        self
-    }
-
-    /// Names the event that led to the saga.
-    pub fn caused_by(mut self, event: EventId) -> Self {
-        self.causation_id = Some(event);
-        self
-    }
-}
 
 /// Puts an orchestrator together.
 #[derive(Debug)]
@@ -216,62 +161,6 @@ impl Sagas {
         Ok(saga.id.clone())
     }
 
-    /// Whether this process has all handlers of the definition.
-    pub(super) fn check_handlers(&self, definition: &Definition) -> Result<()> {
-        self.0.handlers.bind(definition)?;
-        Ok(())
-    }
-
-    fn first_record(&self, definition: &Definition, start: Start) -> Result<(State, Record)> {
-        if start.input.len() > DATA_BYTES_MAX {
-            return Err(Error::invalid(format!(
-                "saga `input` has {} bytes, more than {DATA_BYTES_MAX}",
-                start.input.len()
-            )));
-        }
-        serde_json::from_slice::<serde::de::IgnoredAny>(&start.input)
-            .map_err(|error| Error::invalid("saga `input` is not JSON").with_source(error))?;
-        check_depth("input", &start.input)?;
-        for (field, value) in [
-            ("correlationId", &start.correlation_id),
-            ("idempotencyKey", &start.idempotency_key),
-        ] {
-            if let Some(value) = value
-                && !(1..=ATTRIBUTE_BYTES_MAX).contains(&value.len())
-            {
-                return Err(Error::invalid(format!(
-                    "saga `{field}` must have 1 to {ATTRIBUTE_BYTES_MAX} bytes"
-                )));
-            }
-            value
-                .as_ref()
-                .map_or(Ok(()), |it| check_visible(field, it))?;
-        }
-        if let Some(id) = &start.causation_id {
-            check_visible("causationId", id.as_str())?;
-        }
-        let clock = self.0.clock.as_ref();
-        // Where a key was forgotten, the store may have a saga that is over with the id that was made of the event. A child is
-        // kept for as long as its parent may ask for it.
-        let is_child = start.parent.is_some();
-        let derived = (start.id).filter(|_| is_child || !self.0.book().has_forgotten_keys);
-        let id = derived.unwrap_or_else(|| SagaId::generate(clock));
-        let record = Record::new(
-            clock.now(),
-            Fact::Created {
-                definition: definition.to_json(),
-                hash: definition.hash().0,
-                input: start.input,
-                correlation_id: start.correlation_id.unwrap_or_else(|| id.to_string()),
-                idempotency_key: start.idempotency_key,
-                causation_id: start.causation_id.map(|id| id.to_string()),
-                parent: start.parent.map(|id| id.to_string()),
-            },
-        );
-        let state = State::first(id, &record, |_| Ok(definition.clone()))?;
-        Ok((state, record))
-    }
-
     /// How a saga stands.
     ///
     /// # Errors
@@ -316,109 +205,6 @@ impl Sagas {
             () = saga.ended() => Ok(saga.status()),
             () = self.0.closed.cancelled() => Err(closed()),
         }
-    }
-
-    /// Whether all is well, and if not, why.
-    #[must_use]
-    pub fn health(&self) -> Health {
-        let now = self.0.clock.now();
-        let settings = &self.0.settings;
-        let sagas = self.0.book().stored();
-        let (mut active, mut old, mut overdue) = (0_usize, 0_usize, 0_usize);
-        let (mut stuck, mut forward_stuck) = (0_usize, 0_usize);
-        let (mut parked, mut poisoned, mut in_doubt) = (0_usize, 0_usize, 0_usize);
-        for saga in &sagas {
-            let state = saga.state();
-            if matches!(state.stage, Stage::Ended(_)) {
-                continue;
-            }
-            active += 1;
-            let is_old = now.since(state.started_at()) > settings.stuck_after;
-            old += usize::from(is_old && !state.is_waiting());
-            let deadline = state.deadline().filter(|_| state.turned_back.is_none());
-            overdue += usize::from(deadline.is_some_and(|deadline| now > deadline));
-            stuck += usize::from(state.stage == Stage::Stuck);
-            forward_stuck += usize::from(state.stage == Stage::ForwardStuck);
-            parked += usize::from(saga.parked().is_some());
-            match state.paused.map(|paused| paused.cause) {
-                Some(PauseCause::Poison) => poisoned += 1,
-                Some(PauseCause::InDoubt(_)) => in_doubt += 1,
-                // Whoever paused it knows.
-                Some(PauseCause::Operator) | None => {}
-            }
-        }
-        let mut issues = Vec::new();
-        if let Some(fault) = self.0.fault.get() {
-            issues.push(format!("Saga store has stopped: {fault}"));
-        }
-        if old > 0 {
-            issues.push(format!("{old} sagas appear to be stuck"));
-        }
-        if stuck > 0 {
-            issues.push(format!("{stuck} sagas have a stuck compensation"));
-        }
-        if forward_stuck > 0 {
-            issues.push(format!(
-                "{forward_stuck} sagas are stuck behind their pivot"
-            ));
-        }
-        if overdue > 0 {
-            issues.push(format!("{overdue} sagas are beyond their deadline"));
-        }
-        if poisoned > 0 {
-            issues.push(format!(
-                "{poisoned} sagas are paused: cut off again and again without progress"
-            ));
-        }
-        if in_doubt > 0 {
-            issues.push(format!(
-                "{in_doubt} sagas are paused: a step was cut off that asks for an operator then"
-            ));
-        }
-        let unreadable = self.unreadable();
-        if let Some(first) = unreadable.first() {
-            issues.push(format!(
-                "{} sagas cannot be read, such as `{}`: {}",
-                unreadable.len(),
-                first.id.escape_debug(),
-                first.reason
-            ));
-        }
-        if parked > 0 {
-            issues.push(format!("{parked} sagas lack a handler in this process"));
-        }
-        if active > settings.active_max {
-            issues.push(format!(
-                "High number of active sagas: {active}, more than {}",
-                settings.active_max
-            ));
-        }
-        Health {
-            healthy: issues.is_empty(),
-            active_sagas: active,
-            completed_sagas: sagas.len() - active,
-            issues,
-        }
-    }
-
-    /// Counts of sagas.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let (mut stats, sagas) = {
-            let book = self.0.book();
-            (book.stats(), book.stored())
-        };
-        for saga in sagas {
-            {
-                let state = saga.state();
-                stats.stuck += usize::from(state.stage == Stage::Stuck);
-                stats.forward_stuck += usize::from(state.stage == Stage::ForwardStuck);
-                stats.inconsistent += usize::from(state.is_inconsistent());
-                stats.paused += usize::from(state.paused.is_some());
-            }
-            stats.parked += usize::from(saga.parked().is_some());
-        }
-        stats
     }
 
     /// Stops: starts no further step, waits for the handlers in flight until `deadline` is over, then drops them. Returns how

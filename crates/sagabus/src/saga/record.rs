@@ -3,12 +3,14 @@
 mod blob;
 mod maybe_blob;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::By;
+use crate::ledger::{By, Priority};
 
 /// The newest version of records. A reader takes this one and the one before; fields that it does not know are skipped.
 ///
@@ -60,6 +62,15 @@ pub enum Fact {
         /// The event that led to this saga.
         #[n(5)]
         causation_id: Option<String>,
+        /// What it can be found by.
+        #[n(7)]
+        attributes: Option<BTreeMap<String, String>>,
+        /// How urgent it is, where that is not what its definition says.
+        #[n(8)]
+        priority: Option<Priority>,
+        /// The key that its definition makes of the input.
+        #[n(9)]
+        concurrency_key: Option<String>,
         /// The saga that waits for this one.
         #[n(10)]
         parent: Option<String>,

@@ -14,8 +14,12 @@ pub struct Settings {
     /// `SAGA_MAX_ACTIVE_SAGAS`: sagas that run at one time. Further ones are stored and wait for their turn. Sagas found at
     /// open and compensations resumed by an operator go on beyond the limit, since they hold effects already.
     pub active_max: usize,
-    /// Sagas that may wait for their turn; a start beyond that is refused with `Full`.
+    /// `SAGA_MAX_QUEUED_SAGAS`: sagas that may wait for their turn; a start beyond that is refused with `Full`, and nothing of
+    /// it is stored. Zero: nobody waits.
     pub queued_max: usize,
+    /// `SAGA_PRIORITY_AGE`, milliseconds: how long a saga waits for as much as one level of priority. One that is `urgent` goes
+    /// before those that are `low` and came less than three times as long before it, so nobody is overtaken for ever.
+    pub priority_age: Duration,
     /// `SAGA_CLEANUP_INTERVAL`, milliseconds: finished sagas older than this leave the memory, looked for at each interval.
     pub cleanup_interval: Duration,
     /// Finished sagas that stay in memory at most; beyond that the oldest leave before their time.
@@ -44,6 +48,7 @@ impl Default for Settings {
             step_timeout: Duration::from_secs(30),
             active_max: 100,
             queued_max: 10_000,
+            priority_age: Duration::from_secs(60),
             cleanup_interval: Duration::from_secs(300),
             finished_max: 10_000,
             keys_max: 100_000,

@@ -1,5 +1,6 @@
 //! Rules of sagas, through the orchestrator over a store in memory whose time is paused.
 
+mod admission;
 mod bed;
 mod cancel;
 mod child;
@@ -22,11 +23,13 @@ mod pivot;
 mod play;
 mod record;
 mod scope;
+mod search;
 mod shutdown;
 mod start;
 mod steps;
 mod store;
 mod stored;
 mod time;
+mod timers;
 mod wait;
 mod waits;

@@ -1,5 +1,6 @@
 //! `sagabus saga start`: starts a saga by the name that the server knows, or by a definition in a file.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -27,6 +28,18 @@ pub(super) struct Start {
     /// A second start with the same key is the same saga
     #[arg(long)]
     idempotency_key: Option<String>,
+    /// Lets it be found, `name=value`; may be given more than once
+    #[arg(long, value_parser = attribute)]
+    attribute: Vec<(String, String)>,
+    /// How urgent it is while it waits for its turn: urgent, high, normal or low
+    #[arg(long)]
+    priority: Option<String>,
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=');
+    let (name, value) = pair.ok_or("it is not of the form `name=value`")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// What is sent, the context byte for byte.
@@ -40,6 +53,8 @@ pub(super) struct Body<'a> {
     context: &'a RawValue,
     correlation_id: Option<&'a str>,
     idempotency_key: Option<&'a str>,
+    attributes: BTreeMap<&'a str, &'a str>,
+    priority: Option<&'a str>,
 }
 
 impl Start {
@@ -63,6 +78,10 @@ impl Start {
                 .map_err(|error| wrong("`--context`", &error))?,
             correlation_id: self.correlation_id.as_deref(),
             idempotency_key: self.idempotency_key.as_deref(),
+            attributes: (self.attribute.iter())
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect(),
+            priority: self.priority.as_deref(),
         })
     }
 }

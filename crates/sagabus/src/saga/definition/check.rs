@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::each::check_pointer;
 use super::place::{InvalidDefinition, Place};
 use super::{
-    DEFINITION_BYTES_MAX, DEPTH_MAX, DURATION_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Options,
-    STEPS_MAX, Step, WAIT_MAX, Wait,
+    DEFINITION_BYTES_MAX, DEPTH_MAX, DURATION_MAX, HOLDERS_MAX, ID_BYTES_MAX, NAME_BYTES_MAX,
+    Options, STEPS_MAX, Step, WAIT_MAX, Wait,
 };
 use crate::text::is_hidden;
 
@@ -120,6 +120,14 @@ pub enum DefinitionError {
         /// The field.
         field: &'static str,
     },
+    /// A concurrency key names nothing of the input, or has a limit that is none.
+    #[error(
+        "`concurrencyKey` of saga `{saga}` must name fields of the input in braces, and 1 to {HOLDERS_MAX} sagas"
+    )]
+    ConcurrencyKey {
+        /// The saga's name.
+        saga: String,
+    },
     /// A duration is longer than [`DURATION_MAX`].
     #[error("`{field}` of step `{step}` is longer than 7 days")]
     TooLong {
@@ -166,6 +174,7 @@ impl DefinitionError {
             | Self::TooLong { field, .. }
             | Self::SagaLimit { field, .. }
             | Self::Name { field, .. } => field,
+            Self::ConcurrencyKey { .. } => "concurrencyKey",
             Self::TwoPivots { .. } => "pivot",
             Self::NotBare { .. } | Self::WaitLimit { .. } => "id",
             Self::Pointer { field, .. } => field,
@@ -331,6 +340,11 @@ pub(super) fn check_options(saga: &str, options: &Options) -> Result<(), Definit
             let saga = saga.to_owned();
             return Err(DefinitionError::SagaLimit { saga, field });
         }
+    }
+    let key = options.concurrency_key.as_ref();
+    if key.is_some_and(|key| !key.is_valid()) {
+        let saga = saga.to_owned();
+        return Err(DefinitionError::ConcurrencyKey { saga });
     }
     Ok(())
 }

@@ -16,9 +16,11 @@ use super::each::AT_A_TIME;
 use super::options::is_default;
 use super::place::{InvalidDefinition, Place, Position};
 use super::{
-    Child, Compensate, DEFINITION_BYTES_MAX, Definition, DefinitionError, DefinitionHash, ForEach,
-    OnInDoubt, OnTimeout, Options, Order, PlainErrors, Step, Wait, WaitLimit,
+    Child, Compensate, ConcurrencyKey, DEFINITION_BYTES_MAX, Definition, DefinitionError,
+    DefinitionHash, ForEach, OnConflict, OnInDoubt, OnTimeout, Options, Order, PlainErrors, Step,
+    Wait, WaitLimit,
 };
+use crate::ledger::Priority;
 
 /// What a definition is made of.
 pub(super) type Parts = (String, Vec<Step>, Options);
@@ -38,6 +40,55 @@ struct Form {
     deadline: Option<Span>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     queue_timeout: Option<Span>,
+    #[serde(default, skip_serializing_if = "is_default", with = "level")]
+    priority: Priority,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    concurrency_key: Option<KeyForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct KeyForm {
+    key: String,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    limit: u32,
+    #[serde(default, skip_serializing_if = "is_default")]
+    on_conflict: OnConflict,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it as it is")]
+fn is_one(limit: &u32) -> bool {
+    *limit == 1
+}
+
+/// A priority in one word.
+mod level {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::ledger::Priority;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it as it is")]
+    pub(super) fn serialize<S: Serializer>(
+        level: &Priority,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(level.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Priority, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        let level = Priority::ALL.into_iter().find(|it| it.as_str() == word);
+        level.ok_or_else(|| {
+            let words = "`urgent`, `high`, `normal` or `low`";
+            serde::de::Error::invalid_value(serde::de::Unexpected::Str(&word), &words)
+        })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -294,6 +345,12 @@ impl Form {
             plain_errors: options.plain_errors,
             deadline: options.deadline.map(Span),
             queue_timeout: options.queue_timeout.map(Span),
+            priority: options.priority,
+            concurrency_key: options.concurrency_key.as_ref().map(|it| KeyForm {
+                key: it.key.clone(),
+                limit: it.limit,
+                on_conflict: it.on_conflict,
+            }),
         }
     }
 
@@ -306,6 +363,12 @@ impl Form {
             plain_errors: self.plain_errors,
             deadline: self.deadline.map(|span| span.0),
             queue_timeout: self.queue_timeout.map(|span| span.0),
+            priority: self.priority,
+            concurrency_key: self.concurrency_key.map(|it| ConcurrencyKey {
+                key: it.key,
+                limit: it.limit,
+                on_conflict: it.on_conflict,
+            }),
         };
         Ok((self.name, steps, options))
     }

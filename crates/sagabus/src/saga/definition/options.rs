@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::key::ConcurrencyKey;
+use crate::ledger::Priority;
+
 /// What holds for all steps of a definition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// In which order the steps are taken back.
     pub compensation: Order,
@@ -16,6 +19,10 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// How long the saga may wait for its turn before it is cancelled.
     pub queue_timeout: Option<Duration>,
+    /// How urgent a saga is that does not say so at its start.
+    pub priority: Priority,
+    /// Which sagas must not run at the same time.
+    pub concurrency_key: Option<ConcurrencyKey>,
 }
 
 /// In which order steps are taken back.

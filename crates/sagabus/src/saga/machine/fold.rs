@@ -30,6 +30,9 @@ impl State {
             idempotency_key,
             causation_id,
             parent,
+            attributes,
+            priority,
+            concurrency_key,
         } = &record.fact
         else {
             return Err(corrupt("first record does not create a saga"));
@@ -51,6 +54,7 @@ impl State {
             ended_at: None,
             error: None,
             records: 1,
+            recorded_at: record.at,
             starts: 0,
             held_bytes: input.len(),
             progress_record: 0,
@@ -65,6 +69,9 @@ impl State {
                 idempotency_key: idempotency_key.as_deref().map(Arc::from),
                 causation_id: causation_id.as_deref().map(Arc::from),
                 parent: parent.as_deref().map(str::parse).transpose()?,
+                attributes: attributes.clone().unwrap_or_default(),
+                priority: *priority,
+                concurrency_key: concurrency_key.as_deref().map(Arc::from),
                 started_at: record.at,
             }),
         })
@@ -142,6 +149,7 @@ impl State {
     pub(super) fn apply(&mut self, record: &Record) {
         let position = self.records;
         self.records += 1;
+        self.recorded_at = record.at;
         match &record.fact {
             Fact::Created { .. } => {}
             Fact::StepStarted {

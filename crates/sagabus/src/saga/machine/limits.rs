@@ -6,15 +6,16 @@ use crate::saga::record::{Cause, Effect};
 impl Draft<'_> {
     /// Sets the timers of the saga as a whole.
     pub(super) fn arm_saga(&mut self) {
-        let options = *self.state.definition().options();
+        let options = self.state.definition().options();
+        let (deadline, queue_timeout) = (options.deadline, options.queue_timeout);
         let is_queued = self.state.stage == Stage::Queued;
         let started_at = self.state.started_at();
-        if let Some(limit) = options.deadline
+        if let Some(limit) = deadline
             && (is_queued || self.state.stage == Stage::Running)
         {
             self.arm(Timer::Saga, started_at.after(limit), limit);
         }
-        if let Some(limit) = options.queue_timeout
+        if let Some(limit) = queue_timeout
             && is_queued
         {
             self.arm(Timer::Queue, started_at.after(limit), limit);

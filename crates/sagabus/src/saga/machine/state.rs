@@ -1,5 +1,6 @@
 //! The state of a saga: the fold of its records.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use super::each::Spread;
 use super::step::{CompensationPhase, Phase, StepState};
 use crate::clock::Timestamp;
-use crate::ledger::By;
+use crate::ledger::{By, Priority};
 use crate::saga::definition::{Definition, Order, Step, Wait};
 use crate::saga::id::SagaId;
 use crate::saga::record::{Cause, Outcome, PauseCause, Verb};
@@ -44,6 +45,8 @@ pub struct State {
     pub error: Option<Arc<str>>,
     /// How many records it has.
     pub records: u64,
+    /// When the last of them became a fact.
+    pub recorded_at: Timestamp,
     /// How many steps were ever started.
     pub(super) starts: u32,
     /// Bytes of the input and of the outputs.
@@ -68,6 +71,9 @@ pub(super) struct Head {
     pub(super) idempotency_key: Option<Arc<str>>,
     pub(super) causation_id: Option<Arc<str>>,
     pub(super) parent: Option<SagaId>,
+    pub(super) attributes: BTreeMap<String, String>,
+    pub(super) priority: Option<Priority>,
+    pub(super) concurrency_key: Option<Arc<str>>,
     pub(super) started_at: Timestamp,
 }
 
@@ -179,6 +185,25 @@ impl State {
         self.head.parent.as_ref()
     }
 
+    /// What it can be found by.
+    #[must_use]
+    pub fn attributes(&self) -> &BTreeMap<String, String> {
+        &self.head.attributes
+    }
+
+    /// How urgent it is, as its start says or else its definition.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        let of_definition = self.definition().options().priority;
+        self.head.priority.unwrap_or(of_definition)
+    }
+
+    /// The key that it shares with sagas that must not run at the same time.
+    #[must_use]
+    pub fn concurrency_key(&self) -> Option<&Arc<str>> {
+        self.head.concurrency_key.as_ref()
+    }
+
     /// When the first record was made.
     #[must_use]
     pub fn started_at(&self) -> Timestamp {
@@ -226,7 +251,8 @@ impl State {
         }
     }
 
-    fn has_late_effect(&self) -> bool {
+    /// Whether an effect came to light late that nobody has taken back since.
+    pub(crate) fn has_late_effect(&self) -> bool {
         self.steps.iter().any(|step| step.has_late_effect)
     }
 

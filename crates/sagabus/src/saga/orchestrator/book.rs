@@ -1,114 +1,22 @@
 //! The sagas in memory: who they are, whose turn it is, and the counts.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use tokio::sync::watch;
-
-use super::inbox::Inbox;
+use super::line::Line;
+use super::saga::Saga;
 use super::{Shared, closed};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{By, Priority};
+use crate::saga::definition::OnConflict;
 use crate::saga::id::SagaId;
-use crate::saga::machine::{Input, State};
-use crate::saga::monitor::{SagaStatus, Stats, Unreadable};
+use crate::saga::machine::{Action, InFlight, Input, Operation, State};
+use crate::saga::monitor::{Stats, Unreadable};
 use crate::saga::record::Outcome;
 use crate::saga::settings::Settings;
-
-/// One saga in memory.
-pub(super) struct Saga {
-    pub(super) id: SagaId,
-    state: Mutex<State>,
-    progress: watch::Sender<Progress>,
-    pub(super) inbox: Inbox,
-    /// The steps that wait for a handler which this process lacks, with which one.
-    missing: Mutex<Vec<(usize, String)>>,
-    /// Whether it is one of the active sagas; changed only with the book locked.
-    has_slot: AtomicBool,
-    /// Why it could not be stored.
-    refused: OnceLock<(ErrorKind, String)>,
-}
-
-/// What others wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// The first record is not durable yet.
-    Storing,
-    /// It could not be stored.
-    Refused,
-    /// On its way.
-    Stored,
-    /// Over.
-    Ended,
-}
-
-impl Saga {
-    pub(super) fn new(state: State, progress: Progress) -> Self {
-        Self {
-            id: state.id().clone(),
-            state: Mutex::new(state),
-            progress: watch::Sender::new(progress),
-            inbox: Inbox::default(),
-            missing: Mutex::default(),
-            has_slot: AtomicBool::new(false),
-            refused: OnceLock::new(),
-        }
-    }
-
-    /// Notes which steps wait for a handler, and for which one.
-    pub(super) fn park(&self, missing: Vec<(usize, String)>) {
-        *self.missing() = missing;
-    }
-
-    fn missing(&self) -> MutexGuard<'_, Vec<(usize, String)>> {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn parked(&self) -> Option<String> {
-        self.missing().first().map(|(_, fault)| fault.clone())
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn status(&self) -> SagaStatus {
-        SagaStatus::of(&self.state(), &self.missing())
-    }
-
-    pub(super) fn advance_to(&self, progress: Progress) {
-        self.progress.send_replace(progress);
-    }
-
-    pub(super) fn refuse(&self, error: &Error) {
-        // Only its own worker refuses a saga, and only once.
-        let first = self.refused.set((error.kind(), error.chain()));
-        debug_assert!(first.is_ok());
-        self.advance_to(Progress::Refused);
-    }
-
-    /// Waits until the first record is durable.
-    pub(super) async fn stored(&self) -> Result<()> {
-        let mut progress = self.progress.subscribe();
-        let reached = progress.wait_for(|progress| *progress != Progress::Storing);
-        let reached = reached.await.map(|progress| *progress);
-        match (reached, self.refused.get()) {
-            (Ok(Progress::Stored | Progress::Ended), _) => Ok(()),
-            (_, Some((kind, text))) => Err(Error::new(*kind, text.clone())),
-            (_, None) => Err(closed()),
-        }
-    }
-
-    /// Waits until it is over.
-    pub(super) async fn ended(&self) {
-        let mut progress = self.progress.subscribe();
-        // The sender lives as long as `self`.
-        let _ended = progress
-            .wait_for(|progress| *progress == Progress::Ended)
-            .await;
-    }
-}
 
 /// All sagas in memory.
 #[derive(Default)]
@@ -120,7 +28,9 @@ pub(super) struct Book {
     /// Whether a key was forgotten, so that one that is not here may be that of a saga in the store.
     pub(super) has_forgotten_keys: bool,
     /// Stored sagas that wait for their turn.
-    queue: VecDeque<Arc<Saga>>,
+    line: Line,
+    /// How many have come into it.
+    entered: u64,
     /// Sagas without a slot that are being stored, and will be in the queue.
     queueing: usize,
     /// Sagas that are over, in the order in which they ended.
@@ -162,16 +72,14 @@ impl Book {
 
     /// All sagas whose first record is durable, oldest first.
     pub(super) fn stored(&self) -> Vec<Arc<Saga>> {
-        let is_stored = |saga: &&Arc<Saga>| {
-            matches!(*saga.progress.borrow(), Progress::Stored | Progress::Ended)
-        };
-        self.sagas.values().filter(is_stored).cloned().collect()
+        let all = self.sagas.values();
+        all.filter(|saga| saga.is_stored()).cloned().collect()
     }
 
     pub(super) fn stats(&self) -> Stats {
         Stats {
             active: self.active,
-            queued: self.queue.len() + self.queueing,
+            queued: self.line.len() + self.queueing,
             ..self.ended
         }
     }
@@ -205,8 +113,13 @@ impl Book {
         if shared.closing.is_cancelled() {
             return Err(closed());
         }
-        let waiting = self.queue.len() + self.queueing;
-        let has_slot = waiting == 0 && self.active < shared.settings.active_max;
+        let is_free = self.line.is_free(saga);
+        if !is_free && let Some(found) = self.conflict(saga)? {
+            return Ok(found);
+        }
+        let waiting = self.line.len() + self.queueing;
+        let is_next = is_free && self.line.is_open() && self.queueing == 0;
+        let has_slot = is_next && self.active < shared.settings.active_max;
         if has_slot {
             self.take_slot(saga);
         } else if waiting >= shared.settings.queued_max {
@@ -217,8 +130,30 @@ impl Book {
         } else {
             self.queueing += 1;
         }
+        if is_free {
+            self.line.hold(saga);
+        }
         self.insert(Arc::clone(saga), key);
         Ok(Admission::New { has_slot })
+    }
+
+    /// What becomes of a saga whose key is held, unless it waits.
+    fn conflict(&self, saga: &Saga) -> Result<Option<Admission>> {
+        let (Some(lock), Some(holder)) = (&saga.lock, self.line.first_holder(saga)) else {
+            return Ok(None);
+        };
+        match lock.on_conflict {
+            OnConflict::Queue | OnConflict::CancelExisting => Ok(None),
+            OnConflict::Attach => Ok(Some(Admission::Known(holder.id.clone(), Some(holder)))),
+            OnConflict::Reject => Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "saga `{}` has the concurrency key `{}`",
+                    holder.id,
+                    lock.key.escape_debug()
+                ),
+            )),
+        }
     }
 
     /// Notes a saga that cannot be read. A start with its key stays the same saga.
@@ -277,11 +212,13 @@ impl Book {
     }
 
     /// The first record is durable.
-    pub(super) fn stored_first(&mut self, saga: &Arc<Saga>, has_slot: bool) {
+    pub(super) fn stored_first(&mut self, saga: &Arc<Saga>, has_slot: bool, shared: &Shared) {
         self.ended.started += 1;
-        if !has_slot {
+        if has_slot {
+            self.ended.waits.add(Duration::ZERO);
+        } else {
             self.queueing -= 1;
-            self.queue.push_back(Arc::clone(saga));
+            self.enqueue(saga, shared);
         }
     }
 
@@ -290,15 +227,41 @@ impl Book {
         if !self.release(saga) {
             self.queueing -= 1;
         }
+        self.line.leave(saga);
         self.sagas.remove(&saga.id);
         if let Some(key) = saga.state().idempotency_key() {
             self.keys.remove(key);
         }
     }
 
-    /// Puts a saga found in the store in the queue.
-    pub(super) fn enqueue(&mut self, saga: Arc<Saga>) {
-        self.queue.push_back(saga);
+    /// Puts a stored saga in the line, at the place that the time of its start and its priority give it. Where it is to have its
+    /// key at once, those who have it are cancelled.
+    pub(super) fn enqueue(&mut self, saga: &Arc<Saga>, shared: &Shared) {
+        let (came, priority) = {
+            let state = saga.state();
+            (came_ms(&state, shared), state.priority())
+        };
+        let age = milliseconds(shared.settings.priority_age);
+        let place = came.saturating_add(age.saturating_mul(rank(priority)));
+        self.entered += 1;
+        self.line.enter(Arc::clone(saga), (place, self.entered));
+        let cancels = saga.lock.as_ref().map(|lock| lock.on_conflict);
+        if cancels == Some(OnConflict::CancelExisting) {
+            for rival in self.line.rivals(saga) {
+                let reason = format!("saga `{}` was started with the same key", saga.id);
+                rival.inbox.push(Input::Operate(Operation {
+                    action: Action::Cancel {
+                        in_flight: InFlight::default(),
+                    },
+                    by: By::new("", &reason),
+                }));
+            }
+        }
+    }
+
+    /// Gives a saga found in the store, which has begun, the key that it had.
+    pub(super) fn hold(&mut self, saga: &Arc<Saga>) {
+        self.line.hold(saga);
     }
 
     /// Makes a saga an active one, beyond the limit if need be.
@@ -317,11 +280,13 @@ impl Book {
         had_slot
     }
 
-    /// Gives free slots to those that wait longest.
-    pub(super) fn fill_slots(&mut self, active_max: usize) {
-        while self.active < active_max
-            && let Some(saga) = self.queue.pop_front()
+    /// Gives free slots to those whose turn it is.
+    pub(super) fn fill_slots(&mut self, shared: &Shared) {
+        while self.active < shared.settings.active_max
+            && let Some(saga) = self.line.pop()
         {
+            let waited = shared.clock.now().since(saga.state().started_at());
+            self.ended.waits.add(waited);
             self.take_slot(&saga);
             saga.inbox.push(Input::Begin);
         }
@@ -329,9 +294,8 @@ impl Book {
 
     /// A saga is over.
     pub(super) fn end(&mut self, saga: &Saga, outcome: Outcome, settings: &Settings) {
-        if !self.release(saga) {
-            self.queue.retain(|waiting| waiting.id != saga.id);
-        }
+        self.release(saga);
+        self.line.leave(saga);
         match outcome {
             Outcome::Completed => self.ended.completed += 1,
             Outcome::Compensated => self.ended.compensated += 1,
@@ -413,5 +377,25 @@ impl Book {
             }
         }
         true
+    }
+}
+
+/// When a saga came, by the monotone clock. One from before this process came before it began.
+fn came_ms(state: &State, shared: &Shared) -> i64 {
+    let age = shared.clock.now().since(state.started_at());
+    milliseconds(shared.clock.elapsed()).saturating_sub(milliseconds(age))
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// How many levels a saga stands behind the most urgent ones.
+fn rank(priority: Priority) -> i64 {
+    match priority {
+        Priority::Urgent => 0,
+        Priority::High => 1,
+        Priority::Normal => 2,
+        Priority::Low => 3,
     }
 }

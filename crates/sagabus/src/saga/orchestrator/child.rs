@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::book::Saga;
+use super::saga::Saga;
 use super::{Sagas, Shared, Start};
 use crate::error::{ErrorKind, Result};
 use crate::ledger::By;

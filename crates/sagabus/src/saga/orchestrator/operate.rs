@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::book::Saga;
+use super::saga::Saga;
 use super::worker::Worker;
 use super::{Sagas, Shared, closed};
 use crate::error::{Error, ErrorKind, Result};

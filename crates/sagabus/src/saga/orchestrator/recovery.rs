@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Shared;
-use super::book::{Progress, Saga, UnreadKey};
+use super::book::UnreadKey;
+use super::saga::{Progress, Saga};
 use super::worker::Worker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::saga::definition::Definition;
@@ -39,15 +40,17 @@ pub(super) fn recover(shared: &Arc<Shared>, stored: Vec<StoredSaga>) {
         }
     }
     remember(shared, ended);
-    // All are in the book before the first goes on, so that whoever waits for another one finds it.
-    let workers: Vec<Worker> = open
+    // Those that have begun come first: they have their slots and keys already. All are in the book before the first goes on,
+    // so that whoever waits for another one finds it.
+    let (waiting, begun): (Vec<State>, Vec<State>) = open
         .into_iter()
-        .map(|state| resume(shared, state))
-        .collect();
+        .partition(|state| state.stage == Stage::Queued);
+    let open = begun.into_iter().chain(waiting);
+    let workers: Vec<Worker> = open.map(|state| resume(shared, state)).collect();
     for worker in workers {
         shared.tracker.spawn(worker.resume());
     }
-    shared.book().fill_slots(shared.settings.active_max);
+    shared.book().fill_slots(shared);
 }
 
 /// Leaves a saga that this program cannot read where it is, and shows it. The store's checksums have vouched for its bytes, so
@@ -128,10 +131,13 @@ fn resume(shared: &Arc<Shared>, state: State) -> Worker {
     {
         let mut book = shared.book();
         book.insert(Arc::clone(&saga), key);
+        if stage != Stage::Queued {
+            book.hold(&saga);
+        }
         match stage {
             // Without its turn, what it lacks a handler for is not begun; other branches of it go on.
             _ if is_paused || parked.is_some() => {}
-            Stage::Queued => book.enqueue(Arc::clone(&saga)),
+            Stage::Queued => book.enqueue(&saga, shared),
             // What holds effects goes on beyond the limit.
             Stage::Running | Stage::Backward => book.take_slot(&saga),
             Stage::ForwardStuck | Stage::Stuck | Stage::Ended(_) => {}

@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::book::Saga;
+use super::saga::Saga;
 use crate::saga::handlers::{StepError, checked, guarded};
 use crate::saga::machine::{AttemptResult, Input, Limit};
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::book::{Progress, Saga};
 use super::child::Awaited;
 use super::inbox::{Arrival, Message};
 use super::operate::refused;
 use super::runner::{self, Job};
+use super::saga::{Progress, Saga};
+use super::timers::Timers;
 use super::{Shared, Start, closed};
 use crate::error::Result;
 use crate::saga::definition::Step;
@@ -21,7 +22,7 @@ use crate::saga::handlers::{
 };
 use crate::saga::id::SagaId;
 use crate::saga::machine::{
-    self, Answer, Answered, Command, Decision, Facts, Flight, Input, Stage, State, StepState, Timer,
+    self, Answer, Answered, Command, Decision, Facts, Flight, Input, Stage, State, StepState,
 };
 use crate::saga::record::{Fact, PauseCause, Record};
 use crate::saga::remote::Elsewhere;
@@ -59,7 +60,7 @@ pub(super) struct Worker {
     /// How to stop them.
     stops: HashMap<(usize, u32), oneshot::Sender<Duration>>,
     /// When which timer is due, by the monotone clock.
-    timers: Vec<(Duration, Timer)>,
+    timers: Timers,
     /// The steps whose compensations are in flight.
     compensating: Vec<usize>,
     /// The steps that are sagas which are awaited, and how to have those taken back.
@@ -96,7 +97,7 @@ impl Worker {
             bound,
             in_flight: Vec::new(),
             stops: HashMap::new(),
-            timers: Vec::new(),
+            timers: Timers::default(),
             compensating: Vec::new(),
             children: HashMap::new(),
             is_waiting: false,
@@ -126,7 +127,8 @@ impl Worker {
             let _gone = reply.send(Err(error));
             return;
         }
-        self.shared.book().stored_first(&self.saga, has_slot);
+        let shared = Arc::clone(&self.shared);
+        shared.book().stored_first(&self.saga, has_slot, &shared);
         self.saga.advance_to(Progress::Stored);
         let _gone = reply.send(Ok(self.saga.id.clone()));
         self.obey(decision);
@@ -175,16 +177,15 @@ impl Worker {
     }
 
     async fn next(&mut self) -> Arrival {
-        let Some(due) = self.timers.iter().min().copied() else {
+        let Some((at, timer)) = self.timers.next() else {
             return self.saga.inbox.next().await;
         };
-        let (at, timer) = due;
         let delay = at.saturating_sub(self.shared.clock.elapsed());
         tokio::select! {
             biased;
             arrival = self.saga.inbox.next() => arrival,
             () = tokio::time::sleep(delay) => {
-                self.timers.retain(|other| *other != due);
+                self.timers.remove(timer);
                 Arrival::Message(Message {
                     input: Input::Elapsed(timer),
                     reply: None,
@@ -338,8 +339,7 @@ impl Worker {
                 }
                 Command::Arm { timer, delay } => {
                     let at = self.shared.clock.elapsed().saturating_add(delay);
-                    self.timers.retain(|(_, other)| *other != timer);
-                    self.timers.push((at, timer));
+                    self.timers.set(timer, at);
                 }
                 Command::Drop => {
                     self.killed = CancellationToken::new().drop_guard();
@@ -372,7 +372,7 @@ impl Worker {
         self.elsewhere_compensations = those(&bound, Bound::compensation_is_elsewhere);
         self.bound = bound;
         // Those that are still to come are set again when the saga goes on.
-        self.timers.clear();
+        self.timers = Timers::default();
         if stage == Stage::Running {
             self.saga.inbox.push(Input::Begin);
         }
@@ -506,8 +506,7 @@ impl Worker {
 
     fn fill_slots(&self) {
         if self.dispatch {
-            let mut book = self.shared.book();
-            book.fill_slots(self.shared.settings.active_max);
+            self.shared.book().fill_slots(&self.shared);
         }
     }
 

@@ -271,6 +271,8 @@ async fn an_answer_after_the_end_is_recorded_where_something_is_left_to_repair()
         .unwrap();
     assert!(status.inconsistent);
     assert_eq!(sagas.stats().late_effects, 1);
+    let issues = sagas.health().issues;
+    assert_eq!(issues, ["1 sagas had an effect that came to light late"]);
     sagas.shutdown(Duration::ZERO).await;
     let last = bed.disk.records().concat().pop().unwrap().fact;
     let late = Fact::LateResult {

@@ -8,11 +8,12 @@ use serde_json::Value;
 
 use crate::saga::definition::{Child, Options, WaitLimit};
 use crate::saga::{
-    Compensate, Definition, ForEach, OnInDoubt, OnTimeout, Order, PlainErrors, Step, Wait,
+    Compensate, ConcurrencyKey, Definition, ForEach, OnConflict, OnInDoubt, OnTimeout, Order,
+    PlainErrors, Priority, Step, Wait,
 };
 
 /// Each field with a test of what it does.
-const SHOWN: [(&str, &str); 44] = [
+const SHOWN: [(&str, &str); 49] = [
     (
         "name",
         "rust_json_and_yaml_give_the_same_definition_and_hash",
@@ -30,6 +31,23 @@ const SHOWN: [(&str, &str); 44] = [
     (
         "queueTimeout",
         "a_saga_that_waits_too_long_for_its_turn_is_cancelled_and_never_runs",
+    ),
+    (
+        "priority",
+        "a_start_says_how_urgent_it_is_or_else_its_definition_also_after_a_restart",
+    ),
+    ("concurrencyKey", "sagas_with_one_key_wait_for_each_other"),
+    (
+        "concurrencyKey.key",
+        "sagas_with_one_key_wait_for_each_other",
+    ),
+    (
+        "concurrencyKey.limit",
+        "as_many_sagas_with_one_key_run_as_its_limit_says",
+    ),
+    (
+        "concurrencyKey.onConflict",
+        "a_key_that_is_held_refuses_attaches_or_cancels_as_the_definition_says",
     ),
     (
         "steps.id",
@@ -178,7 +196,8 @@ const SHOWN: [(&str, &str); 44] = [
 ];
 
 /// Where those tests are.
-const TESTS: [&str; 10] = [
+const TESTS: [&str; 11] = [
+    include_str!("admission.rs"),
     include_str!("child.rs"),
     include_str!("compensation.rs"),
     include_str!("definition.rs"),
@@ -199,6 +218,12 @@ fn everything() -> Definition {
         plain_errors: PlainErrors::InDoubt,
         deadline: Some(second),
         queue_timeout: Some(second),
+        priority: Priority::High,
+        concurrency_key: Some(ConcurrencyKey {
+            key: "{/id}".to_owned(),
+            limit: 2,
+            on_conflict: OnConflict::Attach,
+        }),
     };
     let run = Step {
         id: "run".to_owned(),
@@ -344,4 +369,34 @@ fn each_time_limit_of_a_definition_is_refused_at_zero_and_beyond_its_bound() {
         assert_eq!(read("31622400001").unwrap_err(), text);
         read("31622400000").unwrap();
     }
+}
+
+#[test]
+fn a_concurrency_key_that_names_nothing_or_lets_nobody_in_is_refused() {
+    let read = |key: &str| {
+        let json =
+            format!(r#"{{"name":"s","steps":[{{"id":"a","action":"a"}}],"concurrencyKey":{key}}}"#);
+        Definition::from_json(json.as_bytes()).map_err(|error| error.to_string())
+    };
+    for wrong in [
+        r#"{"key":"sample"}"#,
+        r#"{"key":""}"#,
+        r#"{"key":"{}"}"#,
+        r#"{"key":"{a"}"#,
+        r#"{"key":"a}"}"#,
+        r#"{"key":"{a}}"}"#,
+        r#"{"key":"{{a}}"}"#,
+        r#"{"key":"{a}","limit":0}"#,
+        r#"{"key":"{a}","limit":1001}"#,
+    ] {
+        let error = read(wrong).unwrap_err();
+        assert!(error.contains("concurrencyKey"), "{wrong}: {error}");
+    }
+    for right in [r#"{"key":"{a}","limit":1000}"#, r#"{"key":"x {/a/0} {b}"}"#] {
+        read(right).unwrap();
+    }
+    assert!(read(r#"{"key":"{a}","onConflict":"wait"}"#).is_err());
+    let urgent = r#"{"name":"s","steps":[{"id":"a","action":"a"}],"priority":"now"}"#;
+    let error = Definition::from_json(urgent.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("priority"), "{error}");
 }

@@ -41,6 +41,9 @@ impl Play {
             idempotency_key: None,
             causation_id: None,
             parent: None,
+            attributes: None,
+            priority: None,
+            concurrency_key: None,
         };
         let record = Record::new(now, fact);
         let id = "saga".parse().unwrap();

@@ -1,10 +1,12 @@
 //! The stored form of records: fixed bytes, versions, damage.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::error::ErrorKind;
-use crate::ledger::By;
+use crate::ledger::{By, Priority};
 use crate::saga::machine::State;
 use crate::saga::record::{Cause, Effect, Fact, Outcome, PauseCause, Record, Verb};
 
@@ -21,8 +23,25 @@ fn facts() -> Vec<(Fact, &'static str)> {
                 idempotency_key: Some("k".to_owned()),
                 causation_id: None,
                 parent: None,
+                attributes: None,
+                priority: None,
+                concurrency_key: None,
             },
             "83011903e8820085427b7d5820070707070707070707070707070707070707070707070707070707070707070741316163616b",
+        ),
+        (
+            Fact::Created {
+                definition: Bytes::from_static(b"{}"),
+                hash: [7; 32],
+                input: Bytes::from_static(b"1"),
+                correlation_id: "c".to_owned(),
+                idempotency_key: Some("k".to_owned()),
+                causation_id: None,
+                attributes: Some(BTreeMap::from([("k".to_owned(), "v".to_owned())])),
+                priority: Some(Priority::High),
+                concurrency_key: Some("x".to_owned()),
+            },
+            "83011903e882008a427b7d5820070707070707070707070707070707070707070707070707070707070707070741316163616bf6f6a1616b61768201806178",
         ),
         (
             Fact::StepStarted {
@@ -318,6 +337,9 @@ fn a_log_that_no_saga_can_have_is_corrupt() {
             idempotency_key: None,
             causation_id: None,
             parent: None,
+            attributes: None,
+            priority: None,
+            concurrency_key: None,
         };
         Record::new(at, fact)
     };

@@ -25,6 +25,9 @@ fn stored(id: &str, definition: &str, key: Option<&str>) -> StoredSaga {
         idempotency_key: key.map(str::to_owned),
         causation_id: None,
         parent: None,
+        attributes: None,
+        priority: None,
+        concurrency_key: None,
     };
     let record = Record::new(Timestamp::from_milliseconds(1_000), fact);
     StoredSaga {

@@ -1,0 +1,113 @@
+//! Which sagas must not run at the same time: a key made of the input, and what happens where it is held.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::NAME_BYTES_MAX;
+use crate::text::is_hidden;
+
+/// Most sagas of one key that run at one time.
+pub const HOLDERS_MAX: u32 = 1_000;
+
+/// So many sagas with one key run at one time. All sagas with the same text as their key share it, whatever their definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConcurrencyKey {
+    /// Text with `{pointer}` where something of the input stands: a JSON pointer such as `/sample/id`, or the name of a field.
+    pub key: String,
+    /// How many, at most [`HOLDERS_MAX`].
+    pub limit: u32,
+    /// What becomes of one more.
+    pub on_conflict: OnConflict,
+}
+
+/// What becomes of a saga whose key is held by as many as may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// It waits until one of them is over.
+    #[default]
+    Queue,
+    /// It is refused.
+    Reject,
+    /// The one that was there first is taken for it.
+    Attach,
+    /// Those that were there first are cancelled, and it waits until they are over.
+    CancelExisting,
+}
+
+/// A piece of the text.
+enum Piece<'a> {
+    Text(&'a str),
+    Pointer(&'a str),
+}
+
+impl ConcurrencyKey {
+    /// One at a time with this key; others wait.
+    #[must_use]
+    pub fn new(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            limit: 1,
+            on_conflict: OnConflict::default(),
+        }
+    }
+
+    /// Whether it can be rendered for some input, and has a limit that is one.
+    pub(super) fn is_valid(&self) -> bool {
+        let is_text = (1..=NAME_BYTES_MAX).contains(&self.key.len());
+        let is_shown = !self.key.chars().any(is_hidden);
+        let pieces = pieces(&self.key);
+        let names =
+            |pieces: Vec<Piece<'_>>| pieces.iter().any(|it| matches!(it, Piece::Pointer(_)));
+        is_text && is_shown && pieces.is_some_and(names) && (1..=HOLDERS_MAX).contains(&self.limit)
+    }
+
+    /// The key of a saga with this input; in words why it has none.
+    pub(crate) fn render(&self, input: &[u8]) -> Result<String, String> {
+        let input: Value = serde_json::from_slice(input).map_err(|error| error.to_string())?;
+        let mut key = String::new();
+        for piece in pieces(&self.key).unwrap_or_default() {
+            let pointer = match piece {
+                Piece::Text(text) => {
+                    key.push_str(text);
+                    continue;
+                }
+                Piece::Pointer(pointer) => pointer,
+            };
+            let value = match pointer.starts_with('/') {
+                true => input.pointer(pointer),
+                false => input.get(pointer),
+            };
+            match value {
+                Some(Value::String(text)) if !text.is_empty() => key.push_str(text),
+                Some(value @ (Value::Number(_) | Value::Bool(_))) => {
+                    key.push_str(&value.to_string());
+                }
+                _ => return Err(format!("the input has no text or number at `{pointer}`")),
+            }
+        }
+        if key.len() > NAME_BYTES_MAX || key.chars().any(is_hidden) {
+            return Err(format!(
+                "it must be 1 to {NAME_BYTES_MAX} bytes without characters that are not to be seen"
+            ));
+        }
+        Ok(key)
+    }
+}
+
+/// The text cut at its braces; none where one is not closed, or has nothing in it.
+fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (pointer, behind) = after.split_once('}')?;
+        if pointer.is_empty() || pointer.contains('{') || before.contains('}') {
+            return None;
+        }
+        pieces.push(Piece::Text(before));
+        pieces.push(Piece::Pointer(pointer));
+        rest = behind;
+    }
+    pieces.push(Piece::Text(rest));
+    (!rest.contains('}')).then_some(pieces)
+}
