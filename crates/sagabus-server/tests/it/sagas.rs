@@ -269,7 +269,7 @@ fn a_saga_is_started_shown_as_a_transcript_and_repaired_by_commands() {
         "{listed}"
     );
     let listed = said(&server, &["list", "--status", "executing", "-o", "json"]);
-    assert_eq!(listed.trim(), "{\n  \"sagas\": []\n}");
+    assert_eq!(listed.trim(), "{\n  \"next\": null,\n  \"sagas\": []\n}");
 
     // It is over: a cancel leaves it as it is, and there is nothing to let go on, to try again or to give up.
     let by = ["--author", "ann", "--reason", "too late"];
