@@ -13,6 +13,7 @@ use super::operate::refused;
 use super::runner::{self, Job};
 use super::{Shared, closed};
 use crate::error::Result;
+use crate::planted::{self, SagaBug};
 use crate::saga::definition::Step;
 use crate::saga::events;
 use crate::saga::handlers::{Bound, Call, CompensationContext, StepContext};
@@ -197,6 +198,13 @@ impl Worker {
             }
             return Ok(());
         }
+        let mut reply = reply;
+        if planted::in_sagas(SagaBug::AnsweredBeforeStored)
+            && let Some(reply) = reply.take()
+        {
+            let _gone = reply.send(Ok(()));
+            tokio::task::yield_now().await;
+        }
         let result = self.step(input).await;
         if let (Some(reply), Ok(())) = (reply, &result) {
             let _gone = reply.send(Ok(()));
@@ -207,6 +215,10 @@ impl Worker {
     /// One transition: decide, store, obey.
     async fn step(&mut self, input: Input) -> Result<()> {
         let decision = machine::decide(&self.saga.state(), &self.facts(), input);
+        if planted::in_sagas(SagaBug::ObeyedBeforeStored) {
+            self.obey(decision.clone());
+            return self.store(&decision).await;
+        }
         self.store(&decision).await?;
         self.obey(decision);
         Ok(())
@@ -285,6 +297,10 @@ impl Worker {
                         let _ended = stop.send(grace);
                     }
                 }
+                Command::Arm {
+                    timer: Timer::Retry(_),
+                    ..
+                } if planted::in_sagas(SagaBug::TimerLost) => {}
                 Command::Arm { timer, delay } => {
                     let at = self.shared.clock.elapsed().saturating_add(delay);
                     self.timers.retain(|(_, other)| *other != timer);
