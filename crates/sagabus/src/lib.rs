@@ -39,6 +39,9 @@ pub mod fuzzing;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "testing")]
+pub mod sagatest;
+
 pub use bus::{Bus, Data, Delivery, Disposition, Emit, HandlerError};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};

@@ -1,4 +1,4 @@
-//! Faults that can be planted into the rules of delivery, to see that random histories find them.
+//! Faults that can be planted into the rules of delivery and of sagas, to see that random histories find them.
 //!
 //! Without the feature `simulation` none can be planted, and the compiler leaves nothing of them in the program.
 
@@ -73,5 +73,88 @@ pub(crate) fn has(bug: DeliveryBug) -> bool {
 /// Whether this fault is planted: never.
 #[cfg(not(feature = "simulation"))]
 pub(crate) const fn has(_: DeliveryBug) -> bool {
+    false
+}
+
+/// A fault in the rules of sagas, or in their shell, that a test must find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "simulation"),
+    expect(unreachable_pub, reason = "public with the feature")
+)]
+pub enum SagaBug {
+    /// A saga that has turned back starts what it had not.
+    StartsAfterTurningBack,
+    /// After a crash, a saga that has turned back runs forward again what was cut off.
+    ForwardAfterCrash,
+    /// A step does not wait for those it depends on.
+    DependencyNotAwaited,
+    /// What certainly had no effect is taken back.
+    EffectlessTakenBack,
+    /// An attempt in doubt passes for one without an effect.
+    DoubtForgotten,
+    /// The step that started first is taken back first.
+    OldestFirst,
+    /// The first step is never taken back.
+    FirstStepKept,
+    /// Each attempt has a key of its own.
+    KeyChanges,
+    /// No retry is ever due.
+    TimerLost,
+    /// A second signal of one name is taken too.
+    SignalTakenTwice,
+    /// A saga that is over keeps its slot.
+    SlotLeaked,
+    /// Handlers are called before the record that says so is stored.
+    ObeyedBeforeStored,
+    /// What is asked of a saga is answered before it is stored.
+    AnsweredBeforeStored,
+    /// A success that comes late is dropped.
+    LateEffectDropped,
+    /// A paused saga goes on.
+    PauseForgotten,
+}
+
+#[cfg(feature = "simulation")]
+impl SagaBug {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::StartsAfterTurningBack,
+        Self::ForwardAfterCrash,
+        Self::DependencyNotAwaited,
+        Self::EffectlessTakenBack,
+        Self::DoubtForgotten,
+        Self::OldestFirst,
+        Self::FirstStepKept,
+        Self::KeyChanges,
+        Self::TimerLost,
+        Self::SignalTakenTwice,
+        Self::SlotLeaked,
+        Self::ObeyedBeforeStored,
+        Self::AnsweredBeforeStored,
+        Self::LateEffectDropped,
+        Self::PauseForgotten,
+    ];
+
+    /// Plants the fault into all sagas of this thread, or takes it out again.
+    pub fn plant(bug: Option<Self>) {
+        PLANTED_IN_SAGAS.set(bug);
+    }
+}
+
+#[cfg(feature = "simulation")]
+thread_local! {
+    static PLANTED_IN_SAGAS: std::cell::Cell<Option<SagaBug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether this fault is planted into the sagas of this thread.
+#[cfg(feature = "simulation")]
+pub(crate) fn in_sagas(bug: SagaBug) -> bool {
+    PLANTED_IN_SAGAS.get() == Some(bug)
+}
+
+/// Whether this fault is planted: never.
+#[cfg(not(feature = "simulation"))]
+pub(crate) const fn in_sagas(_: SagaBug) -> bool {
     false
 }

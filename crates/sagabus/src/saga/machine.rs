@@ -32,6 +32,7 @@ use super::handlers::StepError;
 use super::record::{Fact, Outcome, PauseCause, Record};
 use super::settings::Settings;
 use crate::clock::Timestamp;
+use crate::planted::{self, SagaBug};
 
 /// How often a saga that was cut off by the end of the process goes on by itself, without progress in between. Being cut off
 /// does not use up a retry, since it says nothing about the step; but a step that ends the process each time must not do so
@@ -318,7 +319,7 @@ impl<'a> Draft<'a> {
 
     /// Goes as far as possible without another input.
     fn advance(&mut self) {
-        if self.state.paused.is_some() {
+        if self.state.paused.is_some() && !planted::in_sagas(SagaBug::PauseForgotten) {
             return;
         }
         // Each list that is done lets other steps begin; one that is none turns the saga back.
@@ -327,6 +328,10 @@ impl<'a> Draft<'a> {
             if !self.gather() {
                 break;
             }
+        }
+        if self.state.stage == Stage::Backward && planted::in_sagas(SagaBug::StartsAfterTurningBack)
+        {
+            self.start_ready();
         }
         match self.state.stage {
             Stage::Running => {
@@ -353,6 +358,9 @@ impl<'a> Draft<'a> {
         }
         match self.state.stage {
             Stage::Running => self.recover_forward(false),
+            Stage::Backward if planted::in_sagas(SagaBug::ForwardAfterCrash) => {
+                self.recover_forward(false);
+            }
             Stage::Backward | Stage::Ended(_) => self.recover_backward(),
             Stage::Queued | Stage::ForwardStuck | Stage::Stuck => {}
         }

@@ -57,8 +57,17 @@ mod replay;
 mod retention;
 mod saga;
 mod saga_doors;
+#[cfg(all(feature = "simulation", feature = "testing"))]
+mod saga_histories;
+#[cfg(all(feature = "simulation", feature = "sqlite"))]
+mod saga_kills;
+mod saga_loader;
 mod saga_remote;
+#[cfg(feature = "simulation")]
+mod saga_syncs;
 mod saga_triggers;
+#[cfg(feature = "testing")]
+mod sagatest;
 mod schema;
 #[cfg(feature = "simulation")]
 mod simulation;

@@ -62,11 +62,14 @@ pub(crate) struct Probe {
 
 impl Probe {
     pub(crate) fn start(order: &Order<'_>) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_fault-probe"))
-            .args(order.arguments())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fault-probe"));
+        command.args(order.arguments());
+        Self::run(command)
+    }
+
+    /// Starts any process whose lines are to be heard.
+    pub(crate) fn run(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let heard = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
         let output = BufReader::new(child.stdout.take().unwrap());
         let shared = Arc::clone(&heard);

@@ -8,7 +8,7 @@ mod disk;
 mod model;
 
 pub use super::planted::Bug;
-pub use crate::planted::DeliveryBug;
+pub use crate::planted::{DeliveryBug, SagaBug};
 pub use chance::Chance;
 pub use course::{Outcome, Violation, run};
 pub use disk::{Crash, Mutation, SimDisk};

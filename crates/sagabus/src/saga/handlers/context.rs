@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::StepError;
 use crate::clock::{Clock, Timestamp};
 use crate::event::EventId;
+use crate::planted::{self, SagaBug};
 use crate::saga::events;
 use crate::saga::id::SagaId;
 use crate::saga::machine::State;
@@ -329,6 +330,9 @@ impl StepContext {
     /// The idempotency key of the step: the same for all its attempts, also after a crash.
     #[must_use]
     pub fn key(&self) -> String {
+        if planted::in_sagas(SagaBug::KeyChanges) {
+            return format!("{}/{}/{}", self.call.saga, self.step_id(), self.attempt());
+        }
         format!("{}/{}", self.call.saga, self.step_id())
     }
 }

@@ -16,10 +16,15 @@ impl Draft<'_> {
         if !self.facts.dispatch {
             return;
         }
-        for step in 0..self.state.definition().steps().len() {
-            // A step that an operator has tried again waits until the handler of its last attempt is gone.
-            if self.state.is_ready(step) && !self.facts.is_in_flight(step) {
-                self.start(step);
+        // A step that waits for what came already is done at once, and what stands before it in the definition may follow from it.
+        let mut done = None;
+        while done != Some(self.records.len()) {
+            done = Some(self.records.len());
+            for step in 0..self.state.definition().steps().len() {
+                // A step that an operator has tried again waits until the handler of its last attempt is gone.
+                if self.state.is_ready(step) && !self.facts.is_in_flight(step) {
+                    self.start(step);
+                }
             }
         }
         self.start_items();
@@ -219,7 +224,17 @@ impl Draft<'_> {
     /// Steps that were cut off are in doubt. Unless they say otherwise they are run again with their key, and so they are when
     /// an operator says to go on.
     pub(super) fn recover_forward(&mut self, is_resumed: bool) {
-        for step in 0..self.state.steps.len() {
+        // What may end the way forward comes first: nothing is run again for a saga that turns back or is paused.
+        let mut steps: Vec<usize> = (0..self.state.steps.len()).collect();
+        steps.sort_by_key(|&step| {
+            let policy = self.state.step_of(step).map(|step| step.on_in_doubt);
+            match policy.unwrap_or_default() {
+                OnInDoubt::Compensate => 0,
+                OnInDoubt::Park => 1,
+                OnInDoubt::Retry => 2,
+            }
+        });
+        for step in steps {
             match self.state.step(step).map(|state| &state.phase) {
                 // Its items are what was cut off.
                 Some(Phase::Started) if self.state.is_list(step) => {}

@@ -1,11 +1,14 @@
 //! What becomes of an attempt that answers after the saga has gone on without it: one arm for each cell of the table.
 
 use super::{AttemptResult, CompensationPhase, Draft, Phase, Stage, clipped, number};
+use crate::planted::{self, SagaBug};
 use crate::saga::record::{Effect, Fact};
 
 impl Draft<'_> {
     pub(super) fn late(&mut self, step: usize, attempt: u32, result: AttemptResult) {
+        let is_dropped = planted::in_sagas(SagaBug::LateEffectDropped);
         let answer = match result {
+            AttemptResult::Ok(_) if is_dropped => return,
             AttemptResult::Ok(output) => Answer::Success(output),
             AttemptResult::Err(error) => {
                 let (effect, error) = self.effect_of(error);

@@ -9,6 +9,7 @@ use super::each::Spread;
 use super::step::{CompensationPhase, Phase, StepState};
 use crate::clock::Timestamp;
 use crate::ledger::{By, Priority};
+use crate::planted::{self, SagaBug};
 use crate::saga::definition::{Definition, Order, Step, Wait};
 use crate::saga::id::SagaId;
 use crate::saga::record::{Cause, Outcome, PauseCause, Verb};
@@ -264,6 +265,9 @@ impl State {
     #[must_use]
     pub fn is_unsettled(&self, index: usize) -> bool {
         let state = self.steps.get(index);
+        if index == 0 && planted::in_sagas(SagaBug::FirstStepKept) {
+            return false;
+        }
         self.is_compensable(index) && state.is_some_and(|state| !state.compensation.is_settled())
     }
 
@@ -372,11 +376,15 @@ impl State {
 
     /// Whether the step is to be started and all its dependencies have succeeded, or are skipped.
     pub(super) fn is_ready(&self, step: usize) -> bool {
-        let is_done = |&it: &usize| self.step(it).is_some_and(StepState::is_done);
-        self.steps
-            .get(step)
-            .is_some_and(|state| state.phase == Phase::Pending)
-            && self.dependencies(step).iter().all(is_done)
+        let is_done = |&it: &usize| {
+            self.step(it).is_some_and(StepState::is_done)
+                || planted::in_sagas(SagaBug::DependencyNotAwaited)
+        };
+        self.steps.get(step).is_some_and(|state| match state.phase {
+            Phase::Pending => true,
+            Phase::NotRun => planted::in_sagas(SagaBug::StartsAfterTurningBack),
+            _ => false,
+        }) && self.dependencies(step).iter().all(is_done)
     }
 
     /// Whether it was cut off by the end of the process again and again, and came no further in between. Asked when the
@@ -422,7 +430,14 @@ impl State {
         let steps = self.steps.iter().enumerate();
         steps
             .filter(|(index, _)| self.is_unsettled(*index))
-            .max_by_key(|(_, state)| state.order)
+            .max_by_key(|(_, state)| {
+                let order = i64::from(state.order.unwrap_or(0));
+                if planted::in_sagas(SagaBug::OldestFirst) {
+                    -order
+                } else {
+                    order
+                }
+            })
             .map(|(index, _)| index)
     }
 

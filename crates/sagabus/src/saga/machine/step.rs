@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::INTERRUPTIONS_MAX;
 use crate::clock::Timestamp;
+use crate::planted::{self, SagaBug};
 use crate::saga::definition::Compensate;
 use crate::saga::record::Effect;
 
@@ -165,7 +166,10 @@ impl StepState {
         let has_succeeded = matches!(self.phase, Phase::Succeeded(_)) || self.late_output.is_some();
         match when {
             Compensate::Completed => has_succeeded,
-            Compensate::CompletedOrInDoubt => self.may_have_had_effect(),
+            Compensate::CompletedOrInDoubt => {
+                self.may_have_had_effect()
+                    || (self.attempts > 0 && planted::in_sagas(SagaBug::EffectlessTakenBack))
+            }
             Compensate::Always => self.attempts > 0 || self.may_have_had_effect(),
         }
     }
@@ -246,7 +250,7 @@ impl Doubt {
     }
 
     pub(super) fn add(&mut self, attempt: u32) {
-        if self.attempts.contains(&attempt) {
+        if self.attempts.contains(&attempt) || planted::in_sagas(SagaBug::DoubtForgotten) {
             return;
         }
         if self.attempts.len() < DOUBTS_MAX {

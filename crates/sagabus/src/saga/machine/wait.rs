@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{Command, Draft, Phase, Refusal, Stage, State, Timer, number};
 use crate::error::ErrorKind;
 use crate::ledger::By;
+use crate::planted::{self, SagaBug};
 use crate::saga::definition::{OnTimeout, Wait};
 use crate::saga::record::{Effect, Fact};
 
@@ -57,7 +58,9 @@ pub fn signal_refusal(state: &State, signal: &Signal) -> Option<Refusal> {
 fn answer(state: &State, signal: &Signal) -> Answer {
     let name = signal.name.as_str();
     let mut known = state.signals.iter();
-    if let Some(before) = known.find(|before| *before.name == *name) {
+    if let Some(before) =
+        known.find(|before| *before.name == *name && !planted::in_sagas(SagaBug::SignalTakenTwice))
+    {
         let is_same = signal.key.is_some() && before.key.as_deref() == signal.key.as_deref();
         return match is_same {
             true => Answer::Done,

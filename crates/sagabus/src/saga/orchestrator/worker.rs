@@ -15,6 +15,7 @@ use super::saga::{Progress, Saga};
 use super::timers::Timers;
 use super::{Shared, Start, closed};
 use crate::error::Result;
+use crate::planted::{self, SagaBug};
 use crate::saga::definition::Step;
 use crate::saga::events;
 use crate::saga::handlers::{
@@ -22,7 +23,7 @@ use crate::saga::handlers::{
 };
 use crate::saga::id::SagaId;
 use crate::saga::machine::{
-    self, Answer, Answered, Command, Decision, Facts, Flight, Input, Stage, State, StepState,
+    self, Answer, Answered, Command, Decision, Facts, Flight, Input, Stage, State, StepState, Timer,
 };
 use crate::saga::record::{Fact, PauseCause, Record};
 use crate::saga::remote::Elsewhere;
@@ -230,6 +231,13 @@ impl Worker {
             Input::ChildEnded { step, .. } => self.children.remove(step),
             _ => None,
         };
+        let mut reply = reply;
+        if planted::in_sagas(SagaBug::AnsweredBeforeStored)
+            && let Some(reply) = reply.take()
+        {
+            let _gone = reply.send(Ok(()));
+            tokio::task::yield_now().await;
+        }
         let result = self.step(input).await;
         if let (Some((child, _)), Ok(())) = (ended, &result) {
             self.shared.book().know(&child);
@@ -243,6 +251,10 @@ impl Worker {
     /// One transition: decide, store, obey.
     async fn step(&mut self, input: Input) -> Result<()> {
         let decision = machine::decide(&self.saga.state(), &self.facts(), input);
+        if planted::in_sagas(SagaBug::ObeyedBeforeStored) {
+            self.obey(decision.clone());
+            return self.store(&decision).await;
+        }
         self.store(&decision).await?;
         self.obey(decision);
         Ok(())
@@ -337,6 +349,10 @@ impl Worker {
                         let _ended = stop.send(grace);
                     }
                 }
+                Command::Arm {
+                    timer: Timer::Retry(_),
+                    ..
+                } if planted::in_sagas(SagaBug::TimerLost) => {}
                 Command::Arm { timer, delay } => {
                     let at = self.shared.clock.elapsed().saturating_add(delay);
                     self.timers.set(timer, at);

@@ -1,8 +1,10 @@
 //! The process ends at every append, before and after the batch is durable: the saga always ends as it must.
 
-use super::bed::{Act, Bed, chain, define, step, told};
+use std::time::Duration;
+
+use super::bed::{Act, Bed, chain, define, input, settled, step, told};
 use super::store::Fault;
-use crate::saga::{Definition, Status};
+use crate::saga::{Definition, OnInDoubt, Status};
 
 const FAULTS: [Fault; 2] = [Fault::Before, Fault::After];
 
@@ -203,4 +205,28 @@ async fn a_crash_after_turning_back_never_goes_forward_again() {
         assert_eq!(status.status, Status::Compensated, "{at}");
         assert_eq!(bed.world.count("d"), 0, "{at}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_is_not_run_again_beside_the_one_whose_doubt_turns_its_saga_back() {
+    let bed = Bed::new();
+    let definition = define(vec![
+        step("a"),
+        step("b").on_in_doubt(OnInDoubt::Compensate),
+    ]);
+    bed.world.script("a", &[Act::Hang]);
+    bed.world.script("b", &[Act::Hang]);
+    let sagas = bed.open().await;
+    let id = sagas.start(&definition, input()).await.unwrap();
+    while bed.world.calls().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    sagas.shutdown(Duration::ZERO).await;
+
+    let sagas = bed.open().await;
+    let status = settled(&sagas, &id).await;
+    sagas.shutdown(Duration::ZERO).await;
+    assert_eq!(status.status, Status::Compensated);
+    assert_eq!(bed.world.calls(), ["a#1", "b#1", "undo_b#1", "undo_a#1"]);
+    super::invariants::check(&bed.disk);
 }

@@ -37,6 +37,7 @@ fn facts() -> Vec<(Fact, &'static str)> {
                 correlation_id: "c".to_owned(),
                 idempotency_key: Some("k".to_owned()),
                 causation_id: None,
+                parent: None,
                 attributes: Some(BTreeMap::from([("k".to_owned(), "v".to_owned())])),
                 priority: Some(Priority::High),
                 concurrency_key: Some("x".to_owned()),

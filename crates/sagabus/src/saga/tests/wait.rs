@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::bed::{Bed, define, input, step};
+use super::bed::{Act, Bed, define, input, step};
 use super::play::Play;
 use crate::error::ErrorKind;
 use crate::ledger::By;
@@ -64,6 +64,23 @@ async fn a_step_waits_for_its_signal_and_hands_on_the_payload() {
     assert_eq!(status.status, Status::Completed);
     let output = status.steps[1].output.as_deref();
     assert_eq!(output, Some(&br#"{"n":1}"#[..]));
+    assert_eq!(bed.world.calls(), ["a#1", "b#1"]);
+    super::invariants::check(&bed.disk);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_before_the_step_that_its_kept_signal_ends_is_started_too() {
+    let bed = Bed::new();
+    bed.world.script("a", &[Act::DoAfter(100)]);
+    let definition = define(vec![
+        step("b").after("w"),
+        step("a"),
+        Step::new("w").after("a").signal("measured"),
+    ]);
+    let (sagas, id) = started(&bed, &definition).await;
+    sagas.signal(&id, signal("measured", None)).await.unwrap();
+    let waited = tokio::time::timeout(MINUTE, sagas.wait(&id)).await;
+    assert_eq!(waited.unwrap().unwrap().status, Status::Completed);
     assert_eq!(bed.world.calls(), ["a#1", "b#1"]);
     super::invariants::check(&bed.disk);
 }

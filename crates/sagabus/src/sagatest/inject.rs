@@ -1,0 +1,183 @@
+//! Faults in front of a user's handlers.
+
+use std::future::pending;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use crate::saga::handlers::{CompensationHandler, Place, StepHandler};
+use crate::saga::{CompensationContext, Definition, Handlers, StepContext, StepError};
+
+/// What a call does instead of what the handler alone would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Injected {
+    /// It fails for good before it does anything.
+    Fails,
+    /// It fails for now before it does anything.
+    FailsForNow,
+    /// It does its work and does not know.
+    InDoubt,
+    /// It does its work and never answers.
+    Hangs,
+    /// It does its work and panics.
+    Panics,
+    /// It does its work twice.
+    Twice,
+}
+
+/// Which of the two handlers of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Step,
+    Compensation,
+}
+
+/// A fault at the first calls of one handler.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Injection {
+    step: usize,
+    side: Side,
+    injected: Injected,
+    times: u32,
+    is_used: bool,
+}
+
+impl Injection {
+    pub(super) fn new(step: usize, side: Side, injected: Injected, times: u32) -> Self {
+        Self {
+            step,
+            side,
+            injected,
+            times,
+            is_used: false,
+        }
+    }
+}
+
+/// The faults of one run. Clones are the same.
+#[derive(Clone, Debug)]
+pub(super) struct Plan(Arc<Mutex<Vec<Injection>>>);
+
+impl Plan {
+    pub(super) fn new(injections: Vec<Injection>) -> Self {
+        Self(Arc::new(Mutex::new(injections)))
+    }
+
+    /// The fault of this call.
+    fn take(&self, step: usize, side: Side) -> Option<Injected> {
+        let mut plan = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = plan
+            .iter_mut()
+            .filter(|it| it.step == step && it.side == side);
+        let injection = own.find(|it| it.times > 0)?;
+        injection.times -= 1;
+        injection.is_used = true;
+        Some(injection.injected)
+    }
+
+    /// A fault that did not happen. Which steps of a saga that crashes are called again is not known before.
+    pub(super) fn unused(&self) -> Option<String> {
+        let plan = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let unused = plan.iter().find(|it| !it.is_used && it.times < u32::MAX);
+        unused.map(|it| format!("{:?} of {:?} {}", it.injected, it.side, it.step))
+    }
+}
+
+/// The user's handlers with the faults in front of them. What a definition has no handler for stays so.
+pub(super) fn wrap(handlers: &Handlers, definition: &Definition, plan: &Plan) -> Handlers {
+    let mut wrapped = Handlers::new();
+    let bound = handlers.bind_what_is_there(definition);
+    let mut names: Vec<(Side, &str, &str)> = Vec::new();
+    for (step, bound) in definition.steps().iter().zip(bound.iter()) {
+        let is_new = |names: &mut Vec<_>, side, action| {
+            let name = (side, step.service.as_str(), action);
+            let is_new = !names.contains(&name);
+            names.push(name);
+            is_new
+        };
+        if let Some(Ok(Place::Here(handler))) = &bound.run
+            && is_new(&mut names, Side::Step, step.action.as_str())
+        {
+            let called = Called::new(definition, plan, Arc::clone(handler));
+            wrapped = wrapped.handle(&step.service, &step.action, move |context: StepContext| {
+                call(called.clone(), context)
+            });
+        }
+        if let (Some(Ok(Place::Here(handler))), Some(action)) =
+            (&bound.compensate, &step.compensation_action)
+            && is_new(&mut names, Side::Compensation, action.as_str())
+        {
+            let called = Called::new(definition, plan, Arc::clone(handler));
+            wrapped = wrapped.compensate(&step.service, action, move |context| {
+                compensate(called.clone(), context)
+            });
+        }
+    }
+    wrapped
+}
+
+/// What a call needs.
+#[derive(Clone)]
+struct Called<H> {
+    definition: Definition,
+    plan: Plan,
+    handler: H,
+}
+
+impl<H> Called<H> {
+    fn new(definition: &Definition, plan: &Plan, handler: H) -> Self {
+        Self {
+            definition: definition.clone(),
+            plan: plan.clone(),
+            handler,
+        }
+    }
+
+    fn take(&self, step: &str, side: Side) -> Option<Injected> {
+        let mut steps = self.definition.steps().iter();
+        let step = steps.position(|other| other.id == step)?;
+        self.plan.take(step, side)
+    }
+}
+
+async fn call(called: Called<StepHandler>, context: StepContext) -> Result<Bytes, StepError> {
+    let injected = called.take(context.step_id(), Side::Step);
+    fail_before(injected)?;
+    let output = (called.handler)(context.clone()).await?;
+    match injected {
+        Some(Injected::Twice) => (called.handler)(context).await,
+        other => after(other, output).await,
+    }
+}
+
+async fn compensate(
+    called: Called<CompensationHandler>,
+    context: CompensationContext,
+) -> Result<(), StepError> {
+    let injected = called.take(context.step_id(), Side::Compensation);
+    fail_before(injected)?;
+    (called.handler)(context.clone()).await?;
+    match injected {
+        Some(Injected::Twice) => (called.handler)(context).await,
+        other => after(other, ()).await,
+    }
+}
+
+fn fail_before(injected: Option<Injected>) -> Result<(), StepError> {
+    match injected {
+        Some(Injected::Fails) => Err(StepError::Reject("the run refuses it".to_owned())),
+        Some(Injected::FailsForNow) => Err(StepError::Retry("the run fails it".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+async fn after<T>(injected: Option<Injected>, output: T) -> Result<T, StepError> {
+    match injected {
+        Some(Injected::InDoubt) => Err(StepError::InDoubt("the run loses its answer".to_owned())),
+        Some(Injected::Hangs) => pending().await,
+        // Without the message that a panic writes: it is meant.
+        Some(Injected::Panics) => resume_unwind(Box::new("the run panics")),
+        _ => Ok(output),
+    }
+}
