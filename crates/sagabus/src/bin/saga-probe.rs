@@ -15,7 +15,7 @@ use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::ledger::By;
 use sagabus::saga::{self, Definition, Handlers, SagaId, Status, StepContext, StepError};
 use sagabus::saga_store::SagaStore;
-use sagabus::sqlite::{Database, TABLES, barrier};
+use sagabus::sqlite::{Database, FENCES, TABLES, barrier};
 use sagabus::{Clock, Error, Result, Sagas, SystemClock};
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,6 +27,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// No unique key: a second effect would be a second row.
 const MIGRATIONS: &[&str] = &[
     TABLES,
+    FENCES,
     "CREATE TABLE effects (action TEXT NOT NULL, key TEXT NOT NULL) STRICT;",
 ];
 /// One step after the other, so that each saga has one handler in flight.

@@ -1,5 +1,6 @@
-//! Many histories of sagas on a simulated disk, each from a seed: whatever fails, each ends, and leaves of its effects what its end
-//! says.
+//! Many histories of sagas on a simulated disk, each from a seed.
+//!
+//! Whatever fails, each saga ends, and leaves of its effects what its end says.
 //!
 //! Definitions are random; handlers fail, hang, panic, are slow or in doubt; the process is killed, power is lost, syncs fail;
 //! operators cancel, pause and retry. A store in between knows what is durable: a handler that is called, told to stop, or an answer

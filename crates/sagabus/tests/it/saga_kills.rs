@@ -1,5 +1,6 @@
-//! Fifty sagas in flight in a real process that is killed again and again: none is lost or stuck, and behind the barrier each
-//! effect is there once. `RUN_SLOW=1` kills it two hundred times.
+//! Fifty sagas in flight in a real process that is killed again and again.
+//!
+//! None is lost or stuck, and behind the barrier each effect is there once. `RUN_SLOW=1` kills it two hundred times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::process::Command;
 
 use sagabus::Error;
 use sagabus::engines::embedded::simulation::Chance;
-use sagabus::sqlite::{Database, TABLES};
+use sagabus::sqlite::{Database, FENCES, TABLES};
 use tempfile::TempDir;
 
 use crate::probe::Probe;
@@ -19,6 +20,7 @@ const IN_FLIGHT: usize = 50;
 /// As the probe's.
 const MIGRATIONS: &[&str] = &[
     TABLES,
+    FENCES,
     "CREATE TABLE effects (action TEXT NOT NULL, key TEXT NOT NULL) STRICT;",
 ];
 /// Lines of a probe that is let live the longest.

@@ -1,5 +1,7 @@
-//! What sagas ask of the disk: as many syncs as they have steps and one more, fewer when there are many; and nothing is done on the
-//! strength of a sync that failed.
+//! What sagas ask of the disk.
+//!
+//! As many syncs as they have steps and one more, fewer when there are many; and nothing is done on the strength of a sync
+//! that failed.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -100,6 +100,12 @@ pub enum DefinitionError {
         /// The step.
         step: String,
     },
+    /// The saga of a step has a concurrency key: it could be that of the saga that waits for it, and both would wait for ever.
+    #[error("the saga of step `{step}` has a `concurrencyKey`; the saga around it can have one")]
+    KeyInside {
+        /// The step.
+        step: String,
+    },
     /// The saga of a step is given two inputs.
     #[error("the saga of step `{step}` has its item as its input, and another one besides")]
     TwoInputs {
@@ -179,7 +185,10 @@ impl DefinitionError {
             Self::NotBare { .. } | Self::WaitLimit { .. } => "id",
             Self::Pointer { field, .. } => field,
             Self::NotBefore { .. } => "dependencies",
-            Self::NotOfChild { .. } | Self::TooDeep { .. } | Self::TwoInputs { .. } => "child",
+            Self::NotOfChild { .. }
+            | Self::TooDeep { .. }
+            | Self::KeyInside { .. }
+            | Self::TwoInputs { .. } => "child",
             Self::Empty { .. } | Self::TooManySteps { .. } => "steps",
             Self::TooLarge { .. } | Self::Unreadable { .. } => ".",
         }

@@ -90,6 +90,11 @@ pub(super) fn check(step: &Step, child: &Child) -> Result<(), DefinitionError> {
             step: step.id.clone(),
         });
     }
+    if child.definition.options().concurrency_key.is_some() {
+        return Err(DefinitionError::KeyInside {
+            step: step.id.clone(),
+        });
+    }
     // The input is the item.
     let has_source = child.step.is_some() || !child.from.is_empty();
     if step.for_each.is_some() && has_source {

@@ -13,7 +13,9 @@ use crate::ledger::By;
 use crate::saga::handlers::StepError;
 use crate::saga::machine::{Action, AttemptResult, ChildEnd, Command, Input, Phase, Stage};
 use crate::saga::record::{Effect, Fact, Outcome, Record};
-use crate::saga::{Definition, SagaId, SagaStatus, Sagas, Status, Step, StepPhase};
+use crate::saga::{
+    ConcurrencyKey, Definition, OnConflict, Options, SagaId, SagaStatus, Sagas, Status, Step, StepPhase,
+};
 
 fn inner(steps: Vec<Step>) -> Definition {
     Definition::from_steps("inner", steps).unwrap()
@@ -480,6 +482,20 @@ fn a_step_that_is_a_saga_has_no_attempts_and_not_too_many_inside_it() {
     }
     let text = "step `g` has more than 4 sagas inside each other";
     assert_eq!(refused(vec![child("g", deep)]).1, text);
+    let options = Options {
+        concurrency_key: Some(ConcurrencyKey {
+            key: "{sampleId}".to_owned(),
+            limit: 1,
+            on_conflict: OnConflict::Queue,
+        }),
+        ..Options::default()
+    };
+    let keyed = Definition::builder("inner").options(options).step(step("a"));
+    let text = "the saga of step `g` has a `concurrencyKey`; the saga around it can have one";
+    assert_eq!(
+        refused(vec![child("g", keyed.build().unwrap())]).1,
+        text
+    );
     let text = "the saga of step `g` has its item as its input, and another one besides";
     assert_eq!(refused(vec![own().for_each("/x").given("/y")]).1, text);
     let text = "`child.from` of step `g` must be a JSON pointer such as `/samples`";
