@@ -102,7 +102,13 @@ enum What {
         #[arg(long, default_value_t = 10_000_000)]
         events: usize,
     },
-    /// Four-step sagas whose handlers do nothing, in memory and durable
+    /// Sagas that stop in their second step, to be killed with it by `bench saga`
+    #[command(hide = true)]
+    SagaHold {
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Sagas whose handlers do nothing, in memory and durable, beside a sync of the disk and the bare group-commit loop
     Saga {
         /// Directory on the disk to measure; a folder is made in it and removed
         #[arg(long, default_value = ".")]
@@ -161,6 +167,7 @@ impl Bench {
                 timers,
                 over_seconds,
             } => timers::run(&runtime, &dir, timers, over_seconds, self.output),
+            What::SagaHold { dir } => saga::hold(&runtime, &dir),
             What::Saga { dir, sagas } => saga::run(&runtime, &dir, sagas, self.output),
         }
     }
