@@ -200,7 +200,11 @@ fn definition(app: &App, order: &Order) -> Result<Definition> {
             return Err(Error::invalid(text));
         }
     };
-    // A path says where in any text it is; lines are those of what was sent only by chance.
+    read_definition(&json)
+}
+
+/// A definition that was sent. A path says where in any text it is; lines are those of what was sent only by chance.
+fn read_definition(json: &str) -> Result<Definition> {
     Definition::from_json(json.as_bytes()).map_err(|error| {
         let path = &error.place.path;
         Error::invalid(format!("the definition is refused at `{path}`")).with_source(error.fault)

@@ -560,6 +560,40 @@ fn sagas_are_found_by_name_state_attribute_and_time_over_http_and_by_command() {
     );
 }
 
+/// What an operator does about a definition that turned out wrong while sagas that follow it wait.
+#[test]
+fn a_saga_in_flight_goes_on_with_another_definition_by_command() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let yaml = "name: q\nsteps:\n- {id: w, signal: {name: weighed}}\n- {id: t, timer: {for: 300d}, dependencies: [w]}\n";
+    let old = write(&place, "old.yaml", yaml);
+    let new = write(&place, "new.yaml", &yaml.replace("300d", "1ms"));
+    let other = write(&place, "other.yaml", &yaml.replace("weighed", "measured"));
+    let by = ["--author", "ann", "--reason", "300 days was a slip"];
+    let id = said(&server, &["start", "--file", &old]).trim().to_owned();
+    let tell = |more: &[&str]| ask(&server, &[more, &by].concat());
+    let ran = tell(&["migrate", &id, "--file", &new]);
+    assert_eq!(ran.code, Some(1), "{}", ran.out);
+    assert!(ran.err.contains("pause"), "{}", ran.err);
+    assert_eq!(tell(&["pause", &id]).code, Some(0));
+    let ran = tell(&["migrate", &id, "--file", &other]);
+    assert!(ran.err.contains("`w`"), "{}", ran.err);
+    let ran = tell(&["migrate", &id, "--file", &new]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("migrate at "), "{}", ran.out);
+    assert_eq!(tell(&["resume", &id]).code, Some(0));
+    assert_eq!(tell(&["signal", &id, "weighed"]).code, Some(0));
+    until("the saga's end", || {
+        let saga = server.get(&format!("/api/sagas/{id}")).expect(200);
+        (saga["status"] == "completed").then_some(())
+    });
+    let signed = json!({"author": "a", "reason": "r"});
+    let path = format!("/api/sagas/{id}/migrate");
+    server
+        .post(&path, &signed)
+        .expect_problem(400, &["`definition` is missing"]);
+}
+
 /// The text with every hash as one.
 fn with_one_hash(text: &str) -> String {
     let is_hash = |it: &str| it.len() == 64 && it.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -624,7 +658,8 @@ fn the_commands_of_the_guide_to_sagas_print_what_it_says() {
             "terminate",
             "signal",
             "approve",
-            "refuse"
+            "refuse",
+            "migrate"
         ]
     );
     for verb in verbs {

@@ -42,6 +42,7 @@ pub(super) fn one(saga: &Value) {
     line("waits", &saga["waits"]);
     line("error", &saga["error"]);
     line("correlation", &saga["correlationId"]);
+    line("parent", &saga["parent"]);
     line("started", &saga["startedAt"]);
     line("ended", &saga["endedAt"]);
     line("context", &saga["context"]);
@@ -103,6 +104,9 @@ fn who(by: &Value) -> String {
 }
 
 fn handler(step: &Value, field: &str) -> String {
+    if let Some(child) = step["child"].as_str() {
+        return format!("saga {child}");
+    }
     match step["service"].as_str() {
         Some("") | None => text(&step[field]),
         Some(service) => format!("{service}/{}", text(&step[field])),

@@ -1,9 +1,12 @@
 //! What is done to one saga of a running server, and what it is told.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::definition::DefinitionFile;
 use crate::cli::Failure;
 
 /// Who, and why.
@@ -29,6 +32,8 @@ pub(super) struct Body<'a> {
     in_flight: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    definition: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,6 +134,18 @@ pub(super) struct Answer {
     role: String,
 }
 
+/// Which saga, and the definition that it goes on with.
+#[derive(Debug, Args)]
+pub(super) struct Migrate {
+    /// Id of the saga
+    id: String,
+    /// A file with the definition
+    #[arg(long)]
+    file: PathBuf,
+    #[command(flatten)]
+    by: By,
+}
+
 /// What is asked of the server for one saga.
 trait Order {
     /// The saga's id, and the body.
@@ -170,6 +187,21 @@ impl Order for Complete {
         let (id, body) = self.one.order()?;
         let output = Some(json_of("--result", &self.result)?);
         Ok((id, Body { output, ..body }))
+    }
+}
+
+impl Order for Migrate {
+    fn order(&self) -> Result<(&str, Body<'_>), Failure> {
+        let json = DefinitionFile::read(&self.file)?.valid()?.to_json();
+        let definition = serde_json::from_slice(&json).map_err(|error| Failure {
+            text: format!("the definition is not JSON: {error}"),
+            code: 2,
+        })?;
+        let body = Body {
+            definition: Some(definition),
+            ..self.by.body()
+        };
+        Ok((&self.id, body))
     }
 }
 
@@ -241,6 +273,9 @@ verbs! {
     Resume(Whole) => "resume";
     /// End one as it is, and drop its handlers
     Terminate(Whole) => "terminate";
+    /// Let one in flight go on with another definition that fits what it has begun; it must be queued, paused or
+    /// stuck behind its pivot
+    Migrate(Migrate) => "migrate";
     /// Tell one something that a step waits for; the first of a name counts
     Signal(Signal) => "signal";
     /// Say yes for the person that a step asks

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
-use sagabus::saga::{Action, InFlight};
+use sagabus::saga::{Action, Definition, InFlight};
 use sagabus::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,11 +11,11 @@ use serde_json::value::RawValue;
 
 use super::super::App;
 use super::super::reply::{Reply, unreadable};
-use super::{by, saga_id};
+use super::{by, read_definition, saga_id};
 use crate::wire::{self, Include};
 
 /// The verbs of operators.
-const VERBS: [&str; 10] = [
+const VERBS: [&str; 11] = [
     "cancel",
     "retry",
     "skip",
@@ -26,6 +26,7 @@ const VERBS: [&str; 10] = [
     "pause",
     "resume",
     "terminate",
+    "migrate",
 ];
 
 /// What an operator says besides the verb.
@@ -36,6 +37,7 @@ pub(crate) struct Said {
     reason: Option<String>,
     step: Option<String>,
     output: Option<Box<RawValue>>,
+    definition: Option<Box<RawValue>>,
     in_flight: Option<String>,
 }
 
@@ -47,36 +49,56 @@ pub(crate) async fn operate(
 ) -> Reply<Json<Value>> {
     let Json(said) = said.map_err(|it| unreadable(&it))?;
     let by = by(said.author.as_deref(), said.reason.as_deref())?;
-    let action = action(&verb, said)?;
-    let status = app.system.sagas.operate(&saga_id(&id)?, action, by).await?;
+    let (id, sagas) = (saga_id(&id)?, &app.system.sagas);
+    let status = match verb.as_str() {
+        "migrate" => sagas.migrate(&id, &definition_of(said)?, by).await?,
+        verb => sagas.operate(&id, action(verb, said)?, by).await?,
+    };
     Ok(Json(wire::saga(&status, Include::Nothing)))
 }
 
-/// The action of a verb. A field that the verb does not take is refused.
+/// The definition that a saga is to go on with.
+fn definition_of(said: Said) -> Result<Definition> {
+    said.takes_only(&["definition"])?;
+    match said.definition {
+        Some(definition) => read_definition(definition.get()),
+        None => Err(Error::invalid("`definition` is missing")),
+    }
+}
+
+impl Said {
+    /// A field that the verb does not take is refused.
+    fn takes_only(&self, fields: &[&str]) -> Result<()> {
+        let given = [
+            ("step", self.step.is_some()),
+            ("output", self.output.is_some()),
+            ("definition", self.definition.is_some()),
+            ("inFlight", self.in_flight.is_some()),
+        ];
+        for (field, is_given) in given {
+            if is_given && !fields.contains(&field) {
+                return Err(Error::invalid(format!("`{field}` is not for this verb")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The action of a verb.
 fn action(verb: &str, said: Said) -> Result<Action> {
+    said.takes_only(match verb {
+        "cancel" => &["inFlight"],
+        "retry" | "skip" | "force-done" | "recompensate" => &["step"],
+        "complete" => &["step", "output"],
+        "abandon" | "pause" | "resume" | "terminate" => &[],
+        other => return Err(no_verb(other)),
+    })?;
     let Said {
         step,
         output,
         in_flight,
         ..
     } = said;
-    let given = [
-        ("step", step.is_some()),
-        ("output", output.is_some()),
-        ("inFlight", in_flight.is_some()),
-    ];
-    let takes: &[&str] = match verb {
-        "cancel" => &["inFlight"],
-        "retry" | "skip" | "force-done" | "recompensate" => &["step"],
-        "complete" => &["step", "output"],
-        "abandon" | "pause" | "resume" | "terminate" => &[],
-        other => return Err(no_verb(other)),
-    };
-    for (field, is_given) in given {
-        if is_given && !takes.contains(&field) {
-            return Err(Error::invalid(format!("`{field}` is not for this verb")));
-        }
-    }
     let needed = |step: Option<String>| step.ok_or_else(|| Error::invalid("`step` is missing"));
     Ok(match verb {
         "cancel" => Action::Cancel {

@@ -14,7 +14,8 @@ use crate::saga::handlers::StepError;
 use crate::saga::machine::{Action, AttemptResult, ChildEnd, Command, Input, Phase, Stage};
 use crate::saga::record::{Effect, Fact, Outcome, Record};
 use crate::saga::{
-    ConcurrencyKey, Definition, OnConflict, Options, SagaId, SagaStatus, Sagas, Status, Step, StepPhase,
+    ConcurrencyKey, Definition, OnConflict, Options, SagaId, SagaStatus, Sagas, Status, Step,
+    StepPhase,
 };
 
 fn inner(steps: Vec<Step>) -> Definition {
@@ -490,12 +491,11 @@ fn a_step_that_is_a_saga_has_no_attempts_and_not_too_many_inside_it() {
         }),
         ..Options::default()
     };
-    let keyed = Definition::builder("inner").options(options).step(step("a"));
+    let keyed = Definition::builder("inner")
+        .options(options)
+        .step(step("a"));
     let text = "the saga of step `g` has a `concurrencyKey`; the saga around it can have one";
-    assert_eq!(
-        refused(vec![child("g", keyed.build().unwrap())]).1,
-        text
-    );
+    assert_eq!(refused(vec![child("g", keyed.build().unwrap())]).1, text);
     let text = "the saga of step `g` has its item as its input, and another one besides";
     assert_eq!(refused(vec![own().for_each("/x").given("/y")]).1, text);
     let text = "`child.from` of step `g` must be a JSON pointer such as `/samples`";
