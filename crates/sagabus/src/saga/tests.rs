@@ -21,6 +21,7 @@ mod migrate;
 mod operator;
 mod pivot;
 mod play;
+mod points;
 mod record;
 mod scope;
 mod search;

@@ -154,6 +154,10 @@ async fn a_stuck_saga_that_is_given_up_has_failed() {
     let status = sagas.abandon(&id, "cleaned up by hand").await.unwrap();
     assert_eq!(status.status, Status::Failed);
     assert_eq!(status.error.as_deref(), Some("cleaned up by hand"));
+    assert_eq!(
+        (status.unsettled, status.inconsistent),
+        (vec!["a".to_owned()], true)
+    );
     assert_eq!(sagas.wait(&id).await.unwrap().status, Status::Failed);
     assert_eq!(told(&bed.disk)[6..], ["compensation_failed a", "failed"]);
     assert_eq!(sagas.stats().failed, 1);
