@@ -113,6 +113,7 @@ pub(crate) fn saga(saga: &SagaStatus, include: Include) -> Value {
         "concurrencyKey": saga.concurrency_key,
         "currentStep": saga.current_step,
         "error": saga.error,
+        "turnedBackBy": saga.turned_back_by,
         "parked": saga.parked,
         "paused": saga.paused,
         "deadline": saga.deadline,

@@ -305,11 +305,12 @@ fn duration(meta: &ParseNestedMeta<'_>) -> Result<u64> {
         "s" => Some(1_000),
         "m" => Some(60_000),
         "h" => Some(3_600_000),
+        "d" => Some(86_400_000),
         _ => None,
     };
     let ms = unit_ms.and_then(|unit_ms| number.parse::<u64>().ok()?.checked_mul(unit_ms));
     ms.ok_or_else(|| {
-        let text = "must be a duration such as `\"500ms\"`, `\"30s\"`, `\"2m\"`, `\"1h\"`";
+        let text = "must be a duration such as `\"500ms\"`, `\"30s\"`, `\"2m\"`, `\"1h\"`, `\"7d\"`";
         Error::new(literal.span(), text)
     })
 }

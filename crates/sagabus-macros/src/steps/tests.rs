@@ -91,7 +91,7 @@ fn a_method_that_cannot_be_a_step_says_what_it_lacks() {
 fn options_that_do_not_exist_or_fit_are_refused() {
     check(
         &quote! { impl A { #[step(timeout = "30")] async fn a(&self) -> Result<(), E> { Ok(()) } } },
-        "must be a duration such as `\"500ms\"`, `\"30s\"`, `\"2m\"`, `\"1h\"`",
+        "must be a duration such as `\"500ms\"`, `\"30s\"`, `\"2m\"`, `\"1h\"`, `\"7d\"`",
         "\"30\"",
     );
     let unknown = refused(

@@ -336,6 +336,7 @@ fn a_saga_shows_the_fields_of_the_guide_and_its_data_only_when_asked() {
     assert!(!saga.to_string().contains("blood"), "{saga}");
     assert_eq!(saga["definition"].as_str().unwrap().len(), 64);
     assert_eq!(saga["compensatedAt"], saga["endedAt"]);
+    assert_eq!(saga["turnedBackBy"], json!({"step": "note"}));
     assert_eq!(
         (&saga["completedAt"], &saga["failedAt"]),
         (&Value::Null, &Value::Null)
@@ -565,9 +566,9 @@ fn sagas_are_found_by_name_state_attribute_and_time_over_http_and_by_command() {
 fn a_saga_in_flight_goes_on_with_another_definition_by_command() {
     let place = Place::new();
     let server = Server::start(&place);
-    let yaml = "name: q\nsteps:\n- {id: w, signal: {name: weighed}}\n- {id: t, timer: {for: 7200h}, dependencies: [w]}\n";
+    let yaml = "name: q\nsteps:\n- {id: w, signal: {name: weighed}}\n- {id: t, timer: {for: 300d}, dependencies: [w]}\n";
     let old = write(&place, "old.yaml", yaml);
-    let new = write(&place, "new.yaml", &yaml.replace("7200h", "1ms"));
+    let new = write(&place, "new.yaml", &yaml.replace("300d", "1ms"));
     let other = write(&place, "other.yaml", &yaml.replace("weighed", "measured"));
     let by = ["--author", "ann", "--reason", "300 days was a slip"];
     let id = said(&server, &["start", "--file", &old]).trim().to_owned();

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use self::waits::Waiting;
 pub use self::waits::Waits;
 use super::definition::DefinitionHash;
+use super::handlers::{CompensationContext, TurnedBackBy};
 use super::id::SagaId;
 use super::machine::{CompensationPhase, Operated, Phase, Signalled, Stage, State, StepState};
 use super::record::{Outcome, PauseCause, Verb};
@@ -251,6 +252,8 @@ pub struct SagaStatus {
     pub current_step: Option<String>,
     /// Why it does not complete.
     pub error: Option<String>,
+    /// What turned it back, if something has.
+    pub turned_back_by: Option<TurnedBackBy>,
     /// Why it does not go on although it is not over, such as a handler that this process lacks.
     pub parked: Option<String>,
     /// Why it is paused, until an operator lets it go on or cancels it.
@@ -419,6 +422,7 @@ impl SagaStatus {
                 false => current.map(|step| step.id.clone()),
             },
             error: text(state.error.as_ref()),
+            turned_back_by: has_turned_back.then(|| CompensationContext::cause_in(state)),
             parked: missing.first().map(|(_, fault)| fault.clone()),
             paused,
             deadline: state.deadline(),

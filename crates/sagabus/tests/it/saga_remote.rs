@@ -8,7 +8,7 @@ use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::saga::remote::{ReplyStatus, StepReplied, StepRequested};
 use sagabus::saga::{
     CompensationContext, Definition, Handlers, SagaId, SagaStatus, Status, Step, StepContext,
-    StepError, StepPhase,
+    StepError, StepPhase, TurnedBackBy,
 };
 use sagabus::{Bus, Clock, ErrorKind, Event, EventType, Sagas, saga};
 use serde_json::{Value, json};
@@ -248,6 +248,40 @@ async fn the_time_limit_of_an_attempt_elsewhere_goes_on_over_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_restart_does_not_cut_off_what_another_service_takes_back() {
+    let (notes, clock, disk) = (Notes::default(), clock(), MemoryDisk::default());
+    let handlers = || {
+        let fails = |_: StepContext| async { Err::<(), _>(StepError::Reject("full".to_owned())) };
+        Handlers::new().elsewhere("ai").handle("lab", "file", fails)
+    };
+    let read = Step::new("read").service("ai").compensated_by("forget");
+    let steps = vec![read, Step::new("file").service("lab").after("read")];
+    let definition = Definition::from_steps("filing", steps).unwrap();
+    let first = Process::open(&disk, &clock, handlers()).await;
+    let id = first.start(&definition).await;
+    first.reply(&first.request(0).await, |_| {}).await;
+    let back = first.request(1).await;
+    let given = back.compensation.as_ref().unwrap();
+    assert_eq!(given.output.as_ref().unwrap().get(), "{\"n\":1}");
+    first.close().await;
+
+    let second = Process::open(&disk, &clock, handlers()).await;
+    let status = second.sagas.status(&id).unwrap();
+    assert_eq!(status.status, Status::Compensating);
+    assert_eq!(
+        status.turned_back_by,
+        Some(TurnedBackBy::Step("file".to_owned()))
+    );
+    second.reply(&back, |reply| reply.output = None).await;
+    let status = second.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Compensated);
+    assert_eq!(status.steps[0].compensation_attempts, 1);
+    assert_eq!(second.events("saga.step_requested").await.len(), 2);
+    assert_eq!(notes.all(), [""; 0]);
+    second.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_late_reply_counts_and_one_with_an_old_fencing_token_is_refused_and_counted() {
     let (notes, clock) = (Notes::default(), clock());
     let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
@@ -347,7 +381,6 @@ async fn each_item_of_a_list_is_asked_for_by_itself() {
         let item: u64 = context.item_as()?;
         Ok::<Value, StepError>(json!(item * 10))
     });
-    let _served = handlers.serve(&process.bus, "ai").await.unwrap();
     let definition = Definition::from_yaml(
         "{name: pages, steps: [{id: read, service: ai, action: read, forEach: {from: /pages}}]}",
     );
@@ -357,6 +390,13 @@ async fn each_item_of_a_list_is_asked_for_by_itself() {
         .start(&definition.unwrap(), start)
         .await
         .unwrap();
+    // The list itself has no handler: nobody answers for it.
+    let request = process.request(0).await;
+    process
+        .reply(&request, |reply| reply.step_id = "read".to_owned())
+        .await;
+    assert_eq!(process.sagas.status(&id).unwrap().status, Status::Started);
+    let _served = handlers.serve(&process.bus, "ai").await.unwrap();
     let status = process.sagas.wait(&id).await.unwrap();
     assert_eq!(status.status, Status::Completed, "{status:?}");
     assert_eq!(status.steps[0].output.as_deref(), Some(&b"[10,20,30]"[..]));

@@ -205,7 +205,9 @@ impl<'de> Deserialize<'de> for Span {
             type Value = Span;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("milliseconds as a number, or text such as `500ms`, `30s`, `2m`, `1h`")
+                f.write_str(
+                    "milliseconds as a number, or text such as `500ms`, `30s`, `2m`, `1h`, `7d`",
+                )
             }
 
             fn visit_u64<E: serde::de::Error>(self, ms: u64) -> Result<Span, E> {
@@ -220,6 +222,7 @@ impl<'de> Deserialize<'de> for Span {
                     "s" => 1_000,
                     "m" => 60_000,
                     "h" => 3_600_000,
+                    "d" => 86_400_000,
                     _ => return Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
                 };
                 number

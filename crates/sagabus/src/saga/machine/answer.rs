@@ -63,8 +63,8 @@ pub fn answer_refusal(state: &State, facts: &Facts<'_>, answer: &Answer) -> Opti
         let text = format!("step `{id}` has no attempt {attempt}");
         return refuse(ErrorKind::NotFound, text);
     }
-    if state.wait(step).is_some() {
-        let text = format!("step `{id}` has no handler, it waits");
+    if state.wait(step).is_some() || state.is_list(step) {
+        let text = format!("step `{id}` has no handler of its own");
         return refuse(ErrorKind::Conflict, text);
     }
     if is_in_flight {
