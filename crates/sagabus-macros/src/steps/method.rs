@@ -310,7 +310,8 @@ fn duration(meta: &ParseNestedMeta<'_>) -> Result<u64> {
     };
     let ms = unit_ms.and_then(|unit_ms| number.parse::<u64>().ok()?.checked_mul(unit_ms));
     ms.ok_or_else(|| {
-        let text = "must be a duration such as `\"500ms\"`, `\"30s\"`, `\"2m\"`, `\"1h\"`, `\"7d\"`";
+        let text =
+            "must be a duration such as `\"500ms\"`, `\"30s\"`, `\"2m\"`, `\"1h\"`, `\"7d\"`";
         Error::new(literal.span(), text)
     })
 }
