@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sagabus::engines::embedded::disk::MemoryDisk;
 use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::saga::remote::{ReplyStatus, StepReplied, StepRequested};
 use sagabus::saga::{
-    CompensationContext, Definition, Handlers, SagaId, SagaStatus, Status, Step, StepContext,
-    StepError, StepPhase, TurnedBackBy,
+    CompensationContext, Definition, Handlers, Output, SagaId, SagaStatus, Status, Step,
+    StepContext, StepError, StepPhase, TurnedBackBy,
 };
 use sagabus::{Bus, Clock, ErrorKind, Event, EventType, Sagas, saga};
 use serde_json::{Value, json};
@@ -418,6 +419,36 @@ async fn what_does_not_fit_into_a_request_fails_its_step_without_an_effect() {
     let error = status.steps[0].error.as_deref().unwrap();
     assert!(error.contains("256002 bytes, more than 245760"), "{error}");
     assert_eq!(process.events("saga.step_requested").await.len(), 0);
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_that_is_no_text_is_in_doubt_here_and_there_and_no_saga_stands_still() {
+    let (notes, clock) = (Notes::default(), clock());
+    let broken = |_: StepContext| async {
+        let output = Bytes::from_static(b"\"\xff\"");
+        Ok::<_, StepError>(Output::from(output))
+    };
+    let own = local(&notes).handle("own", "break", broken);
+    let process = Process::open(&MemoryDisk::default(), &clock, own).await;
+    let handlers = Handlers::new().handle("ai", "read", broken);
+    let _served = handlers.serve(&process.bus, "ai").await.unwrap();
+    // What the first returns would be given to the second.
+    let steps = vec![
+        Step::new("break").service("own"),
+        Step::new("read").service("ai").after("break"),
+    ];
+    let both = Definition::from_steps("both", steps).unwrap();
+    for definition in [both, alone(Step::new("read"))] {
+        let id = process.start(&definition).await;
+        let status = process.sagas.wait(&id).await.unwrap();
+        assert_eq!(status.status, Status::Compensated, "{status:?}");
+        let error = status.steps[0].error.as_deref().unwrap();
+        assert!(error.starts_with("output is not JSON"), "{error}");
+    }
+    let start = saga::Start::new(Bytes::from_static(b"\"\xff\""));
+    let refused = process.sagas.start(&alone(Step::new("read")), start).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     process.close().await;
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn checked(output: Bytes) -> Result<Bytes, StepError> {
             output.len()
         )));
     }
-    match serde_json::from_slice::<serde::de::IgnoredAny>(&output) {
+    match serde_json::from_slice::<&serde_json::value::RawValue>(&output) {
         Ok(_) => Ok(output),
         Err(error) => Err(StepError::InDoubt(format!("output is not JSON: {error}"))),
     }

@@ -277,7 +277,7 @@ pub(super) fn check_json(field: &str, json: &Bytes) -> Result<()> {
             json.len()
         )));
     }
-    serde_json::from_slice::<serde::de::IgnoredAny>(json)
+    serde_json::from_slice::<&serde_json::value::RawValue>(json)
         .map_err(|error| Error::invalid(format!("`{field}` is not JSON")).with_source(error))?;
     check_depth(field, json)
 }

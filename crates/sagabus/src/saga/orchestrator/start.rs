@@ -150,7 +150,7 @@ impl Sagas {
                 start.input.len()
             )));
         }
-        serde_json::from_slice::<serde::de::IgnoredAny>(&start.input)
+        serde_json::from_slice::<&serde_json::value::RawValue>(&start.input)
             .map_err(|error| Error::invalid("saga `input` is not JSON").with_source(error))?;
         check_depth("input", &start.input)?;
         for (field, value) in [

@@ -116,7 +116,12 @@ impl Server {
     }
 
     fn reply(&self, request: StepRequested, result: Result<Bytes, StepError>) -> StepReplied {
-        let (status, output, error) = match result {
+        // What a handler returned is checked to be JSON, so this fails for none.
+        let written = result.and_then(|json| {
+            serde_json::from_slice(&json)
+                .map_err(|error| StepError::InDoubt(format!("output is not JSON: {error}")))
+        });
+        let (status, output, error) = match written {
             Ok(output) => (ReplyStatus::Succeeded, Some(output), None),
             Err(StepError::Retry(error)) => (ReplyStatus::Retry, None, Some(error)),
             Err(StepError::Reject(error)) => (ReplyStatus::Rejected, None, Some(error)),
@@ -130,8 +135,7 @@ impl Server {
             attempt: request.attempt,
             fence: request.fence,
             status,
-            // It was checked to be JSON.
-            output: output.and_then(|json| serde_json::from_slice(&json).ok()),
+            output,
             error: error.map(crate::saga::machine::clipped),
         }
     }
