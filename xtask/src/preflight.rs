@@ -15,10 +15,15 @@ struct Need {
     install: &'static str,
 }
 
-const NEEDS: [Need; 3] = [
+const NEEDS: [Need; 4] = [
     Need {
         command: &["cc", "--version"],
         what: "a C compiler and linker (`cc`), for linking and for the bundled SQLite",
+        install: "sudo apt-get install -y build-essential",
+    },
+    Need {
+        command: &["make", "--version"],
+        what: "`make`, for jemalloc",
         install: "sudo apt-get install -y build-essential",
     },
     Need {

@@ -14,6 +14,11 @@ mod wire;
 
 use std::process::ExitCode;
 
+/// Events are made by one thread and dropped by another: that is where the allocator of the system makes threads wait.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     cli::main()
 }
