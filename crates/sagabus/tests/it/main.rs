@@ -63,6 +63,7 @@ mod saga_histories;
 mod saga_kills;
 mod saga_loader;
 mod saga_remote;
+mod saga_steno;
 #[cfg(feature = "simulation")]
 mod saga_syncs;
 mod saga_triggers;
