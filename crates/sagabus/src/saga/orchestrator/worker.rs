@@ -1,6 +1,7 @@
 //! The worker of one saga: one task that feeds the machine, stores what it decides, and only then obeys it.
 
 mod calls;
+mod claims;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::calls::Direction;
+use self::claims::Claims;
 use super::inbox::{Arrival, Message};
 use super::operate::refused;
 use super::saga::{Progress, Saga};
@@ -21,7 +22,7 @@ use crate::saga::events;
 use crate::saga::handlers::{BindError, Bound};
 use crate::saga::id::SagaId;
 use crate::saga::machine::{
-    self, Command, Decision, Facts, Flight, Input, Stage, State, StepState, Timer,
+    self, Command, Decision, Direction, Facts, Flight, Input, Stage, State, StepState, Timer,
 };
 use crate::saga::record::{Fact, PauseCause, Record};
 use crate::saga::remote::Elsewhere;
@@ -42,6 +43,8 @@ pub(super) struct Worker {
     elsewhere_compensations: Vec<usize>,
     /// The attempts in other services whose replies are awaited, with what ends the waiting.
     awaited: HashMap<(usize, u32, Direction), CancellationToken>,
+    /// The slots of services that it has and waits for.
+    claims: Claims,
     /// The attempts of steps whose handlers are in flight.
     in_flight: Vec<Flight>,
     /// How to stop them.
@@ -74,6 +77,7 @@ impl Worker {
     pub(super) fn bound(shared: Arc<Shared>, saga: Arc<Saga>, bound: Arc<[Bound]>) -> Self {
         Self {
             dispatch: !shared.closing.is_cancelled(),
+            claims: Claims::new(Arc::clone(&shared), &saga),
             shared,
             saga,
             missing: those(&bound, |bound| bound.fault().is_some()),
@@ -99,7 +103,8 @@ impl Worker {
         has_slot: bool,
         reply: oneshot::Sender<Result<SagaId>>,
     ) {
-        let decision = machine::create(created, &self.facts(), has_slot);
+        let decision =
+            self.within_limits(|facts| machine::create(created.clone(), facts, has_slot));
         // Without waiting for room: the caller is told and decides.
         let stored = match self.batch(&decision) {
             Ok(batch) => self.shared.store.append(vec![batch]).await,
@@ -236,7 +241,13 @@ impl Worker {
 
     /// One transition: decide, store, obey.
     async fn step(&mut self, input: Input) -> Result<()> {
-        let decision = machine::decide(&self.saga.state(), &self.facts(), input);
+        let decision = match self.claims.are_free() {
+            true => machine::decide(&self.saga.state(), &self.facts(), input),
+            false => {
+                let saga = Arc::clone(&self.saga);
+                self.within_limits(|facts| machine::decide(&saga.state(), facts, input.clone()))
+            }
+        };
         if planted::in_sagas(SagaBug::ObeyedBeforeStored) {
             self.obey(decision.clone());
             return self.store(&decision).await;
@@ -244,6 +255,19 @@ impl Worker {
         self.store(&decision).await?;
         self.obey(decision);
         Ok(())
+    }
+
+    /// Decides again and again, each time with the slots of services that were got, until no other one is. The rules are pure, so
+    /// what is decided last is all that happens.
+    fn within_limits(&mut self, decide: impl Fn(&Facts<'_>) -> Decision) -> Decision {
+        self.claims.look();
+        loop {
+            let decision = decide(&self.facts());
+            if !self.claims.ask(&decision) {
+                self.claims.settle(&decision);
+                return decision;
+            }
+        }
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -256,6 +280,7 @@ impl Worker {
             missing_compensations: &self.missing_compensations,
             elsewhere: &self.elsewhere,
             elsewhere_compensations: &self.elsewhere_compensations,
+            room: self.claims.room(),
             epoch: self.shared.epoch,
             settings: &self.shared.settings,
         }
@@ -349,6 +374,7 @@ impl Worker {
                     self.awaited.clear();
                     self.stops.clear();
                     self.compensating.clear();
+                    self.claims.end_all();
                 }
                 Command::Child { step } => self.start_child(step),
                 Command::CancelChild { step } => {
@@ -359,6 +385,7 @@ impl Worker {
             }
         }
         self.look_for_missing();
+        self.saga.wait_for_slots(self.claims.waiting());
     }
 
     /// Looks for the handlers of another definition. Nothing of the saga is in flight, and steps stand elsewhere in it.
@@ -373,6 +400,7 @@ impl Worker {
         self.elsewhere = those(&bound, Bound::is_elsewhere);
         self.elsewhere_compensations = those(&bound, Bound::compensation_is_elsewhere);
         self.bound = bound;
+        self.claims.look_up(self.saga.state().definition());
         // Those that are still to come are set again when the saga goes on.
         self.timers = Timers::default();
         if stage == Stage::Running {

@@ -13,14 +13,7 @@ use super::Worker;
 use crate::saga::definition::Step;
 use crate::saga::events;
 use crate::saga::handlers::{Bound, Call, CompensationContext, Place, Running, StepContext};
-use crate::saga::machine::{Answer, Answered, Flight};
-
-/// Which way an attempt goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Direction {
-    Forward,
-    Backward,
-}
+use crate::saga::machine::{Answer, Answered, Direction, Flight, Wanted};
 
 /// In place of a handler that is elsewhere: the reply ends the waiting, not this.
 fn reply<T: Send + 'static>() -> Running<T> {
@@ -115,6 +108,7 @@ impl Worker {
     }
 
     pub(super) fn forget(&mut self, step: usize, attempt: u32, direction: Direction) {
+        self.claims.end(Wanted { step, direction }, attempt);
         match direction {
             Direction::Forward => {
                 let flight = Flight { step, attempt };
