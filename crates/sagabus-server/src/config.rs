@@ -24,9 +24,19 @@ pub(crate) struct Variable {
     pub(crate) name: &'static str,
     pub(crate) default: &'static str,
     pub(crate) meaning: &'static str,
-    set: fn(&mut Config, u64),
-    min: u64,
-    max: u64,
+    set: Set,
+}
+
+/// Where a value goes.
+enum Set {
+    /// A whole number.
+    Number {
+        set: fn(&mut Config, u64),
+        min: u64,
+        max: u64,
+    },
+    /// What reads it for itself. The error says what is wrong.
+    Text(fn(&mut Config, &str) -> Result<(), Error>),
 }
 
 /// Every variable that is read.
@@ -35,98 +45,154 @@ pub(crate) const VARIABLES: &[Variable] = &[
         name: "EVENT_BUS_MAX_LISTENERS",
         default: "100",
         meaning: "most subscriptions at one time; one more is refused",
-        set: |config, value| config.bus.subscriptions_max = count(value),
-        min: 1,
-        max: 10_000,
+        set: Set::Number {
+            set: |config, value| config.bus.subscriptions_max = count(value),
+            min: 1,
+            max: 10_000,
+        },
     },
     Variable {
         name: "EVENT_BUS_RETRY_DELAY",
         default: "1000",
         meaning: "milliseconds before the first re-try of a delivery; each further one waits twice as long, at most 5 min",
-        set: |config, value| config.bus.retry_delay = Duration::from_millis(value),
-        min: 1,
-        max: 3_600_000,
+        set: Set::Number {
+            set: |config, value| config.bus.retry_delay = Duration::from_millis(value),
+            min: 1,
+            max: 3_600_000,
+        },
     },
     Variable {
         name: "EVENT_BUS_MAX_RETRIES",
         default: "3",
         meaning: "re-tries before a delivery becomes a dead letter; attempts are one more",
-        set: |config, value| config.bus.retries_max = u32::try_from(value).unwrap_or(u32::MAX),
-        min: 0,
-        max: 1_000,
+        set: Set::Number {
+            set: |config, value| config.bus.retries_max = u32::try_from(value).unwrap_or(u32::MAX),
+            min: 0,
+            max: 1_000,
+        },
     },
     Variable {
         name: "EVENT_BUS_DEAD_LETTER_THRESHOLD",
         default: "100",
         meaning: "dead letters above which the bus reports itself unhealthy",
-        set: |config, value| config.bus.dead_letter_threshold = count(value),
-        min: 0,
-        max: 1_000_000_000,
+        set: Set::Number {
+            set: |config, value| config.bus.dead_letter_threshold = count(value),
+            min: 0,
+            max: 1_000_000_000,
+        },
     },
     Variable {
         name: "EVENT_BUS_RETENTION_DAYS",
         default: "30",
         meaning: "days for which events are kept that nobody needs any more; what is not handled yet, dead letters and what is scheduled stay for as long as it takes",
-        set: |config, value| {
-            config.engine.retention_time =
-                DAY.saturating_mul(u32::try_from(value).unwrap_or(u32::MAX))
+        set: Set::Number {
+            set: |config, value| {
+                config.engine.retention_time =
+                    DAY.saturating_mul(u32::try_from(value).unwrap_or(u32::MAX))
+            },
+            min: 1,
+            max: 36_600,
         },
-        min: 1,
-        max: 36_600,
     },
     Variable {
         name: "EVENT_BUS_RETENTION_MEBIBYTES",
         default: "4096",
         meaning: "MiB of the event log's files beyond which the oldest events that nobody needs are dropped before that",
-        set: |config, value| config.engine.retention_bytes = value.saturating_mul(1024 * 1024),
-        min: 0,
-        max: 1_000_000_000,
+        set: Set::Number {
+            set: |config, value| config.engine.retention_bytes = value.saturating_mul(1024 * 1024),
+            min: 0,
+            max: 1_000_000_000,
+        },
     },
     Variable {
         name: "SAGA_STEP_TIMEOUT",
         default: "30000",
         meaning: "milliseconds that an attempt of a saga step may take where the step does not say",
-        set: |config, value| config.saga.step_timeout = Duration::from_millis(value),
-        min: 1,
-        max: 86_400_000,
+        set: Set::Number {
+            set: |config, value| config.saga.step_timeout = Duration::from_millis(value),
+            min: 1,
+            max: 86_400_000,
+        },
     },
     Variable {
         name: "SAGA_MAX_ACTIVE_SAGAS",
         default: "100",
         meaning: "sagas that run at one time; further ones are stored and wait for their turn",
-        set: |config, value| config.saga.active_max = count(value),
-        min: 1,
-        max: 1_000_000,
+        set: Set::Number {
+            set: |config, value| config.saga.active_max = count(value),
+            min: 1,
+            max: 1_000_000,
+        },
     },
     Variable {
         name: "SAGA_MAX_QUEUED_SAGAS",
         default: "10000",
         meaning: "sagas that may wait for their turn; a start beyond that is refused and not stored. 0: nobody waits",
-        set: |config, value| config.saga.queued_max = count(value),
-        min: 0,
-        max: 1_000_000,
+        set: Set::Number {
+            set: |config, value| config.saga.queued_max = count(value),
+            min: 0,
+            max: 1_000_000,
+        },
     },
     Variable {
         name: "SAGA_PRIORITY_AGE",
         default: "60000",
         meaning: "milliseconds of waiting that count as much as one level of a saga's priority",
-        set: |config, value| config.saga.priority_age = Duration::from_millis(value),
-        min: 0,
-        max: 86_400_000,
+        set: Set::Number {
+            set: |config, value| config.saga.priority_age = Duration::from_millis(value),
+            min: 0,
+            max: 86_400_000,
+        },
+    },
+    Variable {
+        name: "SAGA_SERVICE_LIMITS",
+        default: "",
+        meaning: "how many attempts of saga steps a service, or one action of it, is given at one time and in a second, with commas between: `ai=4`, `ai/read_form=@10`, `ai=4@10`; further ones wait, and cost no attempt. Empty: no limits",
+        set: Set::Text(|config, value| {
+            let all = value.split(',').filter(|limit| !limit.trim().is_empty());
+            config.saga.service_limits = all.map(str::parse).collect::<Result<_, _>>()?;
+            config.saga.validate()
+        }),
     },
     Variable {
         name: "SAGA_CLEANUP_INTERVAL",
         default: "300000",
         meaning: "milliseconds after which finished sagas leave the memory, and between two such looks",
-        set: |config, value| config.saga.cleanup_interval = Duration::from_millis(value),
-        min: 1,
-        max: 86_400_000,
+        set: Set::Number {
+            set: |config, value| config.saga.cleanup_interval = Duration::from_millis(value),
+            min: 1,
+            max: 86_400_000,
+        },
     },
 ];
 
 impl fmt::Debug for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
+    }
+}
+
+impl Variable {
+    fn read(&self, config: &mut Config, value: &str) -> Result<(), Error> {
+        let refused = |must: &str| {
+            Error::invalid(format!(
+                "environment variable `{}` is `{}`, and must be {must}: {}",
+                self.name,
+                value.escape_debug(),
+                self.meaning
+            ))
+        };
+        match self.set {
+            Set::Number { set, min, max } => {
+                let number = value.trim().parse().ok();
+                let number = number.filter(|number| (min..=max).contains(number));
+                let must = || refused(&format!("a whole number from {min} to {max}"));
+                set(config, number.ok_or_else(must)?);
+                Ok(())
+            }
+            Set::Text(set) => set(config, value)
+                .map_err(|error| refused("what its meaning says").with_source(error)),
+        }
     }
 }
 
@@ -153,21 +219,7 @@ impl Config {
             let Some(variable) = VARIABLES.iter().find(|it| it.name == name) else {
                 return Err(unknown(&name));
             };
-            let number = value
-                .trim()
-                .parse()
-                .ok()
-                .filter(|number| (variable.min..=variable.max).contains(number));
-            let Some(number) = number else {
-                return Err(Error::invalid(format!(
-                    "environment variable `{name}` is `{}`, and must be a whole number from {} to {}: {}",
-                    value.escape_debug(),
-                    variable.min,
-                    variable.max,
-                    variable.meaning
-                )));
-            };
-            (variable.set)(&mut config, number);
+            variable.read(&mut config, &value)?;
         }
         config.bus.validate()?;
         Ok(config)

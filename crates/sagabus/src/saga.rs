@@ -18,6 +18,7 @@ pub mod monitor;
 mod orchestrator;
 pub mod record;
 pub mod remote;
+mod service_limit;
 mod settings;
 mod trigger;
 mod turn_waits;
@@ -40,6 +41,7 @@ pub use monitor::{
     Unreadable, Waits,
 };
 pub use orchestrator::{ATTRIBUTES_MAX, Builder, Cursor, PAGE_MAX, Page, Query, Sagas, Start};
+pub use service_limit::ServiceLimit;
 pub use settings::Settings;
 pub use turn_waits::{TurnWaits, WAIT_BOUNDS};
 #[cfg(test)]

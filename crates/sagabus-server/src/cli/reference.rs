@@ -45,7 +45,11 @@ fn settings() -> String {
     page.extend(VARIABLES.iter().map(|variable| {
         format!(
             "| `{}` | {} | {} |\n",
-            variable.name, variable.default, variable.meaning
+            variable.name,
+            Some(variable.default)
+                .filter(|it| !it.is_empty())
+                .unwrap_or("none"),
+            variable.meaning
         )
     }));
     page

@@ -13,7 +13,11 @@ fn read(variables: &[(&str, &str)]) -> Result<Config, Error> {
 #[test]
 fn every_variable_changes_its_setting() {
     for variable in VARIABLES {
-        let config = read(&[(variable.name, "7")]).unwrap();
+        let value = match variable.set {
+            Set::Number { .. } => "7",
+            Set::Text(_) => "svc=7",
+        };
+        let config = read(&[(variable.name, value)]).unwrap();
         let default = read(&[(variable.name, variable.default)]).unwrap();
         assert_ne!(
             format!("{config:?}"),
@@ -43,6 +47,7 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "SAGA_MAX_ACTIVE_SAGAS",
         "SAGA_MAX_QUEUED_SAGAS",
         "SAGA_PRIORITY_AGE",
+        "SAGA_SERVICE_LIMITS",
         "SAGA_CLEANUP_INTERVAL",
     ];
     assert_eq!(
@@ -50,7 +55,18 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         *VARIABLES.iter().map(|it| it.name).collect::<Vec<_>>()
     );
     let values = [
-        "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21",
+        "11",
+        "12",
+        "13",
+        "14",
+        "15",
+        "16",
+        "17",
+        "18",
+        "19",
+        "20",
+        "svc=4@5, a/b=6",
+        "21",
     ];
     let pairs: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
     let Config { engine, bus, saga } = read(&pairs).unwrap();
@@ -67,6 +83,8 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         (saga.step_timeout, saga.active_max, saga.queued_max),
         (Duration::from_millis(17), 18, 19)
     );
+    let limits = saga.service_limits.iter().map(ToString::to_string);
+    assert_eq!(limits.collect::<Vec<_>>(), ["svc=4@5", "a/b=6"]);
     assert_eq!(
         (saga.priority_age, saga.cleanup_interval),
         (Duration::from_millis(20), Duration::from_millis(21))
@@ -100,5 +118,18 @@ fn a_wrong_value_names_the_variable_and_its_limits() {
             error.contains("EVENT_BUS_RETRY_DELAY") && error.contains("1 to 3600000"),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn a_limit_of_a_service_that_makes_no_sense_names_the_variable() {
+    for value in ["svc", "svc=0", "svc=1;b=2", "svc=1,svc=2", "svc=@10001"] {
+        let error = read(&[("SAGA_SERVICE_LIMITS", value)]).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("SAGA_SERVICE_LIMITS") && text.contains(value),
+            "{text}"
+        );
+        assert!(std::error::Error::source(&error).is_some(), "{text}");
     }
 }

@@ -271,15 +271,28 @@ impl Snapshot {
             "Answers of saga steps that were refused since an orchestrator that was started later had asked again",
             sagas.fenced,
         )?;
-        let bounds = saga::WAIT_BOUNDS.iter().map(Duration::as_secs_f64);
-        let waits = &sagas.waits;
-        let buckets: Vec<(f64, u64)> = bounds.chain([f64::INFINITY]).zip(waits.buckets).collect();
-        out.histogram(
-            "saga_admission_wait_seconds",
-            "How long sagas waited for their turn",
-            waits.sum.as_secs_f64(),
-            &buckets,
-        )
+        out.gauge(
+            "saga_steps_waiting_for_slots",
+            "Steps and compensations of sagas that wait for a slot of their service",
+            sagas.waiting_for_slots as u64,
+        )?;
+        for (name, help, waits) in [
+            (
+                "saga_admission_wait_seconds",
+                "How long sagas waited for their turn",
+                &sagas.waits,
+            ),
+            (
+                "saga_slot_wait_seconds",
+                "How long steps and compensations of sagas waited for a slot of their service, where it has a limit",
+                &sagas.slot_waits,
+            ),
+        ] {
+            let bounds = saga::WAIT_BOUNDS.iter().map(Duration::as_secs_f64);
+            let buckets: Vec<_> = bounds.chain([f64::INFINITY]).zip(waits.buckets).collect();
+            out.histogram(name, help, waits.sum.as_secs_f64(), &buckets)?;
+        }
+        Ok(())
     }
 
     fn encode_services(&self, out: &mut Out<'_, '_>) -> fmt::Result {

@@ -226,6 +226,7 @@ impl Teller<'_> {
             | Fact::Signalled { .. }
             | Fact::Spread { .. }
             | Fact::Migrated { .. }
+            | Fact::Begun
             | Fact::Closed => Ok(()),
         }
     }

@@ -10,6 +10,7 @@ mod late;
 mod limits;
 mod migrate;
 mod operator;
+mod room;
 mod state;
 mod step;
 mod wait;
@@ -22,6 +23,7 @@ pub use answer::{Answer, Answered, answer_refusal};
 pub use child::ChildEnd;
 pub use migrate::Misfit;
 pub use operator::{Action, InFlight, Operation, Refusal, refusal};
+pub use room::{Direction, Room, Wanted};
 pub use state::{
     HELD_BYTES_MAX, OPERATED_MAX, Operated, Paused, Signalled, Stage, State, TurnedBack,
 };
@@ -46,7 +48,7 @@ const OVERLAP_DELAY: Duration = Duration::from_millis(100);
 /// Something that happened to a saga.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A slot is free: start.
+    /// A slot is free, among the active sagas or at a service: go on.
     Begin,
     /// The process was started again; no handler is in flight.
     Recovered,
@@ -112,6 +114,8 @@ pub enum Timer {
     Retry(usize),
     /// The limit for all attempts of a step together.
     Step(usize),
+    /// The limit from being ready to the first attempt of a step.
+    Start(usize),
     /// The end of waiting of a step.
     Wait(usize),
     /// The limit for the saga.
@@ -204,6 +208,8 @@ pub struct Facts<'a> {
     pub elsewhere: &'a [usize],
     /// See `elsewhere`.
     pub elsewhere_compensations: &'a [usize],
+    /// What it has of the slots of services.
+    pub room: Room<'a>,
     /// The fencing token of this process.
     pub epoch: u64,
     /// Delays and limits.
@@ -224,6 +230,9 @@ pub struct Decision {
     pub records: Vec<Record>,
     /// To be done afterwards, in order.
     pub commands: Vec<Command>,
+    /// The attempts that would begin too, if there were a slot at their service for each. Decided again with some of them as
+    /// [`Room::granted`], these begin.
+    pub wanting: Vec<Wanted>,
     /// The state once the records are durable: the old state with the records applied.
     pub state: State,
 }
@@ -258,6 +267,7 @@ struct Draft<'a> {
     facts: &'a Facts<'a>,
     records: Vec<Record>,
     commands: Vec<Command>,
+    wanting: Vec<Wanted>,
 }
 
 impl<'a> Draft<'a> {
@@ -267,11 +277,13 @@ impl<'a> Draft<'a> {
             facts,
             records: Vec::new(),
             commands: Vec::new(),
+            wanting: Vec::new(),
         }
     }
 
-    fn into_decision(self) -> Decision {
+    fn into_decision(mut self) -> Decision {
         Decision {
+            wanting: self.still_wanting(),
             records: self.records,
             commands: self.commands,
             state: self.state,
@@ -283,6 +295,7 @@ impl<'a> Draft<'a> {
             Input::Begin => {
                 if self.state.stage == Stage::Queued {
                     self.start_ready();
+                    self.begin_without_room();
                 }
             }
             Input::Recovered => self.recover(),
@@ -322,6 +335,7 @@ impl<'a> Draft<'a> {
         if self.state.paused.is_some() && !planted::in_sagas(SagaBug::PauseForgotten) {
             return;
         }
+        self.begin_due();
         // Each list that is done lets other steps begin; one that is none turns the saga back.
         while self.state.stage == Stage::Running {
             self.start_ready();

@@ -338,8 +338,9 @@ pub struct StepStatus {
 }
 
 impl SagaStatus {
-    /// As its state says; `missing` are the steps that wait for a handler which this process lacks, with which one.
-    pub(crate) fn of(state: &State, missing: &[(usize, String)]) -> Self {
+    /// As its state says; `missing` are the steps that wait for a handler which this process lacks, with which one, and `slots`
+    /// those that wait for a slot of their service.
+    pub(crate) fn of(state: &State, missing: &[(usize, String)], slots: &[usize]) -> Self {
         let has_turned_back = state.turned_back.is_some();
         let is_taken_back = |at: usize| has_turned_back && state.is_unsettled(at);
         let definition = state.definition();
@@ -353,7 +354,7 @@ impl SagaStatus {
             ),
             PauseCause::Operator => "an operator paused it".to_owned(),
         });
-        let waiting = Waiting::new(state, missing, paused.as_deref());
+        let waiting = Waiting::new(state, (missing, slots), paused.as_deref());
         let pairs = state.steps.iter().enumerate();
         let pairs = pairs.filter_map(|(at, own)| Some((at, state.step_of(at)?, own)));
         let steps: Vec<StepStatus> = pairs
@@ -507,6 +508,8 @@ pub struct Stats {
     pub paused: usize,
     /// Sagas that are paused since they were cut off again and again without progress.
     pub poisoned: usize,
+    /// Steps, and compensations, that wait for a slot of their service now.
+    pub waiting_for_slots: usize,
     /// Sagas that are not over and were started longer ago than [`Settings::stuck_after`](super::Settings::stuck_after), and not
     /// because they wait for somebody or for the time.
     pub old: usize,
@@ -530,4 +533,6 @@ pub struct Stats {
     pub fenced: u64,
     /// How long sagas waited for their turn.
     pub waits: TurnWaits,
+    /// How long steps, and compensations, waited for a slot of their service.
+    pub slot_waits: TurnWaits,
 }

@@ -11,6 +11,7 @@ mod recovery;
 mod runner;
 mod saga;
 mod search;
+mod slots;
 mod start;
 mod timers;
 mod worker;
@@ -19,12 +20,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::book::{Admission, Book};
 use self::saga::{Progress, Saga};
+use self::slots::{Claim, Limits, Slots};
 use self::worker::Worker;
 
 pub use search::{Cursor, PAGE_MAX, Page, Query};
@@ -33,8 +35,10 @@ pub use start::{ATTRIBUTES_MAX, Start};
 use super::definition::Definition;
 use super::handlers::{Bound, Handlers};
 use super::id::SagaId;
+use super::machine::Input;
 use super::monitor::{SagaStatus, Unreadable};
 use super::record::{Fact, Record};
+use super::service_limit::ServiceLimit;
 use super::settings::Settings;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
@@ -88,6 +92,9 @@ impl Builder {
         let shared = Arc::new(Shared {
             store: self.store,
             epoch,
+            limits: Limits::new(&self.settings.service_limits),
+            slots: Mutex::new(Slots::new(&self.settings.service_limits)),
+            next_second: Notify::new(),
             clock: self.clock,
             settings: self.settings,
             handlers: self.handlers,
@@ -98,6 +105,11 @@ impl Builder {
             book: Mutex::new(Book::default()),
         });
         recovery::recover(&shared, stored);
+        let has_rate = |it: &ServiceLimit| it.per_second.is_some();
+        if shared.settings.service_limits.iter().any(has_rate) {
+            let slots = Arc::clone(&shared);
+            shared.tracker.spawn(async move { slots.keep_pace().await });
+        }
         let cleanup = Arc::clone(&shared);
         shared
             .tracker
@@ -252,9 +264,59 @@ struct Shared {
     /// Why the store has stopped.
     fault: OnceLock<String>,
     book: Mutex<Book>,
+    limits: Limits,
+    /// Locked after the book, where both are.
+    slots: Mutex<Slots>,
+    /// Somebody waits for a slot until others began long enough ago.
+    next_second: Notify,
 }
 
 impl Shared {
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells those that have a slot now, and whoever keeps the pace that others may wait for the time.
+    fn slots_changed(&self, given: Vec<Claim>) {
+        self.go_on(given);
+        if self.slots().next_due().is_some() {
+            self.next_second.notify_one();
+        }
+    }
+
+    fn go_on(&self, given: Vec<Claim>) {
+        for claim in given {
+            let saga = self.book().find(&claim.saga);
+            if let Some(saga) = saga {
+                saga.inbox.push(Input::Begin);
+            }
+        }
+    }
+
+    /// Gives out slots of services when enough time has gone by since the last ones.
+    async fn keep_pace(&self) {
+        loop {
+            let due = self.slots().next_due();
+            let time = async {
+                match due {
+                    Some(at) => {
+                        let pause = at.saturating_sub(self.clock.elapsed());
+                        tokio::time::sleep(pause).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.closing.cancelled() => return,
+                () = self.next_second.notified() => continue,
+                () = time => {}
+            }
+            let given = self.slots().fill(self.clock.elapsed());
+            self.go_on(given);
+        }
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -321,6 +321,9 @@ pub enum Fact {
     /// Nothing follows: the time in which a saga that ended with something left to repair is kept for an operator is over.
     #[n(20)]
     Closed,
+    /// Its turn has come, and all steps that it could begin with wait for a slot at their service.
+    #[n(21)]
+    Begun,
 }
 
 /// Whether an attempt had an effect on the world.
@@ -480,6 +483,7 @@ impl Fact {
             | Self::Signalled { .. }
             | Self::Spread { .. }
             | Self::Migrated { .. }
+            | Self::Begun
             | Self::Closed => 2,
         }
     }

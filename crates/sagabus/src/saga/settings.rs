@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::backoff::Backoff;
+use super::service_limit::ServiceLimit;
 use crate::error::{Error, Result};
 
 /// How the orchestrator works.
@@ -20,6 +21,10 @@ pub struct Settings {
     /// `SAGA_PRIORITY_AGE`, milliseconds: how long a saga waits for as much as one level of priority. One that is `urgent` goes
     /// before those that are `low` and came less than three times as long before it, so nobody is overtaken for ever.
     pub priority_age: Duration,
+    /// `SAGA_SERVICE_LIMITS`, each as text, with commas between: how much of services sagas use. Steps beyond that wait, and cost
+    /// no attempt meanwhile; those that the end of the process cut off, and what an operator asks for after the end of a saga, go
+    /// on beyond it.
+    pub service_limits: Vec<ServiceLimit>,
     /// `SAGA_CLEANUP_INTERVAL`, milliseconds: finished sagas older than this leave the memory, looked for at each interval.
     pub cleanup_interval: Duration,
     /// Finished sagas that stay in memory at most; beyond that the oldest leave before their time.
@@ -49,6 +54,7 @@ impl Default for Settings {
             active_max: 100,
             queued_max: 10_000,
             priority_age: Duration::from_secs(60),
+            service_limits: Vec::new(),
             cleanup_interval: Duration::from_secs(300),
             finished_max: 10_000,
             keys_max: 100_000,
@@ -89,6 +95,7 @@ impl Settings {
                 return Err(Error::invalid(format!("saga setting `{name}` is zero")));
             }
         }
+        ServiceLimit::check(&self.service_limits)?;
         for (name, backoff) in [
             ("step_retry", self.step_retry),
             ("compensation_retry", self.compensation_retry),

@@ -26,6 +26,7 @@ mod record;
 mod scope;
 mod search;
 mod shutdown;
+mod slots;
 mod start;
 mod steps;
 mod store;

@@ -295,6 +295,7 @@ fn check_step(step: &Step) -> Result<(), DefinitionError> {
         ("timeout", step.timeout),
         ("compensationTimeout", step.compensation_timeout),
         ("stepDeadline", step.step_deadline),
+        ("queueTimeout", step.queue_timeout),
         ("heartbeat", step.heartbeat),
     ];
     for (field, limit) in limits {

@@ -126,6 +126,8 @@ struct StepForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     step_deadline: Option<Span>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    queue_timeout: Option<Span>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     heartbeat: Option<Span>,
     #[serde(default, skip_serializing_if = "is_default")]
     overlap: bool,
@@ -449,6 +451,7 @@ impl StepForm {
             compensation_timeout: self.compensation_timeout.map(|span| span.0),
             compensation_retry_attempts: self.compensation_retry_attempts,
             step_deadline: self.step_deadline.map(|span| span.0),
+            queue_timeout: self.queue_timeout.map(|span| span.0),
             heartbeat: self.heartbeat.map(|span| span.0),
             overlap: self.overlap,
             late_binding: self.late_binding,
@@ -520,6 +523,7 @@ impl StepForm {
             compensation_timeout: step.compensation_timeout.map(Span),
             compensation_retry_attempts: step.compensation_retry_attempts,
             step_deadline: step.step_deadline.map(Span),
+            queue_timeout: step.queue_timeout.map(Span),
             heartbeat: step.heartbeat.map(Span),
             overlap: step.overlap,
             late_binding: step.late_binding,

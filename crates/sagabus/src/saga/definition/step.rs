@@ -43,6 +43,9 @@ pub struct Step {
     pub compensation_retry_attempts: Option<u32>,
     /// How long all attempts and the delays between them may take together.
     pub step_deadline: Option<Duration>,
+    /// How long it may take from being ready until its first attempt begins: it waits for a slot at its service, or for a handler.
+    /// Then it has failed for good, without an effect.
+    pub queue_timeout: Option<Duration>,
     /// How long the handler may go without [`StepContext::heartbeat`](crate::saga::StepContext::heartbeat) before its attempt
     /// has timed out. None: it needs none.
     pub heartbeat: Option<Duration>,
@@ -78,6 +81,7 @@ impl Step {
             compensation_timeout: None,
             compensation_retry_attempts: None,
             step_deadline: None,
+            queue_timeout: None,
             heartbeat: None,
             overlap: false,
             late_binding: false,
@@ -188,6 +192,13 @@ impl Step {
     #[must_use]
     pub fn step_deadline(mut self, limit: Duration) -> Self {
         self.step_deadline = Some(limit);
+        self
+    }
+
+    /// The same step with a limit for waiting for its first attempt once it is ready.
+    #[must_use]
+    pub fn queue_timeout(mut self, limit: Duration) -> Self {
+        self.queue_timeout = Some(limit);
         self
     }
 

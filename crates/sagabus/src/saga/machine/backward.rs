@@ -1,6 +1,6 @@
 //! Backward: taking back what had an effect, in the order that the definition asks for.
 
-use super::{Command, CompensationPhase, Draft, Phase, Timer, clipped, number};
+use super::{Command, CompensationPhase, Direction, Draft, Phase, Stage, Timer, clipped, number};
 use crate::saga::handlers::StepError;
 use crate::saga::record::{Cause, Effect, Fact, Outcome};
 
@@ -67,10 +67,19 @@ impl Draft<'_> {
     }
 
     fn compensate(&mut self, step: usize) {
-        let origin = self.state.origin(step);
-        if !self.facts.dispatch || self.facts.missing_compensations.contains(&origin) {
-            return;
+        // What an operator asks for after the end passes the limit of its service.
+        let is_limited = self.state.stage == Stage::Backward;
+        if self.can_compensate(step) && (!is_limited || self.has_slot(step, Direction::Backward)) {
+            self.compensate_now(step);
         }
+    }
+
+    fn can_compensate(&self, step: usize) -> bool {
+        let origin = self.state.origin(step);
+        self.facts.dispatch && !self.facts.missing_compensations.contains(&origin)
+    }
+
+    fn compensate_now(&mut self, step: usize) {
         let attempt = self
             .state
             .step(step)
@@ -161,7 +170,11 @@ impl Draft<'_> {
                     let attempt = compensation.attempts;
                     self.commands.push(Command::Compensate { step, attempt });
                 }
-                CompensationPhase::Started => self.compensate(step),
+                // It had its slot.
+                CompensationPhase::Started if self.can_compensate(step) => {
+                    self.compensate_now(step);
+                }
+                CompensationPhase::Started => {}
                 CompensationPhase::Backoff { until } => {
                     let delay_max = self.facts.settings.compensation_retry.max;
                     self.arm(Timer::Retry(step), until, delay_max);

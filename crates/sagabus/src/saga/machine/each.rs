@@ -82,6 +82,14 @@ impl State {
         self.spreads.get(after.checked_sub(1)?)
     }
 
+    /// Of an item: its list, where the items of that begin, and how many are under way at one time.
+    pub(super) fn place_in_list(&self, position: usize) -> Option<(usize, usize, usize)> {
+        let spread = self.spread_at(position)?;
+        let list = self.step_of(position)?.for_each.as_ref()?;
+        let places = usize::try_from(list.concurrency.get()).unwrap_or(usize::MAX);
+        Some((spread.step, spread.first, places))
+    }
+
     /// The items of the step at `step`, once it is spread.
     pub(super) fn spread_of(&self, step: usize) -> Option<&Spread> {
         self.spreads.iter().find(|spread| spread.step == step)

@@ -55,6 +55,7 @@ impl State {
             error: None,
             records: 1,
             recorded_at: record.at,
+            begun_at: None,
             starts: 0,
             held_bytes: input.len(),
             progress_record: 0,
@@ -89,6 +90,8 @@ impl State {
             }
             (Stage::Ended(_), _) => {}
             (_, Fact::Closed) => return Err(corrupt("closed before its end")),
+            (Stage::Queued, Fact::Begun) => {}
+            (_, Fact::Begun) => return Err(corrupt("begun twice")),
             _ => {}
         }
         let step = match record.fact {
@@ -121,6 +124,7 @@ impl State {
             | Fact::Signalled { .. }
             | Fact::Migrated { .. }
             | Fact::Ended { .. }
+            | Fact::Begun
             | Fact::Closed => 0,
         };
         if step >= self.steps.len() {
@@ -159,6 +163,7 @@ impl State {
             } => {
                 if self.stage == Stage::Queued {
                     self.stage = Stage::Running;
+                    self.begun_at = Some(record.at);
                 }
                 let (order, progress) = (self.starts, self.progress_record);
                 if let Some(step) = self.steps.get_mut(index(*step)).map(Arc::make_mut) {
@@ -315,6 +320,10 @@ impl State {
                 }
             }
             Fact::Closed => self.has_closed = true,
+            Fact::Begun => {
+                self.stage = Stage::Running;
+                self.begun_at = Some(record.at);
+            }
         }
         self.settle_stage();
     }
@@ -546,6 +555,7 @@ fn may_follow_the_end(fact: &Fact) -> bool {
         | Fact::Signalled { .. }
         | Fact::Spread { .. }
         | Fact::Migrated { .. }
+        | Fact::Begun
         | Fact::Closed => false,
     }
 }

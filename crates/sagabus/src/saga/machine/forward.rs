@@ -1,8 +1,8 @@
 //! Forward: starting what is ready, retrying what failed, turning back when that is over.
 
 use super::{
-    AttemptResult, Command, Draft, Flight, InFlight, Limit, OVERLAP_DELAY, Phase, Stage, Timer,
-    clipped, number,
+    AttemptResult, Command, Direction, Draft, Flight, InFlight, Limit, OVERLAP_DELAY, Phase, Stage,
+    Timer, clipped, number,
 };
 use crate::saga::backoff::Backoff;
 use crate::saga::definition::{OnInDoubt, PlainErrors};
@@ -30,11 +30,19 @@ impl Draft<'_> {
         self.start_items();
     }
 
-    /// Starts an attempt, if this process has a handler for it.
+    /// Starts an attempt, if this process has a handler for it, and its service room.
     pub(super) fn start(&mut self, step: usize) {
-        if self.facts.missing.contains(&self.state.origin(step)) {
-            return;
+        if self.is_missing(step) || !self.has_slot(step, Direction::Forward) {
+            return self.arm_start(step);
         }
+        self.start_now(step);
+    }
+
+    fn is_missing(&self, step: usize) -> bool {
+        self.facts.missing.contains(&self.state.origin(step))
+    }
+
+    fn start_now(&mut self, step: usize) {
         let attempt = self.state.step(step).map_or(0, |state| state.attempts) + 1;
         self.record(Fact::StepStarted {
             step: number(step),
@@ -276,8 +284,12 @@ impl Draft<'_> {
                 let cause = PauseCause::InDoubt(number(step));
                 self.record(Fact::Paused { cause });
             }
-            OnInDoubt::Park | OnInDoubt::Retry if self.facts.dispatch => self.start(step),
-            OnInDoubt::Park | OnInDoubt::Retry => {}
+            OnInDoubt::Park | OnInDoubt::Retry => {
+                // It had its slot, and may have had its effect.
+                if self.facts.dispatch && !self.is_missing(step) {
+                    self.start_now(step);
+                }
+            }
         }
     }
 

@@ -40,6 +40,7 @@ impl Draft<'_> {
             (Timer::Retry(step), Stage::Running) => self.retry_due(step),
             (Timer::Retry(step), Stage::Backward | Stage::Ended(_)) => self.compensation_due(step),
             (Timer::Step(step), Stage::Running) => self.step_expired(step),
+            (Timer::Start(step), Stage::Running) => self.start_expired(step),
             (Timer::Wait(step), Stage::Running) => self.waited(step),
             (Timer::Saga, Stage::Queued | Stage::Running) => self.saga_expired(),
             (Timer::Queue, Stage::Queued) => {
@@ -49,8 +50,15 @@ impl Draft<'_> {
                 }
             }
             // The saga has come further meanwhile.
-            (Timer::Retry(_) | Timer::Step(_) | Timer::Wait(_) | Timer::Saga | Timer::Queue, _) => {
-            }
+            (
+                Timer::Retry(_)
+                | Timer::Step(_)
+                | Timer::Start(_)
+                | Timer::Wait(_)
+                | Timer::Saga
+                | Timer::Queue,
+                _,
+            ) => {}
         }
     }
 

@@ -48,6 +48,8 @@ pub struct State {
     pub records: u64,
     /// When the last of them became a fact.
     pub recorded_at: Timestamp,
+    /// When its turn had come.
+    pub(super) begun_at: Option<Timestamp>,
     /// How many steps were ever started.
     pub(super) starts: u32,
     /// Bytes of the input and of the outputs.

@@ -16,6 +16,13 @@ const NAMED_MAX: usize = 3;
 pub enum Waits {
     /// As many sagas are active as may be.
     Turn,
+    /// As many attempts of this service and action are in flight, or have just begun, as may be.
+    Slot {
+        /// The service.
+        service: String,
+        /// The action, or what takes it back.
+        action: String,
+    },
     /// Steps with these ids, or items of it, come first.
     Steps(Vec<String>),
     /// Its next attempt is due then.
@@ -56,6 +63,7 @@ impl fmt::Display for Waits {
         };
         match self {
             Self::Turn => f.write_str("for its turn"),
+            Self::Slot { service, action } => write!(f, "for a slot of {service}/{action}"),
             Self::Steps(steps) => write!(f, "for {}", Names(steps)),
             Self::Attempt(at) => write!(f, "for its next attempt at {at}"),
             Self::Signal { name, until: at } => {
@@ -95,6 +103,7 @@ impl fmt::Display for Names<'_> {
 pub(super) struct Waiting<'a> {
     state: &'a State,
     missing: &'a [(usize, String)],
+    slots: &'a [usize],
     paused: Option<&'a str>,
     /// Steps whose handlers were told to stop and have not ended.
     stopping: Vec<usize>,
@@ -105,7 +114,7 @@ pub(super) struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     pub(super) fn new(
         state: &'a State,
-        missing: &'a [(usize, String)],
+        (missing, slots): (&'a [(usize, String)], &'a [usize]),
         paused: Option<&'a str>,
     ) -> Self {
         let has_turned_back = state.turned_back.is_some();
@@ -117,6 +126,7 @@ impl<'a> Waiting<'a> {
         Self {
             state,
             missing,
+            slots,
             paused,
             stopping: chosen(&|at, step| step.phase == Phase::Started && state.wait(at).is_none()),
             compensating: chosen(&|_, step| {
@@ -146,7 +156,10 @@ impl<'a> Waiting<'a> {
             Stage::Backward if !self.stopping.is_empty() => {
                 Some(Waits::Handlers(self.ids(&self.stopping)))
             }
-            Stage::Running | Stage::Backward if !is_at_work => current.cloned(),
+            Stage::Running | Stage::Backward if !is_at_work => {
+                let first = || self.slot(*self.slots.first()?);
+                current.cloned().or_else(first)
+            }
             Stage::Running | Stage::Backward | Stage::Ended(_) => None,
         };
         if matches!(self.state.stage, Stage::Ended(_)) {
@@ -163,6 +176,7 @@ impl<'a> Waiting<'a> {
         }
         let own = state.step(at)?;
         match own.compensation.phase {
+            CompensationPhase::Backoff { .. } if self.slots.contains(&at) => return self.slot(at),
             CompensationPhase::Backoff { until } => return Some(Waits::Attempt(until)),
             CompensationPhase::Stuck => {
                 let reason = "its compensation failed for good";
@@ -193,7 +207,10 @@ impl<'a> Waiting<'a> {
                 ))
             }
             Phase::Started => self.wait(at, own).or_else(|| self.missing(at)),
-            Phase::Backoff { until } => Some(Waits::Attempt(*until)),
+            Phase::Backoff { until } => {
+                let attempt = || Some(Waits::Attempt(*until));
+                self.slot(at).or_else(attempt)
+            }
             Phase::Stuck(_) => {
                 let reason = "it failed for good behind the pivot";
                 Some(Waits::Operator(reason.to_owned()))
@@ -257,7 +274,24 @@ impl<'a> Waiting<'a> {
             return Some(Waits::Turn);
         }
         let paused = self.paused.map(|it| Waits::Operator(it.to_owned()));
-        paused.or_else(|| self.missing(at))
+        let missing = || self.missing(at);
+        paused.or_else(missing).or_else(|| self.slot(at))
+    }
+
+    /// The slot that the step at `at` waits for.
+    fn slot(&self, at: usize) -> Option<Waits> {
+        let step = self
+            .state
+            .step_of(at)
+            .filter(|_| self.slots.contains(&at))?;
+        let action = match self.state.turned_back {
+            None => &step.action,
+            Some(_) => step.compensation_action.as_ref()?,
+        };
+        Some(Waits::Slot {
+            service: step.service.clone(),
+            action: action.clone(),
+        })
     }
 
     fn missing(&self, at: usize) -> Option<Waits> {

@@ -238,12 +238,7 @@ impl Book {
     /// Puts a stored saga in the line, at the place that the time of its start and its priority give it. Where it is to have its
     /// key at once, those who have it are cancelled.
     pub(super) fn enqueue(&mut self, saga: &Arc<Saga>, shared: &Shared) {
-        let (came, priority) = {
-            let state = saga.state();
-            (came_ms(&state, shared), state.priority())
-        };
-        let age = milliseconds(shared.settings.priority_age);
-        let place = came.saturating_add(age.saturating_mul(rank(priority)));
+        let place = came_at(&saga.state(), shared);
         self.entered += 1;
         self.line.enter(Arc::clone(saga), (place, self.entered));
         let cancels = saga.lock.as_ref().map(|lock| lock.on_conflict);
@@ -379,6 +374,13 @@ impl Book {
         }
         true
     }
+}
+
+/// When a saga counts as having come, by the monotone clock: later if it is less urgent.
+pub(super) fn came_at(state: &State, shared: &Shared) -> i64 {
+    let age = milliseconds(shared.settings.priority_age);
+    let behind = age.saturating_mul(rank(state.priority()));
+    came_ms(state, shared).saturating_add(behind)
 }
 
 /// When a saga came, by the monotone clock. One from before this process came before it began.

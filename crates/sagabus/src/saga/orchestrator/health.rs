@@ -127,6 +127,8 @@ impl Sagas {
             }
             stats.parked += usize::from(saga.parked().is_some());
         }
+        let slots = self.0.slots();
+        (stats.waiting_for_slots, stats.slot_waits) = (slots.waiting(), slots.waits());
         stats
     }
 }

@@ -15,7 +15,8 @@ use crate::ledger::By;
 use crate::saga::definition::Definition;
 use crate::saga::id::SagaId;
 use crate::saga::machine::{
-    self, Action, Approval, Facts, InFlight, Input, Operation, Refusal, Signal, Stage, clipped,
+    self, Action, Approval, Facts, InFlight, Input, Operation, Refusal, Room, Signal, Stage,
+    clipped,
 };
 use crate::saga::monitor::SagaStatus;
 use crate::text::check_visible;
@@ -44,6 +45,7 @@ impl Shared {
             missing_compensations: &[],
             elsewhere: &[],
             elsewhere_compensations: &[],
+            room: Room::default(),
             epoch: self.epoch,
             settings: &self.settings,
         }

@@ -22,6 +22,8 @@ pub(super) struct Saga {
     pub(super) inbox: Inbox,
     /// The steps that wait for a handler which this process lacks, with which one.
     missing: Mutex<Vec<(usize, String)>>,
+    /// The steps that wait for a slot of their service.
+    slots: Mutex<Vec<usize>>,
     /// Whether it is one of the active sagas; changed only with the book locked.
     pub(super) has_slot: AtomicBool,
     /// The key that it must have before it begins.
@@ -75,6 +77,7 @@ impl Saga {
             progress: watch::Sender::new(progress),
             inbox: Inbox::default(),
             missing: Mutex::default(),
+            slots: Mutex::default(),
             has_slot: AtomicBool::new(false),
             refused: OnceLock::new(),
         }
@@ -89,6 +92,15 @@ impl Saga {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes which steps wait for a slot of their service.
+    pub(super) fn wait_for_slots(&self, steps: Vec<usize>) {
+        *self.slots() = steps;
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<usize>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn parked(&self) -> Option<String> {
         self.missing().first().map(|(_, fault)| fault.clone())
     }
@@ -98,7 +110,7 @@ impl Saga {
     }
 
     pub(super) fn status(&self) -> SagaStatus {
-        SagaStatus::of(&self.state(), &self.missing())
+        SagaStatus::of(&self.state(), &self.missing(), &self.slots())
     }
 
     /// Whether its first record is durable.

@@ -1,29 +1,28 @@
 //! The worker of one saga: one task that feeds the machine, stores what it decides, and only then obeys it.
 
+mod calls;
+mod claims;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::child::Awaited;
+use self::claims::Claims;
 use super::inbox::{Arrival, Message};
 use super::operate::refused;
-use super::runner::{self, Job};
 use super::saga::{Progress, Saga};
 use super::timers::Timers;
-use super::{Shared, Start, closed};
+use super::{Shared, closed};
 use crate::error::Result;
 use crate::planted::{self, SagaBug};
-use crate::saga::definition::Step;
 use crate::saga::events;
-use crate::saga::handlers::{
-    BindError, Bound, Call, CompensationContext, Place, Running, StepContext,
-};
+use crate::saga::handlers::{BindError, Bound};
 use crate::saga::id::SagaId;
 use crate::saga::machine::{
-    self, Answer, Answered, Command, Decision, Facts, Flight, Input, Stage, State, StepState, Timer,
+    self, Command, Decision, Direction, Facts, Flight, Input, Stage, State, StepState, Timer,
 };
 use crate::saga::record::{Fact, PauseCause, Record};
 use crate::saga::remote::Elsewhere;
@@ -31,18 +30,6 @@ use crate::saga_store::SagaBatch;
 
 /// How long to wait for room in the store, at first and at most.
 const ROOM_DELAY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// Which way an attempt goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Direction {
-    Forward,
-    Backward,
-}
-
-/// In place of a handler that is elsewhere: the reply ends the waiting, not this.
-fn reply<T: Send + 'static>() -> Running<T> {
-    Box::pin(std::future::pending())
-}
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -56,6 +43,8 @@ pub(super) struct Worker {
     elsewhere_compensations: Vec<usize>,
     /// The attempts in other services whose replies are awaited, with what ends the waiting.
     awaited: HashMap<(usize, u32, Direction), CancellationToken>,
+    /// The slots of services that it has and waits for.
+    claims: Claims,
     /// The attempts of steps whose handlers are in flight.
     in_flight: Vec<Flight>,
     /// How to stop them.
@@ -88,6 +77,7 @@ impl Worker {
     pub(super) fn bound(shared: Arc<Shared>, saga: Arc<Saga>, bound: Arc<[Bound]>) -> Self {
         Self {
             dispatch: !shared.closing.is_cancelled(),
+            claims: Claims::new(Arc::clone(&shared), &saga),
             shared,
             saga,
             missing: those(&bound, |bound| bound.fault().is_some()),
@@ -113,7 +103,8 @@ impl Worker {
         has_slot: bool,
         reply: oneshot::Sender<Result<SagaId>>,
     ) {
-        let decision = machine::create(created, &self.facts(), has_slot);
+        let decision =
+            self.within_limits(|facts| machine::create(created.clone(), facts, has_slot));
         // Without waiting for room: the caller is told and decides.
         let stored = match self.batch(&decision) {
             Ok(batch) => self.shared.store.append(vec![batch]).await,
@@ -250,7 +241,13 @@ impl Worker {
 
     /// One transition: decide, store, obey.
     async fn step(&mut self, input: Input) -> Result<()> {
-        let decision = machine::decide(&self.saga.state(), &self.facts(), input);
+        let decision = match self.claims.are_free() {
+            true => machine::decide(&self.saga.state(), &self.facts(), input),
+            false => {
+                let saga = Arc::clone(&self.saga);
+                self.within_limits(|facts| machine::decide(&saga.state(), facts, input.clone()))
+            }
+        };
         if planted::in_sagas(SagaBug::ObeyedBeforeStored) {
             self.obey(decision.clone());
             return self.store(&decision).await;
@@ -258,6 +255,19 @@ impl Worker {
         self.store(&decision).await?;
         self.obey(decision);
         Ok(())
+    }
+
+    /// Decides again and again, each time with the slots of services that were got, until no other one is. The rules are pure, so
+    /// what is decided last is all that happens.
+    fn within_limits(&mut self, decide: impl Fn(&Facts<'_>) -> Decision) -> Decision {
+        self.claims.look();
+        loop {
+            let decision = decide(&self.facts());
+            if !self.claims.ask(&decision) {
+                self.claims.settle(&decision);
+                return decision;
+            }
+        }
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -270,6 +280,7 @@ impl Worker {
             missing_compensations: &self.missing_compensations,
             elsewhere: &self.elsewhere,
             elsewhere_compensations: &self.elsewhere_compensations,
+            room: self.claims.room(),
             epoch: self.shared.epoch,
             settings: &self.shared.settings,
         }
@@ -363,6 +374,7 @@ impl Worker {
                     self.awaited.clear();
                     self.stops.clear();
                     self.compensating.clear();
+                    self.claims.end_all();
                 }
                 Command::Child { step } => self.start_child(step),
                 Command::CancelChild { step } => {
@@ -373,6 +385,7 @@ impl Worker {
             }
         }
         self.look_for_missing();
+        self.saga.wait_for_slots(self.claims.waiting());
     }
 
     /// Looks for the handlers of another definition. Nothing of the saga is in flight, and steps stand elsewhere in it.
@@ -387,6 +400,7 @@ impl Worker {
         self.elsewhere = those(&bound, Bound::is_elsewhere);
         self.elsewhere_compensations = those(&bound, Bound::compensation_is_elsewhere);
         self.bound = bound;
+        self.claims.look_up(self.saga.state().definition());
         // Those that are still to come are set again when the saga goes on.
         self.timers = Timers::default();
         if stage == Stage::Running {
@@ -523,166 +537,6 @@ impl Worker {
     fn fill_slots(&self) {
         if self.dispatch {
             self.shared.book().fill_slots(&self.shared);
-        }
-    }
-
-    fn run_step(&mut self, step: usize, attempt: u32) {
-        let bound = self.bound_of(step);
-        let Some(Some(Ok(handler))) = bound.map(|bound| bound.run.clone()) else {
-            return;
-        };
-        let mut job = self.job(step, attempt, |step| step.timeout);
-        let (stop, stopped) = oneshot::channel();
-        self.in_flight.push(Flight { step, attempt });
-        self.stops.insert((step, attempt), stop);
-        let tracker = self.shared.tracker.clone();
-        match handler {
-            Place::Here(handler) => {
-                let context = StepContext::new(&self.saga.state(), self.call(&job));
-                tracker.spawn(runner::run_step(job, stopped, move || handler(context)));
-            }
-            Place::Elsewhere => {
-                // After a restart a part of the time is over.
-                let began = self.saga.state().step(step).and_then(|it| it.attempt_at);
-                let gone = began.map(|began| self.shared.clock.now().since(began));
-                job.timeout = job.timeout.saturating_sub(gone.unwrap_or_default());
-                job.killed = self.awaiting(step, attempt, Direction::Forward);
-                tracker.spawn(runner::run_step(job, stopped, reply));
-            }
-        }
-    }
-
-    fn compensate(&mut self, step: usize, attempt: u32) {
-        let bound = self.bound_of(step);
-        let Some(Some(Ok(handler))) = bound.map(|bound| bound.compensate.clone()) else {
-            return;
-        };
-        let mut job = self.job(step, attempt, |step| {
-            step.compensation_timeout.or(step.timeout)
-        });
-        self.compensating.push(step);
-        let grace = self.shared.settings.abort_grace;
-        let tracker = self.shared.tracker.clone();
-        match handler {
-            Place::Here(handler) => {
-                let context = CompensationContext::new(&self.saga.state(), self.call(&job));
-                tracker.spawn(runner::compensate(job, grace, move || handler(context)));
-            }
-            Place::Elsewhere => {
-                job.killed = self.awaiting(step, attempt, Direction::Backward);
-                tracker.spawn(runner::compensate(job, grace, reply));
-            }
-        }
-    }
-
-    /// What ends waiting for the reply of an attempt.
-    fn awaiting(&mut self, step: usize, attempt: u32, direction: Direction) -> CancellationToken {
-        let end = self.killed.token().child_token();
-        self.awaited.insert((step, attempt, direction), end.clone());
-        end
-    }
-
-    /// The reply of an attempt in another service is there, and is taken.
-    fn replied(&mut self, answer: &Answer) {
-        let Some(step) = self.saga.state().position_of(&answer.step) else {
-            return;
-        };
-        let attempt = answer.attempt;
-        let direction = match answer.result {
-            Answered::Step(_) => Direction::Forward,
-            Answered::Compensation(_) => Direction::Backward,
-        };
-        let Some(end) = self.awaited.remove(&(step, attempt, direction)) else {
-            return;
-        };
-        end.cancel();
-        self.forget(step, attempt, direction);
-    }
-
-    /// Waits for no replies any more: they come to the next process.
-    fn await_no_more(&mut self) {
-        for ((step, attempt, direction), end) in std::mem::take(&mut self.awaited) {
-            end.cancel();
-            self.forget(step, attempt, direction);
-        }
-    }
-
-    fn forget(&mut self, step: usize, attempt: u32, direction: Direction) {
-        match direction {
-            Direction::Forward => {
-                let flight = Flight { step, attempt };
-                self.in_flight.retain(|other| *other != flight);
-                self.stops.remove(&(step, attempt));
-            }
-            Direction::Backward => self.compensating.retain(|other| *other != step),
-        }
-    }
-
-    /// Starts the saga that a step is, or finds it again, and waits for its end.
-    fn start_child(&mut self, step: usize) {
-        let state = self.saga.state();
-        let attempt = state.step(step).map_or(0, |step| step.attempts);
-        let (Ok(id), Some(child), Some(input)) = (
-            state.child_id(step),
-            state.child(step),
-            state.child_input(step),
-        ) else {
-            return;
-        };
-        let mut start = Start::new(input)
-            .correlated(state.correlation_id().to_string())
-            .child_of(state.id().clone(), id.clone());
-        if let Some(cause) = events::cause_of_call(&state, step) {
-            start = start.caused_by(cause);
-        }
-        let cancelled = CancellationToken::new();
-        let awaited = Awaited {
-            shared: Arc::clone(&self.shared),
-            parent: Arc::clone(&self.saga),
-            step,
-            attempt,
-            id: id.clone(),
-            definition: child.definition.clone(),
-            start,
-            cancelled: cancelled.clone(),
-            killed: self.killed.token().clone(),
-        };
-        drop(state);
-        self.shared.book().await_for(id.clone());
-        self.children.insert(step, (id, cancelled));
-        self.shared.tracker.spawn(awaited.run());
-    }
-
-    /// The handlers of the step at `step`, or of the step that it is an item of.
-    fn bound_of(&self, step: usize) -> Option<&Bound> {
-        self.bound.get(self.saga.state().origin(step))
-    }
-
-    fn job(&self, step: usize, attempt: u32, limit: fn(&Step) -> Option<Duration>) -> Job {
-        let state = self.saga.state();
-        let own = state.step_of(step);
-        let timeout = own.and_then(limit);
-        Job {
-            saga: Arc::clone(&self.saga),
-            step,
-            attempt,
-            timeout: timeout.unwrap_or(self.shared.settings.step_timeout),
-            silence_max: own.and_then(|step| step.heartbeat),
-            heartbeat: watch::Sender::new(()),
-            cancelled: CancellationToken::new(),
-            killed: self.killed.token().clone(),
-        }
-    }
-
-    fn call(&self, job: &Job) -> Call {
-        Call {
-            step: job.step,
-            attempt: job.attempt,
-            epoch: self.shared.epoch,
-            timeout: job.timeout,
-            cancelled: job.cancelled.clone(),
-            heartbeat: job.heartbeat.clone(),
-            clock: Arc::clone(&self.shared.clock),
         }
     }
 }

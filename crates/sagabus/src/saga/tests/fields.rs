@@ -13,7 +13,7 @@ use crate::saga::{
 };
 
 /// Each field with a test of what it does.
-const SHOWN: [(&str, &str); 49] = [
+const SHOWN: [(&str, &str); 50] = [
     (
         "name",
         "rust_json_and_yaml_give_the_same_definition_and_hash",
@@ -111,6 +111,10 @@ const SHOWN: [(&str, &str); 49] = [
         "all_attempts_of_a_step_and_their_delays_have_one_limit",
     ),
     (
+        "steps.queueTimeout",
+        "a_step_that_waits_too_long_for_its_first_attempt_has_failed_without_an_effect",
+    ),
+    (
         "steps.heartbeat",
         "a_handler_without_a_sign_of_life_has_timed_out",
     ),
@@ -196,7 +200,7 @@ const SHOWN: [(&str, &str); 49] = [
 ];
 
 /// Where those tests are.
-const TESTS: [&str; 11] = [
+const TESTS: [&str; 12] = [
     include_str!("admission.rs"),
     include_str!("child.rs"),
     include_str!("compensation.rs"),
@@ -205,6 +209,7 @@ const TESTS: [&str; 11] = [
     include_str!("handlers.rs"),
     include_str!("limits.rs"),
     include_str!("pivot.rs"),
+    include_str!("slots.rs"),
     include_str!("steps.rs"),
     include_str!("time.rs"),
     include_str!("wait.rs"),
@@ -242,6 +247,7 @@ fn everything() -> Definition {
         compensation_timeout: Some(second),
         compensation_retry_attempts: Some(1),
         step_deadline: Some(second),
+        queue_timeout: Some(second),
         heartbeat: Some(second),
         overlap: true,
         late_binding: true,
@@ -337,6 +343,7 @@ fn each_time_limit_of_a_definition_is_refused_at_zero_and_beyond_its_bound() {
         "timeout",
         "compensationTimeout",
         "stepDeadline",
+        "queueTimeout",
         "heartbeat",
         "retryDelay",
     ] {

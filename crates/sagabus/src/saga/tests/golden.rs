@@ -125,6 +125,7 @@ fn number(fact: &Fact) -> u8 {
         Fact::Spread { .. } => 17,
         Fact::Migrated { .. } => 19,
         Fact::Closed => 20,
+        Fact::Begun => 21,
     }
 }
 

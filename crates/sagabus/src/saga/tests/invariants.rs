@@ -181,6 +181,7 @@ impl Log {
         );
         match fact {
             Fact::Created { .. } | Fact::CompensationResumed | Fact::Signalled { .. } => {}
+            Fact::Begun => assert_eq!(self.starts, 0, "begun twice"),
             Fact::Closed => {
                 assert!(self.outcome.is_some(), "closed before its end");
                 self.is_closed = true;

@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::ledger::By;
 use crate::saga::handlers::StepError;
 use crate::saga::machine::{
-    self, Action, AttemptResult, Command, Facts, Flight, Input, Operation, Phase, Refusal, Stage,
-    State, StepState, Timer,
+    self, Action, AttemptResult, Command, Facts, Flight, Input, Operation, Phase, Refusal, Room,
+    Stage, State, StepState, Timer, Wanted,
 };
 use crate::saga::record::{Fact, Record};
 use crate::saga::{Definition, Settings};
@@ -24,6 +24,14 @@ pub(super) struct Play {
     pub(super) missing_compensations: Vec<usize>,
     pub(super) now: Timestamp,
     pub(super) epoch: u64,
+    /// The steps whose service has a limit, forward and backward.
+    pub(super) limited: Vec<usize>,
+    /// The attempts that there is a slot for.
+    pub(super) granted: Vec<Wanted>,
+    /// The steps whose next attempt is due and had no slot.
+    pub(super) due: Vec<usize>,
+    /// What waits for a slot since the last input.
+    pub(super) wanting: Vec<Wanted>,
     /// What the last input led to.
     pub(super) commands: Vec<Command>,
     settings: Settings,
@@ -32,11 +40,16 @@ pub(super) struct Play {
 impl Play {
     /// A saga that waits for its turn.
     pub(super) fn queued(definition: &Definition) -> Self {
+        Self::queued_with(definition, b"{}")
+    }
+
+    /// The same, started with `input`.
+    pub(super) fn queued_with(definition: &Definition, input: &'static [u8]) -> Self {
         let now = Timestamp::from_milliseconds(1_000_000);
         let fact = Fact::Created {
             definition: definition.to_json(),
             hash: definition.hash().0,
-            input: Bytes::from_static(b"{}"),
+            input: Bytes::from_static(input),
             correlation_id: "c".to_owned(),
             idempotency_key: None,
             causation_id: None,
@@ -57,6 +70,10 @@ impl Play {
             missing_compensations: Vec::new(),
             now,
             epoch: 1,
+            limited: Vec::new(),
+            granted: Vec::new(),
+            due: Vec::new(),
+            wanting: Vec::new(),
             commands: Vec::new(),
             settings: Settings::default(),
         }
@@ -79,6 +96,12 @@ impl Play {
             missing_compensations: &self.missing_compensations,
             elsewhere: &[],
             elsewhere_compensations: &[],
+            room: Room {
+                limited: &self.limited,
+                limited_compensations: &self.limited,
+                granted: &self.granted,
+                due: &self.due,
+            },
             epoch: self.epoch,
             settings: &self.settings,
         }
@@ -109,6 +132,11 @@ impl Play {
             folded.replay(&stored).unwrap();
         }
         assert_eq!(folded, decision.state);
+        let waits = decision.wanting.iter();
+        let due = waits.filter(|wanted| decision.state.is_between_attempts(**wanted));
+        self.due = due.map(|wanted| wanted.step).collect();
+        self.wanting.clone_from(&decision.wanting);
+        self.granted.clear();
         self.state = decision.state;
         self.commands.clone_from(&decision.commands);
         for command in decision.commands {

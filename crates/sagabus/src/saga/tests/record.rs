@@ -259,6 +259,7 @@ fn facts() -> Vec<(Fact, &'static str)> {
             "83021903e8820b82046165",
         ),
         (Fact::Closed, "83021903e8821480"),
+        (Fact::Begun, "83021903e8821580"),
     ]
 }
 

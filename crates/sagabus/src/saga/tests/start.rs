@@ -143,7 +143,7 @@ async fn the_shown_state_is_the_fold_of_the_log() {
     let status = bed.run(&definition).await;
     let stored = bed.disk.stored().remove(0);
     let state = super::invariants::fold(&stored.saga, &bed.disk.records()[0]);
-    let folded = crate::saga::SagaStatus::of(&state, &[]);
+    let folded = crate::saga::SagaStatus::of(&state, &[], &[]);
     assert_eq!(format!("{folded:?}"), format!("{status:?}"));
 }
 
