@@ -15,7 +15,7 @@ use crate::service::AiService;
 /// Room for what stands around the document in a body, in bytes.
 const AROUND_BYTES_MAX: usize = 64 * 1024;
 
-/// The routes `/process/pdf`, `/jobs…`, `/results/{id}` and `/ai/stats`.
+/// The routes `/process/pdf`, `/uploads`, `/jobs…`, `/results/{id}` and `/ai/stats`.
 ///
 /// Callers are named by `x-user-id` and work is tied together by `x-correlation-id`. Failures are problem details
 /// (RFC 9457).
@@ -23,6 +23,7 @@ pub fn router(service: AiService) -> Router {
     let body_max = DefaultBodyLimit::max(FILE_BYTES_MAX + AROUND_BYTES_MAX);
     Router::new()
         .route("/process/pdf", post(process::pdf).layer(body_max))
+        .route("/uploads", post(process::keep_only).layer(body_max))
         .route("/jobs", get(jobs::list))
         .route("/jobs/stats", get(jobs::job_stats))
         .route("/jobs/{id}", get(jobs::read))

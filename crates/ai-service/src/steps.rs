@@ -16,18 +16,19 @@ use crate::repository as rows;
 use crate::service::{AiService, end_failed};
 use crate::uploads::FileId;
 
-/// What the processing saga is started with.
+/// What the saga is started with: a form belongs to a submission, or to one sample.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SagaInput {
-    submission_id: String,
+    submission_id: Option<String>,
+    sample_id: Option<String>,
     file_id: String,
     file_name: String,
     user_id: Option<String>,
 }
 
 impl AiService {
-    /// Step `process_pdf`: reads the form of the submission. Events as for [`AiService::process`].
+    /// Step `process_pdf`: reads the form of the submission or of the sample. Events as for [`AiService::process`].
     ///
     /// Returns `extractionResultId`, `jobId`, `confidence`, `sampleCount` and `form`.
     ///
@@ -40,11 +41,15 @@ impl AiService {
     /// The attempt goes on without its caller; the next call waits for the same job.
     pub async fn process_pdf(&self, call: StepCall, on_progress: OnProgress) -> Result<Value> {
         let input: SagaInput = read("input", &call.input)?;
+        if input.submission_id.is_some() == input.sample_id.is_some() {
+            let text = "input must name a `submissionId` or a `sampleId`, and not both";
+            return Err(Error::invalid(text));
+        }
         let request = ProcessRequest {
             file_id: FileId::new(&input.file_id)?,
             file_name: input.file_name,
-            submission_id: Some(input.submission_id),
-            sample_id: None,
+            submission_id: input.submission_id,
+            sample_id: input.sample_id,
             user_id: input.user_id,
             cause: call.cause,
         };

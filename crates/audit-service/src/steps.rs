@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use nanopore::events::audit::{Category, Outcome, Severity};
 use nanopore::steps::{StepCall, read};
-use sagabus::Result;
 use sagabus::sqlite::barrier::{self, Call, Forward};
+use sagabus::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,15 +15,27 @@ use crate::service::{AuditService, record};
 
 /// The service that runs sagas, as the source of its events.
 const ORCHESTRATOR: &str = "saga-orchestrator";
-/// What the entry says was done.
-const ACTION: &str = "submission.processed";
 
-/// What the processing saga is started with.
+/// What the saga is started with: it is about a submission, or about one sample.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SagaInput {
-    submission_id: String,
+    submission_id: Option<String>,
+    sample_id: Option<String>,
     user_id: Option<String>,
+}
+
+impl SagaInput {
+    /// What was worked on: its kind, its id, and what the entry says was done.
+    fn resource(&self) -> Result<(&'static str, &str, &'static str)> {
+        match (&self.submission_id, &self.sample_id) {
+            (Some(id), None) => Ok(("submission", id, "submission.processed")),
+            (None, Some(id)) => Ok(("sample", id, "sample.processed")),
+            (None, None) | (Some(_), Some(_)) => Err(Error::invalid(
+                "input must name a `submissionId` or a `sampleId`, and not both",
+            )),
+        }
+    }
 }
 
 impl AuditService {
@@ -46,16 +58,17 @@ impl AuditService {
                 if let Forward::Repeat(output) = barrier::forward(tx, &once)? {
                     return Ok((output, vec![]));
                 }
+                let (resource, resource_id, action) = input.resource()?;
                 let details = json!({"step": call.key, "input": call.input, "results": results});
                 let act = Act {
                     event_id: None,
                     time: now,
                     service: ORCHESTRATOR.to_owned(),
-                    action: ACTION.to_owned(),
-                    actor_id: input.user_id,
+                    action: action.to_owned(),
+                    actor_id: input.user_id.clone(),
                     actor_email: None,
-                    resource: "submission".to_owned(),
-                    resource_id: Some(input.submission_id),
+                    resource: resource.to_owned(),
+                    resource_id: Some(resource_id.to_owned()),
                     outcome: Outcome::Success,
                     severity: Severity::Info,
                     category: Category::DataModification,

@@ -3,5 +3,8 @@
 /// `sample_processing_workflow`: validate_sample, process_pdf, update_sample_status, create_audit_log.
 pub const SAMPLE_PROCESSING: &str = include_str!("sagas/sample_processing.yaml");
 
+/// `pdf_processing_workflow`: the same four steps for one sample that was entered with its form.
+pub const PDF_PROCESSING: &str = include_str!("sagas/pdf_processing.yaml");
+
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,6 @@ use ai_service::AiService;
 use ai_service::pdf::PdfReader;
 use audit_service::AuditService;
 use sagabus::engines::embedded::Embedded;
-use sagabus::saga::Definition;
 use sagabus::schema::{Registry, RegistryBuilder};
 use sagabus::sqlite::Outbox;
 use sagabus::transport::Transport;
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::steps;
+use crate::steps::{self, Shipped};
 
 /// What to put together.
 #[derive(Debug)]
@@ -39,8 +38,8 @@ pub(crate) struct System {
     pub(crate) samples: SampleService,
     pub(crate) ai: AiService,
     pub(crate) audit: AuditService,
-    /// What becomes of a submitted form.
-    pub(crate) processing: Definition,
+    /// The sagas that can be started by name.
+    pub(crate) shipped: Shipped,
     /// Relays of the outboxes, and the watch over dead letters.
     relays: TaskTracker,
     stop_relays: CancellationToken,
@@ -68,13 +67,14 @@ impl System {
         .await?;
         samples.subscribe(&bus).await?;
         audit.subscribe(&bus).await?;
-        let processing = steps::processing(plan.fail_at.as_deref())?;
+        let shipped = Shipped::new(plan.fail_at.as_deref())?;
         let handlers = steps::handlers(&samples, &ai, &audit);
         let sagas = Sagas::builder(engine, Arc::clone(&clock))
             .settings(plan.config.saga)
             .handlers(handlers)
             .open()
             .await?;
+        steps::start_for_entries(&sagas, &bus, &shipped.entry).await?;
         let system = Self {
             clock,
             bus,
@@ -82,7 +82,7 @@ impl System {
             samples,
             ai,
             audit,
-            processing,
+            shipped,
             relays: TaskTracker::new(),
             stop_relays: CancellationToken::new(),
         };

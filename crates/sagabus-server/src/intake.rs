@@ -105,7 +105,7 @@ async fn start(system: &System, submission: &Submission, user_id: Option<&str>) 
     let start = saga::Start::new(input.to_string())
         .correlated(&submission.id)
         .keyed(format!("submission/{}", submission.id));
-    system.sagas.start(&system.processing, start).await
+    system.sagas.start(&system.shipped.submission, start).await
 }
 
 /// The id of the submission with this idempotency key: always the same one.

@@ -1,19 +1,87 @@
-//! The saga of a submission, and the handlers of all services for it.
+//! The sagas of a submission and of an entered sample, what starts the second, and the handlers of all services.
 
 use ai_service::AiService;
 use audit_service::AuditService;
-use sagabus::saga::{Definition, Handlers, Step, StepContext, StepError};
-use sagabus::{Error, Result};
+use nanopore::events::sample::SampleCreated;
+use sagabus::saga::{Definition, Handlers, Start, Step, StepContext, StepError};
+use sagabus::{Bus, Error, Event, HandlerError, Payload, Result, Sagas};
 use sample_service::SampleService;
+use serde_json::json;
 
 /// The action of a step that is to fail, to show what then happens.
 const FAIL: &str = "fail_on_request";
 
-/// What becomes of a submitted form. The step named `fail_at` fails before it does anything.
-pub(crate) fn processing(fail_at: Option<&str>) -> Result<Definition> {
+/// The subscription whose events start sagas of entered samples.
+const ENTERED: &str = "pdf-processing";
+
+/// The sagas that the program ships.
+#[derive(Debug)]
+pub(crate) struct Shipped {
+    /// What becomes of a submitted form.
+    pub(crate) submission: Definition,
+    /// What becomes of a sample that is entered with its form.
+    pub(crate) entry: Definition,
+}
+
+impl Shipped {
+    /// All of them. The step named `fail_at` fails before it does anything; the steps of all have the same names.
+    pub(crate) fn new(fail_at: Option<&str>) -> Result<Self> {
+        Ok(Self {
+            submission: shipped(nanopore::sagas::SAMPLE_PROCESSING, fail_at)?,
+            entry: shipped(nanopore::sagas::PDF_PROCESSING, fail_at)?,
+        })
+    }
+
+    /// The one of this name.
+    pub(crate) fn named(&self, name: &str) -> Result<&Definition> {
+        let all = [&self.submission, &self.entry];
+        all.into_iter().find(|it| it.name() == name).ok_or_else(|| {
+            let names = all.map(|it| format!("`{}`", it.name())).join(" or ");
+            let name = name.escape_debug();
+            let text = format!("no definition is named `{name}`; give `steps`, or use {names}");
+            Error::not_found(text)
+        })
+    }
+}
+
+/// Starts the saga of each sample that is entered with its form: once for its event, also over restarts.
+///
+/// A sample that was made of a submitted form has been through the saga of the submission, which read the form; its event
+/// names none, and starts nothing.
+pub(crate) async fn start_for_entries(
+    sagas: &Sagas,
+    bus: &Bus,
+    definition: &Definition,
+) -> Result<()> {
+    let created = bus
+        .subscription(ENTERED)
+        .pattern(SampleCreated::TYPE)
+        .start(sagabus::Start::Earliest);
+    sagas
+        .started_by(created, definition.clone(), start_of_entry)
+        .await?;
+    Ok(())
+}
+
+fn start_of_entry(event: &Event) -> Result<Option<Start>, HandlerError> {
+    let created: SampleCreated = event.payload()?;
+    let (Some(file_id), Some(file_name)) = (created.file_id, created.file_name) else {
+        return Ok(None);
+    };
+    let input = json!({
+        "sampleId": created.sample_id,
+        "userId": created.user_id,
+        "fileId": file_id,
+        "fileName": file_name,
+    });
+    let start = Start::new(input.to_string()).attribute("sampleId", created.sample_id);
+    Ok(Some(start))
+}
+
+fn shipped(yaml: &str, fail_at: Option<&str>) -> Result<Definition> {
     let wrong =
-        |error| Error::invalid("the processing saga is not defined well").with_source(error);
-    let definition = Definition::from_yaml(nanopore::sagas::SAMPLE_PROCESSING).map_err(wrong)?;
+        |error| Error::invalid("a saga of the program is not defined well").with_source(error);
+    let definition = Definition::from_yaml(yaml).map_err(wrong)?;
     let Some(fail_at) = fail_at else {
         return Ok(definition);
     };

@@ -20,7 +20,7 @@ impl SampleService {
         let revert_validation = self.clone();
         let update = self.clone();
         let revert_status = self.clone();
-        handlers
+        self.bind_entry(handlers)
             .handle(SERVICE, "validate_sample", move |context| {
                 let service = validate.clone();
                 async move {
@@ -47,6 +47,44 @@ impl SampleService {
                 let service = revert_status.clone();
                 async move {
                     service.revert_status(UndoCall::of(&context)?).await?;
+                    Ok(())
+                }
+            })
+    }
+
+    /// The steps of the saga of one sample that was entered with its form.
+    fn bind_entry(&self, handlers: Handlers) -> Handlers {
+        let validate = self.clone();
+        let revert_entry = self.clone();
+        let accept = self.clone();
+        let revert_acceptance = self.clone();
+        handlers
+            .handle(SERVICE, "validate_entry", move |context| {
+                let service = validate.clone();
+                async move {
+                    let call = StepCall::of(&context)?;
+                    Ok::<_, StepError>(service.validate_entry(call).await?)
+                }
+            })
+            .compensate(SERVICE, "revert_entry", move |context| {
+                let service = revert_entry.clone();
+                async move {
+                    service.revert_entry(UndoCall::of(&context)?).await?;
+                    Ok(())
+                }
+            })
+            .handle(SERVICE, "accept_entry", move |context| {
+                let service = accept.clone();
+                async move {
+                    let call = StepCall::of(&context)?;
+                    let extraction = context.output_as(EXTRACTION_STEP)?;
+                    Ok::<_, StepError>(service.accept_entry(call, extraction).await?)
+                }
+            })
+            .compensate(SERVICE, "revert_acceptance", move |context| {
+                let service = revert_acceptance.clone();
+                async move {
+                    service.revert_acceptance(UndoCall::of(&context)?).await?;
                     Ok(())
                 }
             })

@@ -8,7 +8,7 @@ use nanopore::events::sample::{
 use nanopore::sample::Status;
 use sagabus::{Clock, Event, Payload, Result};
 
-use crate::model::Sample;
+use crate::model::{FormFile, Sample};
 use crate::service::Actor;
 
 /// Makes events for one act of one actor.
@@ -19,7 +19,8 @@ pub(crate) struct Publisher<'a> {
 }
 
 impl Publisher<'_> {
-    pub(crate) fn created(self, sample: &Sample) -> Result<Event> {
+    pub(crate) fn created(self, sample: &Sample, form: Option<FormFile>) -> Result<Event> {
+        let (file_id, file_name) = form.map(|it| (it.file_id, it.file_name)).unzip();
         self.event(&SampleCreated {
             sample_id: sample.id.clone(),
             user_id: self.actor.user_id.clone(),
@@ -30,6 +31,8 @@ impl Publisher<'_> {
             priority: sample.fields.priority,
             project_id: sample.fields.project_id.clone(),
             lab_name: sample.fields.lab_name.clone(),
+            file_id,
+            file_name,
         })
     }
 

@@ -12,7 +12,8 @@ use sagabus::{Clock, Error, ErrorKind, EventId, Result, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Filter, HistoryEntry, NewSubmission, Page, Sample, Statistics, Submission, SubmissionStatus,
+    Filter, FormFile, HistoryEntry, NewSubmission, Page, Sample, Statistics, Submission,
+    SubmissionStatus,
 };
 use crate::publisher::Publisher;
 use crate::repository as rows;
@@ -69,6 +70,23 @@ impl SampleService {
     /// # Cancel safety
     /// The change is made with its event or not at all.
     pub async fn create(&self, fields: &Map<String, Value>, actor: Actor) -> Result<Sample> {
+        self.create_with(fields, None, actor).await
+    }
+
+    /// Enters a sample with the form that came with it, if one did: the event names the form, and starts the saga that
+    /// reads it.
+    ///
+    /// # Errors
+    /// `Invalid`, with every wrong field.
+    ///
+    /// # Cancel safety
+    /// The change is made with its event or not at all.
+    pub async fn create_with(
+        &self,
+        fields: &Map<String, Value>,
+        form: Option<FormFile>,
+        actor: Actor,
+    ) -> Result<Sample> {
         let fields = NewSample::read(fields, Origin::Entry)?;
         self.change(actor, move |tx, act| {
             check_account(tx, fields.chart_field.as_ref())?;
@@ -76,7 +94,7 @@ impl SampleService {
             let sample = Sample::new(id, fields, act.user_id().to_owned(), act.now);
             rows::insert_sample(tx, &sample)?;
             act.note(tx, &sample, "created", None)?;
-            let event = act.publisher.created(&sample)?;
+            let event = act.publisher.created(&sample, form)?;
             Ok((sample, vec![event]))
         })
         .await

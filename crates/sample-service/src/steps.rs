@@ -1,5 +1,7 @@
 //! The saga steps of the sample service. Each has its effect once per key; none has one after its compensation.
 
+mod entry;
+
 use nanopore::sample::{FieldErrors, Status};
 use nanopore::steps::{StepCall, UndoCall, read};
 use sagabus::sqlite::barrier::{self, Backward, Call, Forward};
@@ -145,7 +147,7 @@ impl SampleService {
                 sample.submission_id = Some(submission.id.clone());
                 rows::insert_sample(tx, &sample)?;
                 act.note(tx, &sample, "created", None)?;
-                events.push(act.publisher.created(&sample)?);
+                events.push(act.publisher.created(&sample, None)?);
                 samples.push(sample);
             }
             for (index, sample) in samples.iter_mut().enumerate() {

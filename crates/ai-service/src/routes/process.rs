@@ -80,6 +80,35 @@ pub(super) async fn pdf(
     ))
 }
 
+/// Keeps a document for later: it is read when something names it.
+pub(super) async fn keep_only(
+    State(service): State<AiService>,
+    body: Result<Multipart, MultipartRejection>,
+) -> Reply<impl IntoResponse> {
+    let body = body.map_err(|rejection| {
+        Error::invalid("body is not `multipart/form-data`").with_source(rejection)
+    })?;
+    let mut said = Said::default();
+    read(&service, body, &mut said).await?;
+    for (field, given) in [
+        ("submissionId", said.submission_id),
+        ("sampleId", said.sample_id),
+    ] {
+        if given.is_some() {
+            return Err(FieldErrors::one(field, "is not a field here").into());
+        }
+    }
+    let upload = said
+        .file
+        .ok_or_else(|| FieldErrors::one("file", "is required"))?;
+    let answer = json!({
+        "fileId": upload.file_id.as_str(),
+        "fileName": said.file_name,
+        "fileSize": upload.bytes,
+    });
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
 async fn read(service: &AiService, mut body: Multipart, said: &mut Said) -> Result<(), Error> {
     while let Some(field) = body.next_field().await.map_err(unreadable)? {
         let name = field.name().unwrap_or_default().to_owned();

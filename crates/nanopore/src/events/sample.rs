@@ -49,6 +49,12 @@ pub struct SampleCreated {
     /// Laboratory of the submitter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lab_name: Option<String>,
+    /// Upload with the form that the sample was entered with; nothing for a sample that was made of a form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<String>,
+    /// What that form is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
 }
 
 impl Payload for SampleCreated {

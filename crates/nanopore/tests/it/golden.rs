@@ -40,7 +40,7 @@ fn row<P: Payload>(
 #[rustfmt::skip]
 fn catalogue() -> Vec<Row> {
     vec![
-        row::<sample::SampleCreated>("sample.created", "sampleId userId sampleName submitterName submitterEmail sampleType priority", "projectId labName", "priority"),
+        row::<sample::SampleCreated>("sample.created", "sampleId userId sampleName submitterName submitterEmail sampleType priority", "projectId labName fileId fileName", "priority"),
         row::<sample::SampleUpdated>("sample.updated", "sampleId userId changes updatedFields", "", ""),
         row::<sample::SampleDeleted>("sample.deleted", "sampleId userId sampleName deletedAt", "", ""),
         row::<sample::SampleAssigned>("sample.assigned", "sampleId userId assignedTo", "libraryPrepBy previousAssignee", ""),

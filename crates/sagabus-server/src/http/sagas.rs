@@ -184,17 +184,7 @@ fn definition(app: &App, order: &Order) -> Result<Definition> {
     let json = match (&order.definition, &order.name, &order.steps) {
         (Some(definition), None, None) => definition.get().to_owned(),
         (None, Some(name), Some(steps)) => json!({ "name": name, "steps": steps }).to_string(),
-        (None, Some(name), None) => {
-            let known = &app.system.processing;
-            if name == known.name() {
-                return Ok(known.clone());
-            }
-            return Err(Error::not_found(format!(
-                "no definition is named `{}`; give `steps`, or use `{}`",
-                name.escape_debug(),
-                known.name()
-            )));
-        }
+        (None, Some(name), None) => return app.system.shipped.named(name).cloned(),
         _ => {
             let text = "give the `name` of a definition, its `name` and `steps`, or a `definition`";
             return Err(Error::invalid(text));

@@ -14,6 +14,7 @@ mod client;
 mod cloud_events;
 mod dead_letters;
 mod demo;
+mod entered_samples;
 mod faults;
 mod http;
 mod kill;

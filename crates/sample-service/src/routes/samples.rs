@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::body::{Body, Caller, Pairs};
 use super::reply::{Reply, Tagged};
-use crate::model::{Filter, HistoryEntry, Page, Sample, Statistics};
+use crate::model::{Filter, FormFile, HistoryEntry, Page, Sample, Statistics};
 use crate::service::SampleService;
 
 /// Samples in a list that does not say how many; and the most.
@@ -87,10 +87,12 @@ pub(super) async fn by_assignee(
 pub(super) async fn create(
     State(service): Service,
     caller: Caller,
-    Body(fields): Body,
+    Body(mut fields): Body,
 ) -> Reply<Tagged> {
+    let form = fields.remove("form");
+    let form = form.as_ref().map(FormFile::read).transpose()?;
     let actor = caller.actor(&*service.clock);
-    let sample = service.create(&fields, actor).await?;
+    let sample = service.create_with(&fields, form, actor).await?;
     Ok(Tagged(StatusCode::CREATED, sample))
 }
 
