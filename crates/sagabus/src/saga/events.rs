@@ -15,6 +15,9 @@
 
 mod payload;
 
+use std::fmt::Write;
+
+use arrayvec::ArrayString;
 use bytes::Bytes;
 
 pub use payload::{
@@ -72,6 +75,11 @@ pub fn register(registry: RegistryBuilder) -> RegistryBuilder {
 /// Largest output that an event carries, in bytes: an event has room for 256 KiB in all.
 const RESULT_BYTES_MAX: usize = 128 * 1024;
 
+/// Room for the data of nearly every event without its output.
+const DATA_BYTES: usize = 256;
+/// Longest id of an event: that of the saga, a dot and the number of a record.
+const EVENT_ID_BYTES: usize = super::id::ID_BYTES_MAX + 1 + 20;
+
 /// The events of `records`, which have just been applied and led to `state`.
 ///
 /// # Errors
@@ -105,7 +113,10 @@ pub(crate) fn cause_of_call(state: &State, step: usize) -> Option<EventId> {
 }
 
 fn id(state: &State, record: u64) -> Result<EventId> {
-    EventId::new(format!("{}.{record}", state.id()))
+    let mut text = ArrayString::<EVENT_ID_BYTES>::new();
+    write!(text, "{}.{record}", state.id().as_str())
+        .map_err(|error| crate::Error::invalid("saga `id` is too long").with_source(error))?;
+    EventId::read(&text)
 }
 
 struct Teller<'a> {
@@ -362,12 +373,13 @@ impl Teller<'_> {
         at: Timestamp,
         cause: Option<u64>,
     ) -> Result<()> {
-        let data = serde_json::to_vec(payload).map_err(|error| {
+        let mut data = Vec::with_capacity(DATA_BYTES);
+        serde_json::to_writer(&mut data, payload).map_err(|error| {
             crate::Error::invalid("saga event cannot be written as JSON").with_source(error)
         })?;
         let event = Event {
             id: id(self.state, position)?,
-            event_type: EventType::new(P::TYPE)?,
+            event_type: EventType::known(P::TYPE),
             source: P::SOURCE.into(),
             subject: payload.subject(),
             time: at,

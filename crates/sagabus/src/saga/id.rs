@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::EventId;
 
 /// Longest saga id, in bytes: event ids are made from it.
-const ID_BYTES_MAX: usize = 96;
+pub(super) const ID_BYTES_MAX: usize = 96;
 
 /// Names one saga for ever. Generated ids are UUIDv7, so that they sort by time.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -36,7 +36,7 @@ use super::definition::Definition;
 use super::handlers::{Bound, Handlers};
 use super::id::SagaId;
 use super::machine::Input;
-use super::monitor::{SagaStatus, Unreadable};
+use super::monitor::{SagaStatus, Status, Unreadable};
 use super::record::{Fact, Record};
 use super::service_limit::ServiceLimit;
 use super::settings::Settings;
@@ -236,7 +236,11 @@ impl Sagas {
             self.0.tracker.wait().await;
         }
         self.0.closed.cancel();
-        self.active().len()
+        let sagas = self.0.book().stored();
+        let unfinished = sagas
+            .iter()
+            .filter(|saga| !Status::of(&saga.state()).is_final());
+        unfinished.count()
     }
 }
 

@@ -19,6 +19,8 @@ use crate::ledger::{By, Priority};
 pub const VERSION: u8 = 2;
 /// The oldest version that is read.
 pub const VERSION_MIN: u8 = 1;
+/// Room for nearly every record without its output.
+const RECORD_BYTES: usize = 96;
 
 /// One fact about a saga. Field numbers are never used again for something else.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -505,8 +507,9 @@ impl Record {
     /// # Errors
     /// `Invalid` when it cannot be written.
     pub fn encode(&self) -> Result<Bytes> {
-        minicbor::to_vec(self)
-            .map(Bytes::from)
+        let mut bytes = Vec::with_capacity(RECORD_BYTES);
+        minicbor::encode(self, &mut bytes)
+            .map(|()| Bytes::from(bytes))
             .map_err(|error| Error::invalid("saga record cannot be written").with_source(error))
     }
 

@@ -259,8 +259,9 @@ impl Keys {
     fn of_id(&self, id: &str) -> u128 {
         // Ids that differ only in case are different ids, which a parsed UUID would not show.
         let is_plain = id.len() == UUID_BYTES && !id.bytes().any(|it| it.is_ascii_uppercase());
-        match uuid::Uuid::try_parse_ascii(id.as_bytes()) {
-            Ok(uuid) if is_plain => uuid.as_u128() ^ self.secret,
+        let uuid = is_plain.then(|| uuid::Uuid::try_parse_ascii(id.as_bytes()));
+        match uuid {
+            Some(Ok(uuid)) => uuid.as_u128() ^ self.secret,
             _ => self.hash(&id),
         }
     }

@@ -24,6 +24,7 @@ use crate::saga::id::SagaId;
 use crate::saga::machine::{
     self, Command, Decision, Direction, Facts, Flight, Input, Stage, State, StepState, Timer,
 };
+use crate::saga::monitor::Status;
 use crate::saga::record::{Fact, PauseCause, Record};
 use crate::saga::remote::Elsewhere;
 use crate::saga_store::SagaBatch;
@@ -503,14 +504,15 @@ impl Worker {
                 let settings = &self.shared.settings;
                 self.shared.book().end(saga, outcome, settings);
                 saga.advance_to(Progress::Ended);
-                let status = saga.status();
+                let state = saga.state();
                 tracing::info!(
                     saga_id = %saga.id,
-                    name = status.name,
-                    correlation_id = status.correlation_id,
-                    status = status.status.as_str(),
+                    name = state.definition().name(),
+                    correlation_id = state.correlation_id().as_ref(),
+                    status = Status::of_outcome(outcome).as_str(),
                     "saga is over"
                 );
+                drop(state);
                 self.fill_slots();
             }
             Stage::Stuck | Stage::ForwardStuck => {
