@@ -1,12 +1,20 @@
 //! Where saga records are kept: the seam between the orchestrator and an engine.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::error::Result;
 use crate::event::Event;
+
+/// How long the key of a saga outlives all that a store drops of it: as long as events are kept by default, so that an event
+/// which is there to be delivered, replayed or redriven again finds the saga that it started.
+pub const KEYS_KEPT: Duration = Duration::from_hours(30 * 24);
+/// Most keys that outlive their sagas, the newest ones: each has at most 351 bytes of key and id, so all have at most 35 MB, which
+/// are read at each start.
+pub const KEYS_KEPT_MAX: usize = 100_000;
 
 /// One atomic step of one saga: its new records and the events that tell about them.
 #[derive(Clone, Debug)]
@@ -21,6 +29,9 @@ pub struct SagaBatch {
     /// that is over, and what was appended behind this by mistake with it. Until then it is handed back by
     /// [`SagaStore::load`].
     pub is_last: bool,
+    /// With the last batch: the key that a second start of the saga would have. It is handed back for [`KEYS_KEPT`] although the
+    /// records are dropped, of at most [`KEYS_KEPT_MAX`] sagas.
+    pub key: Option<String>,
 }
 
 /// A saga as found in the store: all its records, in the order in which they were appended.
@@ -28,8 +39,10 @@ pub struct SagaBatch {
 pub struct StoredSaga {
     /// The saga, as the text of its id.
     pub saga: String,
-    /// Encoded records, in order.
+    /// Encoded records, in order. Empty: they were dropped, and only the key is left.
     pub records: Vec<Bytes>,
+    /// The key that is left of it.
+    pub key: Option<String>,
 }
 
 /// Keeps the records of sagas. An engine keeps and hands back; it never reads what a record says.
@@ -46,7 +59,7 @@ pub trait SagaStore: fmt::Debug + Send + Sync {
     /// Dropping the future does not undo the append.
     async fn append(&self, batches: Vec<SagaBatch>) -> Result<()>;
 
-    /// Every saga in the store, oldest first.
+    /// Every saga in the store, oldest first, and what is left of those that were dropped.
     ///
     /// # Errors
     /// `Corrupt` when stored bytes are damaged.

@@ -272,6 +272,11 @@ impl Snapshot {
             sagas.fenced,
         )?;
         out.gauge(
+            "saga_remembered_keys",
+            "Idempotency keys of sagas that have left the memory",
+            sagas.remembered_keys as u64,
+        )?;
+        out.gauge(
             "saga_steps_waiting_for_slots",
             "Steps and compensations of sagas that wait for a slot of their service",
             sagas.waiting_for_slots as u64,

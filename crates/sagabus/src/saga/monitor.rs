@@ -515,6 +515,8 @@ pub struct Stats {
     pub old: usize,
     /// Sagas at work that have come no further for that long.
     pub idle: usize,
+    /// Idempotency keys of sagas that have left the memory: a second start with one of them is still the same saga.
+    pub remembered_keys: usize,
     /// Sagas started.
     pub started: u64,
     /// Sagas completed.

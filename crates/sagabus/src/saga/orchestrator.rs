@@ -29,6 +29,8 @@ use self::saga::{Progress, Saga};
 use self::slots::{Claim, Limits, Slots};
 use self::worker::Worker;
 
+#[cfg(test)]
+pub(in crate::saga) use book::Held;
 pub use search::{Cursor, PAGE_MAX, Page, Query};
 pub use start::{ATTRIBUTES_MAX, Start};
 
@@ -384,7 +386,7 @@ impl Shared {
     /// may drop them. What cannot be stored now is so at the next interval or after the next open.
     async fn close_expired(&self, now: Timestamp) {
         let expired = self.book().take_expired();
-        for (done, saga) in expired.iter().enumerate() {
+        for (done, (saga, key)) in expired.iter().enumerate() {
             let batch = Record::new(now, Fact::Closed)
                 .encode()
                 .map(|record| SagaBatch {
@@ -392,6 +394,7 @@ impl Shared {
                     records: vec![record],
                     events: Vec::new(),
                     is_last: true,
+                    key: key.as_ref().map(|key| key.to_string()),
                 });
             let stored = match batch {
                 Ok(batch) => self.store.append(vec![batch]).await,

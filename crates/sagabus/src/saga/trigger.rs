@@ -14,9 +14,9 @@ impl Sagas {
     ///
     /// An event starts one saga: after a redelivery, a replay, a redrive and a restart it is the same. The saga's id is made
     /// of the subscription's name and the event's id, and so is its idempotency key, which is remembered as that of any
-    /// saga: while the log holds the saga, and until the process ends, [`Settings::keys_max`](super::Settings) of them. An
-    /// event that comes again after its saga was dropped from the log and the process was started anew starts a saga with the
-    /// same id, whose steps have the same keys and whose events have the same ids.
+    /// saga: while the log holds the saga, and for [30 days](crate::saga_store::KEYS_KEPT) after its end, the newest
+    /// [`Settings::keys_max`](super::Settings) of them. An event that comes again after that starts a saga with the same id, whose
+    /// steps have the same keys and whose events have the same ids.
     ///
     /// The event is acked when the first record of the saga is durable. The saga is caused by the event, and has the event's
     /// correlation id, or else the event's id, where `start` gives none.

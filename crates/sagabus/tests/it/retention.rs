@@ -357,6 +357,7 @@ async fn what_is_scheduled_is_carried_forward_with_what_was_done_to_it() {
 
 async fn append(engine: &Embedded, saga: &str, record: u8, is_last: bool) {
     let batch = SagaBatch {
+        key: None,
         saga: saga.to_owned(),
         records: vec![vec![record].into()],
         events: Vec::new(),
@@ -449,6 +450,7 @@ async fn a_record_behind_the_last_of_a_saga_keeps_no_log_from_opening() {
         }
         let late = Record::new(bed.clock.now(), Fact::CompensationResumed);
         let batch = SagaBatch {
+            key: None,
             saga: over.to_string(),
             records: vec![late.encode().unwrap()],
             events: Vec::new(),
@@ -502,6 +504,85 @@ async fn a_saga_that_was_given_up_is_kept_until_its_time_is_over_and_dropped_the
 
     let (engine, bus) = bed.open();
     assert!(engine.load().await.unwrap().is_empty());
+    close((engine, bus)).await;
+}
+
+/// Starts a saga of one step for each `sample.created`.
+async fn trigger(bus: &Bus, orchestrator: &Sagas) {
+    let subscription = bus.subscription("one").pattern("sample.*");
+    let subscription = subscription.start(Start::Earliest);
+    let definition = Definition::from_steps("one", vec![first()]).unwrap();
+    let started = |_: &Event| Ok(Some(saga::Start::new("1")));
+    let trigger = orchestrator.started_by(subscription, definition, started);
+    drop(trigger.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_outlives_its_saga_and_the_records_of_that_for_thirty_days() {
+    let bed = Bed::new();
+    let (mut engine, mut bus) = bed.open();
+    let mut orchestrator = sagas(&bed, &engine).await;
+    let definition = Definition::from_steps("one", vec![first()]).unwrap();
+    let fails = Step::new("fails").service("s").after("first");
+    let two = Definition::from_steps("two", vec![first(), fails]).unwrap();
+    let keyed = |key: &str| saga::Start::new("1").keyed(key);
+    let done = orchestrator
+        .start(&definition, keyed("done"))
+        .await
+        .unwrap();
+    orchestrator.wait(&done).await.unwrap();
+    // One that leaves effects behind is over for good when its time in memory is.
+    let given_up = orchestrator.start(&two, keyed("given up")).await.unwrap();
+    while orchestrator.status(&given_up).unwrap().status != Status::CompensationStuck {
+        tokio::task::yield_now().await;
+    }
+    orchestrator.abandon(&given_up, "by hand").await.unwrap();
+    // One that an event starts.
+    trigger(&bus, &orchestrator).await;
+    let created = event(&bus, "sample.created", "1");
+    bus.publish(created.clone()).await.unwrap();
+    idle(&bus).await;
+    assert_eq!(orchestrator.stats().started, 3);
+    completed(&orchestrator).await;
+    tokio::time::sleep(Duration::from_mins(11)).await;
+    assert_eq!(orchestrator.stats().remembered_keys, 3);
+
+    // What is left of them is carried from one beginning of the log to the next.
+    for _ in 0..2 {
+        retain_and_close(orchestrator, (engine, bus)).await;
+        (engine, bus) = bed.open();
+        let left = engine.load().await.unwrap();
+        assert_eq!(left.len(), 3, "{left:?}");
+        assert!(left.iter().all(|saga| saga.records.is_empty()));
+        orchestrator = sagas(&bed, &engine).await;
+        assert_eq!(orchestrator.stats().remembered_keys, 3);
+        for (key, id) in [("done", &done), ("given up", &given_up)] {
+            let again = orchestrator.start(&definition, keyed(key)).await.unwrap();
+            assert_eq!(again, *id);
+        }
+        trigger(&bus, &orchestrator).await;
+        let receipt = bus.publish(created.clone()).await.unwrap();
+        assert!(!receipt.duplicate, "the log has forgotten it");
+        idle(&bus).await;
+        assert_eq!(orchestrator.stats().started, 0);
+        assert!(orchestrator.active().is_empty() && orchestrator.history().is_empty());
+    }
+    orchestrator.shutdown(Duration::from_secs(5)).await;
+    close((engine, bus)).await;
+
+    tokio::time::sleep(Duration::from_hours(30 * 24)).await;
+    let (engine, bus) = bed.open();
+    let orchestrator = sagas(&bed, &engine).await;
+    retain_and_close(orchestrator, (engine, bus)).await;
+    let (engine, bus) = bed.open();
+    assert!(engine.load().await.unwrap().is_empty());
+    let orchestrator = sagas(&bed, &engine).await;
+    let other = orchestrator
+        .start(&definition, keyed("done"))
+        .await
+        .unwrap();
+    assert_ne!(other, done);
+    orchestrator.shutdown(Duration::from_secs(5)).await;
     close((engine, bus)).await;
 }
 

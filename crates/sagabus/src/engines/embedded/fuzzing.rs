@@ -8,7 +8,7 @@
 use minicbor::{Decode, Encode};
 
 use super::frame::{self, BATCH_HEADER_BYTES, BatchHeader, SegmentHeader};
-use super::record::{self, Schedule, StoredSagaRecord};
+use super::record::{self, KeptKey, Schedule, StoredSagaRecord};
 use super::segment;
 use crate::clock::Timestamp;
 use crate::error::ErrorKind;
@@ -139,6 +139,14 @@ pub(crate) fn records(bytes: &[u8]) {
     event(bytes);
     comes_back::<Schedule>(bytes);
     comes_back::<ledger::Record>(bytes);
+    if let Ok(kept) = record::decode::<KeptKey<'_>>(bytes) {
+        let again = record::encode(&kept);
+        let again: KeptKey<'_> = record::decode(&again).expect("what is written is read");
+        assert_eq!(
+            (again.saga, again.key, again.at),
+            (kept.saga, kept.key, kept.at)
+        );
+    }
     if let Ok(stored) = record::decode::<StoredSagaRecord<'_>>(bytes) {
         let again = record::encode(&stored);
         let again: StoredSagaRecord<'_> = record::decode(&again).expect("what is written is read");

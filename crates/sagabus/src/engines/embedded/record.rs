@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventId, EventType};
 use crate::ledger::Priority;
+use crate::saga_store::KEYS_KEPT;
 
 /// An event.
 pub(crate) const EVENT: u8 = 1;
@@ -21,6 +22,9 @@ pub(crate) const SAGA: u8 = 3;
 
 /// A change of what is scheduled.
 pub(crate) const SCHEDULE: u8 = 4;
+
+/// The key of a saga whose records were dropped. A program that does not know it drops it.
+pub(crate) const SAGA_KEY: u8 = 5;
 
 /// Room for an envelope of usual size.
 const ENVELOPE_BYTES: usize = 256;
@@ -259,6 +263,28 @@ pub(crate) struct StoredSagaRecord<'a> {
     /// It is the last one of the saga.
     #[n(2)]
     pub(crate) is_last: Option<bool>,
+    /// With the last one: what outlives the saga.
+    #[b(3)]
+    pub(crate) kept: Option<KeptKey<'a>>,
+}
+
+/// The key of a saga that is over. It stands for the saga once that is dropped.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct KeptKey<'a> {
+    #[b(0)]
+    pub(crate) saga: &'a str,
+    #[b(1)]
+    pub(crate) key: &'a str,
+    /// When the saga was over.
+    #[n(2)]
+    pub(crate) at: Timestamp,
+}
+
+impl KeptKey<'_> {
+    /// Whether it is to be kept.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        now.since(self.at) < KEYS_KEPT
+    }
 }
 
 /// Writes any record.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::log::{Append, Durability, Entry, Pending};
-use super::record::{self, StoredSagaRecord};
+use super::record::{self, KeptKey, StoredSagaRecord};
 use super::{Embedded, log};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -20,9 +20,12 @@ impl SagaStore for Embedded {
         // All are on their way before the first is waited for: they share a sync.
         let mut pending = Vec::with_capacity(batches.len());
         for batch in batches {
-            let events: Vec<Arc<Event>> = batch.events.into_iter().map(Arc::new).collect();
-            let placed = self.enqueue_saga(&batch.saga, &batch.records, batch.is_last, &events);
-            pending.push((placed, batch.records.len(), events));
+            let mut batch = batch;
+            let events = std::mem::take(&mut batch.events).into_iter().map(Arc::new);
+            let events: Vec<Arc<Event>> = events.collect();
+            let records = batch.records.len();
+            let placed = self.enqueue_saga(&batch, &events);
+            pending.push((placed, records, events));
         }
         for (placed, records, events) in pending {
             let placed = placed.done().await?;
@@ -55,19 +58,21 @@ impl SagaStore for Embedded {
 }
 
 impl Embedded {
-    fn enqueue_saga(
-        &self,
-        saga: &str,
-        records: &[Bytes],
-        is_last: bool,
-        events: &[Arc<Event>],
-    ) -> Pending {
-        let last = records.len().saturating_sub(1);
-        let records = records.iter().enumerate().map(|(number, record)| {
+    fn enqueue_saga(&self, batch: &SagaBatch, events: &[Arc<Event>]) -> Pending {
+        let saga = batch.saga.as_str();
+        let last = batch.records.len().saturating_sub(1);
+        let kept = batch.key.as_deref().map(|key| KeptKey {
+            saga,
+            key,
+            at: self.shared.clock.now(),
+        });
+        let records = batch.records.iter().enumerate().map(|(number, record)| {
+            let is_last = batch.is_last && number == last;
             let stored = StoredSagaRecord {
                 saga,
                 record,
-                is_last: (is_last && number == last).then_some(true),
+                is_last: is_last.then_some(true),
+                kept: kept.clone().filter(|_| is_last),
             };
             Entry::record(record::SAGA, record::encode(&stored))
         });
@@ -89,12 +94,21 @@ fn load(log: &log::Shared) -> Result<Vec<StoredSaga>> {
     let mut sagas: Vec<StoredSaga> = Vec::new();
     let mut numbers: HashMap<String, usize> = HashMap::new();
     log.read(0, &mut |_, kind, content| {
+        if kind == record::SAGA_KEY {
+            let kept: KeptKey<'_> = record::decode(content)?;
+            sagas.push(StoredSaga {
+                saga: kept.saga.to_owned(),
+                records: Vec::new(),
+                key: Some(kept.key.to_owned()),
+            });
+        }
         if kind == record::SAGA {
             let stored: StoredSagaRecord<'_> = record::decode(content)?;
             let number = *numbers.entry(stored.saga.to_owned()).or_insert_with(|| {
                 sagas.push(StoredSaga {
                     saga: stored.saga.to_owned(),
                     records: Vec::new(),
+                    key: None,
                 });
                 sagas.len() - 1
             });

@@ -40,7 +40,7 @@ pub(super) struct Book {
     /// under way.
     awaited: HashSet<SagaId>,
     /// Sagas that have left the memory, and of which their store does not know that nothing follows.
-    expired: Vec<SagaId>,
+    expired: Vec<Expired>,
     active: usize,
     ended: Stats,
     /// Why sagas of the store cannot be read, by the text of their ids. As many as the store has.
@@ -48,6 +48,9 @@ pub(super) struct Book {
     /// One of them whose key is not known.
     keyless: Option<String>,
 }
+
+/// A saga that has left the memory, and its idempotency key.
+pub(super) type Expired = (SagaId, Option<Arc<str>>);
 
 /// What is known of the idempotency key of a saga that cannot be read.
 pub(super) enum UnreadKey {
@@ -81,6 +84,7 @@ impl Book {
         Stats {
             active: self.active,
             queued: self.line.len() + self.queueing,
+            remembered_keys: self.old_keys.len(),
             ..self.ended
         }
     }
@@ -338,12 +342,12 @@ impl Book {
     }
 
     /// Sagas to be closed in their store.
-    pub(super) fn take_expired(&mut self) -> Vec<SagaId> {
+    pub(super) fn take_expired(&mut self) -> Vec<Expired> {
         std::mem::take(&mut self.expired)
     }
 
     /// Notes sagas that are still to be closed.
-    pub(super) fn expire(&mut self, sagas: impl Iterator<Item = SagaId>) {
+    pub(super) fn expire(&mut self, sagas: impl Iterator<Item = Expired>) {
         self.expired.extend(sagas);
     }
 
@@ -366,13 +370,55 @@ impl Book {
                 (state.idempotency_key().cloned(), state.is_closed())
             };
             if !is_closed {
-                self.expired.push(saga.id.clone());
+                self.expired.push((saga.id.clone(), key.clone()));
             }
             if let Some(key) = key {
                 self.remember_key(key, saga.id.clone(), settings.keys_max);
             }
         }
         true
+    }
+}
+
+/// How much of what is there for each saga.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::saga) struct Held {
+    pub(in crate::saga) keys: usize,
+    /// Sagas, places in lines, and tasks.
+    pub(in crate::saga) others: [usize; 7],
+}
+
+#[cfg(test)]
+impl super::Sagas {
+    pub(in crate::saga) fn held(&self) -> Held {
+        let tasks = self.0.tracker.len();
+        let book = self.0.book();
+        assert_eq!(book.keys.len(), book.old_keys.len());
+        Held {
+            keys: book.keys.len(),
+            others: [
+                tasks,
+                book.sagas.len(),
+                book.line.len(),
+                book.finished.len(),
+                book.awaited.len(),
+                book.expired.len(),
+                self.0.slots().waiting(),
+            ],
+        }
+    }
+
+    /// Bytes that are held for each key, the empty places of tables included.
+    pub(in crate::saga) fn key_bytes(&self) -> usize {
+        let book = self.0.book();
+        // The counts of the two texts stand before them.
+        let texts = book.keys.iter();
+        let texts = texts.map(|(key, id)| key.len() + id.as_str().len() + 32);
+        let place = size_of::<(Arc<str>, SagaId)>() + 1;
+        let table = book.keys.capacity() * 8 / 7 * place;
+        let order = book.old_keys.capacity() * size_of::<Arc<str>>();
+        (texts.sum::<usize>() + table + order) / book.keys.len().max(1)
     }
 }
 

@@ -22,6 +22,13 @@ pub(super) fn recover(shared: &Arc<Shared>, stored: Vec<StoredSaga>) {
     let mut definitions = Definitions::new();
     let mut states = Vec::with_capacity(stored.len());
     for saga in stored {
+        if let (Some(key), Ok(id), true) = (&saga.key, saga.saga.parse(), saga.records.is_empty()) {
+            let keys_max = shared.settings.keys_max;
+            shared
+                .book()
+                .remember_key(key.as_str().into(), id, keys_max);
+            continue;
+        }
         match fold(&saga, &mut definitions) {
             Ok(state) => states.push(state),
             Err(error) => set_aside(shared, &saga, &error),

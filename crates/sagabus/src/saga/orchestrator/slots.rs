@@ -1,5 +1,4 @@
-//! The slots of services: who has one, who waits for one, and whose turn is next. Decides without a clock, a task or a saga at
-//! hand; whoever asks tells the time.
+//! The slots of services, pure: who has one, who waits for one, and whose turn is next.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -304,6 +304,7 @@ impl Worker {
                 },
             )?,
             is_last: decision.state.is_closed(),
+            key: kept_key(&decision.state),
         })
     }
 
@@ -541,6 +542,12 @@ impl Worker {
             self.shared.book().fill_slots(&self.shared);
         }
     }
+}
+
+/// The key that is to outlive a saga.
+fn kept_key(state: &State) -> Option<String> {
+    let key = state.idempotency_key().filter(|_| state.is_closed());
+    key.map(|key| key.to_string())
 }
 
 /// The positions of the steps that are so.

@@ -30,6 +30,7 @@ struct Life {
 impl Life {
     fn stored(&self) -> StoredSaga {
         StoredSaga {
+            key: None,
             saga: self.saga.clone(),
             records: self.records.iter().map(|it| bytes(it)).collect(),
         }

@@ -140,6 +140,42 @@ async fn finished_sagas_leave_the_memory_but_their_keys_stay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_their_time_nothing_of_finished_sagas_is_in_memory_but_their_keys() {
+    let mut bed = Bed::new();
+    bed.settings.cleanup_interval = Duration::from_secs(10);
+    bed.settings.service_limits = vec!["svc=50".parse().unwrap()];
+    bed.settings.keys_max = 500;
+    // `RUN_SLOW=1` lets a hundred thousand go by.
+    let rounds = std::env::var_os("RUN_SLOW").map_or(10, |_| 1_000);
+    let sagas = bed.open().await;
+    let nothing = sagas.held();
+    for round in 0..rounds {
+        let mut ids = Vec::new();
+        for number in 0..100 {
+            let start = input().keyed(format!("order {round:05}/{number:02}"));
+            let start = start.attribute("round", round.to_string());
+            ids.push(sagas.start(&chain(&["a"]), start).await.unwrap());
+        }
+        for id in &ids {
+            sagas.wait(id).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(25)).await;
+        let held = sagas.held();
+        let keys = (100 * (round + 1)).min(500);
+        assert_eq!(held, crate::saga::orchestrator::Held { keys, ..nothing });
+        bed.disk.forget();
+    }
+    let bytes = sagas.key_bytes();
+    println!(
+        "{} sagas: 0 held, {bytes} bytes of a key each",
+        rounds * 100
+    );
+    // The text of the key and that of the id, and where each stands.
+    assert!(bytes <= 500, "{bytes}");
+    sagas.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn finished_sagas_in_memory_have_a_bound_and_the_oldest_go_first() {
     let mut bed = Bed::new();
     bed.settings.finished_max = 2;

@@ -1,5 +1,4 @@
-//! So many attempts of one service, or of one action of it, at one time and in a second; and how long a step waits for its
-//! first attempt.
+//! So many attempts of one service, or of one action of it, at one time and in a second; and how long a step waits for that.
 
 use std::time::Duration;
 

@@ -41,6 +41,13 @@ impl Disk {
         self.data.lock().unwrap().sagas.push(saga);
     }
 
+    /// Drops all that it has, as a store may of sagas that are over.
+    pub(super) fn forget(&self) {
+        let mut data = self.data.lock().unwrap();
+        data.sagas.clear();
+        data.events.clear();
+    }
+
     pub(super) fn records(&self) -> Vec<Vec<Record>> {
         let decode = |saga: StoredSaga| {
             let records = saga.records.iter();
@@ -58,6 +65,7 @@ impl Disk {
             match data.sagas.iter_mut().find(|saga| saga.saga == batch.saga) {
                 Some(saga) => saga.records.extend(batch.records),
                 None => data.sagas.push(StoredSaga {
+                    key: None,
                     saga: batch.saga,
                     records: batch.records,
                 }),

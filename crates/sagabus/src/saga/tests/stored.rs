@@ -31,6 +31,7 @@ fn stored(id: &str, definition: &str, key: Option<&str>) -> StoredSaga {
     };
     let record = Record::new(Timestamp::from_milliseconds(1_000), fact);
     StoredSaga {
+        key: None,
         saga: id.to_owned(),
         records: vec![record.encode().unwrap()],
     }

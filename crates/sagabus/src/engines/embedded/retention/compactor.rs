@@ -1,6 +1,6 @@
 //! Reads the records before a position back, and says which of them stand for all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,9 +10,10 @@ use crate::engines::embedded::cell::encode;
 use crate::engines::embedded::fold::Fold;
 use crate::engines::embedded::log::{self, Visit};
 use crate::engines::embedded::planted::{self, Bug};
-use crate::engines::embedded::record::{self, Schedule, StoredSagaRecord};
+use crate::engines::embedded::record::{self, KeptKey, Schedule, StoredSagaRecord};
 use crate::error::{Error, Result};
 use crate::ledger::PART_BYTES;
+use crate::saga_store::KEYS_KEPT_MAX;
 
 /// Puts together what stands for the records before a position.
 pub(super) struct Compactor<'a> {
@@ -23,6 +24,8 @@ pub(super) struct Compactor<'a> {
     moved: BTreeSet<u64>,
     /// Sagas, and whether their last record is there.
     sagas: HashMap<String, bool>,
+    /// Where the keys of sagas are that are over and have one to be kept, as many as may be.
+    keys: VecDeque<u64>,
     now: Timestamp,
     stop: CancellationToken,
 }
@@ -40,6 +43,7 @@ impl<'a> Compactor<'a> {
             fold: Fold::default(),
             moved: BTreeSet::new(),
             sagas: HashMap::new(),
+            keys: VecDeque::new(),
             now,
             stop,
         };
@@ -54,11 +58,16 @@ impl<'a> Compactor<'a> {
                 record::SAGA => {
                     let stored: StoredSagaRecord<'_> = record::decode(content)?;
                     let is_last = stored.is_last == Some(true);
+                    it.count_key(position, stored.kept.as_ref());
                     match it.sagas.get_mut(stored.saga) {
                         // What follows the last record does not bring the saga back.
                         Some(known) => *known |= is_last,
                         None => drop(it.sagas.insert(stored.saga.to_owned(), is_last)),
                     }
+                }
+                record::SAGA_KEY => {
+                    let kept: KeptKey<'_> = record::decode(content)?;
+                    it.count_key(position, Some(&kept));
                 }
                 record::SCHEDULE => {
                     if let Schedule::Moved { position, .. } = record::decode(content)? {
@@ -71,6 +80,20 @@ impl<'a> Compactor<'a> {
         })?;
         it.fold.check()?;
         Ok(it)
+    }
+
+    fn count_key(&mut self, position: u64, kept: Option<&KeptKey<'_>>) {
+        if kept.is_some_and(|kept| kept.is_due(self.now)) {
+            self.keys.push_back(position);
+            if self.keys.len() > KEYS_KEPT_MAX {
+                self.keys.pop_front();
+            }
+        }
+    }
+
+    /// Whether the key that is at `position` outlives its saga.
+    fn is_kept(&self, position: u64) -> bool {
+        self.keys.binary_search(&position).is_ok()
     }
 
     fn go_on(&self) -> Result<()> {
@@ -89,6 +112,11 @@ impl<'a> Compactor<'a> {
             self.go_on()?;
             if self.is_needed(position, kind, content)? {
                 visit(position, kind, content)?;
+            } else if kind == record::SAGA && self.is_kept(position) {
+                let stored: StoredSagaRecord<'_> = record::decode(content)?;
+                if let Some(kept) = stored.kept {
+                    visit(position, record::SAGA_KEY, &record::encode(&kept))?;
+                }
             }
             Ok(true)
         })?;
@@ -122,6 +150,7 @@ impl<'a> Compactor<'a> {
                 let stored: StoredSagaRecord<'_> = record::decode(content)?;
                 self.sagas.get(stored.saga) != Some(&true)
             }
+            record::SAGA_KEY => self.is_kept(position),
             record::SCHEDULE => {
                 self.fold.timers.contains(position)
                     && matches!(record::decode(content)?, Schedule::Set { .. })
