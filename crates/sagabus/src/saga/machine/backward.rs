@@ -1,13 +1,15 @@
 //! Backward: taking back what had an effect, in the order that the definition asks for.
 
 use super::{Command, CompensationPhase, Draft, Flight, Phase, State, Timer, clipped, number};
+use crate::planted::{self, SagaBug};
 use crate::saga::handlers::StepError;
 use crate::saga::record::{Cause, Effect, Fact, Outcome};
 
 impl Draft<'_> {
     /// The next compensations, or the end when there is none. Waits for handlers in flight.
     pub(super) fn compensate_next(&mut self) {
-        let has_children = self.state.open_children().next().is_some();
+        let has_children = self.state.open_children().next().is_some()
+            && !planted::in_sagas(SagaBug::ChildNotAwaited);
         if !self.facts.in_flight.is_empty() || has_children {
             return;
         }
