@@ -113,12 +113,26 @@ pub enum SagaBug {
     LateEffectDropped,
     /// A paused saga goes on.
     PauseForgotten,
+    /// The last item of a list is left out.
+    ItemForgotten,
+    /// All items of a list have one key.
+    ItemKeysShared,
+    /// A list is done when one of its items is.
+    ListDoneTooEarly,
+    /// A saga that turns back does not wait for its children.
+    ChildNotAwaited,
+    /// After a restart another child is started.
+    ChildStartedAgain,
+    /// A child that is taken back passes for one that completed.
+    ChildFailurePasses,
+    /// What a service elsewhere is to do is recorded, and it is not asked.
+    RequestForgotten,
 }
 
 #[cfg(feature = "simulation")]
 impl SagaBug {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 22] = [
         Self::StartsAfterTurningBack,
         Self::ForwardAfterCrash,
         Self::DependencyNotAwaited,
@@ -134,6 +148,13 @@ impl SagaBug {
         Self::AnsweredBeforeStored,
         Self::LateEffectDropped,
         Self::PauseForgotten,
+        Self::ItemForgotten,
+        Self::ItemKeysShared,
+        Self::ListDoneTooEarly,
+        Self::ChildNotAwaited,
+        Self::ChildStartedAgain,
+        Self::ChildFailurePasses,
+        Self::RequestForgotten,
     ];
 
     /// Plants the fault into all sagas of this thread, or takes it out again.

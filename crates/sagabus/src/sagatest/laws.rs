@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::saga::machine::State;
 use crate::saga::record::{Effect, Fact, Outcome, Record, Verb};
-use crate::saga::{Compensate, Definition, Order, SagaId};
+use crate::saga::{Compensate, Definition, Order, SagaId, Step};
 
 /// A law that the records of a saga break.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +25,7 @@ pub struct Broken {
 pub fn check_log(definition: &Definition, records: &[Record]) -> Result<(), Broken> {
     let mut log = Log {
         definition,
+        items: Vec::new(),
         seen: BTreeMap::new(),
         turned_back: false,
         is_paused: false,
@@ -66,6 +67,8 @@ struct Seen {
     has_succeeded: bool,
     doubtful: BTreeSet<u32>,
     is_late: bool,
+    /// It succeeded while it was being taken back.
+    is_due_again: bool,
     back: Back,
 }
 
@@ -74,11 +77,15 @@ enum Back {
     #[default]
     Idle,
     UnderWay,
+    /// An attempt to take it back has failed.
+    Waits,
     Settled,
 }
 
 struct Log<'a> {
     definition: &'a Definition,
+    /// The steps of the definition that the items of lists are of, in the order in which records number them.
+    items: Vec<usize>,
     seen: BTreeMap<u32, Seen>,
     turned_back: bool,
     is_paused: bool,
@@ -102,6 +109,34 @@ impl Log<'_> {
         self.seen.entry(step).or_default()
     }
 
+    /// The position in the definition of a step, or of the one that it is an item of.
+    fn origin(&self, step: u32) -> usize {
+        let place = position(step).checked_sub(self.definition.steps().len());
+        let item = place.and_then(|place| self.items.get(place).copied());
+        item.unwrap_or(position(step))
+    }
+
+    fn is_item(&self, step: u32) -> bool {
+        position(step) >= self.definition.steps().len()
+    }
+
+    fn own(&self, step: u32) -> Option<&Step> {
+        self.definition.steps().get(self.origin(step))
+    }
+
+    /// Whether it is a list as a whole, of which only the items are done.
+    fn is_list(&self, step: u32) -> bool {
+        let own = self.own(step);
+        own.is_some_and(|own| own.for_each.is_some()) && !self.is_item(step)
+    }
+
+    fn items_of(&self, step: u32) -> impl Iterator<Item = u32> {
+        let first = self.definition.steps().len();
+        let items = self.items.iter().enumerate();
+        let own = items.filter(move |(_, origin)| **origin == position(step));
+        own.filter_map(move |(place, _)| u32::try_from(first + place).ok())
+    }
+
     fn has_passed_pivot(&self) -> bool {
         let pivot = self
             .definition
@@ -113,10 +148,12 @@ impl Log<'_> {
 
     /// Whether the step is one to be taken back.
     fn has_effect(&self, step: u32) -> bool {
-        let own = self.definition.steps().get(position(step));
-        let Some((own, seen)) = own.zip(self.seen.get(&step)) else {
+        let Some((own, seen)) = self.own(step).zip(self.seen.get(&step)) else {
             return false;
         };
+        if self.is_list(step) {
+            return false;
+        }
         let has_succeeded = seen.has_succeeded || seen.is_late;
         let by_policy = match own.compensate {
             Compensate::Completed => has_succeeded,
@@ -140,6 +177,11 @@ impl Log<'_> {
             }
             Fact::StepSucceeded { step, .. } => {
                 must(!is_over, "a step succeeds after the end")?;
+                let is_done = |item: u32| self.seen.get(&item).is_some_and(|seen| seen.is_done);
+                must(
+                    !self.is_list(*step) || self.items_of(*step).all(is_done),
+                    "a list is done before its items are",
+                )?;
                 let seen = self.of(*step);
                 must(!seen.is_done, "a step succeeds that is done")?;
                 (seen.is_open, seen.is_done, seen.has_succeeded) = (false, true, true);
@@ -186,9 +228,19 @@ impl Log<'_> {
                 } else if *effect == Effect::None {
                     seen.doubtful.remove(attempt);
                 }
-                if is_settled_again && seen.back == Back::Settled {
-                    seen.back = Back::Idle;
+                match seen.back {
+                    Back::Settled if is_settled_again => seen.back = Back::Idle,
+                    Back::UnderWay if is_settled_again => seen.is_due_again = true,
+                    _ => {}
                 }
+            }
+            Fact::Spread { step, count } => {
+                must(!is_over, "a list is begun after the end")?;
+                must(
+                    self.is_list(*step) && self.items_of(*step).next().is_none(),
+                    "items are those of a list that is begun once",
+                )?;
+                self.items.extend((0..*count).map(|_| position(*step)));
             }
             Fact::TurnedBack { .. } => {
                 must(!self.turned_back, "a saga turns back twice")?;
@@ -206,7 +258,13 @@ impl Log<'_> {
                     seen.back == Back::UnderWay,
                     "a step is taken back that was not begun",
                 )?;
-                seen.back = Back::Settled;
+                seen.back = match std::mem::take(&mut seen.is_due_again) {
+                    true => Back::Idle,
+                    false => Back::Settled,
+                };
+            }
+            Fact::CompensationAttemptFailed { step, .. } | Fact::CompensationStuck { step, .. } => {
+                self.of(*step).back = Back::Waits
             }
             Fact::Paused { .. } => self.is_paused = true,
             Fact::Operated { verb, step, .. } => self.operated(*verb, *step),
@@ -225,14 +283,16 @@ impl Log<'_> {
     fn started(&mut self, step: u32, attempt: u32) -> Law {
         must(!self.turned_back, "a step is started after turning back")?;
         must(!self.is_paused, "a step is started while paused")?;
-        if position(step) < self.definition.steps().len() {
-            for &needed in self.definition.dependencies(position(step)) {
-                let needed = u32::try_from(needed).ok().and_then(|it| self.seen.get(&it));
-                must(
-                    needed.is_some_and(|seen| seen.is_done),
-                    "a step is started before those it depends on are done",
-                )?;
-            }
+        must(
+            self.own(step).is_some(),
+            "a step is started that is not there",
+        )?;
+        for &needed in self.definition.dependencies(self.origin(step)) {
+            let needed = u32::try_from(needed).ok().and_then(|it| self.seen.get(&it));
+            must(
+                needed.is_some_and(|seen| seen.is_done),
+                "a step is started before those it depends on are done",
+            )?;
         }
         let order = self.seen.len();
         let seen = self.of(step);
@@ -267,11 +327,8 @@ impl Log<'_> {
             must(!is_open, "a step is taken back while another is not over")?;
             let mut others = self.seen.keys().copied();
             let follows = |other: u32| {
-                position(other) < self.definition.steps().len()
-                    && self
-                        .definition
-                        .ancestors(position(other))
-                        .contains(&position(step))
+                let ancestors = self.definition.ancestors(self.origin(other));
+                ancestors.contains(&self.origin(step))
             };
             let before = others.any(|other| follows(other) && self.is_unsettled(other));
             must(!before, "a step is taken back before what follows from it")?;
@@ -292,7 +349,8 @@ impl Log<'_> {
                 "a step is taken back twice",
             )?;
         }
-        self.of(step).back = Back::UnderWay;
+        let seen = self.of(step);
+        seen.back = Back::UnderWay;
         Ok(())
     }
 
@@ -325,7 +383,8 @@ impl Log<'_> {
     }
 
     fn end(&self) -> Law {
-        let steps = (0..self.definition.steps().len()).filter_map(|it| u32::try_from(it).ok());
+        let steps = 0..self.definition.steps().len() + self.items.len();
+        let steps = steps.filter_map(|it| u32::try_from(it).ok());
         match self.outcome {
             None | Some(Outcome::Failed | Outcome::Terminated) => Ok(()),
             Some(Outcome::Completed) => {

@@ -333,6 +333,10 @@ impl StepContext {
         if planted::in_sagas(SagaBug::KeyChanges) {
             return format!("{}/{}/{}", self.call.saga, self.step_id(), self.attempt());
         }
+        if planted::in_sagas(SagaBug::ItemKeysShared) {
+            let step_id = self.step_id().split('[').next().unwrap_or_default();
+            return format!("{}/{step_id}", self.call.saga);
+        }
         format!("{}/{}", self.call.saga, self.step_id())
     }
 }

@@ -1,14 +1,21 @@
 //! Backward: taking back what had an effect, in the order that the definition asks for.
 
-use super::{Command, CompensationPhase, Direction, Draft, Phase, Stage, Timer, clipped, number};
+use super::{
+    Command, CompensationPhase, Direction, Draft, Flight, Phase, Stage, State, Timer, clipped, number,
+};
+use crate::planted::{self, SagaBug};
 use crate::saga::handlers::StepError;
 use crate::saga::record::{Cause, Effect, Fact, Outcome};
 
 impl Draft<'_> {
     /// The next compensations, or the end when there is none. Waits for handlers in flight.
     pub(super) fn compensate_next(&mut self) {
-        let has_children = self.state.open_children().next().is_some();
+        let has_children = self.state.open_children().next().is_some()
+            && !planted::in_sagas(SagaBug::ChildNotAwaited);
         if !self.facts.in_flight.is_empty() || has_children {
+            return;
+        }
+        if self.await_elsewhere() {
             return;
         }
         self.settle_interrupted();
@@ -25,6 +32,34 @@ impl Draft<'_> {
             let reason = back.map_or_else(String::new, |back| back.reason.to_string());
             self.end(outcome, reason);
         }
+    }
+
+    /// Steps that services elsewhere may still do, although a restart has left nobody here who waits: their replies are
+    /// waited for as long as handlers may go on that are told to stop. What is done after its compensation would stay.
+    fn await_elsewhere(&mut self) -> bool {
+        let asked = |state: &State, step: usize| {
+            let own = state.step(step).filter(|own| own.phase == Phase::Started)?;
+            let is_done_here = state.is_list(step) || state.wait(step).is_some();
+            (!is_done_here).then_some(Flight {
+                step,
+                attempt: own.attempts,
+            })
+        };
+        let steps = 0..self.state.steps.len();
+        let elsewhere = steps.filter(|step| self.is_elsewhere(*step));
+        let flights: Vec<Flight> = elsewhere
+            .filter_map(|step| asked(&self.state, step))
+            .collect();
+        for &flight in flights.iter().filter(|_| self.facts.dispatch) {
+            let Flight { step, attempt } = flight;
+            let run = Command::Run { step, attempt };
+            if !self.commands.contains(&run) {
+                self.commands.push(run);
+            }
+            let grace = self.facts.settings.drain_grace;
+            self.commands.push(Command::Stop { flight, grace });
+        }
+        !flights.is_empty()
     }
 
     /// What an operator wants taken back after the end.

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{AttemptResult, Draft, Phase, Stage, State, number};
 use crate::event::DATA_BYTES_MAX;
+use crate::planted::{self, SagaBug};
 use crate::saga::definition::ITEMS_MAX;
 use crate::saga::handlers::StepError;
 use crate::saga::record::{Effect, Fact};
@@ -104,7 +105,10 @@ impl State {
                 .get(spread.positions())
                 .unwrap_or_default()
                 .iter();
-            items.all(|item| item.is_done())
+            match planted::in_sagas(SagaBug::ListDoneTooEarly) {
+                false => items.all(|item| item.is_done()),
+                true => items.any(|item| item.is_done()),
+            }
         })
     }
 
@@ -145,7 +149,7 @@ impl State {
             Some(id) => format!("the output of `{id}`"),
         };
         let items = source.and_then(|source| items_at(source, &list.from));
-        let items =
+        let mut items =
             items.ok_or_else(|| format!("there is no list at `{}` in {place}", list.from))?;
         let held: usize = self.spreads.iter().map(|spread| spread.items.len()).sum();
         if held + items.len() > ITEMS_MAX {
@@ -154,6 +158,9 @@ impl State {
                 list.from,
                 items.len()
             ));
+        }
+        if planted::in_sagas(SagaBug::ItemForgotten) {
+            items.pop();
         }
         Ok(items)
     }

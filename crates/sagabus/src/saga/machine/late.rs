@@ -20,6 +20,13 @@ impl Draft<'_> {
         let Some(state) = self.state.step(step) else {
             return;
         };
+        if let (Answer::Success(output), Phase::Succeeded(known)) = (&answer, &state.phase)
+            && attempt == state.attempts
+            && output == known
+        {
+            // A reply that was taken, and is handed out again after a crash before its ack.
+            return;
+        }
         let has_begun_back =
             state.compensation.phase != CompensationPhase::Idle || state.compensation.attempts > 0;
         match (self.state.stage, &state.phase, answer) {

@@ -58,16 +58,19 @@ impl Inbox {
 
     /// Adds an operator's input. Drops `reply` when the inbox is closed.
     pub(super) fn ask(&self, input: Input, reply: Reply) -> Result<()> {
-        if self.queue().closed {
-            return Ok(());
+        // In one piece with what it adds: what is added behind the close nobody reads, and nobody drops.
+        let queue = self.queue();
+        match queue.closed {
+            true => Ok(()),
+            false => self.request(queue, input, reply),
         }
-        self.request(input, reply)
     }
 
     /// Opens a closed inbox with an operator's input in it. Says whether it was closed, so that it needs a reader.
     pub(super) fn reopen(&self, input: Input, reply: Reply) -> Result<bool> {
-        let was_closed = std::mem::take(&mut self.queue().closed);
-        self.request(input, reply)?;
+        let mut queue = self.queue();
+        let was_closed = std::mem::take(&mut queue.closed);
+        self.request(queue, input, reply)?;
         Ok(was_closed)
     }
 
@@ -81,8 +84,7 @@ impl Inbox {
         self.queue().messages.is_empty()
     }
 
-    fn request(&self, input: Input, reply: Reply) -> Result<()> {
-        let mut queue = self.queue();
+    fn request(&self, mut queue: MutexGuard<'_, Queue>, input: Input, reply: Reply) -> Result<()> {
         if queue.requests >= REQUESTS_MAX {
             return Err(Error::new(
                 ErrorKind::Full,

@@ -20,6 +20,8 @@ pub(super) struct Job {
     pub(super) step: usize,
     pub(super) attempt: u32,
     pub(super) timeout: Duration,
+    /// A service elsewhere does it, and goes on for its own grace whatever is dropped here.
+    pub(super) is_elsewhere: bool,
     /// How long the handler may go without a sign of life.
     pub(super) silence_max: Option<Duration>,
     /// Its signs of life.
@@ -69,6 +71,7 @@ async fn attempt(
     };
     let grace = match stopped {
         // Nobody is awaited longer than the limit of the attempt itself.
+        Ok(grace) if job.is_elsewhere => grace,
         Ok(grace) => grace.map(|it| it.min(deadline.saturating_duration_since(Instant::now()))),
         Err(limit) => {
             job.saga.inbox.push(Input::TimedOut {

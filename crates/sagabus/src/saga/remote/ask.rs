@@ -9,6 +9,7 @@ use super::payload::{StepRequested, StepStopped, TakeBack};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::event::DATA_BYTES_MAX;
+use crate::planted::{self, SagaBug};
 use crate::saga::handlers::CompensationContext;
 use crate::saga::machine::{Phase, State};
 
@@ -58,7 +59,7 @@ pub(crate) fn step_request(
     at: Timestamp,
 ) -> Result<Option<StepRequested>> {
     let origin = state.origin(position);
-    if state.is_list(position) {
+    if state.is_list(position) || planted::in_sagas(SagaBug::RequestForgotten) {
         // Its items are asked for.
         return Ok(None);
     }

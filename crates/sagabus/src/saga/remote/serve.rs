@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::payload::{ReplyStatus, SERVICE, StepReplied, StepRequested, StepStopped};
 use crate::bus::{Bus, Delivery, Emit, HandlerError, Subscription};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::event::{EventId, Payload};
 use crate::saga::handlers::{
@@ -54,6 +54,7 @@ impl Handlers {
             service: service.to_owned(),
             handlers: self,
             clock: Arc::clone(bus.clock()),
+            since: bus.clock().now(),
             at_work: Mutex::default(),
         });
         bus.subscription(&format!("saga-steps/{service}"))
@@ -78,6 +79,8 @@ struct Server {
     service: String,
     handlers: Handlers,
     clock: Arc<dyn Clock>,
+    /// When it began. What was asked before may have been done by somebody whose end handed it back.
+    since: Timestamp,
     /// How to stop the handlers that are at work.
     at_work: Mutex<HashMap<Attempt, CancellationToken>>,
 }
@@ -111,7 +114,12 @@ impl Server {
         let request: StepRequested = delivery.payload()?;
         let correlation_id = delivery.event.correlation_id.as_deref().unwrap_or_default();
         let (id, correlation_id) = (delivery.event.id.clone(), correlation_id.to_owned());
+        let is_first = delivery.attempt == 1 && delivery.event.time >= self.since;
         let result = self.run(&request, id, &correlation_id).await;
+        let result = match request.compensation {
+            None if !is_first => result.map_err(doubtful),
+            _ => result,
+        };
         Ok(Emit::of(&self.reply(request, result)))
     }
 
@@ -190,6 +198,15 @@ impl Server {
                 let done = within(left, &cancelled, work).await;
                 done.map(|()| Bytes::from_static(b"null"))
             }
+        }
+    }
+}
+
+/// A handler that is called again knows nothing of what it did before it was cut off.
+fn doubtful(error: StepError) -> StepError {
+    match error {
+        StepError::Retry(text) | StepError::Reject(text) | StepError::InDoubt(text) => {
+            StepError::InDoubt(text)
         }
     }
 }

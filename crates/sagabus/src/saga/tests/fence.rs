@@ -8,9 +8,11 @@ use super::bed::{Act, Bed, chain, define, input, settled, step};
 use super::play::Play;
 use crate::error::ErrorKind;
 use crate::saga::handlers::StepError;
-use crate::saga::machine::{self, Answer, Answered, Input, Phase, Stage};
+use crate::saga::machine::{
+    self, Answer, Answered, AttemptResult, Command, Flight, Input, Phase, Stage,
+};
 use crate::saga::record::{Effect, Fact, Outcome};
-use crate::saga::{SagaId, Sagas, Status};
+use crate::saga::{OnInDoubt, SagaId, Sagas, Status};
 
 fn success() -> Answered {
     Answered::Step(Ok(Bytes::from_static(b"1")))
@@ -283,4 +285,52 @@ async fn an_answer_after_the_end_is_recorded_where_something_is_left_to_repair()
         error: None,
     };
     assert_eq!(last, late);
+}
+
+/// Two steps at a time, the second in a service elsewhere, of a process that has ended.
+fn cut_off_elsewhere() -> Play {
+    let definition = define(vec![
+        step("a").on_in_doubt(OnInDoubt::Compensate),
+        step("b"),
+    ]);
+    let mut play = Play::queued(&definition);
+    play.elsewhere = vec![1];
+    play.give(Input::Begin);
+    play.restart();
+    play
+}
+
+#[test]
+fn what_a_service_elsewhere_may_still_do_is_waited_for_before_anything_is_taken_back() {
+    let mut play = cut_off_elsewhere();
+    assert!(play.is(Stage::Backward) && play.compensating.is_empty());
+    assert!(play.has("b", &Phase::Started), "it is not cut off");
+    let waits = |play: &Play| {
+        let flight = Flight {
+            step: 1,
+            attempt: 1,
+        };
+        let is_stop =
+            |it: &Command| matches!(it, Command::Stop { flight: told, .. } if *told == flight);
+        play.in_flight == [flight] && play.commands.iter().filter(|it| is_stop(it)).count() == 1
+    };
+    assert!(waits(&play), "{:?}", play.commands);
+    // Another restart changes nothing.
+    play.restart();
+    assert!(waits(&play), "{:?}", play.commands);
+    play.in_flight.clear();
+    answer(&mut play, "b", (1, 1), success()).unwrap();
+    assert_eq!(play.compensating, [1], "it was done, and started last");
+    play.taken_back("b");
+    play.taken_back("a");
+    assert!(play.is(Stage::Ended(Outcome::Compensated)));
+    play.check();
+}
+
+#[test]
+fn a_service_elsewhere_that_does_not_answer_is_taken_back_as_one_that_may_have_done_it() {
+    let mut play = cut_off_elsewhere();
+    play.end("b", AttemptResult::Abandoned);
+    assert!(play.has("b", &Phase::Failed(Effect::Unknown)));
+    assert_eq!(play.compensating, [1]);
 }

@@ -320,3 +320,15 @@ fn a_late_success_counts_where_only_completed_steps_are_taken_back() {
     play.taken_back("b");
     assert_eq!(play.compensating, [0]);
 }
+
+#[test]
+fn a_reply_that_is_handed_out_again_is_not_taken_back_again() {
+    let mut play = Play::begun(&define(vec![step("a"), step("b").after("a")]));
+    play.succeed("a");
+    play.reject("b");
+    assert_eq!(play.compensating, [0]);
+    assert_eq!(play.end("a", ok()), [], "the same attempt, the same output");
+    play.taken_back("a");
+    assert!(play.is(Stage::Ended(Outcome::Compensated)));
+    play.check();
+}

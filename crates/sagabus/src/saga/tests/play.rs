@@ -21,6 +21,8 @@ pub(super) struct Play {
     pub(super) in_flight: Vec<Flight>,
     pub(super) compensating: Vec<usize>,
     pub(super) missing: Vec<usize>,
+    /// The steps that a service elsewhere does.
+    pub(super) elsewhere: Vec<usize>,
     pub(super) missing_compensations: Vec<usize>,
     pub(super) now: Timestamp,
     pub(super) epoch: u64,
@@ -67,6 +69,7 @@ impl Play {
             in_flight: Vec::new(),
             compensating: Vec::new(),
             missing: Vec::new(),
+            elsewhere: Vec::new(),
             missing_compensations: Vec::new(),
             now,
             epoch: 1,
@@ -94,7 +97,7 @@ impl Play {
             compensating: &self.compensating,
             missing: &self.missing,
             missing_compensations: &self.missing_compensations,
-            elsewhere: &[],
+            elsewhere: &self.elsewhere,
             elsewhere_compensations: &[],
             room: Room {
                 limited: &self.limited,

@@ -19,6 +19,9 @@ pub(super) struct Counted {
     pub(super) signals: u64,
     pub(super) verbs: u64,
     pub(super) cut_off: u64,
+    pub(super) children: u64,
+    pub(super) items: u64,
+    pub(super) far: u64,
 }
 
 impl Counted {
@@ -39,5 +42,8 @@ impl Counted {
         self.signals += other.signals;
         self.verbs += other.verbs;
         self.cut_off += other.cut_off;
+        self.children += other.children;
+        self.items += other.items;
+        self.far += other.far;
     }
 }

@@ -8,23 +8,34 @@ use sagabus::engines::embedded::simulation::{Chance, SimDisk};
 use sagabus::saga::{CallContext, CompensationContext, StepContext, StepError};
 use serde_json::json;
 
-use super::TIMEOUT;
-use super::log::Log;
 use super::notes::{Change, Notes, lock};
-
-pub(super) fn position(notes: &Notes, context: &CallContext) -> usize {
-    let steps = notes.definitions[context.saga_id().as_str()].steps();
-    steps
-        .iter()
-        .position(|step| step.id == context.step_id())
-        .unwrap()
-}
+use super::{FAR, TIMEOUT};
 
 pub(super) fn chance_of(seed: u64, key: &str, attempt: u32) -> Chance {
     let number = key
         .bytes()
         .fold(seed, |sum, byte| sum.rotate_left(7) ^ u64::from(byte));
     Chance::new(number ^ u64::from(attempt) << 32)
+}
+
+/// Whether the call comes by an event.
+fn is_far(notes: &Mutex<Notes>, context: &CallContext) -> bool {
+    let notes = lock(notes);
+    let saga = context.saga_id().as_str();
+    let is_known = notes.durable.contains_key(saga);
+    let is_far = || {
+        let log = notes.log(saga);
+        log.find(context.step_id())
+            .is_some_and(|unit| log.own(unit).service == FAR)
+    };
+    is_known && is_far()
+}
+
+/// Whether the log says that there is such a step, or such an item of a list.
+fn is_durable(notes: &Mutex<Notes>, context: &CallContext) -> bool {
+    let notes = lock(notes);
+    let saga = context.saga_id().as_str();
+    notes.durable.contains_key(saga) && notes.log(saga).find(context.step_id()).is_some()
 }
 
 /// A step's handler: looks at what is durable, and does as the seed says.
@@ -39,9 +50,17 @@ pub(super) async fn run(
         return pending().await;
     }
     let key = format!("{}/{}", context.saga_id(), context.step_id());
-    if !lock(notes).durable.contains_key(context.saga_id().as_str()) {
+    let is_far = is_far(notes, context);
+    if is_far {
+        // An event of a commit may be here before its committer knows that it is durable.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if disk.is_down() {
+            return pending().await;
+        }
+    }
+    if !is_durable(notes, context) {
         lock(notes).must(context.saga_id(), false, || {
-            format!("{key} is called before its saga is durable")
+            format!("{key} is called before its saga and step are durable")
         });
         return pending().await;
     }
@@ -49,13 +68,10 @@ pub(super) async fn run(
         let mut notes = lock(notes);
         notes.calls += 1;
         let saga = context.saga_id().as_str();
-        let step = position(&notes, context);
-        let log = Log {
-            definition: &notes.definitions[saga],
-            records: &notes.durable[saga],
-        };
+        let log = notes.log(saga);
+        let step = log.unit(context.step_id());
         let wrong = log.wrong_call(step, context);
-        let is_new = notes.called.insert((key.clone(), context.attempt()));
+        let is_new = notes.call(&key, context.attempt(), is_far);
         notes.must(context.saga_id(), is_new, || {
             format!("{key} is called twice with one attempt")
         });
@@ -88,7 +104,9 @@ pub(super) async fn run(
         5 => return pending().await,
         // Deaf, and late.
         6 | 7 => {
-            tokio::time::sleep(TIMEOUT + Duration::from_millis(milliseconds)).await;
+            // After a restart a part of the time is over already.
+            let left = context.deadline().since(context.clock().now());
+            tokio::time::sleep(left.min(TIMEOUT) + Duration::from_millis(milliseconds)).await;
             if disk.is_down() {
                 return pending().await;
             }
@@ -107,12 +125,10 @@ pub(super) async fn run(
                 let mut notes = lock(notes);
                 notes.stops += 1;
                 let saga = context.saga_id().as_str();
-                let log = Log {
-                    definition: &notes.definitions[saga],
-                    records: &notes.durable[saga],
-                };
-                let is_said = log.says_stop(step, context.attempt());
-                let is_excused = is_said || notes.is_closing || has_failed;
+                let is_said = notes.log(saga).says_stop(step, context.attempt());
+                // A service stops by itself when the time is over that it was given.
+                let is_over = is_far && context.clock().now() >= context.deadline();
+                let is_excused = is_said || is_over || notes.is_closing || has_failed;
                 notes.must(context.saga_id(), is_excused, || {
                     format!("{key} is told to stop before that is durable")
                 });
@@ -129,7 +145,10 @@ pub(super) async fn run(
         }
         _ => effect(),
     }
-    lock(notes).returned.insert(key.clone());
+    if !is_far {
+        // A reply may still be under way when nobody waits for it any more.
+        lock(notes).returned.insert(key.clone());
+    }
     Ok(json!({ "of": key, "attempt": context.attempt() }))
 }
 
@@ -144,17 +163,26 @@ pub(super) async fn take_back(
         return pending().await;
     }
     let key = context.step_key();
+    let is_far = is_far(notes, context);
+    if is_far {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if disk.is_down() {
+            return pending().await;
+        }
+    }
     let is_calm = {
         let mut notes = lock(notes);
         notes.compensations += 1;
         let saga = context.saga_id().as_str();
-        let step = position(&notes, context);
-        let log = Log {
-            definition: &notes.definitions[saga],
-            records: &notes.durable[saga],
-        };
+        let log = notes.log(saga);
+        let step = log.unit(context.step_id());
         let wrong = log.wrong_compensation(step, context);
-        let is_new = notes.called.insert((context.key(), context.attempt()));
+        let inside = notes
+            .children
+            .iter()
+            .find(|(child, (parent, _))| parent == saga && !notes.log(child).has_ended());
+        let wrong = wrong.or(inside.map(|(child, _)| format!("is called before {child} is over")));
+        let is_new = notes.call(&context.key(), context.attempt(), is_far);
         notes.must(context.saga_id(), is_new, || {
             format!("{} is called twice with one attempt", context.key())
         });
@@ -168,13 +196,7 @@ pub(super) async fn take_back(
         notes.is_calm
     };
     let mut chance = chance_of(!seed, &key, context.attempt());
-    let effect = || {
-        lock(notes)
-            .effects
-            .entry(key.clone())
-            .or_default()
-            .push(Change::TakenBack)
-    };
+    let effect = || lock(notes).take_back(context.saga_id().as_str(), context.step_id());
     match if is_calm { 15 } else { chance.below(16) } {
         0 => Err(StepError::Reject("never".to_owned())),
         1..=3 => Err(StepError::Retry("not yet".to_owned())),

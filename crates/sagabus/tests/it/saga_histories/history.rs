@@ -19,17 +19,18 @@ use sagabus::{Bus, Clock, ErrorKind, Sagas, Timestamp, sagatest};
 use serde_json::json;
 
 use super::counted::Counted;
-use super::definition::random_definition;
+use super::definition::{random_definition, random_input};
 use super::end::check_end;
 use super::handlers::{run, take_back};
 use super::notes::{Notes, lock};
 use super::store::Watched;
-use super::{LOOK, LOOKS_MAX, SIGNAL, TIMEOUT};
+use super::{FAR, LOOK, LOOKS_MAX, OUTERMOST, SIGNAL, TIMEOUT};
 
 /// A saga that was, or may have been, started.
 #[derive(Debug)]
 pub(super) struct Begun {
     definition: Definition,
+    input: String,
     /// Where the start was acknowledged.
     id: Option<SagaId>,
 }
@@ -42,6 +43,8 @@ pub(super) struct History {
     has_power_losses: bool,
     has_failed_syncs: bool,
     has_operators: bool,
+    /// Steps are done elsewhere.
+    pub(super) has_far: bool,
     notes: Arc<Mutex<Notes>>,
     begun: Vec<Begun>,
     signals: u64,
@@ -51,27 +54,32 @@ pub(super) struct History {
 
 /// One life of the process.
 pub(super) struct Life {
-    engine: Arc<Embedded>,
-    clock: Arc<dyn Clock>,
+    bus: Bus,
     sagas: Sagas,
 }
 
 impl History {
     pub(super) fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed ^ 0x5A6A);
-        Self {
+        let history = Self {
             seed,
             disk: SimDisk::new(chance.bits()),
             has_crashes: !chance.one_in(4),
             has_power_losses: chance.one_in(2),
             has_failed_syncs: chance.one_in(3),
             has_operators: chance.one_in(2),
+            has_far: false,
             notes: Arc::default(),
             begun: Vec::new(),
             signals: 0,
             now: Timestamp::from_milliseconds(1_767_225_600_000),
             counted: Counted::default(),
             chance,
+        };
+        // Where the process is not cut off: what that does to steps elsewhere has tests of its own.
+        Self {
+            has_far: !history.has_crashes && !history.has_failed_syncs,
+            ..history
         }
     }
 
@@ -82,6 +90,7 @@ impl History {
         self.one_life(true);
         let notes = lock(&self.notes);
         self.counted.calls = notes.calls;
+        self.counted.far = notes.far;
         self.counted.compensations = notes.compensations;
         self.counted.stops = notes.stops;
         self.counted.trace = self.disk.trace();
@@ -121,6 +130,7 @@ impl History {
         self.counted.power_losses += u64::from(crash == Crash::Power);
         let mut notes = lock(&self.notes);
         notes.returned.clear();
+        notes.called_far.clear();
         notes.is_closing = false;
         let broken = notes.broken.take();
         drop(notes);
@@ -154,22 +164,25 @@ impl History {
             compensation_retry: backoff,
             compensation_attempts_max: 3,
             abort_grace: TIMEOUT,
-            drain_grace: TIMEOUT,
+            // Longer than a service elsewhere goes on that is told to stop.
+            drain_grace: Duration::from_secs(6),
             ..saga::Settings::default()
         };
         let sagas = Sagas::builder(Arc::new(store) as Arc<dyn SagaStore>, Arc::clone(&clock))
             .settings(settings)
-            .handlers(self.handlers())
+            .handlers(self.handlers("world").elsewhere(FAR))
             .open()
             .await?;
-        Ok(Life {
-            engine,
-            clock,
-            sagas,
-        })
+        let bus = Bus::builder(engine, clock).build()?;
+        if self.has_far {
+            drop(sagas.take_replies(&bus).await?);
+            drop(self.handlers(FAR).serve(&bus, FAR).await?);
+        }
+        Ok(Life { bus, sagas })
     }
 
-    fn handlers(&self) -> Handlers {
+    /// What a service does.
+    fn handlers(&self, service: &str) -> Handlers {
         let (seed, disk, notes) = (self.seed, self.disk.clone(), Arc::clone(&self.notes));
         let step = move |context: StepContext| {
             let (disk, notes) = (disk.clone(), Arc::clone(&notes));
@@ -181,8 +194,8 @@ impl History {
             async move { take_back(seed, &disk, &notes, &context).await }
         };
         Handlers::new()
-            .handle("world", "do", step)
-            .compensate("world", "undo", compensation)
+            .handle(service, "do", step)
+            .compensate(service, "undo", compensation)
     }
 
     /// A life with faults; whether it ended in good order.
@@ -215,8 +228,7 @@ impl History {
         if self.disk.is_down() || self.disk.has_failed_sync() {
             return false;
         }
-        let bus = Bus::builder(life.engine, life.clock).build().unwrap();
-        bus.shutdown(Duration::from_secs(1)).await;
+        life.bus.shutdown(Duration::from_secs(1)).await;
         !self.disk.is_down() && !self.disk.has_failed_sync()
     }
 
@@ -225,10 +237,10 @@ impl History {
             0 if self.has_crashes => self.disk.crash_in(self.chance.below(30)),
             1 if self.has_failed_syncs => self.disk.fail_sync_in(self.chance.below(6)),
             2 if self.has_operators => {
-                let in_flight =
-                    *self
-                        .chance
-                        .pick(&[InFlight::Wait, InFlight::Signal, InFlight::Abandon]);
+                let ways = [InFlight::Wait, InFlight::Signal, InFlight::Abandon];
+                // Nobody here can drop what a service elsewhere does.
+                let ways = if self.has_far { &ways[..2] } else { &ways[..] };
+                let in_flight = *self.chance.pick(ways);
                 self.operate(sagas, Action::Cancel { in_flight }).await;
             }
             3 if self.has_operators => self.operate(sagas, Action::Pause).await,
@@ -248,14 +260,18 @@ impl History {
         let number = if is_again {
             self.chance.index(self.begun.len())
         } else {
-            let definition = random_definition(&mut self.chance);
+            let depth = *self.chance.pick(&[0, 1, 1, 1, 2]);
+            let definition = random_definition(OUTERMOST, (depth, self.has_far), &mut self.chance);
+            let input = random_input(&mut self.chance);
             self.begun.push(Begun {
                 definition,
+                input,
                 id: None,
             });
             self.begun.len() - 1
         };
-        let start = saga::Start::new("{}").keyed(format!("saga-{number}"));
+        let start =
+            saga::Start::new(self.begun[number].input.clone()).keyed(format!("saga-{number}"));
         let answer = sagas.start(&self.begun[number].definition, start).await;
         if self.disk.is_down() {
             // It reaches nobody.
@@ -358,8 +374,7 @@ impl History {
                 assert!(is_there, "{id} was acknowledged and is lost");
             }
         }
-        let bus = Bus::builder(life.engine, life.clock).build().unwrap();
-        let events = bus.read(1, 100_000).await.unwrap().events;
+        let events = life.bus.read(1, 100_000).await.unwrap().events;
         let ids: BTreeSet<_> = events.iter().map(|(_, event)| event.id.clone()).collect();
         assert_eq!(ids.len(), events.len(), "an event is there twice");
         let notes = lock(&self.notes);
@@ -382,6 +397,9 @@ impl History {
             let log = &notes.durable[saga.id.as_str()];
             let late = |record: &&Record| matches!(record.fact, Fact::LateResult { .. });
             self.counted.late_results += log.iter().filter(late).count() as u64;
+            self.counted.children += u64::from(notes.children.contains_key(saga.id.as_str()));
+            let units = notes.log(saga.id.as_str()).units();
+            self.counted.items += units.iter().filter(|it| it.item.is_some()).count() as u64;
             let cut_off = saga.steps.iter().any(|step| step.attempts > 3);
             self.counted.cut_off += u64::from(cut_off);
         }

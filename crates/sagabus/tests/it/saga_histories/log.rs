@@ -1,7 +1,11 @@
 //! The log of one saga: what of it was durable when, and what is wrong with a call.
 
+use bytes::Bytes;
+use sagabus::Timestamp;
 use sagabus::saga::record::{Effect, Fact, Record, Verb};
-use sagabus::saga::{CompensationContext, Definition, Order, StepContext};
+use sagabus::saga::{CompensationContext, Definition, Order, Step, StepContext};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::notes::at;
 
@@ -11,7 +15,89 @@ pub(super) struct Log<'a> {
     pub(super) records: &'a [Record],
 }
 
+/// A step, or an item of one that is done for each item of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unit {
+    /// The position of its step in the definition.
+    pub(super) origin: usize,
+    pub(super) item: Option<usize>,
+}
+
 impl Log<'_> {
+    /// The steps of the definition, and behind them the items of lists, as records number them.
+    pub(super) fn units(&self) -> Vec<Unit> {
+        let steps = 0..self.definition.steps().len();
+        let mut units: Vec<Unit> = steps.map(|origin| Unit { origin, item: None }).collect();
+        for record in self.records {
+            if let Fact::Spread { step, count } = record.fact {
+                let item = |item| Unit {
+                    origin: step as usize,
+                    item: Some(item as usize),
+                };
+                units.extend((0..count).map(item));
+            }
+        }
+        units
+    }
+
+    /// What the definition says of a unit.
+    pub(super) fn own(&self, unit: usize) -> &Step {
+        &self.definition.steps()[self.units()[unit].origin]
+    }
+
+    pub(super) fn id(&self, unit: usize) -> String {
+        let id = &self.own(unit).id;
+        match self.units()[unit].item {
+            Some(item) => format!("{id}[{item}]"),
+            None => id.clone(),
+        }
+    }
+
+    /// The step or item of this name, once it is durable that there is one.
+    pub(super) fn find(&self, id: &str) -> Option<usize> {
+        let mut units = 0..self.units().len();
+        units.find(|unit| self.id(*unit) == id)
+    }
+
+    pub(super) fn unit(&self, id: &str) -> usize {
+        self.find(id).unwrap()
+    }
+
+    /// The items of the list that every input has.
+    pub(super) fn input_items(&self) -> Vec<Box<RawValue>> {
+        #[derive(Deserialize)]
+        struct Input {
+            items: Vec<Box<RawValue>>,
+        }
+        let Fact::Created { input, .. } = &self.records[0].fact else {
+            return Vec::new();
+        };
+        let input: Input = serde_json::from_slice(input).unwrap();
+        input.items
+    }
+
+    /// What an item of a list is done for.
+    pub(super) fn item(&self, unit: usize) -> Option<Bytes> {
+        let item = self.units()[unit].item?;
+        let items = self.input_items();
+        Some(Bytes::copy_from_slice(items[item].get().as_bytes()))
+    }
+
+    /// Whether it is a list as a whole, which does nothing itself.
+    pub(super) fn is_list(&self, unit: usize) -> bool {
+        self.own(unit).for_each.is_some() && self.units()[unit].item.is_none()
+    }
+
+    /// All that became of it, for whoever looks for what is wrong.
+    pub(super) fn facts(&self) -> Vec<(Timestamp, &Fact)> {
+        let records = self.records.iter();
+        records.map(|record| (record.at, &record.fact)).collect()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has(|fact| matches!(fact, Fact::Ended { .. }))
+    }
+
     fn position(&self, is: impl Fn(&Fact) -> bool) -> Option<usize> {
         self.records.iter().position(|record| is(&record.fact))
     }
@@ -27,7 +113,7 @@ impl Log<'_> {
         })
     }
 
-    fn succeeded(&self, step: usize) -> Option<usize> {
+    pub(super) fn succeeded(&self, step: usize) -> Option<usize> {
         self.position(
             |fact| matches!(fact, Fact::StepSucceeded { step: other, .. } if *other == at(step)),
         )
@@ -93,9 +179,10 @@ impl Log<'_> {
             })
     }
 
-    /// The steps that follow from this one, at any distance.
-    fn followers(&self, step: usize) -> Vec<usize> {
+    /// The units of steps that follow from this one, at any distance.
+    fn followers(&self, unit: usize) -> Vec<usize> {
         let steps = self.definition.steps();
+        let step = self.units()[unit].origin;
         let mut found: Vec<usize> = Vec::new();
         for later in step + 1..steps.len() {
             let needs = |id: &String| {
@@ -106,12 +193,14 @@ impl Log<'_> {
                 found.push(later);
             }
         }
-        found
+        let units = self.units().into_iter().enumerate();
+        let units = units.filter(|(_, other)| found.contains(&other.origin));
+        units.map(|(unit, _)| unit).collect()
     }
 
     /// Whether it is known for sure that the step is to be taken back, and is not at this record.
     fn is_unsettled_at(&self, step: usize, place: usize) -> bool {
-        let own = &self.definition.steps()[step];
+        let own = self.own(step);
         let before = Log {
             definition: self.definition,
             records: &self.records[..place],
@@ -121,6 +210,7 @@ impl Log<'_> {
         });
         let succeeded = before.succeeded(step).is_some();
         own.compensation_action.is_some()
+            && !self.is_list(step)
             && succeeded
             && settled.is_none()
             && !before.is_touched(step)
@@ -152,7 +242,7 @@ impl Log<'_> {
         let Some(started) = self.started(step, context.attempt()) else {
             return Some("is called before that is durable".to_owned());
         };
-        let own = &self.definition.steps()[step];
+        let own = self.own(step);
         let turned = self.position(|fact| matches!(fact, Fact::TurnedBack { .. }));
         if turned.is_some_and(|turned| turned < started) {
             return Some("is called after the saga turned back".to_owned());
@@ -160,8 +250,11 @@ impl Log<'_> {
         if self.is_paused_at(started) {
             return Some("is called while the saga is paused".to_owned());
         }
-        if context.key() != format!("{}/{}", context.saga_id(), own.id) {
+        if context.key() != format!("{}/{}", context.saga_id(), self.id(step)) {
             return Some(format!("has the key {}", context.key()));
+        }
+        if context.item() != self.item(step).as_ref() {
+            return Some(format!("is given the item {:?}", context.item()));
         }
         for id in &own.dependencies {
             let needed = self
@@ -221,7 +314,7 @@ impl Log<'_> {
             )
         };
         let is_serial = self.definition.options().compensation == Order::Serial;
-        let later = (0..self.definition.steps().len())
+        let later = (0..self.units().len())
             .filter(|other| first(*other) > first(step))
             .find(unsettled);
         match later {

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use sagabus::Payload as _;
 use sagabus::engines::embedded::Embedded;
 use sagabus::saga::Definition;
 use sagabus::saga::record::{Fact, Record};
+use sagabus::saga::remote::StepRequested;
 use sagabus::saga_store::{SagaBatch, SagaStore, StoredSaga};
 
+use super::FAR;
+use super::log::Log;
 use super::notes::{Notes, lock};
 
 /// The engine, and in front of it who notes what is durable.
@@ -32,14 +36,23 @@ impl SagaStore for Watched {
             .iter()
             .map(|batch| (batch.saga.clone(), decoded(&batch.records)))
             .collect();
+        for batch in &batches {
+            let mut notes = lock(&self.notes);
+            if let Some(unasked) = notes.unasked(batch) {
+                notes.must(&batch.saga.parse().unwrap(), false, || {
+                    format!("{unasked:?} of {} is not asked for", batch.saga)
+                });
+            }
+        }
         // Others get their turn between the decision and its durability.
         tokio::task::yield_now().await;
         self.engine.append(batches).await?;
         let mut notes = lock(&self.notes);
         for (saga, records) in records {
-            if let Some(Fact::Created { definition, .. }) = records.first().map(|it| &it.fact) {
-                let definition = Definition::from_pinned(definition).unwrap();
-                notes.definitions.insert(saga.clone(), definition);
+            if let [first, ..] = &records[..]
+                && !notes.durable.contains_key(&saga)
+            {
+                notes.created(&saga, first);
             }
             notes.durable.entry(saga).or_default().extend(records);
         }
@@ -56,10 +69,7 @@ impl SagaStore for Watched {
         let mut found = BTreeMap::new();
         for stored in &sagas {
             let records = decoded(&stored.records);
-            if let Some(Fact::Created { definition, .. }) = records.first().map(|it| &it.fact) {
-                let definition = Definition::from_pinned(definition).unwrap();
-                notes.definitions.insert(stored.saga.clone(), definition);
-            }
+            notes.created(&stored.saga, &records[0]);
             found.insert(stored.saga.clone(), records);
         }
         for (saga, known) in &notes.durable {
@@ -70,5 +80,41 @@ impl SagaStore for Watched {
         }
         notes.durable = found;
         Ok(sagas)
+    }
+}
+
+impl Notes {
+    /// The attempt of a step elsewhere that begins in this batch without an event in it that asks for it.
+    fn unasked(&self, batch: &SagaBatch) -> Option<(String, u32)> {
+        let known = self.durable.get(&batch.saga).map_or(&[][..], Vec::as_slice);
+        let new = decoded(&batch.records);
+        let records: Vec<Record> = known.iter().chain(&new).cloned().collect();
+        let Fact::Created { definition, .. } = &records[0].fact else {
+            return None;
+        };
+        let log = Log {
+            definition: &Definition::from_pinned(definition).unwrap(),
+            records: &records,
+        };
+        let asked = batch.events.iter().filter_map(|event| {
+            let is_request = event.event_type.as_str() == StepRequested::TYPE;
+            is_request.then(|| event.payload::<StepRequested>().unwrap())
+        });
+        let asked: Vec<_> = asked
+            .map(|it| (it.step_id, it.attempt, it.compensation.is_some()))
+            .collect();
+        let mut begun = new.iter().filter_map(|record| match record.fact {
+            Fact::StepStarted { step, attempt, .. } => Some((step as usize, attempt, false)),
+            Fact::CompensationStarted { step, attempt, .. } => Some((step as usize, attempt, true)),
+            _ => None,
+        });
+        let is_unasked = |&(step, attempt, is_back): &(usize, u32, bool)| {
+            let own = log.own(step);
+            let is_list = log.units()[step].item.is_none() && own.for_each.is_some();
+            let is_elsewhere = own.service == FAR && own.wait.is_none() && !is_list;
+            is_elsewhere && !asked.contains(&(log.id(step), attempt, is_back))
+        };
+        let (step, attempt, _) = begun.find(is_unasked)?;
+        Some((log.id(step), attempt))
     }
 }

@@ -41,6 +41,7 @@ impl Worker {
                 let began = self.saga.state().step(step).and_then(|it| it.attempt_at);
                 let gone = began.map(|began| self.shared.clock.now().since(began));
                 job.timeout = job.timeout.saturating_sub(gone.unwrap_or_default());
+                job.is_elsewhere = true;
                 job.killed = self.awaiting(step, attempt, Direction::Forward);
                 tracker.spawn(runner::run_step(job, stopped, reply));
             }
@@ -168,6 +169,7 @@ impl Worker {
             step,
             attempt,
             timeout: timeout.unwrap_or(self.shared.settings.step_timeout),
+            is_elsewhere: false,
             silence_max: own.and_then(|step| step.heartbeat),
             heartbeat: watch::Sender::new(()),
             cancelled: CancellationToken::new(),
