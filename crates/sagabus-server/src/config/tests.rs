@@ -43,6 +43,7 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "SAGA_MAX_ACTIVE_SAGAS",
         "SAGA_MAX_QUEUED_SAGAS",
         "SAGA_PRIORITY_AGE",
+        "SAGA_STUCK_RETRY",
         "SAGA_CLEANUP_INTERVAL",
     ];
     assert_eq!(
@@ -50,7 +51,7 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         *VARIABLES.iter().map(|it| it.name).collect::<Vec<_>>()
     );
     let values = [
-        "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21",
+        "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21", "22",
     ];
     let pairs: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
     let Config { engine, bus, saga } = read(&pairs).unwrap();
@@ -68,8 +69,13 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         (Duration::from_millis(17), 18, 19)
     );
     assert_eq!(
-        (saga.priority_age, saga.cleanup_interval),
-        (Duration::from_millis(20), Duration::from_millis(21))
+        (saga.priority_age, saga.stuck_retry),
+        (Duration::from_millis(20), Some(Duration::from_millis(21)))
+    );
+    assert_eq!(saga.cleanup_interval, Duration::from_millis(22));
+    assert_eq!(
+        read(&[("SAGA_STUCK_RETRY", "0")]).unwrap().saga.stuck_retry,
+        None
     );
 }
 

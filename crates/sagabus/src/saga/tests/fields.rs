@@ -13,7 +13,7 @@ use crate::saga::{
 };
 
 /// Each field with a test of what it does.
-const SHOWN: [(&str, &str); 49] = [
+const SHOWN: [(&str, &str); 50] = [
     (
         "name",
         "rust_json_and_yaml_give_the_same_definition_and_hash",
@@ -48,6 +48,10 @@ const SHOWN: [(&str, &str); 49] = [
     (
         "concurrencyKey.onConflict",
         "a_key_that_is_held_refuses_attaches_or_cancels_as_the_definition_says",
+    ),
+    (
+        "eventInput",
+        "events_carry_the_parts_of_the_input_that_the_definition_names_and_nothing_else",
     ),
     (
         "steps.id",
@@ -196,12 +200,13 @@ const SHOWN: [(&str, &str); 49] = [
 ];
 
 /// Where those tests are.
-const TESTS: [&str; 11] = [
+const TESTS: [&str; 12] = [
     include_str!("admission.rs"),
     include_str!("child.rs"),
     include_str!("compensation.rs"),
     include_str!("definition.rs"),
     include_str!("each.rs"),
+    include_str!("events.rs"),
     include_str!("handlers.rs"),
     include_str!("limits.rs"),
     include_str!("pivot.rs"),
@@ -224,6 +229,7 @@ fn everything() -> Definition {
             limit: 2,
             on_conflict: OnConflict::Attach,
         }),
+        event_input: vec!["/id".to_owned()],
     };
     let run = Step {
         id: "run".to_owned(),
