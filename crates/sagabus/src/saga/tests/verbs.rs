@@ -1,5 +1,4 @@
-//! Each verb of an operator in each state of a saga that really runs, with the end of the process before and after what it
-//! stores.
+//! Each verb of an operator in each state of a saga that runs, with the end of the process at what it stores.
 
 use std::time::Duration;
 
