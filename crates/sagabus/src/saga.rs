@@ -26,9 +26,9 @@ pub mod typed;
 
 pub use crate::ledger::Priority;
 pub use definition::{
-    Child, Compensate, ConcurrencyKey, Definition, DefinitionError, ForEach, InvalidDefinition,
-    OnConflict, OnInDoubt, OnTimeout, Options, Order, PlainErrors, Step, Wait, WaitLimit, Warning,
-    WarningKind,
+    Child, Compensate, ConcurrencyKey, Definition, DefinitionError, ForEach, InputParts,
+    InvalidDefinition, OnConflict, OnInDoubt, OnTimeout, Options, Order, PlainErrors, Step, Wait,
+    WaitLimit, Warning, WarningKind,
 };
 pub use handlers::{
     BindError, CallContext, CompensationContext, EffectClass, Handlers, Output, StepContext,

@@ -48,6 +48,7 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "SAGA_MAX_QUEUED_SAGAS",
         "SAGA_PRIORITY_AGE",
         "SAGA_SERVICE_LIMITS",
+        "SAGA_STUCK_RETRY",
         "SAGA_CLEANUP_INTERVAL",
     ];
     assert_eq!(
@@ -67,6 +68,7 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "20",
         "svc=4@5, a/b=6",
         "21",
+        "22",
     ];
     let pairs: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
     let Config { engine, bus, saga } = read(&pairs).unwrap();
@@ -86,8 +88,13 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
     let limits = saga.service_limits.iter().map(ToString::to_string);
     assert_eq!(limits.collect::<Vec<_>>(), ["svc=4@5", "a/b=6"]);
     assert_eq!(
-        (saga.priority_age, saga.cleanup_interval),
-        (Duration::from_millis(20), Duration::from_millis(21))
+        (saga.priority_age, saga.stuck_retry),
+        (Duration::from_millis(20), Some(Duration::from_millis(21)))
+    );
+    assert_eq!(saga.cleanup_interval, Duration::from_millis(22));
+    assert_eq!(
+        read(&[("SAGA_STUCK_RETRY", "0")]).unwrap().saga.stuck_retry,
+        None
     );
 }
 

@@ -21,6 +21,8 @@ mod kill;
 mod logs;
 mod pdf;
 mod program;
+mod saga_checks;
+mod saga_verbs;
 mod sagas;
 mod schedules;
 mod schemas;

@@ -251,13 +251,14 @@ fn a_saga_is_started_shown_as_a_transcript_and_repaired_by_commands() {
         lines[4].starts_with("error | step `check` failed"),
         "{shown}"
     );
-    assert_eq!(lines[5], "correlation | work-7");
+    assert_eq!(lines[5], "turned back | by step check");
+    assert_eq!(lines[6], "correlation | work-7");
     let heads = "step | handler | status | attempts | started at | ms | compensation | why";
-    assert_eq!(lines[9], heads, "{shown}");
+    assert_eq!(lines[10], heads, "{shown}");
     let check = "check | sample-service/validate_sample | failed | 1 | revert_validation | ";
-    assert!(lines[10].starts_with(check), "{shown}");
+    assert!(lines[11].starts_with(check), "{shown}");
     assert_eq!(
-        lines[11],
+        lines[12],
         "read | ai-service/process_pdf | not_run | - | - | - | - | -"
     );
     assert!(!shown.contains("a.pdf"), "{shown}");
@@ -314,6 +315,116 @@ fn a_saga_is_started_shown_as_a_transcript_and_repaired_by_commands() {
     assert_eq!(ran.code, Some(2), "{}", ran.err);
     let ran = ask(&server, &["start"]);
     assert_eq!(ran.code, Some(2), "{}", ran.err);
+}
+
+/// The rows of the table of words: each with the word of the guide.
+fn words() -> Vec<(String, String)> {
+    let page = include_str!("../../../../docs/reference/sagas.md");
+    let (_, page) = page.split_once("\n## Words\n").unwrap();
+    let (page, _) = page.split_once("\n## ").unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| {
+        let mut cells = row.split(" | ");
+        let word = cells.next().unwrap().trim_end_matches('`').to_owned();
+        (word, cells.next().unwrap().trim_matches('`').to_owned())
+    })
+    .collect()
+}
+
+/// Every state has a word that the page explains, every word of the guide is one of them, and it is the same in the status, the
+/// list, by command and in the events.
+#[test]
+fn the_words_for_states_are_those_of_the_guide_in_status_lists_and_events() {
+    let table = words();
+    let all = sagabus::saga::Status::ALL.map(sagabus::saga::Status::as_str);
+    let named: Vec<&str> = table.iter().map(|(word, _)| word.as_str()).collect();
+    assert_eq!(named, all);
+    let guide = [
+        "started",
+        "executing",
+        "completed",
+        "failed",
+        "compensating",
+        "compensated",
+    ];
+    for word in guide {
+        assert!(
+            table.contains(&(word.to_owned(), word.to_owned())),
+            "{word}"
+        );
+    }
+    for (word, of_guide) in &table {
+        assert!(guide.contains(&of_guide.as_str()), "{word} is {of_guide}");
+    }
+    let place = Place::new();
+    let server = Server::start(&place);
+    for word in all {
+        let listed = server.get(&format!("/api/sagas?status={word}")).expect(200);
+        assert_eq!(listed["sagas"], json!([]), "{word}");
+    }
+    server
+        .get("/api/sagas?status=running")
+        .expect_problem(400, &["running"]);
+    let waits = write(
+        &place,
+        "waits.yaml",
+        "name: s\nsteps:\n- {id: w, signal: {name: n}}\n",
+    );
+    let fails = GOOD.replace("  retryDelay: 2s\n", "");
+    let fails = write(&place, "fails.yaml", &fails);
+    let context = ["--context", "{\"submissionId\": \"none\"}"];
+    let start = |file: &str| {
+        let id = said(
+            &server,
+            &[&["start", "--file", file][..], &context].concat(),
+        );
+        id.trim().to_owned()
+    };
+    let by = ["--author", "ann", "--reason", "so it is"];
+    // Each verb leads to the word, which the list finds and the events say.
+    for (verb, word) in [
+        ("signal", "completed"),
+        ("pause", "paused"),
+        ("cancel", "cancelled"),
+        ("terminate", "terminated"),
+        ("", "compensated"),
+    ] {
+        let id = match verb {
+            "" => start(&fails),
+            _ => start(&waits),
+        };
+        match verb {
+            "" => {}
+            "signal" => drop(said(&server, &[&["signal", &id, "n"][..], &by].concat())),
+            _ => drop(said(&server, &[&[verb, &id][..], &by].concat())),
+        }
+        until(word, || {
+            let saga = server.get(&format!("/api/sagas/{id}")).expect(200);
+            (saga["status"] == word).then_some(())
+        });
+        let listed = server.get(&format!("/api/sagas?status={word}")).expect(200);
+        assert_eq!(listed["sagas"][0]["id"], id.as_str(), "{word}");
+        assert!(
+            said(&server, &["list", "--status", word]).contains(&id),
+            "{word}"
+        );
+        assert!(said(&server, &["show", &id]).contains(word), "{word}");
+        if word != "paused" {
+            let told = until("the event", || {
+                let events = crate::world::all_events(&server);
+                let own = events.into_iter().rfind(|event| {
+                    event["data"]["sagaId"] == id.as_str() && event["data"]["status"] == word
+                });
+                own.map(|event| event["type"].as_str().unwrap().to_owned())
+            });
+            let expected = if word == "completed" {
+                "saga.completed"
+            } else {
+                "saga.failed"
+            };
+            assert_eq!(told, expected);
+        }
+    }
 }
 
 #[test]

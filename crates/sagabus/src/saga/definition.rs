@@ -4,6 +4,7 @@ mod changes;
 mod check;
 mod child;
 mod each;
+mod event_input;
 mod form;
 mod key;
 mod options;
@@ -26,6 +27,7 @@ pub use changes::{Changed, Changes};
 pub use check::DefinitionError;
 pub use child::{Child, DEPTH_MAX};
 pub use each::{ForEach, ITEMS_MAX};
+pub use event_input::{EVENT_INPUT_BYTES_MAX, EVENT_INPUT_PARTS_MAX, InputParts};
 pub use key::{ConcurrencyKey, HOLDERS_MAX, OnConflict};
 pub use options::{Compensate, OnInDoubt, Options, Order, PlainErrors};
 pub use place::{InvalidDefinition, Place, Position};
@@ -256,6 +258,11 @@ impl Definition {
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.0.options
+    }
+
+    /// A copy of the parts of `input` that the events of its sagas carry; in words why there is none.
+    pub(crate) fn event_input(&self, input: &[u8]) -> Result<InputParts, String> {
+        event_input::parts(&self.options().event_input, input)
     }
 
     /// SHA-256 of the canonical JSON.

@@ -4,7 +4,8 @@
 //! double it.
 //!
 //! They hold ids, names, states and error texts. The input context and the outputs stay in the log, since both may hold
-//! personal data; [`Settings::publish_results`](super::Settings::publish_results) adds the outputs.
+//! personal data; [`Settings::publish_results`](super::Settings::publish_results) adds the outputs, and
+//! [`Options::event_input`](super::Options::event_input) those parts of the input that it names.
 //!
 //! Every saga has one `saga.started` and at its end one `saga.completed` or one `saga.failed`. A saga that turns back has
 //! `saga.compensation_started`, and when all is taken back `saga.compensation_completed` and then `saga.failed`, whose
@@ -25,6 +26,8 @@ pub use payload::{
     SagaFailed, SagaStarted, StepCompleted, StepFailed, StepStarted,
 };
 
+use super::definition::InputParts;
+use super::handlers::CompensationContext;
 use super::machine::{Phase, Stage, State};
 use super::monitor::Status;
 use super::record::{Cause, Fact, Outcome, Record, Verb};
@@ -91,8 +94,11 @@ pub(crate) fn outgoing(
     elsewhere: Elsewhere<'_>,
 ) -> Result<Vec<Event>> {
     let first = state.records - u64::try_from(records.len()).unwrap_or_default();
+    // What is too large for events was refused at the start; a definition that took its place meanwhile can name more.
+    let input = state.definition().event_input(state.input());
     let mut teller = Teller {
         state,
+        input: input.unwrap_or_default(),
         publish_results,
         elsewhere,
         events: Vec::with_capacity(records.len()),
@@ -121,6 +127,8 @@ fn id(state: &State, record: u64) -> Result<EventId> {
 
 struct Teller<'a> {
     state: &'a State,
+    /// What each event carries of the saga's input.
+    input: InputParts,
     publish_results: bool,
     elsewhere: Elsewhere<'a>,
     events: Vec<Event>,
@@ -134,6 +142,7 @@ impl Teller<'_> {
             Fact::StepStarted { step, attempt, .. } => {
                 let payload = StepStarted {
                     saga_id: self.saga_id(),
+                    input: self.input.clone(),
                     saga_name: self.saga_name(),
                     step_id: self.step_id(*step),
                     status: Status::Executing.as_str().to_owned(),
@@ -150,6 +159,7 @@ impl Teller<'_> {
             } => {
                 let payload = StepCompleted {
                     saga_id: self.saga_id(),
+                    input: self.input.clone(),
                     saga_name: self.saga_name(),
                     step_id: self.step_id(*step),
                     status: self.on_the_way().as_str().to_owned(),
@@ -180,6 +190,7 @@ impl Teller<'_> {
             } => {
                 let payload = StepFailed {
                     saga_id: self.saga_id(),
+                    input: self.input.clone(),
                     saga_name: self.saga_name(),
                     step_id: self.step_id(*step),
                     status: self.on_the_way().as_str().to_owned(),
@@ -198,6 +209,7 @@ impl Teller<'_> {
             } => {
                 let payload = CompensationFailed {
                     saga_id: self.saga_id(),
+                    input: self.input.clone(),
                     saga_name: self.saga_name(),
                     step_id: self.step_id(*step),
                     status: Status::CompensationStuck.as_str().to_owned(),
@@ -217,6 +229,7 @@ impl Teller<'_> {
                 let own = self.state.step(self::position(*step));
                 let payload = StepCompleted {
                     saga_id: self.saga_id(),
+                    input: self.input.clone(),
                     saga_name: self.saga_name(),
                     step_id: self.step_id(*step),
                     status: self.on_the_way().as_str().to_owned(),
@@ -282,6 +295,7 @@ impl Teller<'_> {
         };
         let payload = SagaStarted {
             saga_id: self.saga_id(),
+            input: self.input.clone(),
             saga_name: self.saga_name(),
             status: status.as_str().to_owned(),
         };
@@ -304,6 +318,8 @@ impl Teller<'_> {
         }
         let payload = CompensationStarted {
             saga_id: self.saga_id(),
+            input: self.input.clone(),
+            turned_back_by: Some(CompensationContext::cause_in(self.state)),
             saga_name: self.saga_name(),
             step_id: match cause {
                 Cause::Step(step) => Some(self.step_id(step)),
@@ -326,6 +342,7 @@ impl Teller<'_> {
         if outcome == Outcome::Completed {
             let payload = SagaCompleted {
                 saga_id: self.saga_id(),
+                input: self.input.clone(),
                 saga_name: self.saga_name(),
                 status,
                 duration_ms,
@@ -345,6 +362,8 @@ impl Teller<'_> {
         } else if self.state.has_begun() && outcome != Outcome::Terminated {
             let payload = CompensationCompleted {
                 saga_id: self.saga_id(),
+                input: self.input.clone(),
+                turned_back_by: Some(CompensationContext::cause_in(self.state)),
                 saga_name: self.saga_name(),
                 status: Status::Compensated.as_str().to_owned(),
             };
@@ -354,6 +373,8 @@ impl Teller<'_> {
         }
         let payload = SagaFailed {
             saga_id: self.saga_id(),
+            input: self.input.clone(),
+            turned_back_by: Some(CompensationContext::cause_in(self.state)),
             saga_name: self.saga_name(),
             status,
             error: error.to_owned(),

@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 pub use answer::{Answer, Answered, answer_refusal};
 pub use child::ChildEnd;
+pub use limits::STUCK_RETRIES_MAX;
 pub use migrate::Misfit;
 pub use operator::{Action, InFlight, Operation, Refusal, refusal};
 pub use room::{Direction, Room, Wanted};
@@ -122,6 +123,8 @@ pub enum Timer {
     Saga,
     /// The limit for waiting for its turn.
     Queue,
+    /// The delay before a stuck compensation is tried again by itself.
+    Stuck,
 }
 
 /// An attempt whose handler is in flight.
@@ -356,7 +359,8 @@ impl<'a> Draft<'a> {
             }
             Stage::Backward => self.compensate_next(),
             Stage::Ended(_) => self.repair_next(),
-            Stage::Queued | Stage::ForwardStuck | Stage::Stuck => {}
+            Stage::Stuck => self.arm_stuck(),
+            Stage::Queued | Stage::ForwardStuck => {}
         }
     }
 

@@ -39,6 +39,9 @@ pub struct Settings {
     pub compensation_retry: Backoff,
     /// Attempts of a compensation before the saga is stuck.
     pub compensation_attempts_max: u32,
+    /// `SAGA_STUCK_RETRY`, milliseconds: how long after a compensation is stuck it is tried again by itself, with all its
+    /// attempts, as if an operator had said so: ten times, and then only when an operator says so. None: only then.
+    pub stuck_retry: Option<Duration>,
     /// How long a handler may go on after its timeout before it is dropped.
     pub abort_grace: Duration,
     /// How long handlers in flight may go on when their saga turns back, before they are dropped.
@@ -68,6 +71,7 @@ impl Default for Settings {
                 max: Duration::from_secs(300),
             },
             compensation_attempts_max: 10,
+            stuck_retry: None,
             abort_grace: Duration::from_secs(1),
             drain_grace: Duration::from_secs(5),
             publish_results: false,
@@ -86,6 +90,10 @@ impl Settings {
             ("active_max", self.active_max == 0),
             ("cleanup_interval", self.cleanup_interval.is_zero()),
             ("stuck_after", self.stuck_after.is_zero()),
+            (
+                "stuck_retry",
+                self.stuck_retry.is_some_and(|it| it.is_zero()),
+            ),
             (
                 "compensation_attempts_max",
                 self.compensation_attempts_max == 0,

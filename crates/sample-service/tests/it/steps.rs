@@ -419,6 +419,8 @@ async fn a_submission_whose_saga_failed_before_its_first_step_is_rejected_once_w
         let failed = SagaFailed {
             saga_id: "g-1".to_owned(),
             saga_name: saga_name.to_owned(),
+            input: sagabus::saga::InputParts::new(),
+            turned_back_by: None,
             status: "compensated".to_owned(),
             error: "step `validate_sample` failed: no room".to_owned(),
             duration_ms: 3,

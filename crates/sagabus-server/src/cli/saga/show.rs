@@ -41,6 +41,7 @@ pub(super) fn one(saga: &Value) {
     line("status", &saga["status"]);
     line("waits", &saga["waits"]);
     line("error", &saga["error"]);
+    line("turned back", &turned_back(&saga["turnedBackBy"]));
     line("correlation", &saga["correlationId"]);
     line("parent", &saga["parent"]);
     line("started", &saga["startedAt"]);
@@ -95,6 +96,15 @@ pub(super) fn one(saga: &Value) {
     for (step, result) in results.filter(|(_, it)| !it["result"].is_null()) {
         let line = format!("output of {step}: {}", result["result"]);
         say!("{}", plain(&line, TEXT_MAX));
+    }
+}
+
+/// What turned it back: a step, or one word.
+fn turned_back(cause: &Value) -> Value {
+    match (cause["step"].as_str(), cause.as_str()) {
+        (Some(step), _) => format!("by step {step}").into(),
+        (None, Some(word)) => format!("by {word}").into(),
+        (None, None) => Value::Null,
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::each::check_pointer;
 use super::place::{InvalidDefinition, Place};
 use super::{
-    DEFINITION_BYTES_MAX, DEPTH_MAX, DURATION_MAX, HOLDERS_MAX, ID_BYTES_MAX, NAME_BYTES_MAX,
-    Options, STEPS_MAX, Step, WAIT_MAX, Wait,
+    DEFINITION_BYTES_MAX, DEPTH_MAX, DURATION_MAX, EVENT_INPUT_PARTS_MAX, HOLDERS_MAX,
+    ID_BYTES_MAX, NAME_BYTES_MAX, Options, STEPS_MAX, Step, WAIT_MAX, Wait,
 };
 use crate::text::is_hidden;
 
@@ -134,6 +134,14 @@ pub enum DefinitionError {
         /// The saga's name.
         saga: String,
     },
+    /// What events are to carry is no part of an input, is named twice, or is too much.
+    #[error(
+        "`eventInput` of saga `{saga}` must be up to {EVENT_INPUT_PARTS_MAX} different JSON pointers such as `/sampleId`"
+    )]
+    EventInput {
+        /// The saga's name.
+        saga: String,
+    },
     /// A duration is longer than [`DURATION_MAX`].
     #[error("`{field}` of step `{step}` is longer than 7 days")]
     TooLong {
@@ -181,6 +189,7 @@ impl DefinitionError {
             | Self::SagaLimit { field, .. }
             | Self::Name { field, .. } => field,
             Self::ConcurrencyKey { .. } => "concurrencyKey",
+            Self::EventInput { .. } => "eventInput",
             Self::TwoPivots { .. } => "pivot",
             Self::NotBare { .. } | Self::WaitLimit { .. } => "id",
             Self::Pointer { field, .. } => field,
@@ -355,6 +364,10 @@ pub(super) fn check_options(saga: &str, options: &Options) -> Result<(), Definit
     if key.is_some_and(|key| !key.is_valid()) {
         let saga = saga.to_owned();
         return Err(DefinitionError::ConcurrencyKey { saga });
+    }
+    if !super::event_input::is_valid(&options.event_input) {
+        let saga = saga.to_owned();
+        return Err(DefinitionError::EventInput { saga });
     }
     Ok(())
 }

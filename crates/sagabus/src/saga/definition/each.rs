@@ -65,12 +65,17 @@ pub(super) fn check_pointer(
     field: &'static str,
     pointer: &str,
 ) -> Result<(), DefinitionError> {
-    let starts = pointer.is_empty() || pointer.starts_with('/');
-    let mut escaped = pointer.split('~').skip(1);
-    let is_escaped = escaped.all(|rest| rest.starts_with(['0', '1']));
-    if starts && is_escaped && pointer.len() <= POINTER_BYTES_MAX {
+    if is_pointer(pointer) {
         return Ok(());
     }
     let step = step.id.clone();
     Err(DefinitionError::Pointer { step, field })
+}
+
+/// Whether this is a JSON pointer.
+pub(super) fn is_pointer(pointer: &str) -> bool {
+    let starts = pointer.is_empty() || pointer.starts_with('/');
+    let mut escaped = pointer.split('~').skip(1);
+    let is_escaped = escaped.all(|rest| rest.starts_with(['0', '1']));
+    starts && is_escaped && pointer.len() <= POINTER_BYTES_MAX
 }

@@ -44,6 +44,8 @@ struct Form {
     priority: Priority,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     concurrency_key: Option<KeyForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    event_input: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -356,6 +358,7 @@ impl Form {
                 limit: it.limit,
                 on_conflict: it.on_conflict,
             }),
+            event_input: options.event_input.clone(),
         }
     }
 
@@ -374,6 +377,7 @@ impl Form {
                 limit: it.limit,
                 on_conflict: it.on_conflict,
             }),
+            event_input: self.event_input,
         };
         Ok((self.name, steps, options))
     }

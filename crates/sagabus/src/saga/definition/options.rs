@@ -23,6 +23,9 @@ pub struct Options {
     pub priority: Priority,
     /// Which sagas must not run at the same time.
     pub concurrency_key: Option<ConcurrencyKey>,
+    /// JSON pointers to the parts of the input that each event of the saga carries, such as `/sampleId`. Whoever reads the
+    /// events sees them, so no personal data.
+    pub event_input: Vec<String>,
 }
 
 /// In which order steps are taken back.

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Payload;
+use crate::saga::definition::InputParts;
+use crate::saga::handlers::TurnedBackBy;
 
 /// The `source` of every saga event.
 pub const SOURCE: &str = "saga-orchestrator";
@@ -18,6 +20,9 @@ pub struct SagaStarted {
     pub saga_name: String,
     /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
+    /// Those parts of the saga's input that its definition names for its events, by their JSON pointers.
+    #[serde(default, skip_serializing_if = "InputParts::is_empty")]
+    pub input: InputParts,
 }
 
 impl Payload for SagaStarted {
@@ -39,6 +44,9 @@ pub struct StepStarted {
     pub saga_name: String,
     /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
+    /// Those parts of the saga's input that its definition names for its events, by their JSON pointers.
+    #[serde(default, skip_serializing_if = "InputParts::is_empty")]
+    pub input: InputParts,
     /// The step's id.
     pub step_id: String,
     /// The number of the attempt, 1 for the first.
@@ -64,6 +72,9 @@ pub struct StepCompleted {
     pub saga_name: String,
     /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
+    /// Those parts of the saga's input that its definition names for its events, by their JSON pointers.
+    #[serde(default, skip_serializing_if = "InputParts::is_empty")]
+    pub input: InputParts,
     /// The step's id.
     pub step_id: String,
     /// The number of the attempt, 1 for the first.
@@ -94,6 +105,9 @@ pub struct StepFailed {
     pub saga_name: String,
     /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
+    /// Those parts of the saga's input that its definition names for its events, by their JSON pointers.
+    #[serde(default, skip_serializing_if = "InputParts::is_empty")]
+    pub input: InputParts,
     /// The step's id.
     pub step_id: String,
     /// The number of the attempt, 1 for the first.
@@ -123,6 +137,9 @@ pub struct SagaCompleted {
     pub saga_name: String,
     /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
+    /// Those parts of the saga's input that its definition names for its events, by their JSON pointers.
+    #[serde(default, skip_serializing_if = "InputParts::is_empty")]
+    pub input: InputParts,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
 }
@@ -146,10 +163,16 @@ pub struct SagaFailed {
     pub saga_name: String,
     /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
+    /// Those parts of the saga's input that its definition names for its events, by their JSON pointers.
+    #[serde(default, skip_serializing_if = "InputParts::is_empty")]
+    pub input: InputParts,
     /// Why.
     pub error: String,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+    /// What turned the saga back, or `operator` where it ended without having turned back. An event of before has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turned_back_by: Option<TurnedBackBy>,
 }
 
 impl Payload for SagaFailed {
@@ -171,11 +194,17 @@ pub struct CompensationStarted {
     pub saga_name: String,
     /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
+    /// Those parts of the saga's input that its definition names for its events, by their JSON pointers.
+    #[serde(default, skip_serializing_if = "InputParts::is_empty")]
+    pub input: InputParts,
     /// The step whose failure turned the saga back; none when it was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_id: Option<String>,
     /// Why.
     pub error: String,
+    /// What turned the saga back, or `operator` where it ended without having turned back. An event of before has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turned_back_by: Option<TurnedBackBy>,
 }
 
 impl Payload for CompensationStarted {
@@ -197,6 +226,12 @@ pub struct CompensationCompleted {
     pub saga_name: String,
     /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
+    /// Those parts of the saga's input that its definition names for its events, by their JSON pointers.
+    #[serde(default, skip_serializing_if = "InputParts::is_empty")]
+    pub input: InputParts,
+    /// What turned the saga back, or `operator` where it ended without having turned back. An event of before has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turned_back_by: Option<TurnedBackBy>,
 }
 
 impl Payload for CompensationCompleted {
@@ -218,6 +253,9 @@ pub struct CompensationFailed {
     pub saga_name: String,
     /// What the saga does from here on, in the words of `saga::Status`.
     pub status: String,
+    /// Those parts of the saga's input that its definition names for its events, by their JSON pointers.
+    #[serde(default, skip_serializing_if = "InputParts::is_empty")]
+    pub input: InputParts,
     /// The step's id.
     pub step_id: String,
     /// The number of the attempt, 1 for the first.

@@ -1,7 +1,8 @@
 //! Backward: taking back what had an effect, in the order that the definition asks for.
 
 use super::{
-    Command, CompensationPhase, Direction, Draft, Flight, Phase, Stage, State, Timer, clipped, number,
+    Command, CompensationPhase, Direction, Draft, Flight, Phase, Stage, State, Timer, clipped,
+    number,
 };
 use crate::planted::{self, SagaBug};
 use crate::saga::handlers::StepError;

@@ -1,7 +1,14 @@
 //! Time limits beyond that of one attempt. When each is over follows from the time of a record, so a restart changes nothing.
 
-use super::{Draft, Flight, InFlight, Phase, Stage, Timer};
+use super::{Action, Draft, Flight, InFlight, Operation, Phase, Stage, State, Timer};
+use crate::ledger::By;
 use crate::saga::record::{Cause, Effect};
+
+/// How often a stuck compensation is tried again by itself before an operator says something: what has failed so often needs
+/// a person, and each time adds records.
+pub const STUCK_RETRIES_MAX: usize = 10;
+/// Who tries it again then.
+const ITSELF: &str = "sagabus";
 
 impl Draft<'_> {
     /// Sets the timers of the saga as a whole.
@@ -31,6 +38,26 @@ impl Draft<'_> {
         }
     }
 
+    /// Sets the timer after which what is stuck is tried again by itself, where the settings say so.
+    pub(super) fn arm_stuck(&mut self) {
+        if let Some(delay) = self.facts.settings.stuck_retry
+            && own_retries(&self.state) < STUCK_RETRIES_MAX
+        {
+            self.arm(Timer::Stuck, self.state.recorded_at.after(delay), delay);
+        }
+    }
+
+    /// As an operator would: it is recorded, and has all its attempts again.
+    fn try_stuck_again(&mut self) {
+        if let Some(delay) = self.facts.settings.stuck_retry
+            && own_retries(&self.state) < STUCK_RETRIES_MAX
+        {
+            let action = Action::Retry { step: None };
+            let by = By::new(ITSELF, &format!("tried again by itself after {delay:?}"));
+            self.operate(Operation { action, by });
+        }
+    }
+
     pub(super) fn elapsed(&mut self, timer: Timer) {
         // What a paused saga misses it sees when it goes on.
         if self.state.paused.is_some() {
@@ -49,6 +76,7 @@ impl Draft<'_> {
                     self.turn_back(Cause::QueueTimeout, reason, InFlight::Signal);
                 }
             }
+            (Timer::Stuck, Stage::Stuck) => self.try_stuck_again(),
             // The saga has come further meanwhile.
             (
                 Timer::Retry(_)
@@ -56,7 +84,8 @@ impl Draft<'_> {
                 | Timer::Start(_)
                 | Timer::Wait(_)
                 | Timer::Saga
-                | Timer::Queue,
+                | Timer::Queue
+                | Timer::Stuck,
                 _,
             ) => {}
         }
@@ -95,4 +124,10 @@ impl Draft<'_> {
         let error = format!("not done within {limit:?}");
         self.fail_for_good(step, attempt, effect, error);
     }
+}
+
+/// How often it was tried again by itself since an operator did something.
+fn own_retries(state: &State) -> usize {
+    let last = state.operated.iter().rev();
+    last.take_while(|it| it.by.author == ITSELF).count()
 }

@@ -178,6 +178,9 @@ impl Sagas {
         let key = key.map(|key| key.render(&start.input)).transpose();
         let concurrency_key =
             key.map_err(|reason| Error::invalid(format!("saga has no concurrency key: {reason}")))?;
+        definition
+            .event_input(&start.input)
+            .map_err(|reason| Error::invalid(format!("saga cannot be told of: {reason}")))?;
         let clock = self.0.clock.as_ref();
         // Where a key was forgotten, the store may have a saga that is over with the id that was made of the event. A child is
         // kept for as long as its parent may ask for it.

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::bed::{Act, Bed, chain, define, input, settled, step, told};
+use crate::error::ErrorKind;
 use crate::event::{Event, EventId, Payload};
+use crate::saga::definition::{EVENT_INPUT_BYTES_MAX, EVENT_INPUT_PARTS_MAX, Options};
 use crate::saga::events::{
     CompensationCompleted, CompensationFailed, CompensationStarted, SagaCompleted, SagaFailed,
     SagaStarted, StepCompleted, StepFailed, StepStarted, TYPES,
 };
-use crate::saga::{Sagas, Status, Step};
+use crate::saga::{Definition, Sagas, Start, Status, Step};
 use crate::schema::Registry;
 
 fn of<P: Payload>(bed: &Bed) -> Vec<(Event, P)> {
@@ -132,6 +134,97 @@ async fn events_hold_neither_the_input_nor_the_outputs() {
         assert!(!text.contains("p4ss") && !text.contains("secret"), "{text}");
         assert!(!text.contains("done") && !text.contains("result"), "{text}");
     }
+}
+
+/// `a`, `b` and what events carry of the input.
+fn telling(pointers: &[&str]) -> Definition {
+    let options = Options {
+        event_input: pointers.iter().map(|it| (*it).to_owned()).collect(),
+        ..Options::default()
+    };
+    let builder = Definition::builder("told").options(options);
+    let builder = builder.step(step("a")).step(step("b").after("a"));
+    builder.build().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_carry_the_parts_of_the_input_that_the_definition_names_and_nothing_else() {
+    let bed = Bed::new();
+    let definition = telling(&["/sampleId", "/items/1", "/missing/part"]);
+    bed.run(&definition).await;
+    bed.world.script("b", &[Act::Reject, Act::Reject]);
+    bed.run(&definition).await;
+    bed.world.script("undo_a", &[Act::Reject]);
+    bed.run(&definition).await;
+    let mut types = BTreeSet::new();
+    for event in bed.disk.events() {
+        let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+        let parts = serde_json::json!({"/items/1": 20, "/sampleId": "S-1"});
+        assert_eq!(data["input"], parts, "{data}");
+        assert!(!data.to_string().contains("p4ss"), "{data}");
+        types.insert(event.event_type.as_str().to_owned());
+    }
+    assert_eq!(types.len(), TYPES.len());
+    // Over a restart it is the same: the definition is stored with the saga.
+    let bed = Bed::new();
+    bed.world.script("b", &[Act::Hang]);
+    let sagas = bed.open().await;
+    let id = sagas.start(&definition, input()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    sagas.shutdown(Duration::ZERO).await;
+    let sagas = bed.open().await;
+    sagas.wait(&id).await.unwrap();
+    let (_, completed) = of::<SagaCompleted>(&bed).remove(0);
+    assert_eq!(completed.input["/sampleId"], "S-1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_of_the_input_that_are_too_much_for_events_are_refused_at_the_start() {
+    let bed = Bed::new();
+    let sagas = bed.open().await;
+    let definition = telling(&["/text"]);
+    let start = |length: usize| {
+        let text = "x".repeat(length);
+        Start::new(serde_json::json!({ "text": text }).to_string())
+    };
+    // With its name and quotes it is as much as may be.
+    let room = EVENT_INPUT_BYTES_MAX - r#"{"/text":""}"#.len();
+    let error = sagas.start(&definition, start(room + 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("more than 4096"), "{error}");
+    assert_eq!(bed.disk.stored().len(), 0);
+    let id = sagas.start(&definition, start(room)).await.unwrap();
+    assert_eq!(sagas.wait(&id).await.unwrap().status, Status::Completed);
+}
+
+#[test]
+fn what_events_are_to_carry_is_named_by_different_pointers_and_not_too_many() {
+    let read = |pointers: &serde_json::Value| {
+        let json = serde_json::json!({
+            "name": "s", "steps": [{"id": "a", "action": "a"}], "eventInput": pointers,
+        });
+        Definition::from_json(json.to_string().as_bytes())
+    };
+    let many: Vec<String> = (0..=EVENT_INPUT_PARTS_MAX)
+        .map(|at| format!("/{at}"))
+        .collect();
+    for wrong in [
+        serde_json::json!(["sampleId"]),
+        serde_json::json!([""]),
+        serde_json::json!(["/a~2"]),
+        serde_json::json!(["/a", "/a"]),
+        serde_json::json!(many),
+    ] {
+        let error = read(&wrong).unwrap_err();
+        assert_eq!(error.place.path, "eventInput", "{wrong}");
+    }
+    let full = serde_json::json!(many[1..]);
+    let definition = read(&full).unwrap();
+    assert_eq!(definition.options().event_input, many[1..]);
+    // What names nothing is what was there before the field was.
+    let without = read(&serde_json::json!([])).unwrap();
+    let plain = Definition::from_steps("s", vec![Step::new("a")]).unwrap();
+    assert_eq!(without.hash(), plain.hash());
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,6 +50,10 @@ const SHOWN: [(&str, &str); 50] = [
         "a_key_that_is_held_refuses_attaches_or_cancels_as_the_definition_says",
     ),
     (
+        "eventInput",
+        "events_carry_the_parts_of_the_input_that_the_definition_names_and_nothing_else",
+    ),
+    (
         "steps.id",
         "a_handler_is_found_by_service_and_action_then_by_action_then_by_step_id",
     ),
@@ -206,6 +210,7 @@ const TESTS: [&str; 12] = [
     include_str!("compensation.rs"),
     include_str!("definition.rs"),
     include_str!("each.rs"),
+    include_str!("events.rs"),
     include_str!("handlers.rs"),
     include_str!("limits.rs"),
     include_str!("pivot.rs"),
@@ -229,6 +234,7 @@ fn everything() -> Definition {
             limit: 2,
             on_conflict: OnConflict::Attach,
         }),
+        event_input: vec!["/id".to_owned()],
     };
     let run = Step {
         id: "run".to_owned(),

@@ -14,7 +14,7 @@ use crate::saga::machine::{AttemptResult, Phase, Stage};
 use crate::saga::record::{Fact, Outcome, Verb};
 use crate::saga::{Action, Handlers, InFlight, SagaStatus, Sagas, Status, StepPhase};
 
-fn by() -> By {
+pub(super) fn by() -> By {
     By::new("ann", "so it is")
 }
 
@@ -27,7 +27,7 @@ fn cancel() -> Action {
 }
 
 /// The verbs on the step `b`, in the order of the table below.
-fn actions() -> [Action; 11] {
+pub(super) fn actions() -> [Action; 11] {
     let step = || "b".to_owned();
     [
         cancel(),
@@ -96,10 +96,10 @@ fn operated(mut play: Play, action: Action) -> Play {
 }
 
 /// A state, what it is called, and per verb `do`, `done` or what the refusal says.
-struct Row {
-    name: &'static str,
+pub(super) struct Row {
+    pub(super) name: &'static str,
     state: Play,
-    cells: [&'static str; 11],
+    pub(super) cells: [&'static str; 11],
 }
 
 const WAITS: &str = "it waits for its turn";
@@ -118,7 +118,7 @@ const CALM_STEP: &str = "the compensation of the step has not failed";
 const FLIES_BACK: &str = "the compensation of the step is in flight";
 
 #[rustfmt::skip]
-fn table() -> Vec<Row> {
+pub(super) fn table() -> Vec<Row> {
     let row = |name, state, cells| Row { name, state, cells };
     let backoff = || { let mut play = pair(); play.end("b", in_doubt()); play };
     let completed = || { let mut play = pair(); play.succeed("b"); play };

@@ -93,6 +93,7 @@ async fn a_saga_that_is_cut_off_again_and_again_is_paused_until_an_operator_lets
     let why = "cut off by the end of the process again and again, without progress";
     assert_eq!(status.paused.as_deref(), Some(why));
     assert_eq!((sagas.stats().paused, sagas.stats().active), (1, 0));
+    assert_eq!(sagas.stats().poisoned, 1);
     assert_eq!(
         sagas.health().issues,
         ["1 sagas are paused: cut off again and again without progress"]
@@ -111,6 +112,7 @@ async fn a_saga_that_is_cut_off_again_and_again_is_paused_until_an_operator_lets
     assert_eq!(sagas.wait(&id).await.unwrap().status, Status::Completed);
     assert_eq!(bed.world.effects(), ["a", "b"]);
     assert!(sagas.health().healthy);
+    assert_eq!(sagas.stats().poisoned, 0);
     let again = sagas.resume(&id, by.clone()).await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::Conflict);
     let records = &bed.disk.records()[0];
