@@ -158,11 +158,13 @@ pub(crate) const VARIABLES: &[Variable] = &[
         name: "SAGA_STUCK_RETRY",
         default: "0",
         meaning: "milliseconds after which a stuck compensation is tried again by itself, ten times without an operator's word in between. 0: only when an operator says so",
-        set: |config, value| {
-            config.saga.stuck_retry = (value > 0).then(|| Duration::from_millis(value))
+        set: Set::Number {
+            set: |config, value| {
+                config.saga.stuck_retry = (value > 0).then(|| Duration::from_millis(value));
+            },
+            min: 0,
+            max: 2_592_000_000,
         },
-        min: 0,
-        max: 2_592_000_000,
     },
     Variable {
         name: "SAGA_CLEANUP_INTERVAL",
