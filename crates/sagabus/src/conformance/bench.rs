@@ -128,6 +128,22 @@ pub(crate) async fn idle(bus: &Bus, name: &str) {
     assert!(counts(bus, name).is_conserved(), "{:?}", counts(bus, name));
 }
 
+/// The first event of a type behind a position, once it can be read: what a handler answers with is stored with its ack, which
+/// counts from when it is asked for.
+pub(crate) async fn read_of_type(bus: &Bus, behind: u64, event_type: &str) -> Arc<Event> {
+    let found = async {
+        loop {
+            let stored = bus.read(behind + 1, 100).await.unwrap().events;
+            let mut events = stored.into_iter().map(|(_, event)| event);
+            if let Some(event) = events.find(|it| it.event_type.as_str() == event_type) {
+                return event;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    within(&format!("an event `{event_type}`"), found).await
+}
+
 pub(crate) fn view(bus: &Bus, name: &str) -> LedgerView {
     let views = bus.ledgers().list();
     let found = views.into_iter().find(|it| it.subscription == name);

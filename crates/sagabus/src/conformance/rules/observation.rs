@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::bus::{Emit, HandlerError};
 use crate::conformance::Cluster;
 use crate::conformance::bench::{
-    Seen, bus, counts, event, eventually, idle, plain, publish_all, quick, view,
+    Seen, bus, counts, event, eventually, idle, plain, publish_all, quick, read_of_type, view,
 };
 use crate::event::trace::{TRACEPARENT, TraceContext};
 use crate::filter::Filter;
@@ -143,13 +143,9 @@ pub async fn a_trace_goes_from_publish_through_attempts_to_what_follows(cluster:
         assert_ne!(span.span_id(), publisher.span_id());
     }
     assert_ne!(one.span_id(), two.span_id(), "each attempt has its own");
-    let stored = bus.read(from + 1, 10).await.unwrap().events;
-    let next = stored
-        .iter()
-        .find(|it| it.1.event_type.as_str() == "a.next");
-    let next = &next.unwrap().1;
+    let next = read_of_type(&bus, from, "a.next").await;
     assert_eq!(
-        TraceContext::of(next),
+        TraceContext::of(&next),
         Some(*two),
         "what follows comes from it"
     );

@@ -159,8 +159,8 @@ impl Shared {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(name, %error, "cannot use a file of the log again");
-                    // Found and deleted at the next start at the latest.
-                    let _removed = self.disk.remove(&name);
+                    // It has one of the two names, and may be what fills the disk. What is left is deleted at the next start.
+                    let _removed = [&name, SPARE_NAME].map(|it| self.disk.remove(it));
                 }
             }
         }
