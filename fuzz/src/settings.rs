@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sagabus::saga::ServiceLimit;
+
 use crate::config::{Config, VARIABLES};
 
 /// Parts between bytes that no text has are names and values in turn; a name of one byte picks a variable that is known.
@@ -35,7 +37,15 @@ pub(crate) fn settings(bytes: &[u8]) {
                     VARIABLES.iter().any(|it| it.name == name),
                     "{name:?} was taken"
                 );
-                assert!(value.trim().parse::<u64>().is_ok(), "{value:?} was taken");
+                let is_number = value.trim().parse::<u64>().is_ok();
+                assert!(
+                    is_number || name == "SAGA_SERVICE_LIMITS",
+                    "{value:?} was taken"
+                );
+            }
+            for limit in &config.saga.service_limits {
+                let again = limit.to_string().parse::<ServiceLimit>();
+                assert_eq!(again.as_ref().ok(), Some(limit), "{limit} reads as another");
             }
         }
         Err(error) => {

@@ -40,7 +40,8 @@ pub struct CallContext {
     causation_id: Option<EventId>,
     deadline: Timestamp,
     cancelled: CancellationToken,
-    heartbeat: watch::Sender<()>,
+    /// Where signs of life go, if they are waited for.
+    heartbeat: Option<watch::Sender<()>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -51,7 +52,7 @@ pub(crate) struct Call {
     pub(crate) epoch: u64,
     pub(crate) timeout: Duration,
     pub(crate) cancelled: CancellationToken,
-    pub(crate) heartbeat: watch::Sender<()>,
+    pub(crate) heartbeat: Option<watch::Sender<()>>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -113,7 +114,7 @@ impl CallContext {
             causation_id: Some(causation_id),
             deadline: request.deadline,
             cancelled,
-            heartbeat: watch::Sender::new(()),
+            heartbeat: None,
             clock,
         })
     }
@@ -324,7 +325,9 @@ impl StepContext {
     /// A sign of life, for a step with a [`heartbeat`](crate::saga::Step::heartbeat): without one for so long, the attempt has
     /// timed out.
     pub fn heartbeat(&self) {
-        self.call.heartbeat.send_replace(());
+        if let Some(heartbeat) = &self.call.heartbeat {
+            heartbeat.send_replace(());
+        }
     }
 
     /// The idempotency key of the step: the same for all its attempts, also after a crash.

@@ -22,10 +22,8 @@ pub(super) struct Job {
     pub(super) timeout: Duration,
     /// A service elsewhere does it, and goes on for its own grace whatever is dropped here.
     pub(super) is_elsewhere: bool,
-    /// How long the handler may go without a sign of life.
-    pub(super) silence_max: Option<Duration>,
-    /// Its signs of life.
-    pub(super) heartbeat: watch::Sender<()>,
+    /// How long the handler may go without a sign of life, if it is to give any, and these.
+    pub(super) heartbeat: Option<(Duration, watch::Sender<()>)>,
     /// Tells the handler to stop.
     pub(super) cancelled: CancellationToken,
     /// Drops the handler without a report; the log says that the attempt began.
@@ -97,15 +95,15 @@ async fn attempt(
 
 /// Ends when the handler has given no sign of life for too long.
 async fn silence(job: &Job) -> Limit {
-    let Some(silence_max) = job.silence_max else {
+    let Some((silence_max, heartbeat)) = &job.heartbeat else {
         return std::future::pending().await;
     };
-    let mut signs = job.heartbeat.subscribe();
+    let mut signs = heartbeat.subscribe();
     loop {
-        match timeout(silence_max, signs.changed()).await {
+        match timeout(*silence_max, signs.changed()).await {
             Ok(Ok(())) => {}
             // The sender lives as long as the job.
-            Ok(Err(_)) | Err(_) => return Limit::Heartbeat(silence_max),
+            Ok(Err(_)) | Err(_) => return Limit::Heartbeat(*silence_max),
         }
     }
 }

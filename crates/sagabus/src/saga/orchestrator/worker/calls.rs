@@ -170,8 +170,9 @@ impl Worker {
             attempt,
             timeout: timeout.unwrap_or(self.shared.settings.step_timeout),
             is_elsewhere: false,
-            silence_max: own.and_then(|step| step.heartbeat),
-            heartbeat: watch::Sender::new(()),
+            heartbeat: own
+                .and_then(|step| step.heartbeat)
+                .map(|silence_max| (silence_max, watch::Sender::new(()))),
             cancelled: CancellationToken::new(),
             killed: self.killed.token().clone(),
         }
@@ -184,7 +185,7 @@ impl Worker {
             epoch: self.shared.epoch,
             timeout: job.timeout,
             cancelled: job.cancelled.clone(),
-            heartbeat: job.heartbeat.clone(),
+            heartbeat: job.heartbeat.as_ref().map(|(_, signs)| signs.clone()),
             clock: Arc::clone(&self.shared.clock),
         }
     }
