@@ -159,7 +159,8 @@ impl Shared {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(name, %error, "cannot use a file of the log again");
-                    // It has one of the two names, and may be what fills the disk. What is left is deleted at the next start.
+                    // It has one of the two names, and may be what fills the disk. What stays nevertheless is no harm: a segment is
+                    // deleted at the next start, and the next spare one is written over this.
                     let _removed = [&name, SPARE_NAME].map(|it| self.disk.remove(it));
                 }
             }
