@@ -1,4 +1,5 @@
 //! Sagas in memory whose steps do nothing, here and in steno, in turns in one run, so that their ratio counts.
+//! Both with the allocator of the program (docs/decisions/2026-11-27-allocator-of-the-program.md).
 //!
 //! `cargo bench -p sagabus --bench steno`; the number of sagas of a round may follow after `--`.
 
@@ -21,6 +22,10 @@ use steno::{
     Action, ActionContext, ActionError, ActionFunc, ActionRegistry, DagBuilder, InMemorySecStore,
     Node, SagaDag, SagaId, SagaName, SagaType, UndoResult,
 };
+
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const ROUNDS: usize = 5;
 const IN_FLIGHT: usize = 64;

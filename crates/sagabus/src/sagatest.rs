@@ -5,6 +5,9 @@
 //! process ends before and after each append; somebody cancels after each. After each run the world says whether it is as the end of the
 //! saga promises, and the saga's records are checked by [`check_log`].
 //!
+//! The paused clock stands still while a handler is at work, so that what it does on another thread, such as that of a database, takes no
+//! time limit away. A handler that waits for the clock itself wants [`Sweep::handlers_wait_for_the_clock`].
+//!
 //! ```
 //! use std::sync::{Arc, Mutex};
 //! use sagabus::saga::{CompensationContext, Definition, Handlers, SagaStatus, Status, Step, StepContext, StepError};
@@ -28,7 +31,7 @@
 //!             })
 //!     }
 //!
-//!     fn check(&self, ended: &SagaStatus) -> Result<(), String> {
+//!     async fn check(&self, ended: &SagaStatus) -> Result<(), String> {
 //!         let wanted = if ended.status == Status::Completed { 2 } else { 0 };
 //!         let taken = self.0.lock().unwrap().len();
 //!         (taken == wanted).then_some(()).ok_or(format!("{taken} seats are taken"))
@@ -45,7 +48,7 @@
 //!         .step(seat("aisle").after("window"))
 //!         .build()
 //!         .unwrap();
-//!     let report = Sweep::new(definition, "{}", Seats::default).run().await;
+//!     let report = Sweep::new(definition, async || Seats::default()).run().await;
 //!     report.assert_clean();
 //!     assert!(report.runs > 20);
 //! }
@@ -66,7 +69,7 @@ pub use self::fault::{Failure, Fault, Report};
 pub use self::laws::{Broken, check_log};
 pub use self::store::Moment;
 
-use self::inject::{Injected, Injection, Side};
+use self::inject::{ClockOfHandlers, Injected, Injection, Side};
 use self::store::CutStore;
 use crate::clock::{Clock, TestClock, Timestamp};
 use crate::engines::embedded::Embedded;
@@ -92,31 +95,36 @@ pub trait World: Send + Sync + 'static {
     /// The handlers, on this world. Asked for again after each crash.
     fn handlers(&self) -> Handlers;
 
+    /// What the saga is started with, as JSON.
+    fn input(&self) -> Bytes {
+        Bytes::from_static(b"{}")
+    }
+
     /// Whether the world is as the end of the saga promises.
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    fn check(&self, ended: &SagaStatus) -> Result<(), String>;
+    fn check(&self, ended: &SagaStatus) -> impl Future<Output = Result<(), String>> + Send;
 }
 
 /// A saga that is run again and again, each time with another fault. Wants a paused clock: its sagas wait for delays and time limits.
 #[derive(Clone, Debug)]
 pub struct Sweep<F> {
     definition: Definition,
-    input: Bytes,
     settings: Settings,
     answers: Vec<(String, Bytes)>,
+    clock: ClockOfHandlers,
     world: F,
 }
 
-impl<W: World, F: Fn() -> W> Sweep<F> {
-    /// Sagas of `definition`, started with `input`, each in a world of its own.
-    pub fn new(definition: Definition, input: impl Into<Bytes>, world: F) -> Self {
+impl<W: World, F: AsyncFn() -> W> Sweep<F> {
+    /// Sagas of `definition`, each in a world of its own, which `world` makes.
+    pub fn new(definition: Definition, world: F) -> Self {
         Self {
             definition,
-            input: input.into(),
             settings: Settings::default(),
             answers: Vec::new(),
+            clock: ClockOfHandlers::StandsStill,
             world,
         }
     }
@@ -132,6 +140,14 @@ impl<W: World, F: Fn() -> W> Sweep<F> {
     #[must_use]
     pub fn answer(mut self, name: impl Into<String>, payload: impl Into<Bytes>) -> Self {
         self.answers.push((name.into(), payload.into()));
+        self
+    }
+
+    /// For handlers that sleep, or set time limits of their own: time goes on while they run. It goes on as well while they wait for another
+    /// thread, and may then be over before that has answered.
+    #[must_use]
+    pub fn handlers_wait_for_the_clock(mut self) -> Self {
+        self.clock = ClockOfHandlers::GoesOn;
         self
     }
 
@@ -292,11 +308,11 @@ impl<W: World, F: Fn() -> W> Sweep<F> {
 
     /// One run; how many appends it took.
     async fn run_one(&self, fault: &Fault) -> Result<usize, String> {
-        let world = (self.world)();
+        let world = (self.world)().await;
         let clock = TestClock::new(Timestamp::from_milliseconds(START_MS), 1);
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let engine = Arc::new(Embedded::in_memory(Arc::clone(&clock)).map_err(said)?);
-        let plan = inject::Plan::new(self.injections(fault));
+        let plan = inject::Plan::new(self.injections(fault), self.clock);
         let (cut, cancel_after) = match fault {
             Fault::Crash(at, moment) | Fault::CrashTurningBack(at, moment) => {
                 (Some((*at, *moment)), None)
@@ -319,7 +335,7 @@ impl<W: World, F: Fn() -> W> Sweep<F> {
             let ended = tokio::select! {
                 biased;
                 () = store.crashed() => None,
-                ended = self.drive(&sagas, &store) => Some(ended),
+                ended = self.drive(&sagas, world.input(), &store) => Some(ended),
             };
             // Whatever still runs ends with the process.
             sagas.shutdown(Duration::ZERO).await;
@@ -329,14 +345,19 @@ impl<W: World, F: Fn() -> W> Sweep<F> {
             };
             self.check(fault, &status, &plan)?;
             self.check_records(&engine).await?;
-            world.check(&status)?;
+            world.check(&status).await?;
             return Ok(appends);
         }
         Err("the process ended twice".to_owned())
     }
 
-    async fn drive(&self, sagas: &Sagas, store: &CutStore) -> Result<SagaStatus, String> {
-        let start = Start::new(self.input.clone()).keyed(KEY);
+    async fn drive(
+        &self,
+        sagas: &Sagas,
+        input: Bytes,
+        store: &CutStore,
+    ) -> Result<SagaStatus, String> {
+        let start = Start::new(input).keyed(KEY);
         let id = match sagas.start(&self.definition, start).await {
             Ok(id) => id,
             // The process is gone, and whoever waits for that comes first.
@@ -404,6 +425,12 @@ impl<W: World, F: Fn() -> W> Sweep<F> {
 
     /// What any saga promises, whatever its world is.
     fn check(&self, fault: &Fault, status: &SagaStatus, plan: &inject::Plan) -> Result<(), String> {
+        if let Some(step) = plan.too_long() {
+            let limit = inject::AT_WORK_MAX.as_secs();
+            return Err(format!(
+                "a handler of `{step}` was at work for more than {limit} s of real time: if it waits for the clock, say `handlers_wait_for_the_clock`"
+            ));
+        }
         let error = status.error.as_deref().unwrap_or_default();
         if let Some(unused) = plan.unused() {
             return Err(format!("its fault did not happen: {unused}"));

@@ -2,12 +2,24 @@
 
 use std::future::pending;
 use std::panic::resume_unwind;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::saga::handlers::{CompensationHandler, Place, StepHandler};
 use crate::saga::{CompensationContext, Definition, Handlers, StepContext, StepError};
+
+/// How long the paused clock stands still for one call, in real time: a thread that answers at all has answered by then.
+pub(super) const AT_WORK_MAX: Duration = Duration::from_secs(30);
+
+/// What the paused clock does while a handler is at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClockOfHandlers {
+    StandsStill,
+    GoesOn,
+}
 
 /// What a call does instead of what the handler alone would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +69,51 @@ impl Injection {
 
 /// The faults of one run. Clones are the same.
 #[derive(Clone, Debug)]
-pub(super) struct Plan(Arc<Mutex<Vec<Injection>>>);
+pub(super) struct Plan {
+    injections: Arc<Mutex<Vec<Injection>>>,
+    clock: ClockOfHandlers,
+    /// The step whose handler was at work for longer than the clock stands still.
+    too_long: Arc<Mutex<Option<String>>>,
+}
 
 impl Plan {
-    pub(super) fn new(injections: Vec<Injection>) -> Self {
-        Self(Arc::new(Mutex::new(injections)))
+    pub(super) fn new(injections: Vec<Injection>, clock: ClockOfHandlers) -> Self {
+        Self {
+            injections: Arc::new(Mutex::new(injections)),
+            clock,
+            too_long: Arc::default(),
+        }
+    }
+
+    pub(super) fn too_long(&self) -> Option<String> {
+        let too_long = self.too_long.lock();
+        too_long.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Does `work`, while the clock stands still. A paused clock does not move while a thread of the runtime is at work, so one waits here.
+    async fn at_work<T>(&self, step: &str, work: impl Future<Output = T>) -> T {
+        if self.clock == ClockOfHandlers::GoesOn {
+            return work.await;
+        }
+        let (is_done, done) = mpsc::channel::<()>();
+        let (too_long, step) = (Arc::clone(&self.too_long), step.to_owned());
+        tokio::task::spawn_blocking(move || {
+            // Nothing is ever sent: the other end is dropped when the work is done, or nobody waits for it any more.
+            if done.recv_timeout(AT_WORK_MAX) == Err(RecvTimeoutError::Timeout) {
+                *too_long.lock().unwrap_or_else(PoisonError::into_inner) = Some(step);
+            }
+        });
+        let answer = work.await;
+        drop(is_done);
+        answer
     }
 
     /// The fault of this call.
     fn take(&self, step: usize, side: Side) -> Option<Injected> {
-        let mut plan = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plan = self
+            .injections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut own = plan
             .iter_mut()
             .filter(|it| it.step == step && it.side == side);
@@ -78,7 +125,10 @@ impl Plan {
 
     /// A fault that did not happen. Which steps of a saga that crashes are called again is not known before.
     pub(super) fn unused(&self) -> Option<String> {
-        let plan = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = self
+            .injections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let unused = plan.iter().find(|it| !it.is_used && it.times < u32::MAX);
         unused.map(|it| format!("{:?} of {:?} {}", it.injected, it.side, it.step))
     }
@@ -144,11 +194,15 @@ impl<H> Called<H> {
 async fn call(called: Called<StepHandler>, context: StepContext) -> Result<Bytes, StepError> {
     let injected = called.take(context.step_id(), Side::Step);
     fail_before(injected)?;
-    let output = (called.handler)(context.clone()).await?;
-    match injected {
-        Some(Injected::Twice) => (called.handler)(context).await,
-        other => after(other, output).await,
-    }
+    let step = context.step_id().to_owned();
+    let work = async {
+        let output = (called.handler)(context.clone()).await?;
+        match injected {
+            Some(Injected::Twice) => (called.handler)(context).await,
+            _ => Ok(output),
+        }
+    };
+    after(injected, called.plan.at_work(&step, work).await?).await
 }
 
 async fn compensate(
@@ -157,11 +211,16 @@ async fn compensate(
 ) -> Result<(), StepError> {
     let injected = called.take(context.step_id(), Side::Compensation);
     fail_before(injected)?;
-    (called.handler)(context.clone()).await?;
-    match injected {
-        Some(Injected::Twice) => (called.handler)(context).await,
-        other => after(other, ()).await,
-    }
+    let step = context.step_id().to_owned();
+    let work = async {
+        (called.handler)(context.clone()).await?;
+        match injected {
+            Some(Injected::Twice) => (called.handler)(context).await,
+            _ => Ok(()),
+        }
+    };
+    called.plan.at_work(&step, work).await?;
+    after(injected, ()).await
 }
 
 fn fail_before(injected: Option<Injected>) -> Result<(), StepError> {

@@ -68,7 +68,7 @@ impl World for Bench {
             })
     }
 
-    fn check(&self, ended: &SagaStatus) -> Result<(), String> {
+    async fn check(&self, ended: &SagaStatus) -> Result<(), String> {
         let taken = self.taken.lock().unwrap();
         let steps = ended.steps.iter().filter(|step| !step.action.is_empty());
         for step in steps {
@@ -163,7 +163,7 @@ fn definitions() -> Vec<(&'static str, Definition)> {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_found_in_sagas_of_any_shape_whose_handlers_are_right() {
     for (shape, definition) in definitions() {
-        let report = Sweep::new(definition, "{}", || Bench::new(Way::Right))
+        let report = Sweep::new(definition, async || Bench::new(Way::Right))
             .run()
             .await;
         println!("{shape}: {} runs", report.runs);
@@ -186,7 +186,7 @@ async fn each_fault_of_handlers_is_found_and_told_with_its_step_and_its_run() {
         (Way::WantsSomething, "compensation of `a` hangs: "),
     ] {
         let (_, definition) = definitions().swap_remove(0);
-        let report = Sweep::new(definition, "{}", || Bench::new(way)).run().await;
+        let report = Sweep::new(definition, async || Bench::new(way)).run().await;
         let found: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
         println!("{way:?}: {} of {} runs", found.len(), report.runs);
         assert!(

@@ -15,7 +15,7 @@ use sagabus::{Clock, Event, Result};
 use sample_service::{Actor, SampleService};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
@@ -34,6 +34,7 @@ pub(crate) struct Fixture {
     pub(crate) service: SampleService,
     pub(crate) router: Router,
     recorder: Arc<Recorder>,
+    _relay: DropGuard,
     _folder: TempDir,
 }
 
@@ -51,15 +52,17 @@ impl Fixture {
             .await
             .unwrap();
         let recorder = Arc::new(Recorder::default());
+        let stop = CancellationToken::new();
         TaskTracker::new().spawn(service.outbox().clone().relay(
             Arc::clone(&recorder) as Arc<dyn Publish>,
             clock,
-            CancellationToken::new(),
+            stop.clone(),
         ));
         Self {
             router: sample_service::routes::router(service.clone()),
             service,
             recorder,
+            _relay: stop.drop_guard(),
             _folder: folder,
         }
     }

@@ -10,3 +10,5 @@ mod lives;
 mod saga;
 #[cfg(test)]
 mod steps;
+#[cfg(test)]
+mod sweep;
