@@ -127,12 +127,14 @@ pub enum SagaBug {
     ChildFailurePasses,
     /// What a service elsewhere is to do is recorded, and it is not asked.
     RequestForgotten,
+    /// What a service elsewhere is to do is recorded, and it is asked with another append.
+    RequestApart,
 }
 
 #[cfg(feature = "simulation")]
 impl SagaBug {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::StartsAfterTurningBack,
         Self::ForwardAfterCrash,
         Self::DependencyNotAwaited,
@@ -155,6 +157,7 @@ impl SagaBug {
         Self::ChildStartedAgain,
         Self::ChildFailurePasses,
         Self::RequestForgotten,
+        Self::RequestApart,
     ];
 
     /// Plants the fault into all sagas of this thread, or takes it out again.

@@ -229,6 +229,140 @@ async fn a_restart_does_not_cut_off_what_another_service_does() {
     second.close().await;
 }
 
+/// `read` in the ai service and `check` here at the same time.
+fn beside(read: Step) -> Definition {
+    let read = read.service("ai").compensated_by("forget");
+    let steps = vec![read, Step::new("check").service("lab")];
+    Definition::from_steps("beside", steps).unwrap()
+}
+
+/// What is done here beside a step elsewhere: it ends so after a while, and hears nothing.
+fn slow(after: Duration, result: Result<(), StepError>) -> Handlers {
+    let check = move |_: StepContext| {
+        let result = result.clone();
+        async move {
+            tokio::time::sleep(after).await;
+            result
+        }
+    };
+    Handlers::new()
+        .elsewhere("ai")
+        .handle("lab", "check", check)
+}
+
+/// An ai service that takes so long to read, whatever it is told, and forgets at once.
+fn deaf(notes: &Notes, after: Duration) -> Handlers {
+    let (read, forgot) = (notes.clone(), notes.clone());
+    Handlers::new()
+        .handle("ai", "read", move |_: StepContext| {
+            let read = read.clone();
+            async move {
+                tokio::time::sleep(after).await;
+                read.add("read");
+                Ok::<(), StepError>(())
+            }
+        })
+        .compensate("ai", "forget", move |_: CompensationContext| {
+            forgot.add("forget");
+            std::future::ready(Ok(()))
+        })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_service_does_is_not_over_when_closing_waits_for_a_handler_here() {
+    let (clock, disk) = (clock(), MemoryDisk::default());
+    let here = || slow(Duration::from_secs(2), Ok(()));
+    let first = Process::open(&disk, &clock, here()).await;
+    let id = first.start(&beside(Step::new("read"))).await;
+    let request = first.request(0).await;
+    first.close().await;
+
+    let second = Process::open(&disk, &clock, here()).await;
+    let status = second.sagas.status(&id).unwrap();
+    assert_eq!(
+        phases(&status),
+        [StepPhase::Executing, StepPhase::Completed]
+    );
+    second.reply(&request, |_| {}).await;
+    let status = second.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Completed, "{status:?}");
+    assert_eq!(status.steps[0].attempts, 1);
+    second.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_that_turns_back_waits_for_another_service_beyond_the_time_of_its_attempt() {
+    let (notes, clock) = (Notes::default(), clock());
+    let full = Err(StepError::Reject("full".to_owned()));
+    let here = slow(Duration::from_millis(1_500), full);
+    let process = Process::open(&MemoryDisk::default(), &clock, here).await;
+    let there = deaf(&notes, Duration::from_secs(4));
+    let _served = there.serve(&process.bus, "ai").await.unwrap();
+    // Half a second of it is left when the saga turns back.
+    let read = Step::new("read").timeout(Duration::from_secs(2));
+    let id = process.start(&beside(read)).await;
+    let status = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Compensated, "{status:?}");
+    assert_eq!(notes.all(), ["read", "forget"]);
+    process.close().await;
+}
+
+/// Has the ai service cut off in its first call, and asked again by what is there then, which refuses.
+async fn refused_when_asked_again(grace: Duration) -> (Vec<String>, SagaStatus) {
+    let (notes, clock, disk) = (Notes::default(), clock(), MemoryDisk::default());
+    let first = Process::open(&disk, &clock, local(&notes)).await;
+    let did = notes.clone();
+    let hangs = Handlers::new().handle("ai", "read", move |_: StepContext| {
+        did.add("did");
+        std::future::pending::<Result<(), StepError>>()
+    });
+    let _served = hangs.serve(&first.bus, "ai").await.unwrap();
+    let id = first.start(&definition()).await;
+    first.request(0).await;
+    while !notes.all().contains(&"did".to_owned()) {
+        tokio::task::yield_now().await;
+    }
+    first.sagas.shutdown(grace).await;
+    first.bus.shutdown(grace).await;
+
+    let second = Process::open(&disk, &clock, local(&notes)).await;
+    let refuses = service(&notes, Err(StepError::Reject("no such page".to_owned())));
+    let _served = refuses.serve(&second.bus, "ai").await.unwrap();
+    let status = second.sagas.wait(&id).await.unwrap();
+    second.close().await;
+    (notes.all(), status)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_asked_again_after_it_was_cut_off_is_in_doubt_whatever_it_answers() {
+    // Also where the new process of the service begins in the millisecond in which it was asked.
+    for grace in [Duration::ZERO, Duration::from_secs(5)] {
+        let (notes, status) = refused_when_asked_again(grace).await;
+        assert_eq!(status.status, Status::Compensated, "{status:?}");
+        assert_eq!(status.steps[1].error.as_deref(), Some("no such page"));
+        let forgot = format!("forget {}/read/undo  Step(\"read\")", status.id);
+        // What the first call did is taken back.
+        assert_eq!(notes[3..], [forgot, "uncheck".to_owned()], "{notes:?}");
+        assert_eq!(notes[..2], ["check", "did"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_begins_after_it_was_asked_is_in_doubt_since_another_may_have_done_it() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let id = process.start(&definition()).await;
+    process.request(0).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let refuses = service(&notes, Err(StepError::Reject("no such page".to_owned())));
+    let _served = refuses.serve(&process.bus, "ai").await.unwrap();
+    let status = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Compensated, "{status:?}");
+    let forgot = format!("forget {id}/read/undo  Step(\"read\")");
+    assert_eq!(notes.all()[2..], [forgot, "uncheck".to_owned()]);
+    process.close().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_time_limit_of_an_attempt_elsewhere_goes_on_over_a_restart() {
     let (notes, clock, disk) = (Notes::default(), clock(), MemoryDisk::default());

@@ -642,6 +642,7 @@ impl EmbeddedMember {
     async fn wait(&self, rest: Option<Duration>) {
         let woken = async {
             tokio::select! {
+                biased;
                 () = self.cell.wake.notified() => {}
                 () = self.shared.closing.cancelled() => {}
             }

@@ -96,6 +96,19 @@ impl State {
         self.spreads.iter().find(|spread| spread.step == step)
     }
 
+    /// Whether an item of a list is to be started that has a place beside those under way.
+    pub(super) fn starts_more(&self, spread: &Spread) -> bool {
+        let items = || spread.positions().filter_map(|item| self.step(item));
+        let under_way = |phase: &Phase| matches!(phase, Phase::Started | Phase::Backoff { .. });
+        let is_open = self
+            .step(spread.step)
+            .is_some_and(|list| under_way(&list.phase));
+        let busy = items().filter(|item| under_way(&item.phase)).count();
+        let places = self.place_in_list(spread.first);
+        let has_place = places.is_some_and(|(_, _, places)| busy < places);
+        is_open && has_place && items().any(|item| item.phase == Phase::Pending)
+    }
+
     /// Whether every item of the step at `step` is done.
     pub(super) fn is_gathered(&self, step: usize) -> bool {
         let spread = self.spread_of(step);

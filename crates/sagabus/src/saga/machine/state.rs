@@ -324,7 +324,7 @@ impl State {
         self.step_of(index)?.wait.as_ref()
     }
 
-    /// Whether nothing is to be done but to wait for a signal, a person or the time.
+    /// Whether nothing is to be done but to wait for a signal, a person, the time or another saga.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         if self.stage != Stage::Running || !self.definition().has_waits() {
@@ -337,11 +337,13 @@ impl State {
                 Phase::Started if self.is_list(at) => {}
                 Phase::Started if self.wait(at).is_some() => is_any = true,
                 Phase::Started | Phase::Backoff { .. } => return false,
-                Phase::Pending if self.is_ready(at) => return false,
+                Phase::Pending if self.place_in_list(at).is_none() && self.is_ready(at) => {
+                    return false;
+                }
                 _ => {}
             }
         }
-        is_any
+        is_any && !self.spreads.iter().any(|spread| self.starts_more(spread))
     }
 
     /// Whether it is at work, and counts as active.

@@ -46,6 +46,11 @@ pub(super) async fn run_step(
             return;
         }
     };
+    if matches!(result, AttemptResult::Abandoned) && job.killed.is_cancelled() {
+        // Nobody says how long any more, because nobody waits: that is no end of what a service elsewhere does.
+        job.cancelled.cancel();
+        return;
+    }
     job.saga.inbox.push(Input::Ended {
         step: job.step,
         attempt: job.attempt,

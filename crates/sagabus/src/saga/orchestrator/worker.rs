@@ -3,7 +3,7 @@
 mod calls;
 mod claims;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) struct Worker {
     elsewhere: Vec<usize>,
     elsewhere_compensations: Vec<usize>,
     /// The attempts in other services whose replies are awaited, with what ends the waiting.
-    awaited: HashMap<(usize, u32, Direction), CancellationToken>,
+    awaited: BTreeMap<(usize, u32, Direction), CancellationToken>,
     /// The slots of services that it has and waits for.
     claims: Claims,
     /// The attempts of steps whose handlers are in flight.
@@ -85,7 +85,7 @@ impl Worker {
             missing_compensations: those(&bound, |bound| bound.compensation_fault().is_some()),
             elsewhere: those(&bound, Bound::is_elsewhere),
             elsewhere_compensations: those(&bound, Bound::compensation_is_elsewhere),
-            awaited: HashMap::new(),
+            awaited: BTreeMap::new(),
             bound,
             in_flight: Vec::new(),
             stops: HashMap::new(),
@@ -312,7 +312,12 @@ impl Worker {
     async fn store(&self, decision: &Decision) -> Result<()> {
         let (mut delay, delay_max) = ROOM_DELAY;
         while !decision.records.is_empty() {
-            let batch = self.batch(decision)?;
+            let mut batch = self.batch(decision)?;
+            if planted::in_sagas(SagaBug::RequestApart) {
+                let events = std::mem::take(&mut batch.events);
+                self.shared.store.append(vec![batch.clone()]).await?;
+                (batch.records, batch.events) = (Vec::new(), events);
+            }
             let Err(error) = self.shared.store.append(vec![batch]).await else {
                 break;
             };

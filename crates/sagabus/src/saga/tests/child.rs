@@ -225,6 +225,22 @@ async fn each_item_of_a_list_can_be_a_saga() {
     super::invariants::check(&bed.disk);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_list_of_sagas_that_go_one_after_the_other_needs_no_slot_meanwhile() {
+    let mut bed = Bed::new();
+    // The items could never run if the saga of their list held the only slot.
+    bed.settings.active_max = 1;
+    let list = child("g", pair()).for_each("/items");
+    let list = list.at_a_time(NonZeroU32::MIN);
+    let (sagas, id) = started(&bed, &define(vec![list])).await;
+    let ended = tokio::time::timeout(Duration::from_secs(3_600), sagas.wait(&id)).await;
+    assert_eq!(ended.unwrap().unwrap().status, Status::Completed);
+    assert_eq!(bed.world.effects(), ["b", "c", "b", "c", "b", "c"]);
+    assert_eq!(sagas.stats().active, 0);
+    sagas.shutdown(Duration::ZERO).await;
+    super::invariants::check(&bed.disk);
+}
+
 /// How the actions go, and after how many milliseconds the saga is cancelled.
 type Script = (&'static [(&'static str, &'static [Act])], Option<u64>);
 

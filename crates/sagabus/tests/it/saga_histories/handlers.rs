@@ -38,13 +38,17 @@ fn is_durable(notes: &Mutex<Notes>, context: &CallContext) -> bool {
     notes.durable.contains_key(saga) && notes.log(saga).find(context.step_id()).is_some()
 }
 
-/// A step's handler: looks at what is durable, and does as the seed says.
-pub(super) async fn run(
-    seed: u64,
-    disk: &SimDisk,
-    notes: &Mutex<Notes>,
-    context: &StepContext,
-) -> Result<serde_json::Value, StepError> {
+/// A call that was looked at.
+pub(super) struct Called {
+    /// The key of its step.
+    pub(super) key: String,
+    step: usize,
+    is_far: bool,
+    is_calm: bool,
+}
+
+/// Looks at what is durable when the handler of a step is called.
+pub(super) async fn called(disk: &SimDisk, notes: &Mutex<Notes>, context: &StepContext) -> Called {
     if disk.is_down() {
         // The process is gone already.
         return pending().await;
@@ -64,29 +68,48 @@ pub(super) async fn run(
         });
         return pending().await;
     }
-    let (step, is_calm) = {
-        let mut notes = lock(notes);
-        notes.calls += 1;
-        let saga = context.saga_id().as_str();
-        let log = notes.log(saga);
-        let step = log.unit(context.step_id());
-        let wrong = log.wrong_call(step, context);
-        let is_new = notes.call(&key, context.attempt(), is_far);
-        notes.must(context.saga_id(), is_new, || {
-            format!("{key} is called twice with one attempt")
-        });
-        notes.must(context.saga_id(), wrong.is_none(), || {
-            format!("{key} {}", wrong.unwrap_or_default())
-        });
-        (step, notes.is_calm)
-    };
-    let effect = || {
-        lock(notes)
-            .effects
-            .entry(key.clone())
-            .or_default()
-            .push(Change::Done)
-    };
+    let mut notes = lock(notes);
+    notes.calls += 1;
+    let saga = context.saga_id().as_str();
+    let log = notes.log(saga);
+    let step = log.unit(context.step_id());
+    let wrong = log.wrong_call(step, context);
+    let is_new = notes.call(&key, context.attempt(), is_far);
+    notes.must(context.saga_id(), is_new, || {
+        format!("{key} is called twice with one attempt")
+    });
+    notes.must(context.saga_id(), wrong.is_none(), || {
+        format!("{key} {}", wrong.unwrap_or_default())
+    });
+    Called {
+        key,
+        step,
+        is_far,
+        is_calm: notes.is_calm,
+    }
+}
+
+/// The step is done.
+pub(super) fn done(notes: &Mutex<Notes>, key: &str) {
+    let mut notes = lock(notes);
+    let effects = notes.effects.entry(key.to_owned()).or_default();
+    effects.push(Change::Done);
+}
+
+/// A step's handler: looks at what is durable, and does as the seed says.
+pub(super) async fn run(
+    seed: u64,
+    disk: &SimDisk,
+    notes: &Mutex<Notes>,
+    context: &StepContext,
+) -> Result<serde_json::Value, StepError> {
+    let Called {
+        key,
+        step,
+        is_far,
+        is_calm,
+    } = called(disk, notes, context).await;
+    let effect = || done(notes, &key);
     let mut chance = chance_of(seed, &key, context.attempt());
     let what = if is_calm { 15 } else { chance.below(20) };
     let milliseconds = chance.below(900);
@@ -152,13 +175,12 @@ pub(super) async fn run(
     Ok(json!({ "of": key, "attempt": context.attempt() }))
 }
 
-/// A compensation's handler.
-pub(super) async fn take_back(
-    seed: u64,
+/// Looks at what is durable when the handler of a compensation is called.
+pub(super) async fn called_back(
     disk: &SimDisk,
     notes: &Mutex<Notes>,
     context: &CompensationContext,
-) -> Result<(), StepError> {
+) -> Called {
     if disk.is_down() {
         return pending().await;
     }
@@ -170,31 +192,44 @@ pub(super) async fn take_back(
             return pending().await;
         }
     }
-    let is_calm = {
-        let mut notes = lock(notes);
-        notes.compensations += 1;
-        let saga = context.saga_id().as_str();
-        let log = notes.log(saga);
-        let step = log.unit(context.step_id());
-        let wrong = log.wrong_compensation(step, context);
-        let inside = notes
-            .children
-            .iter()
-            .find(|(child, (parent, _))| parent == saga && !notes.log(child).has_ended());
-        let wrong = wrong.or(inside.map(|(child, _)| format!("is called before {child} is over")));
-        let is_new = notes.call(&context.key(), context.attempt(), is_far);
-        notes.must(context.saga_id(), is_new, || {
-            format!("{} is called twice with one attempt", context.key())
-        });
-        notes.must(context.saga_id(), wrong.is_none(), || {
-            format!("the compensation of {key} {}", wrong.unwrap_or_default())
-        });
-        let knows = context.step_output().is_some() || !notes.returned.contains(&key);
-        notes.must(context.saga_id(), knows, || {
-            format!("the compensation of {key} is not given what that returned")
-        });
-        notes.is_calm
-    };
+    let mut notes = lock(notes);
+    notes.compensations += 1;
+    let saga = context.saga_id().as_str();
+    let log = notes.log(saga);
+    let step = log.unit(context.step_id());
+    let wrong = log.wrong_compensation(step, context);
+    let inside = notes
+        .children
+        .iter()
+        .find(|(child, (parent, _))| parent == saga && !notes.log(child).has_ended());
+    let wrong = wrong.or(inside.map(|(child, _)| format!("is called before {child} is over")));
+    let is_new = notes.call(&context.key(), context.attempt(), is_far);
+    notes.must(context.saga_id(), is_new, || {
+        format!("{} is called twice with one attempt", context.key())
+    });
+    notes.must(context.saga_id(), wrong.is_none(), || {
+        format!("the compensation of {key} {}", wrong.unwrap_or_default())
+    });
+    let knows = context.step_output().is_some() || !notes.returned.contains(&key);
+    notes.must(context.saga_id(), knows, || {
+        format!("the compensation of {key} is not given what that returned")
+    });
+    Called {
+        key,
+        step,
+        is_far,
+        is_calm: notes.is_calm,
+    }
+}
+
+/// A compensation's handler.
+pub(super) async fn take_back(
+    seed: u64,
+    disk: &SimDisk,
+    notes: &Mutex<Notes>,
+    context: &CompensationContext,
+) -> Result<(), StepError> {
+    let Called { key, is_calm, .. } = called_back(disk, notes, context).await;
     let mut chance = chance_of(!seed, &key, context.attempt());
     let effect = || lock(notes).take_back(context.saga_id().as_str(), context.step_id());
     match if is_calm { 15 } else { chance.below(16) } {

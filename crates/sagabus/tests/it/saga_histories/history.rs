@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use sagabus::clock::TestClock;
 use sagabus::engines::embedded::simulation::{Chance, Crash, SimDisk};
-use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::ledger::By;
 use sagabus::saga::backoff::Backoff;
 use sagabus::saga::record::{Fact, Record, Verb};
@@ -14,16 +13,16 @@ use sagabus::saga::{
     self, Action, CompensationContext, Definition, Handlers, InFlight, SagaId, Signal, Status,
     StepContext,
 };
-use sagabus::saga_store::SagaStore;
-use sagabus::{Bus, Clock, ErrorKind, Sagas, Timestamp, sagatest};
+use sagabus::{ErrorKind, Sagas, Timestamp};
 use serde_json::json;
 
 use super::counted::Counted;
 use super::definition::{random_definition, random_input};
 use super::end::check_end;
 use super::handlers::{run, take_back};
+use super::laws::check_laws;
+use super::life::{Birth, Life};
 use super::notes::{Notes, lock};
-use super::store::Watched;
 use super::{FAR, LOOK, LOOKS_MAX, OUTERMOST, SIGNAL, TIMEOUT};
 
 /// A saga that was, or may have been, started.
@@ -50,44 +49,48 @@ pub(super) struct History {
     signals: u64,
     now: Timestamp,
     counted: Counted,
+    /// How all sagas stood at the end.
+    told: Vec<String>,
 }
 
-/// One life of the process.
-pub(super) struct Life {
-    bus: Bus,
-    sagas: Sagas,
+/// What a life is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// To be cut short.
+    Faulty,
+    /// To bring everything to its end.
+    Last,
+    /// To look whether the records say what the life before said.
+    Again,
 }
 
 impl History {
     pub(super) fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed ^ 0x5A6A);
-        let history = Self {
+        Self {
             seed,
             disk: SimDisk::new(chance.bits()),
             has_crashes: !chance.one_in(4),
             has_power_losses: chance.one_in(2),
             has_failed_syncs: chance.one_in(3),
             has_operators: chance.one_in(2),
-            has_far: false,
+            has_far: !seed.is_multiple_of(4),
             notes: Arc::default(),
             begun: Vec::new(),
             signals: 0,
             now: Timestamp::from_milliseconds(1_767_225_600_000),
             counted: Counted::default(),
             chance,
-        };
-        // Where the process is not cut off: what that does to steps elsewhere has tests of its own.
-        Self {
-            has_far: !history.has_crashes && !history.has_failed_syncs,
-            ..history
+            told: Vec::new(),
         }
     }
 
     pub(super) fn live(mut self) -> Counted {
         for _ in 0..1 + self.chance.below(4) {
-            self.one_life(false);
+            self.one_life(Course::Faulty);
         }
-        self.one_life(true);
+        self.one_life(Course::Last);
+        self.one_life(Course::Again);
         let notes = lock(&self.notes);
         self.counted.calls = notes.calls;
         self.counted.far = notes.far;
@@ -99,7 +102,7 @@ impl History {
     }
 
     /// A process from its start to its end, of whatever kind; its tasks go with it.
-    fn one_life(&mut self, is_last: bool) {
+    fn one_life(&mut self, course: Course) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -107,11 +110,16 @@ impl History {
             .unwrap();
         let is_clean = runtime.block_on(async {
             let began = tokio::time::Instant::now();
-            let is_clean = if is_last {
-                self.last().await;
-                true
-            } else {
-                self.act_all().await
+            let is_clean = match course {
+                Course::Faulty => self.act_all().await,
+                Course::Last => {
+                    self.last().await;
+                    true
+                }
+                Course::Again => {
+                    self.look_again().await;
+                    true
+                }
             };
             self.now = self.now.after(began.elapsed());
             is_clean
@@ -140,18 +148,6 @@ impl History {
 
     async fn open(&mut self) -> sagabus::Result<Life> {
         self.counted.starts += 1;
-        let clock: Arc<dyn Clock> = Arc::new(TestClock::new(self.now, self.chance.bits()));
-        let settings = Settings {
-            segment_bytes: 65_536,
-            retention_bytes: u64::MAX,
-            ..Settings::default()
-        };
-        let engine = Embedded::on(Arc::new(self.disk.clone()), &settings, Arc::clone(&clock))?;
-        let engine = Arc::new(engine);
-        let store = Watched {
-            engine: Arc::clone(&engine),
-            notes: Arc::clone(&self.notes),
-        };
         let backoff = Backoff {
             first: Duration::from_millis(50),
             max: Duration::from_secs(2),
@@ -168,17 +164,16 @@ impl History {
             drain_grace: Duration::from_secs(6),
             ..saga::Settings::default()
         };
-        let sagas = Sagas::builder(Arc::new(store) as Arc<dyn SagaStore>, Arc::clone(&clock))
-            .settings(settings)
-            .handlers(self.handlers("world").elsewhere(FAR))
-            .open()
-            .await?;
-        let bus = Bus::builder(engine, clock).build()?;
-        if self.has_far {
-            drop(sagas.take_replies(&bus).await?);
-            drop(self.handlers(FAR).serve(&bus, FAR).await?);
-        }
-        Ok(Life { bus, sagas })
+        let birth = Birth {
+            disk: &self.disk,
+            notes: &self.notes,
+            clock: Arc::new(TestClock::new(self.now, self.chance.bits())),
+            settings,
+            here: self.handlers("world"),
+            far: self.has_far.then(|| self.handlers(FAR)),
+            cut: None,
+        };
+        birth.open().await
     }
 
     /// What a service does.
@@ -381,8 +376,7 @@ impl History {
         assert_eq!(notes.broken, None);
         for saga in &history {
             let records = &notes.durable[saga.id.as_str()];
-            let laws = sagatest::check_log(&notes.definitions[saga.id.as_str()], records);
-            laws.unwrap_or_else(|broken| panic!("{}: {broken} {records:?}", saga.id));
+            check_laws(&saga.id, &notes.definitions[saga.id.as_str()], records);
             check_end(&notes, saga);
             let ends = events.iter().filter(|(_, event)| {
                 let kind = event.event_type.as_str();
@@ -403,6 +397,19 @@ impl History {
             let cut_off = saga.steps.iter().any(|step| step.attempts > 3);
             self.counted.cut_off += u64::from(cut_off);
         }
+        drop(notes);
+        self.told = told(&life.sagas);
+    }
+
+    /// The state of each saga is what follows from its records.
+    async fn look_again(&mut self) {
+        let life = self.open().await;
+        let life = life.unwrap_or_else(|error| panic!("{}", error.chain()));
+        assert_eq!(
+            told(&life.sagas),
+            self.told,
+            "another state after a restart"
+        );
     }
 
     async fn bring_to_the_end(&mut self, sagas: &Sagas) {
@@ -437,4 +444,11 @@ impl History {
         }
         panic!("stuck: {:?}", sagas.active());
     }
+}
+
+/// How all sagas that are over stand.
+pub(super) fn told(sagas: &Sagas) -> Vec<String> {
+    let mut told: Vec<String> = sagas.history().iter().map(|it| format!("{it:?}")).collect();
+    told.sort_unstable();
+    told
 }

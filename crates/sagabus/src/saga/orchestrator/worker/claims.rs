@@ -1,6 +1,6 @@
 //! What one saga has of the slots of services, and what it waits for.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ pub(super) struct Claims {
     limited: Vec<usize>,
     limited_compensations: Vec<usize>,
     /// What is waited for, with its limit.
-    asked: HashMap<Wanted, usize>,
+    asked: BTreeMap<Wanted, usize>,
     /// What is promised and not in use yet.
     granted: Vec<Wanted>,
     due: Vec<usize>,
     /// When the saga came, once it has asked.
     came: Option<Came>,
     /// The limits of the attempts in flight.
-    in_use: HashMap<(Wanted, u32), usize>,
+    in_use: BTreeMap<(Wanted, u32), usize>,
     /// Those of attempts that have just ended.
     ended: Vec<usize>,
 }
@@ -40,11 +40,11 @@ impl Claims {
             limits: Vec::new(),
             limited: Vec::new(),
             limited_compensations: Vec::new(),
-            asked: HashMap::new(),
+            asked: BTreeMap::new(),
             granted: Vec::new(),
             due: Vec::new(),
             came: None,
-            in_use: HashMap::new(),
+            in_use: BTreeMap::new(),
             ended: Vec::new(),
         };
         claims.look_up(saga.state().definition());
