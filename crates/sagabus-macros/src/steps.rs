@@ -2,6 +2,9 @@
 
 mod method;
 
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::parse::Parser;
@@ -86,7 +89,7 @@ fn generate(
     let definitions = steps.iter().map(|step| definition(step, service));
     let step_handlers = steps.iter().map(|step| step_handler(step, service));
     let handlers = compensations.iter();
-    let compensation_handlers = handlers.map(|it| compensation_handler(it, service));
+    let compensation_handlers = handlers.flat_map(|it| compensation_handlers(it, steps, service));
     let schemas = steps.iter().map(|step| {
         let (id, output) = (step.id(), &step.output);
         quote_spanned! { output.span() => (#id, ::sagabus::saga::typed::schema_of::<#output>()) }
@@ -142,6 +145,10 @@ fn definition(step: &Step, service: &LitStr) -> TokenStream {
         let action = method::id(compensation);
         calls.extend(quote! { .compensated_by(#action) });
     }
+    if let Some(version) = options.version {
+        let version = number(version);
+        calls.extend(quote! { .version(#version) });
+    }
     if let Some(ms) = options.timeout_ms {
         calls.extend(quote! { .timeout(::core::time::Duration::from_millis(#ms)) });
     }
@@ -158,6 +165,22 @@ fn definition(step: &Step, service: &LitStr) -> TokenStream {
     quote! { ::sagabus::saga::Step::new(#id) #calls }
 }
 
+/// A number that is not 0.
+fn number(value: NonZeroU32) -> TokenStream {
+    let more = value.get() - 1;
+    quote! { ::core::num::NonZeroU32::MIN.saturating_add(#more) }
+}
+
+/// A call that adds a handler, which is of a version if there is one.
+fn versioned(handler: TokenStream, version: Option<NonZeroU32>) -> TokenStream {
+    match version.map(number) {
+        None => handler,
+        Some(version) => quote! {
+            .and(::sagabus::saga::Handlers::new() #handler .of_version(#version))
+        },
+    }
+}
+
 fn step_handler(step: &Step, service: &LitStr) -> TokenStream {
     let (name, id) = (&step.name, step.id());
     let values = step.arguments.iter().map(|it| match it {
@@ -170,7 +193,7 @@ fn step_handler(step: &Step, service: &LitStr) -> TokenStream {
         // It is refused before this.
         Argument::Output(ty) => quote! { context.step_output_as::<#ty>()? },
     });
-    quote! {
+    let handler = quote! {
         .handle(#service, #id, {
             let own = ::std::sync::Arc::clone(&self);
             move |context: ::sagabus::saga::StepContext| {
@@ -185,7 +208,23 @@ fn step_handler(step: &Step, service: &LitStr) -> TokenStream {
                 }
             }
         })
-    }
+    };
+    versioned(handler, step.options.version)
+}
+
+/// One for each version of the steps that it takes back.
+fn compensation_handlers(
+    compensation: &Compensation,
+    steps: &[Step],
+    service: &LitStr,
+) -> Vec<TokenStream> {
+    let steps = steps.iter().filter(|it| it.takes_back(&compensation.name));
+    let versions: BTreeSet<_> = steps.map(|step| step.options.version).collect();
+    let handler = compensation_handler(compensation, service);
+    let versions = versions.into_iter();
+    versions
+        .map(|version| versioned(handler.clone(), version))
+        .collect()
 }
 
 fn compensation_handler(compensation: &Compensation, service: &LitStr) -> TokenStream {

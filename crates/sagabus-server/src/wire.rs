@@ -159,6 +159,7 @@ fn step(step: &StepStatus) -> Value {
         "service": step.service,
         "action": step.action,
         "compensationAction": step.compensation_action,
+        "version": step.version,
         "dependencies": step.dependencies,
         "child": step.child.as_ref().map(ToString::to_string),
         "timeout": step.timeout.map(|it| it.as_millis()),

@@ -32,7 +32,7 @@ pub use definition::{
 };
 pub use handlers::{
     BindError, CallContext, CompensationContext, EffectClass, Handlers, Output, StepContext,
-    StepError, TurnedBackBy,
+    StepError, TurnedBackBy, Versions,
 };
 pub use id::SagaId;
 pub use machine::{Action, Answer, Answered, Approval, InFlight, Signal};

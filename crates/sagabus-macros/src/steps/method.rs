@@ -1,5 +1,7 @@
 //! What one method says: whether it is a step or a compensation, with which options, and what it takes.
 
+use std::num::NonZeroU32;
+
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
@@ -12,7 +14,8 @@ use syn::{
 
 use crate::options::{is_named, once, unknown};
 
-const KNOWN: &str = "`name`, `compensated_by`, `timeout`, `retries`, `retry_delay` and `after`";
+const KNOWN: &str =
+    "`name`, `compensated_by`, `version`, `timeout`, `retries`, `retry_delay` and `after`";
 const STEP_TAKES: &str =
     "a step takes a `StepContext`, `#[input]` and `#[output_of(step)]` values, each marked";
 const COMPENSATION_TAKES: &str = "a compensation takes a `CompensationContext`, an `#[input]` value and an `#[output] Option<T>`, each marked";
@@ -43,6 +46,7 @@ pub(super) struct Compensation {
 pub(super) struct Options {
     pub(super) name: Option<LitStr>,
     pub(super) compensated_by: Option<Ident>,
+    pub(super) version: Option<NonZeroU32>,
     pub(super) timeout_ms: Option<u64>,
     pub(super) retries: Option<u32>,
     pub(super) retry_delay_ms: Option<u64>,
@@ -275,6 +279,9 @@ impl Options {
         match word.as_str() {
             "name" => once(&mut self.name, meta, || meta.value()?.parse()),
             "compensated_by" => once(&mut self.compensated_by, meta, || meta.value()?.parse()),
+            "version" => once(&mut self.version, meta, || {
+                meta.value()?.parse::<LitInt>()?.base10_parse()
+            }),
             "timeout" => once(&mut self.timeout_ms, meta, || duration(meta)),
             "retry_delay" => once(&mut self.retry_delay_ms, meta, || duration(meta)),
             "retries" => once(&mut self.retries, meta, || {

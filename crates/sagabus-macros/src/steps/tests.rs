@@ -102,6 +102,10 @@ fn options_that_do_not_exist_or_fit_are_refused() {
             .to_string()
             .starts_with("is not known; there are `name`")
     );
+    let none = refused(
+        quote! { impl A { #[step(version = 0)] async fn a(&self) -> Result<(), E> { Ok(()) } } },
+    );
+    assert!(none.to_string().contains("non-zero"), "{none}");
     let twice = refused(
         quote! { impl A { #[step(retries = 1, retries = 2)] async fn a(&self) -> Result<(), E> { Ok(()) } } },
     );

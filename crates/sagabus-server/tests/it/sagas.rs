@@ -169,6 +169,19 @@ fn a_new_definition_is_compared_with_the_one_that_sagas_in_flight_keep() {
     let change = json!({"step": "note", "change": "added"});
     assert_eq!(against["steps"][1], change, "{told}");
 
+    // Another version of what a step does is told of, with the one that stays needed.
+    let text = GOOD.replace("  retryDelay: 2s\n", "  retryDelay: 2s\n  version: 2\n");
+    let second = write(&place, "second.yaml", &text);
+    let ran = run(&["saga", "check", &second, "--against", &old]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    for line in [
+        "  sample-service/validate_sample of version 2 for step `check`",
+        "  step `check`: version",
+        "until they have ended, keep these handlers: sample-service/revert_validation, sample-service/validate_sample",
+    ] {
+        assert!(ran.out.lines().any(|it| it == line), "{line}: {}", ran.out);
+    }
+
     let wrong = write(&place, "wrong.yaml", "name: s\nsteps: []\n");
     let ran = run(&["saga", "check", &new, "--against", &wrong]);
     assert_eq!(ran.code, Some(2));

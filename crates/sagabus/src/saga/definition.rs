@@ -134,7 +134,7 @@ impl Definition {
         Ok(whole)
     }
 
-    /// Reads `{"name": …, "steps": […]}` with the fields `id`, `name`, `service`, `action`, `compensationAction`,
+    /// Reads `{"name": …, "steps": […]}` with the fields `id`, `name`, `service`, `action`, `compensationAction`, `version`,
     /// `timeout` and `retryDelay` (milliseconds, or text such as `"30s"`), `retryAttempts`, `dependencies`, `data`, `pivot`.
     ///
     /// # Errors

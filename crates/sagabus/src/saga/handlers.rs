@@ -4,10 +4,11 @@ mod context;
 mod error;
 mod guard;
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use bytes::Bytes;
 
 pub(crate) use context::Call;
 pub use context::{CallContext, CompensationContext, EffectClass, StepContext, TurnedBackBy};
-pub use error::{BindError, StepError};
+pub use error::{BindError, StepError, Versions};
 pub(crate) use guard::{checked, guarded};
 
 use super::definition::{Definition, Step};
@@ -68,7 +69,8 @@ impl From<Bytes> for Output {
 /// All handlers of a process.
 ///
 /// A step's handler is looked up by `service` and `action`, then among those of no service by `action`, then by step id.
-/// Compensation handlers are looked up the same way with `compensationAction`.
+/// Compensation handlers are looked up the same way with `compensationAction`. A step with a `version` has only handlers
+/// [of that version](Handlers::of_version), and one without a version only those without.
 #[derive(Clone, Default)]
 pub struct Handlers {
     steps: Table<StepHandler>,
@@ -79,8 +81,26 @@ pub struct Handlers {
     twice: Vec<String>,
 }
 
-/// Service (empty for none) to name to handler.
-type Table<H> = HashMap<String, HashMap<String, H>>;
+/// Service (empty for none) to name to version (none for what has none) to handler.
+type Table<H> = HashMap<String, HashMap<String, BTreeMap<Option<NonZeroU32>, H>>>;
+
+/// What finds a handler, besides the action.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) step: &'a str,
+    pub(crate) version: Option<NonZeroU32>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(step: &'a Step) -> Self {
+        Self {
+            service: &step.service,
+            step: &step.id,
+            version: step.version,
+        }
+    }
+}
 
 impl Handlers {
     /// No handlers.
@@ -102,9 +122,8 @@ impl Handlers {
             let running = handler(context);
             Box::pin(async move { Ok(running.await?.into().0) })
         });
-        if !insert(&mut self.steps, service, action, handler) {
-            self.twice.push(format!("{service}/{action}"));
-        }
+        let twice = insert(&mut self.steps, (service, action, None), handler);
+        self.twice.extend(twice);
         self
     }
 
@@ -116,10 +135,37 @@ impl Handlers {
         Fut: Future<Output = Result<(), StepError>> + Send + 'static,
     {
         let handler: CompensationHandler = Arc::new(move |context| Box::pin(handler(context)));
-        if !insert(&mut self.compensations, service, action, handler) {
-            self.twice.push(format!("{service}/{action}"));
-        }
+        let twice = insert(&mut self.compensations, (service, action, None), handler);
+        self.twice.extend(twice);
         self
+    }
+
+    /// The same handlers as those of one version of their actions, for the steps that say it; those that are of a version
+    /// already stay so. Several versions stand beside each other, so that a new definition can say the new one while sagas in
+    /// flight keep the old one:
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    /// use sagabus::saga::{Handlers, StepContext, StepError};
+    ///
+    /// let first = Handlers::new().handle("lab", "weigh", async |_: StepContext| Ok::<_, StepError>(()));
+    /// let second = Handlers::new().handle("lab", "weigh", async |_: StepContext| Ok::<_, StepError>(()));
+    /// let two = NonZeroU32::new(2).unwrap();
+    /// let _both = first.and(second.of_version(two));
+    /// ```
+    #[must_use]
+    pub fn of_version(mut self, version: NonZeroU32) -> Self {
+        set_version(&mut self.steps, version, &mut self.twice);
+        set_version(&mut self.compensations, version, &mut self.twice);
+        self
+    }
+
+    /// The same handlers as those of the version of a step.
+    pub(crate) fn of(self, version: Option<NonZeroU32>) -> Self {
+        match version {
+            Some(version) => self.of_version(version),
+            None => self,
+        }
     }
 
     /// Has the steps of `service` that have no handler here done where [`Handlers::serve`] serves it: see
@@ -175,32 +221,34 @@ impl Handlers {
     }
 
     fn bind_step(&self, step: &Step) -> Bound {
-        let run = step
-            .wait
-            .is_none()
-            .then(|| match find(&self.steps, step, &step.action)? {
-                Some(handler) => Ok(Place::Here(Arc::clone(handler))),
-                None if self.elsewhere.contains(&step.service) => match step.heartbeat {
-                    None => Ok(Place::Elsewhere),
-                    Some(_) => Err(BindError::Heartbeat {
+        let run =
+            step.wait
+                .is_none()
+                .then(|| match find(&self.steps, Asked::of(step), &step.action)? {
+                    Some(handler) => Ok(Place::Here(Arc::clone(handler))),
+                    None if self.elsewhere.contains(&step.service) => match step.heartbeat {
+                        None => Ok(Place::Elsewhere),
+                        Some(_) => Err(BindError::Heartbeat {
+                            step: step.id.clone(),
+                            service: step.service.clone(),
+                        }),
+                    },
+                    None => Err(BindError::Missing {
                         step: step.id.clone(),
                         service: step.service.clone(),
+                        action: step.action.clone(),
+                        versions: versions(&self.steps, Asked::of(step), &step.action),
                     }),
-                },
-                None => Err(BindError::Missing {
-                    step: step.id.clone(),
-                    service: step.service.clone(),
-                    action: step.action.clone(),
-                }),
-            });
+                });
         let compensate = step.compensation_action.as_ref().map(|action| {
-            match find(&self.compensations, step, action)? {
+            match find(&self.compensations, Asked::of(step), action)? {
                 Some(handler) => Ok(Place::Here(Arc::clone(handler))),
                 None if self.elsewhere.contains(&step.service) => Ok(Place::Elsewhere),
                 None => Err(BindError::MissingCompensation {
                     step: step.id.clone(),
                     service: step.service.clone(),
                     action: action.clone(),
+                    versions: versions(&self.compensations, Asked::of(step), action),
                 }),
             }
         });
@@ -208,37 +256,31 @@ impl Handlers {
     }
 
     /// The handler of a step that is asked for by name.
-    pub(crate) fn step(
-        &self,
-        service: &str,
-        action: &str,
-        step: &str,
-    ) -> Result<Option<StepHandler>, StepError> {
-        asked(&self.steps, service, action, step)
+    pub(crate) fn step(&self, asked: Asked<'_>, action: &str) -> Result<StepHandler, StepError> {
+        named(&self.steps, asked, action)
     }
 
     /// The handler of a compensation that is asked for by name.
     pub(crate) fn compensation(
         &self,
-        service: &str,
+        asked: Asked<'_>,
         action: &str,
-        step: &str,
-    ) -> Result<Option<CompensationHandler>, StepError> {
-        asked(&self.compensations, service, action, step)
+    ) -> Result<CompensationHandler, StepError> {
+        named(&self.compensations, asked, action)
     }
 }
 
-fn asked<H: Clone>(
-    table: &Table<H>,
-    service: &str,
-    action: &str,
-    step: &str,
-) -> Result<Option<H>, StepError> {
-    let named = Step::new(step).service(service);
-    let found = find(table, &named, action);
-    // It is not known which of the two is meant, and no other attempt tells.
-    let found = found.map_err(|error| StepError::Reject(error.to_string()))?;
-    Ok(found.cloned())
+fn named<H: Clone>(table: &Table<H>, asked: Asked<'_>, action: &str) -> Result<H, StepError> {
+    match find(table, asked, action) {
+        Ok(Some(handler)) => Ok(handler.clone()),
+        Ok(None) => {
+            let (service, versions) = (asked.service, versions(table, asked, action));
+            let text = format!("no handler here for `{service}/{action}`{versions}");
+            Err(StepError::Retry(text))
+        }
+        // It is not known which of the two is meant, and no other attempt tells.
+        Err(error) => Err(StepError::Reject(error.to_string())),
+    }
 }
 
 /// Where a handler is.
@@ -281,67 +323,106 @@ impl Bound {
 
 fn merge<H>(table: &mut Table<H>, more: Table<H>, twice: &mut Vec<String>) {
     for (service, names) in more {
-        for (name, handler) in names {
-            if !insert(table, &service, &name, handler) {
-                twice.push(format!("{service}/{name}"));
+        for (name, versions) in names {
+            for (version, handler) in versions {
+                twice.extend(insert(table, (&service, &name, version), handler));
             }
         }
     }
 }
 
-fn insert<H>(table: &mut Table<H>, service: &str, name: &str, handler: H) -> bool {
-    match table
-        .entry(service.to_owned())
-        .or_default()
-        .entry(name.to_owned())
-    {
+/// Adds a handler, unless there is one: then it says which.
+fn insert<H>(
+    table: &mut Table<H>,
+    (service, name, version): (&str, &str, Option<NonZeroU32>),
+    handler: H,
+) -> Option<String> {
+    let names = table.entry(service.to_owned()).or_default();
+    match names.entry(name.to_owned()).or_default().entry(version) {
         Entry::Vacant(place) => {
             place.insert(handler);
-            true
+            None
         }
-        Entry::Occupied(_) => false,
+        Entry::Occupied(_) => Some(shown(service, name, version)),
     }
 }
 
-fn find<'a, H>(table: &'a Table<H>, step: &Step, action: &str) -> Result<Option<&'a H>, BindError> {
-    let named = |service: &str, name: &str| table.get(service).and_then(|names| names.get(name));
-    if !step.service.is_empty()
-        && let Some(handler) = named(&step.service, action)
+/// A handler by its name, as it is shown.
+fn shown(service: &str, name: &str, version: Option<NonZeroU32>) -> String {
+    let of = version.map(|version| format!(" of version {version}"));
+    format!("{service}/{name}{}", of.unwrap_or_default())
+}
+
+/// Gives all handlers that have no version this one.
+fn set_version<H>(table: &mut Table<H>, version: NonZeroU32, twice: &mut Vec<String>) {
+    for (service, names) in table {
+        for (name, versions) in names {
+            let Some(handler) = versions.remove(&None) else {
+                continue;
+            };
+            match versions.entry(Some(version)) {
+                Entry::Vacant(place) => {
+                    place.insert(handler);
+                }
+                Entry::Occupied(_) => twice.push(shown(service, name, Some(version))),
+            }
+        }
+    }
+}
+
+fn find<'a, H>(
+    table: &'a Table<H>,
+    asked: Asked<'_>,
+    action: &str,
+) -> Result<Option<&'a H>, BindError> {
+    let named = |service: &str, name: &str| {
+        let versions = table.get(service)?.get(name)?;
+        versions.get(&asked.version)
+    };
+    if !asked.service.is_empty()
+        && let Some(handler) = named(asked.service, action)
     {
         return Ok(Some(handler));
     }
-    match (named("", action), named("", &step.id)) {
-        (Some(_), Some(_)) if action != step.id => Err(BindError::Ambiguous {
-            step: step.id.clone(),
+    match (named("", action), named("", asked.step)) {
+        (Some(_), Some(_)) if action != asked.step => Err(BindError::Ambiguous {
+            step: asked.step.to_owned(),
             action: action.to_owned(),
         }),
         (by_action, by_id) => Ok(by_action.or(by_id)),
     }
 }
 
+/// Of a handler that is missing: which version is needed, and which there are.
+fn versions<H>(table: &Table<H>, asked: Asked<'_>, action: &str) -> Versions {
+    let names = [(asked.service, action), ("", action), ("", asked.step)];
+    let there = names.into_iter().filter_map(|(service, name)| {
+        let versions = table.get(service)?.get(name)?;
+        Some(versions.keys().copied())
+    });
+    let there: BTreeSet<_> = there.flatten().collect();
+    Versions {
+        needed: asked.version,
+        there: there.into_iter().collect(),
+    }
+}
+
 impl fmt::Debug for Handlers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |services: Vec<(&String, Vec<&String>)>| {
-            let mut names: Vec<String> = services
-                .iter()
-                .flat_map(|(service, names)| {
-                    names.iter().map(move |name| format!("{service}/{name}"))
-                })
-                .collect();
-            names.sort();
-            names
-        };
-        let steps = self
-            .steps
-            .iter()
-            .map(|(service, names)| (service, names.keys().collect()));
-        let compensations = self
-            .compensations
-            .iter()
-            .map(|(service, names)| (service, names.keys().collect()));
         f.debug_struct("Handlers")
-            .field("steps", &names(steps.collect()))
-            .field("compensations", &names(compensations.collect()))
+            .field("steps", &names(&self.steps))
+            .field("compensations", &names(&self.compensations))
             .finish()
     }
+}
+
+fn names<H>(table: &Table<H>) -> Vec<String> {
+    let mut shown_names = Vec::new();
+    for (service, names) in table {
+        for (name, versions) in names {
+            shown_names.extend(versions.keys().map(|it| shown(service, name, *it)));
+        }
+    }
+    shown_names.sort();
+    shown_names
 }

@@ -5,6 +5,7 @@ mod waits;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -311,6 +312,8 @@ pub struct StepStatus {
     pub action: String,
     /// What takes it back.
     pub compensation_action: Option<String>,
+    /// The version of both.
+    pub version: Option<NonZeroU32>,
     /// Ids of the steps that must have succeeded before it starts.
     pub dependencies: Vec<String>,
     /// How long one attempt may take, where the definition says so.
@@ -364,6 +367,7 @@ impl SagaStatus {
                 service: step.service.clone(),
                 action: step.action.clone(),
                 compensation_action: step.compensation_action.clone(),
+                version: step.version,
                 dependencies: step.dependencies.clone(),
                 timeout: step.timeout,
                 phase: StepPhase::of(own, step.wait.is_some(), is_taken_back(at)),

@@ -35,5 +35,6 @@ mod stored;
 mod time;
 mod timers;
 mod verbs;
+mod versions;
 mod wait;
 mod waits;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,6 +149,11 @@ impl<In: DeserializeOwned + Send + 'static> Saga<In> {
         }
     }
 
+    fn add(&mut self, handlers: Handlers) {
+        let all = std::mem::take(&mut self.handlers);
+        self.handlers = all.and(handlers);
+    }
+
     /// The definition, and the handlers that do its steps.
     ///
     /// # Errors
@@ -180,6 +186,11 @@ impl<'a, In: DeserializeOwned + Send + 'static, N: Needs> NewStep<'a, In, N> {
     /// As [`Step::action`].
     pub fn action(self, action: impl Into<String>) -> Self {
         self.with(|step| step.action(action))
+    }
+
+    /// As [`Step::version`]; what does the step and takes it back is of this version.
+    pub fn version(self, version: NonZeroU32) -> Self {
+        self.with(|step| step.version(version))
     }
 
     /// As [`Step::timeout`].
@@ -236,8 +247,8 @@ impl<'a, In: DeserializeOwned + Send + 'static, N: Needs> NewStep<'a, In, N> {
             let call = StepCall::read::<N>(context, &needed).map(&handler);
             async move { Output::json(&call?.await?) }
         };
-        let handlers = std::mem::take(&mut saga.handlers);
-        saga.handlers = handlers.handle(&step.service, &step.action, handle);
+        let own = Handlers::new().handle(&step.service, &step.action, handle);
+        saga.add(own.of(step.version));
         ReadyStep {
             saga,
             step,
@@ -270,8 +281,8 @@ where
             let call = Compensation::read(context).map(&handler);
             async move { call?.await }
         };
-        let handlers = std::mem::take(&mut self.saga.handlers);
-        self.saga.handlers = handlers.compensate(&self.step.service, &action, handle);
+        let own = Handlers::new().compensate(&self.step.service, &action, handle);
+        self.saga.add(own.of(self.step.version));
         self.step = self.step.compensated_by(action);
         self
     }

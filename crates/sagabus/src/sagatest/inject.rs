@@ -138,10 +138,10 @@ impl Plan {
 pub(super) fn wrap(handlers: &Handlers, definition: &Definition, plan: &Plan) -> Handlers {
     let mut wrapped = Handlers::new();
     let bound = handlers.bind_what_is_there(definition);
-    let mut names: Vec<(Side, &str, &str)> = Vec::new();
+    let mut names = Vec::new();
     for (step, bound) in definition.steps().iter().zip(bound.iter()) {
         let is_new = |names: &mut Vec<_>, side, action| {
-            let name = (side, step.service.as_str(), action);
+            let name: (_, &str, &str, _) = (side, &step.service, action, step.version);
             let is_new = !names.contains(&name);
             names.push(name);
             is_new
@@ -150,18 +150,20 @@ pub(super) fn wrap(handlers: &Handlers, definition: &Definition, plan: &Plan) ->
             && is_new(&mut names, Side::Step, step.action.as_str())
         {
             let called = Called::new(definition, plan, Arc::clone(handler));
-            wrapped = wrapped.handle(&step.service, &step.action, move |context: StepContext| {
+            let own = Handlers::new().handle(&step.service, &step.action, move |context| {
                 call(called.clone(), context)
             });
+            wrapped = wrapped.and(own.of(step.version));
         }
         if let (Some(Ok(Place::Here(handler))), Some(action)) =
             (&bound.compensate, &step.compensation_action)
             && is_new(&mut names, Side::Compensation, action.as_str())
         {
             let called = Called::new(definition, plan, Arc::clone(handler));
-            wrapped = wrapped.compensate(&step.service, action, move |context| {
+            let own = Handlers::new().compensate(&step.service, action, move |context| {
                 compensate(called.clone(), context)
             });
+            wrapped = wrapped.and(own.of(step.version));
         }
     }
     wrapped

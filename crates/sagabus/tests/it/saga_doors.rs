@@ -1,5 +1,6 @@
 //! The doors to a definition: by builder, typed builder, attribute, JSON and YAML it is one, and what has types keeps them.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ steps:
   service: lab
   action: label
   compensationAction: remove_label
+  version: 2
   dependencies: [reserve, weigh]
 - {id: note, service: lab, action: note, dependencies: [label]}
 ";
@@ -101,7 +103,7 @@ impl Lab {
         Ok(Weight { grams: 1.5 })
     }
 
-    #[step(compensated_by = remove_label)]
+    #[step(compensated_by = remove_label, version = 2)]
     async fn label(
         &self,
         #[output_of(reserve)] slot: Slot,
@@ -172,6 +174,7 @@ fn typed(lab: &Lab) -> (Definition, Handlers) {
     let label = saga
         .step("label")
         .service("lab")
+        .version(NonZeroU32::new(2).unwrap())
         .needs((&slot, &weight))
         .run(move |call: StepCall<Order, (Slot, Weight)>| {
             let done = run.work(&call.input, "label");
@@ -209,6 +212,7 @@ fn built() -> Definition {
         .retry_delay(Duration::from_millis(5));
     let label = Step::new("label")
         .service("lab")
+        .version(NonZeroU32::new(2).unwrap())
         .compensated_by("remove_label");
     Definition::builder("processing")
         .step(reserve)

@@ -1,5 +1,6 @@
 //! Steps in other services: asked for by an event and answered by one.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -205,6 +206,52 @@ async fn what_a_service_has_no_handler_for_is_tried_again_as_the_step_says() {
     assert_eq!(status.steps[0].attempts, 2);
     let error = status.steps[0].error.as_deref().unwrap();
     assert_eq!(error, "no handler here for `ai/read`");
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_version_of_a_step_is_asked_for_and_a_service_that_lacks_it_says_which_it_has() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let version = |number| NonZeroU32::new(number).unwrap();
+    let of = |number: u32| {
+        let (done, back) = (notes.clone(), notes.clone());
+        let handlers = Handlers::new().handle("ai", "read", move |_: StepContext| {
+            done.add(format!("read {number}"));
+            std::future::ready(Ok::<(), StepError>(()))
+        });
+        let handlers = handlers.compensate("ai", "forget", move |_: CompensationContext| {
+            back.add(format!("forget {number}"));
+            std::future::ready(Ok(()))
+        });
+        handlers.of_version(version(number))
+    };
+    let plain = Handlers::new().handle("ai", "read", |_: StepContext| async { Ok(()) });
+    let handlers = of(1).and(of(2)).and(plain);
+    let _served = handlers.serve(&process.bus, "ai").await.unwrap();
+    let read = |number| {
+        let step = Step::new("read").service("ai").compensated_by("forget");
+        step.version(version(number))
+    };
+    let own = Step::new("gone").service("ai").after("read");
+    let definition = Definition::from_steps("reading", vec![read(2), own]).unwrap();
+    let id = process.start(&definition).await;
+    let status = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Compensated, "{status:?}");
+    assert_eq!(notes.all(), ["read 2", "forget 2"]);
+    let asked = process.events("saga.step_requested").await;
+    let asked = asked
+        .iter()
+        .map(|it| it.payload::<StepRequested>().unwrap());
+    let asked: Vec<_> = asked.map(|it| it.version).collect();
+    assert_eq!(asked, [Some(version(2)), None, Some(version(2))]);
+
+    let id = process.start(&alone(read(3))).await;
+    let status = process.sagas.wait(&id).await.unwrap();
+    let error = status.steps[0].error.as_deref().unwrap();
+    let lacks = "no handler here for `ai/read` of version 3, only of version 1, 2 and without one";
+    assert_eq!(error, lacks);
+    assert_eq!(notes.all().len(), 2);
     process.close().await;
 }
 

@@ -117,9 +117,13 @@ fn tell(
 fn needed(definition: &Definition) -> Needed {
     let mut needed = Needed::new();
     for step in definition.steps() {
-        let name = |action: &str| match step.service.as_str() {
-            "" => action.to_owned(),
-            service => format!("{service}/{action}"),
+        let name = |action: &str| {
+            let of = step.version.map(|version| format!(" of version {version}"));
+            let of = of.unwrap_or_default();
+            match step.service.as_str() {
+                "" => format!("{action}{of}"),
+                service => format!("{service}/{action}{of}"),
+            }
         };
         match &step.wait {
             None => needed

@@ -69,6 +69,8 @@ pub(super) fn check(step: &Step, child: &Child) -> Result<(), DefinitionError> {
         action: String::new(),
         service: step.service.clone(),
         compensation_action: step.compensation_action.clone(),
+        // It is that of what takes it back.
+        version: step.version.filter(|_| step.compensation_action.is_some()),
         compensate: step.compensate,
         compensation_timeout: step.compensation_timeout,
         compensation_retry_attempts: step.compensation_retry_attempts,

@@ -106,6 +106,8 @@ struct StepForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compensation_action: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<NonZeroU32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     timeout: Option<Span>,
     #[serde(default, skip_serializing_if = "is_default")]
     retry_attempts: u32,
@@ -444,6 +446,7 @@ impl StepForm {
             service: self.service,
             action: self.action,
             compensation_action: self.compensation_action,
+            version: self.version,
             timeout: self.timeout.map(|span| span.0),
             retry_attempts: self.retry_attempts,
             retry_delay: self.retry_delay.map(|span| span.0),
@@ -516,6 +519,7 @@ impl StepForm {
             service: step.service.clone(),
             action: step.action.clone(),
             compensation_action: step.compensation_action.clone(),
+            version: step.version,
             timeout: step.timeout.map(Span),
             retry_attempts: step.retry_attempts,
             retry_delay: step.retry_delay.map(Span),

@@ -1,5 +1,6 @@
 //! One step of a definition, as Rust writes it.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::{Compensate, ForEach, OnInDoubt, Wait};
@@ -17,6 +18,9 @@ pub struct Step {
     pub action: String,
     /// What takes the action back; finds the compensation handler. None: there is nothing to take back.
     pub compensation_action: Option<String>,
+    /// The version of action and compensation action that it is done by, and by no other: sagas in flight keep that of the
+    /// definition that they were started with. None: by the handlers that have none.
+    pub version: Option<NonZeroU32>,
     /// How long one attempt may take; also holds for the compensation. None:
     /// [`Settings::step_timeout`](crate::saga::Settings).
     pub timeout: Option<Duration>,
@@ -70,6 +74,7 @@ impl Step {
             action: id.clone(),
             id,
             compensation_action: None,
+            version: None,
             timeout: None,
             retry_attempts: 0,
             retry_delay: None,
@@ -115,6 +120,14 @@ impl Step {
     #[must_use]
     pub fn compensated_by(mut self, action: impl Into<String>) -> Self {
         self.compensation_action = Some(action.into());
+        self
+    }
+
+    /// The same step, done and taken back by the handlers of this version: see
+    /// [`Handlers::of_version`](crate::saga::Handlers::of_version).
+    #[must_use]
+    pub fn version(mut self, version: NonZeroU32) -> Self {
+        self.version = Some(version);
         self
     }
 

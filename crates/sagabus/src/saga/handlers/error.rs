@@ -1,5 +1,8 @@
 //! How a handler fails, and why a definition cannot be bound to handlers.
 
+use std::fmt;
+use std::num::NonZeroU32;
+
 use crate::error::{Error, ErrorKind};
 
 /// How an attempt of a step or of its compensation failed. The text goes into the log, the status and the events of the
@@ -37,7 +40,7 @@ impl From<Error> for StepError {
 #[non_exhaustive]
 pub enum BindError {
     /// No handler does the step's action.
-    #[error("step `{step}` has no handler for `{service}/{action}`")]
+    #[error("step `{step}` has no handler for `{service}/{action}`{versions}")]
     Missing {
         /// The step.
         step: String,
@@ -45,9 +48,11 @@ pub enum BindError {
         service: String,
         /// Its action.
         action: String,
+        /// The version of it that is needed, and those that there are.
+        versions: Versions,
     },
     /// No handler does the step's compensation.
-    #[error("step `{step}` has no compensation handler for `{service}/{action}`")]
+    #[error("step `{step}` has no compensation handler for `{service}/{action}`{versions}")]
     MissingCompensation {
         /// The step.
         step: String,
@@ -55,6 +60,8 @@ pub enum BindError {
         service: String,
         /// Its compensation action.
         action: String,
+        /// The version of it that is needed, and those that there are.
+        versions: Versions,
     },
     /// The step asks for signs of life, and its service is elsewhere: none come from there.
     #[error("step `{step}` has a `heartbeat`, and service `{service}` is elsewhere")]
@@ -72,12 +79,44 @@ pub enum BindError {
         /// Its action.
         action: String,
     },
-    /// Two handlers have one name.
+    /// Two handlers have one name and version.
     #[error("handler `{name}` is registered twice")]
     Twice {
-        /// Service and action.
+        /// Service, action and version.
         name: String,
     },
+}
+
+/// The version of an action that is needed, and those that have a handler; none is that of handlers without a version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// What is needed.
+    pub needed: Option<NonZeroU32>,
+    /// What there is, in its order.
+    pub there: Vec<Option<NonZeroU32>>,
+}
+
+impl fmt::Display for Versions {
+    /// What fits behind the name of an action; nothing where there are no versions at all.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.needed {
+            Some(version) => write!(f, " of version {version}")?,
+            None if self.there.is_empty() => {}
+            None => f.write_str(" without a version")?,
+        }
+        let known: Vec<String> = self
+            .there
+            .iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect();
+        match (known.is_empty(), self.there.contains(&None)) {
+            (true, false) => Ok(()),
+            (true, true) => f.write_str(", only one without a version"),
+            (false, false) => write!(f, ", only of version {}", known.join(", ")),
+            (false, true) => write!(f, ", only of version {} and without one", known.join(", ")),
+        }
+    }
 }
 
 impl From<BindError> for Error {

@@ -92,6 +92,7 @@ pub(crate) fn step_request(
         step_id: state.step_id(position).into_owned(),
         service: step.service.clone(),
         action: action.clone(),
+        version: step.version,
         attempt,
         fence,
         deadline: at.after(limit.unwrap_or(elsewhere.timeout)),

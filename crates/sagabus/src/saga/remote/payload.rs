@@ -1,6 +1,7 @@
 //! The data of the events between orchestrators and services, as typed structs with the wire's names.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,10 @@ pub struct StepRequested {
     pub service: String,
     /// What is to be done: the action, or the compensation action.
     pub action: String,
+    /// The version of the action that is to do it, and no other. A service of a program that knows no versions does it with the
+    /// handler that it has, so services come before definitions with versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<NonZeroU32>,
     /// The number of the attempt, 1 for the first.
     pub attempt: u32,
     /// The fencing token: of two calls with one key, the one with the greater counts.

@@ -16,7 +16,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::event::{EventId, Payload};
 use crate::saga::handlers::{
-    CallContext, CompensationContext, Handlers, StepContext, StepError, checked, guarded,
+    Asked, CallContext, CompensationContext, Handlers, StepContext, StepError, checked, guarded,
 };
 use crate::transport::Start;
 
@@ -35,7 +35,8 @@ impl Handlers {
     /// reply, stored in one commit with the ack of its request where the engine can
     /// ([`Property::EmitWithAck`](crate::transport::Property::EmitWithAck)). A handler that the end of the process cuts off
     /// is called again with the same key and attempt; it has the time until its deadline, a day at most, and is told to stop
-    /// then, or when its saga turns back. An action that has no handler is answered with [`StepError::Retry`].
+    /// then, or when its saga turns back. An action that has no handler, or none of the version that is asked for, is
+    /// answered with [`StepError::Retry`].
     ///
     /// The subscription is `saga-steps/SERVICE`; 100 steps are at work at a time. A request that comes after its deadline is
     /// not done.
@@ -175,24 +176,21 @@ impl Server {
         let call = CallContext::asked(request, id, correlation_id, cancelled.clone(), clock)?;
         // An item of a list has the handler of its step.
         let step_id = request.step_id.split('[').next().unwrap_or_default();
-        let missing = || {
-            let (service, action) = (&self.service, &request.action);
-            StepError::Retry(format!("no handler here for `{service}/{action}`"))
+        let asked = Asked {
+            service: &self.service,
+            step: step_id,
+            version: request.version,
         };
         match &request.compensation {
             None => {
-                let found = self.handlers.step(&self.service, &request.action, step_id);
-                let handler = found?.ok_or_else(missing)?;
+                let handler = self.handlers.step(asked, &request.action)?;
                 let context = StepContext::asked(call);
                 within(left, &cancelled, guarded(move || handler(context)))
                     .await
                     .and_then(checked)
             }
             Some(back) => {
-                let found = self
-                    .handlers
-                    .compensation(&self.service, &request.action, step_id);
-                let handler = found?.ok_or_else(missing)?;
+                let handler = self.handlers.compensation(asked, &request.action)?;
                 let context = CompensationContext::asked(call, back);
                 let work = guarded(move || handler(context));
                 let done = within(left, &cancelled, work).await;

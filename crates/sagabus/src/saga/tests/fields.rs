@@ -13,7 +13,7 @@ use crate::saga::{
 };
 
 /// Each field with a test of what it does.
-const SHOWN: [(&str, &str); 51] = [
+const SHOWN: [(&str, &str); 52] = [
     (
         "name",
         "rust_json_and_yaml_give_the_same_definition_and_hash",
@@ -72,6 +72,10 @@ const SHOWN: [(&str, &str); 51] = [
     (
         "steps.compensationAction",
         "a_step_without_compensation_has_nothing_to_take_back",
+    ),
+    (
+        "steps.version",
+        "a_step_with_a_version_has_the_handlers_of_that_version_and_no_others",
     ),
     (
         "steps.timeout",
@@ -204,7 +208,7 @@ const SHOWN: [(&str, &str); 51] = [
 ];
 
 /// Where those tests are.
-const TESTS: [&str; 13] = [
+const TESTS: [&str; 14] = [
     include_str!("admission.rs"),
     include_str!("child.rs"),
     include_str!("compensation.rs"),
@@ -217,6 +221,7 @@ const TESTS: [&str; 13] = [
     include_str!("slots.rs"),
     include_str!("steps.rs"),
     include_str!("time.rs"),
+    include_str!("versions.rs"),
     include_str!("wait.rs"),
 ];
 
@@ -242,6 +247,7 @@ fn everything() -> Definition {
         service: "svc".to_owned(),
         action: "act".to_owned(),
         compensation_action: Some("back".to_owned()),
+        version: NonZeroU32::new(2),
         timeout: Some(second),
         retry_attempts: 1,
         retry_delay: Some(second),
