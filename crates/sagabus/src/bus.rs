@@ -60,6 +60,7 @@ struct Inner {
     circuits: Circuits,
     buckets: Buckets,
     alarm: Mutex<Alarm>,
+    recent: Mutex<health::Recent>,
     state: Mutex<State>,
 }
 
@@ -144,6 +145,7 @@ impl BusBuilder {
                 circuits: Circuits::default(),
                 buckets: Buckets::default(),
                 alarm: Mutex::default(),
+                recent: Mutex::default(),
                 state: Mutex::default(),
             }),
         })
@@ -369,8 +371,19 @@ impl Bus {
     /// Whether all is well, or what is not.
     #[must_use]
     pub fn health(&self) -> Health {
+        let stats = self.stats();
+        let error_rate = {
+            let recent = self.inner.recent.lock();
+            let mut recent = recent.unwrap_or_else(PoisonError::into_inner);
+            recent.error_rate(
+                stats.attempts,
+                stats.failed_attempts,
+                self.inner.clock.elapsed(),
+            )
+        };
         health::judge(
-            &self.stats(),
+            &stats,
+            error_rate,
             &self.inner.settings,
             self.inner.transport.condition().err().as_ref(),
             &self.inner.circuits.open(),

@@ -1,5 +1,7 @@
 //! Whether the bus is well. Pure.
 
+use std::time::Duration;
+
 use super::stats::Stats;
 use crate::error::Error;
 use crate::settings::Settings;
@@ -8,6 +10,9 @@ use crate::settings::Settings;
 const RETRY_QUEUE_MAX: u64 = 50;
 /// Share of failed handler calls above which that counts as an issue.
 const ERROR_RATE_MAX: f64 = 0.1;
+
+/// How far back the share of failed calls looks: one to two of these.
+const RECENT: Duration = Duration::from_mins(1);
 
 const BYTES_PER_MIB: f64 = 1024.0 * 1024.0;
 
@@ -26,9 +31,41 @@ impl Health {
     }
 }
 
-/// Compares the numbers with their limits.
+/// The handler calls of the last one to two minutes, as those see them who ask; of the time since somebody last asked, where that
+/// is longer. Those before say nothing about now.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    /// Calls and failed calls in all: at the beginning of the part that is over, and of the one that is not.
+    before: (u64, u64),
+    current: (u64, u64),
+    since: Duration,
+}
+
+impl Recent {
+    /// Failed handler calls in all handler calls, 0 to 1, given those since the start of the process.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a rate to show; counts stay far below 2⁵²"
+    )]
+    pub(crate) fn error_rate(&mut self, attempts: u64, failed: u64, now: Duration) -> f64 {
+        let calls = attempts.saturating_sub(self.before.0);
+        let failures = failed.saturating_sub(self.before.1);
+        if now.saturating_sub(self.since) >= RECENT {
+            self.before = self.current;
+            self.current = (attempts, failed);
+            self.since = now;
+        }
+        match calls {
+            0 => 0.0,
+            calls => failures as f64 / calls as f64,
+        }
+    }
+}
+
+/// Compares the numbers with their limits. `error_rate` is the recent one.
 pub(crate) fn judge(
     stats: &Stats,
+    error_rate: f64,
     settings: &Settings,
     engine: Option<&Error>,
     circuits: &[String],
@@ -52,11 +89,10 @@ pub(crate) fn judge(
             stats.retry_queue
         ));
     }
-    let rate = stats.error_rate();
-    if rate > ERROR_RATE_MAX {
+    if error_rate > ERROR_RATE_MAX {
         issues.push(format!(
-            "High error rate detected: {:.0} % of handler calls failed, more than {:.0} %",
-            rate * 100.0,
+            "High error rate detected: {:.0} % of recent handler calls failed, more than {:.0} %",
+            error_rate * 100.0,
             ERROR_RATE_MAX * 100.0
         ));
     }

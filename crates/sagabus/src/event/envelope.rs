@@ -103,7 +103,7 @@ pub fn from_json(bytes: &[u8], clock: &dyn Clock) -> Result<Event> {
         from_envelope(parse(bytes)?, clock)?
     };
     event.check()?;
-    super::strict::check(&event.data)?;
+    super::strict::check("data", &event.data)?;
     Ok(event)
 }
 
@@ -114,7 +114,7 @@ pub fn from_json(bytes: &[u8], clock: &dyn Clock) -> Result<Event> {
 pub fn from_structured(bytes: &[u8], clock: &dyn Clock) -> Result<Event> {
     let event = from_cloud_event(parse(bytes)?, clock)?;
     event.check()?;
-    super::strict::check(&event.data)?;
+    super::strict::check("data", &event.data)?;
     Ok(event)
 }
 

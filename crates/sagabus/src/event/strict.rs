@@ -12,16 +12,17 @@ use crate::error::{Error, Result};
 /// Deepest nesting of arrays and objects; common parsers end at 100 or more.
 const DEPTH_MAX: usize = 64;
 
-/// Checks a payload from outside.
+/// Checks JSON from outside that is kept as it came.
 ///
 /// # Errors
-/// `Invalid` when it is not JSON, is nested too deep, or has a name twice in one object.
-pub(super) fn check(data: &[u8]) -> Result<()> {
+/// `Invalid`, naming the field, when it is not JSON, is nested too deep, has a name twice in one object, or has a number or text that
+/// no reader can hold.
+pub(crate) fn check(field: &str, data: &[u8]) -> Result<()> {
     let mut parser = serde_json::Deserializer::from_slice(data);
     Value { depth: 0 }
         .deserialize(&mut parser)
         .and_then(|()| parser.end())
-        .map_err(|error| Error::invalid("`data` is not taken").with_source(error))
+        .map_err(|error| Error::invalid(format!("`{field}` is not taken")).with_source(error))
 }
 
 /// Checks the nesting alone, of a payload that may be made by code and read by nobody before it is stored.

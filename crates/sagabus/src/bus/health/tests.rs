@@ -8,7 +8,7 @@ fn has_issue(stats: &Stats, text: &str) -> bool {
         dead_letter_threshold: 100,
         ..Settings::default()
     };
-    let health = judge(stats, &settings, None, &[]);
+    let health = judge(stats, stats.error_rate(), &settings, None, &[]);
     assert_eq!(health.is_healthy(), health.issues.is_empty());
     health.issues.iter().any(|issue| issue.contains(text))
 }
@@ -51,9 +51,32 @@ fn more_than_a_tenth_of_failed_handler_calls_is_an_issue() {
 }
 
 #[test]
+fn calls_that_failed_long_ago_say_nothing_about_now() {
+    let (mut recent, second) = (Recent::default(), Duration::from_secs(1));
+    let mut rate = |attempts, failed, at| recent.error_rate(attempts, failed, second * at);
+    // A disk is full for ten minutes, and everything fails.
+    assert!(rate(1_000, 1_000, 600) > 0.99);
+    // Nothing is called any more, and then all is well again.
+    assert!(rate(1_000, 1_000, 601) > 0.99);
+    assert!(rate(1_000, 1_000, 661) > 0.99);
+    assert!(rate(1_000, 1_000, 721) < 0.01);
+    assert!(rate(1_100, 1_000, 722) < 0.01);
+    // A long history of success hides no failure.
+    assert!(rate(1_000_000, 1_000, 900) < 0.01);
+    assert!(rate(1_000_100, 1_100, 1_000) < 0.01);
+    assert!(rate(1_000_200, 1_200, 1_010) > 0.99);
+}
+
+#[test]
 fn a_log_that_takes_nothing_is_an_issue_that_says_why() {
     let error = Error::closed("the log is closed");
-    let health = judge(&Stats::default(), &Settings::default(), Some(&error), &[]);
+    let health = judge(
+        &Stats::default(),
+        0.0,
+        &Settings::default(),
+        Some(&error),
+        &[],
+    );
     assert_eq!(
         health.issues,
         ["Event log does not accept events: the log is closed"]

@@ -189,6 +189,9 @@ impl<'a> Waiting<'a> {
             CompensationPhase::Idle => {}
         }
         if state.turned_back.is_some() {
+            if own.phase == Phase::Started && state.child(at).is_some() {
+                return self.wait(at, own);
+            }
             return match state.is_unsettled(at) {
                 true => self.before_compensation(at),
                 false => None,

@@ -9,7 +9,7 @@ use super::saga::Saga;
 use super::worker::Worker;
 use super::{Sagas, Shared, closed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::strict::check_depth;
+use crate::event::strict;
 use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX};
 use crate::ledger::By;
 use crate::saga::definition::Definition;
@@ -279,7 +279,5 @@ pub(super) fn check_json(field: &str, json: &Bytes) -> Result<()> {
             json.len()
         )));
     }
-    serde_json::from_slice::<&serde_json::value::RawValue>(json)
-        .map_err(|error| Error::invalid(format!("`{field}` is not JSON")).with_source(error))?;
-    check_depth(field, json)
+    strict::check(field, json)
 }

@@ -13,6 +13,9 @@ use crate::saga::monitor::{SagaStatus, Status};
 
 /// Most sagas in one page.
 pub const PAGE_MAX: usize = 1_000;
+/// A page ends when its sagas have more steps than this together: each is up to a few KiB, so that a page of a hundred long
+/// sagas, which may have 1,000 steps each, would be tens of MiB.
+const PAGE_STEPS_MAX: usize = 5_000;
 
 /// Which sagas, of those that are in memory: all that are not over, and those that ended not long ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,12 +138,18 @@ impl Sagas {
             }
         }
         found.sort_by(|(one, _), (other, _)| other.cmp(one));
-        let has_more = found.len() > query.limit;
-        found.truncate(query.limit);
-        let last = found.last().map(|(place, _)| place.clone());
-        Ok(Page {
-            next: last.filter(|_| has_more),
-            sagas: found.iter().map(|(_, saga)| saga.status()).collect(),
-        })
+        let (mut sagas, mut steps, mut last) = (Vec::new(), 0, None);
+        for (place, saga) in &found {
+            let is_full = sagas.len() == query.limit || steps > PAGE_STEPS_MAX;
+            if is_full {
+                let next = last;
+                return Ok(Page { sagas, next });
+            }
+            let status = saga.status();
+            steps += status.steps.len();
+            sagas.push(status);
+            last = Some(place.clone());
+        }
+        Ok(Page { sagas, next: None })
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Sagas;
 use crate::error::{Error, Result};
-use crate::event::strict::check_depth;
+use crate::event::strict;
 use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX, EventId};
 use crate::ledger::Priority;
 use crate::saga::definition::Definition;
@@ -150,9 +150,7 @@ impl Sagas {
                 start.input.len()
             )));
         }
-        serde_json::from_slice::<&serde_json::value::RawValue>(&start.input)
-            .map_err(|error| Error::invalid("saga `input` is not JSON").with_source(error))?;
-        check_depth("input", &start.input)?;
+        strict::check("input", &start.input)?;
         for (field, value) in [
             ("correlationId", &start.correlation_id),
             ("idempotencyKey", &start.idempotency_key),

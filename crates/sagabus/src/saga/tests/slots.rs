@@ -371,6 +371,8 @@ async fn a_step_that_waits_too_long_for_its_first_attempt_has_failed_without_an_
     assert_eq!(status.status, Status::Compensated);
     let error = "step `a` failed: was ready and did not begin within 10s";
     assert_eq!(status.error.as_deref(), Some(error));
+    let took = status.ended_at.unwrap().since(status.started_at);
+    assert!((10 * second..11 * second).contains(&took), "{took:?}");
     assert_eq!((status.steps[1].attempts, calls(&bed, "undo_a")), (0, 0));
     assert_eq!(bed.world.count("undo_b"), 1);
     // One that begins in time has no such limit any more.
