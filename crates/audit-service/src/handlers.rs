@@ -1,9 +1,11 @@
 //! Binds the service to the orchestrator and to the bus.
 
+use std::time::Duration;
+
 use nanopore::steps::StepCall;
 use sagabus::saga::{Handlers, StepError};
 use sagabus::transport::OnFilterError;
-use sagabus::{Bus, Delivery, HandlerError, Result, Start};
+use sagabus::{Bus, Delivery, HandlerError, Result, Retry, Start};
 use serde_json::{Map, Value};
 
 use crate::consumer::{CONSUMER, PATTERNS, wants};
@@ -47,6 +49,8 @@ impl AuditService {
             .start(Start::Earliest)
             // One at a time: the chain has the order of the log, but for what had to be tried again.
             .concurrency(1)
+            // An entry is not given up because the disk was full for hours.
+            .retry(Retry::times(1_000).cap(Duration::from_mins(1)))
             .filter_fn("not its own", wants)
             .on_filter_error(OnFilterError::Deliver);
         for pattern in PATTERNS {

@@ -40,14 +40,16 @@ pub(crate) struct System {
     pub(crate) audit: AuditService,
     /// The sagas that can be started by name.
     pub(crate) shipped: Shipped,
-    /// Relays of the outboxes, and the watch over dead letters.
-    relays: TaskTracker,
-    stop_relays: CancellationToken,
+    /// Submissions with a key are entered one after the other.
+    pub(crate) keyed_intake: tokio::sync::Mutex<()>,
+    /// Relays of the outboxes, the watch over dead letters, and submissions of the process before that wait for room.
+    pub(crate) relays: TaskTracker,
+    pub(crate) stop_relays: CancellationToken,
 }
 
 impl System {
     /// Opens everything in the plan's directory and goes on with what was unfinished.
-    pub(crate) async fn open(plan: Plan) -> Result<Self, Error> {
+    pub(crate) async fn open(plan: Plan) -> Result<Arc<Self>, Error> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let dir = &plan.data_dir;
         let engine = Arc::new(Embedded::open(
@@ -75,7 +77,7 @@ impl System {
             .open()
             .await?;
         steps::start_for_entries(&sagas, &bus, &shipped.entry).await?;
-        let system = Self {
+        let system = Arc::new(Self {
             clock,
             bus,
             sagas,
@@ -83,9 +85,10 @@ impl System {
             ai,
             audit,
             shipped,
+            keyed_intake: tokio::sync::Mutex::new(()),
             relays: TaskTracker::new(),
             stop_relays: CancellationToken::new(),
-        };
+        });
         for outbox in system.outboxes() {
             let publisher = Arc::new(system.bus.clone());
             let relay = outbox.clone().relay(

@@ -1,8 +1,11 @@
 //! Takes a submitted form: keeps the file, enters the submission, starts its saga.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use sagabus::saga::{self, SagaId};
-use sagabus::{EventId, Result};
+use sagabus::{ErrorKind, EventId, Result};
 use sample_service::model::{NewSubmission, Page, Submission, SubmissionStatus};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -11,6 +14,8 @@ use crate::assemble::System;
 
 /// Submissions looked at together when the program starts.
 const RESUMED_AT_ONCE: u32 = 1000;
+/// How long what cannot be resumed for want of room waits for its next try.
+const RESUMED_AGAIN: Duration = Duration::from_secs(2);
 
 /// A form as it arrives.
 #[derive(Debug)]
@@ -45,8 +50,13 @@ pub(crate) async fn keep(system: &System, bytes: Bytes) -> Result<String> {
 }
 
 /// Enters a submission and starts its saga. Both have happened when this returns; if the process ends between the two,
-/// the next start of the program makes up for the second.
+/// the next start of the program makes up for the second. Where there is no room for the saga neither stays.
 pub(crate) async fn submit(system: &System, form: Form) -> Result<Taken> {
+    // One of a key at a time, so that none takes back what another has just found.
+    let _turn = match &form.idempotency_key {
+        Some(_) => Some(system.keyed_intake.lock().await),
+        None => None,
+    };
     let id = match &form.idempotency_key {
         Some(key) => id_of_key(key),
         None => EventId::generate(system.clock.as_ref()).to_string(),
@@ -61,7 +71,19 @@ pub(crate) async fn submit(system: &System, form: Form) -> Result<Taken> {
             submitter_email: form.submitter_email,
         })
         .await?;
-    let saga = start(system, &submission, form.user_id.as_deref()).await?;
+    let saga = match start(system, &submission, form.user_id.as_deref()).await {
+        Ok(saga) => saga,
+        Err(error) => {
+            if error.kind() == ErrorKind::Full {
+                // If that fails too, the next start of the program goes on with it.
+                let withdrawn = system.samples.withdraw_submission(submission.id).await;
+                if let Err(fault) = withdrawn {
+                    tracing::warn!(error = %fault, "a submission that was refused stays");
+                }
+            }
+            return Err(error);
+        }
+    };
     Ok(Taken {
         correlation_id: submission.id.clone(),
         submission,
@@ -69,8 +91,10 @@ pub(crate) async fn submit(system: &System, form: Form) -> Result<Taken> {
     })
 }
 
-/// Starts the sagas of submissions that were entered just before the process ended.
-pub(crate) async fn resume(system: &System) -> Result<()> {
+/// Starts the sagas of submissions that were entered just before the process ended. Those there is no room for are started
+/// when there is.
+pub(crate) async fn resume(system: &Arc<System>) -> Result<()> {
+    let mut left = Vec::new();
     let received = async |page| {
         let page = Page {
             page,
@@ -85,11 +109,50 @@ pub(crate) async fn resume(system: &System) -> Result<()> {
     for page in (1..=pages).rev() {
         let (waiting, _) = received(page).await?;
         for submission in waiting {
-            let saga = start(system, &submission, None).await?;
-            tracing::info!(submission_id = submission.id, saga_id = %saga, "went on with a submission");
+            if !go_on(system, &submission).await? {
+                left.push(submission);
+            }
         }
     }
+    if left.is_empty() {
+        return Ok(());
+    }
+    tracing::warn!(
+        submissions = left.len(),
+        "they go on when there is room for their sagas"
+    );
+    let (system, stop) = (Arc::clone(system), system.stop_relays.clone());
+    let tracker = system.relays.clone();
+    tracker.spawn(async move { stop.run_until_cancelled(go_on_with(&system, left)).await });
     Ok(())
+}
+
+/// Goes on with all of them, each as soon as there is room.
+async fn go_on_with(system: &System, left: Vec<Submission>) {
+    for submission in left {
+        loop {
+            match go_on(system, &submission).await {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(submission_id = submission.id, error = %error.chain(), "cannot go on yet");
+                }
+            }
+            tokio::time::sleep(RESUMED_AGAIN).await;
+        }
+    }
+}
+
+/// Starts the saga of a submission that was entered before; false where there is no room for it.
+async fn go_on(system: &System, submission: &Submission) -> Result<bool> {
+    match start(system, submission, None).await {
+        Ok(saga) => {
+            tracing::info!(submission_id = submission.id, saga_id = %saga, "went on with a submission");
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::Full => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Starts the submission's saga, or finds the one that was started.

@@ -12,8 +12,8 @@ pub(crate) use samples::{
     insert_sample, is_active_chart_field, list_samples, statistics, update_sample,
 };
 pub(crate) use submissions::{
-    find_submission, get_submission, insert_submission, list_submissions, mark_for_review,
-    update_submission,
+    delete_received_submission, find_submission, get_submission, insert_submission,
+    list_submissions, mark_for_review, update_submission,
 };
 
 fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {

@@ -301,10 +301,10 @@ impl SampleService {
             .await
     }
 
-    /// Keeps a submission as `received`. A second call with the same id returns the first one unchanged.
+    /// Keeps a submission as `received`. A second call with the same id and the same document returns the first one unchanged.
     ///
     /// # Errors
-    /// `Invalid`, naming the field.
+    /// `Invalid`, naming the field. `Conflict` when there is a submission of that id with another document.
     ///
     /// # Cancel safety
     /// The submission is kept or not at all.
@@ -325,12 +325,32 @@ impl SampleService {
         self.outbox
             .database()
             .call(move |tx| {
-                if rows::find_submission(tx, id.as_str())?.is_none() {
-                    rows::insert_submission(tx, id.as_str(), &submission, now)?;
+                match rows::find_submission(tx, id.as_str())? {
+                    None => rows::insert_submission(tx, id.as_str(), &submission, now)?,
+                    Some(first) if first.file_id == submission.file_id => return Ok(first),
+                    Some(first) => {
+                        let text = format!(
+                            "submission `{}` was made with this key of another document",
+                            first.number
+                        );
+                        return Err(Error::new(ErrorKind::Conflict, text));
+                    }
                 }
                 rows::get_submission(tx, id.as_str())
             })
             .await
+    }
+
+    /// Forgets a submission that nothing has begun with; one that is no longer `received` stays.
+    ///
+    /// # Errors
+    /// As the database says.
+    ///
+    /// # Cancel safety
+    /// It is forgotten or not at all.
+    pub async fn withdraw_submission(&self, id: String) -> Result<()> {
+        let withdraw = move |tx: &Transaction<'_>| rows::delete_received_submission(tx, &id);
+        self.outbox.database().call(withdraw).await
     }
 
     /// One submission.

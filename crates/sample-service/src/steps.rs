@@ -15,6 +15,8 @@ use crate::service::{Actor, SampleService};
 
 /// The acting user where a saga was started without one.
 const SERVICE: &str = "sample-service";
+/// The version of a sample as [`SampleService::update_status`] leaves it: made, and moved on.
+const MADE_VERSION: u64 = 2;
 /// Why samples leave `submitted`.
 const READY: &str = "Ready for library preparation";
 
@@ -174,7 +176,8 @@ impl SampleService {
         .await
     }
 
-    /// Compensation `revert_status`: deletes what the step made, publishing `sample.deleted` for each.
+    /// Compensation `revert_status`: deletes what the step made, publishing `sample.deleted` for each. A sample that a person has
+    /// worked on since stays: what was acknowledged to them is not taken back behind their backs; its history says so.
     ///
     /// # Errors
     /// `Invalid` for an input that does not fit.
@@ -190,16 +193,21 @@ impl SampleService {
                 return Ok((json!({"reverted": true}), vec![]));
             };
             let made: Made = read("output", &output)?;
-            let mut events = Vec::new();
+            let (mut events, mut kept) = (Vec::new(), 0);
             for id in &made.sample_ids {
-                // A person may have deleted it already.
-                if let Some(sample) = rows::find_sample(tx, id)? {
-                    events.push(act.remove_sample(tx, &sample)?);
+                match rows::find_sample(tx, id)? {
+                    // A person may have deleted it already.
+                    None => {}
+                    Some(sample) if sample.version > MADE_VERSION => {
+                        act.note(tx, &sample, "kept", Some(&undo.reason))?;
+                        kept += 1;
+                    }
+                    Some(sample) => events.push(act.remove_sample(tx, &sample)?),
                 }
             }
             let mut submission = rows::get_submission(tx, &made.submission_id)?;
             submission.status = SubmissionStatus::Processing;
-            submission.sample_count = 0;
+            submission.sample_count = kept;
             submission.updated_at = act.now;
             rows::update_submission(tx, &submission)?;
             Ok((json!({"reverted": true}), events))

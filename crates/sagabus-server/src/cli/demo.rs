@@ -4,7 +4,6 @@ mod timeline;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ai_service::AiService;
@@ -95,7 +94,7 @@ impl Demo {
             config,
             fail_at: self.fail_at.clone(),
         };
-        let system = Arc::new(System::open(plan).await?);
+        let system = System::open(plan).await?;
         say!(
             "sagabus {}: data in {} ({})",
             env!("CARGO_PKG_VERSION"),

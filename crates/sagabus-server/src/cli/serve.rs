@@ -46,7 +46,7 @@ impl Serve {
                 config,
                 fail_at: None,
             };
-            let system = Arc::new(System::open(plan).await?);
+            let system = System::open(plan).await?;
             say!(
                 "serving on http://{} with data in {} ({})",
                 http::address(&listener)?,

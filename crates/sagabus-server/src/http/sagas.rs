@@ -183,7 +183,10 @@ pub(super) async fn start(
 fn definition(app: &App, order: &Order) -> Result<Definition> {
     let json = match (&order.definition, &order.name, &order.steps) {
         (Some(definition), None, None) => definition.get().to_owned(),
-        (None, Some(name), Some(steps)) => json!({ "name": name, "steps": steps }).to_string(),
+        // As text: the steps are read once, as they came, with all checks of a definition.
+        (None, Some(name), Some(steps)) => {
+            format!(r#"{{"name":{},"steps":{}}}"#, json!(name), steps.get())
+        }
         (None, Some(name), None) => return app.system.shipped.named(name).cloned(),
         _ => {
             let text = "give the `name` of a definition, its `name` and `steps`, or a `definition`";

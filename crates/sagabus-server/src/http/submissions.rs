@@ -15,6 +15,8 @@ use super::App;
 use super::reply::Reply;
 use crate::intake::{self, Form};
 
+/// Longest key of a request, in bytes.
+const KEY_BYTES_MAX: usize = 255;
 /// Longest text field, in bytes.
 const TEXT_BYTES_MAX: usize = 4096;
 
@@ -38,6 +40,11 @@ pub(super) async fn submit(
         user_id: header("x-user-id"),
         idempotency_key: header("idempotency-key"),
     };
+    if (form.idempotency_key.as_ref()).is_some_and(|key| !(1..=KEY_BYTES_MAX).contains(&key.len()))
+    {
+        let text = format!("header `Idempotency-Key` must have 1 to {KEY_BYTES_MAX} bytes");
+        return Err(Error::invalid(text).into());
+    }
     let mut file: Option<UploadWriter> = None;
     while let Some(field) = multipart.next_field().await.map_err(broken)? {
         let name = field.name().unwrap_or_default().to_owned();

@@ -386,3 +386,29 @@ fn a_reader_that_goes_away_ends_a_command_quietly() {
         );
     }
 }
+
+#[test]
+fn what_a_saga_is_given_is_refused_where_readers_could_not_hold_it_or_would_not_agree() {
+    let door = Door::new();
+    let order =
+        |context: &str| format!(r#"{{"name":"sample_processing_workflow","context":{context}}}"#);
+    for (value, words) in [
+        ("1e400", "number out of range"),
+        (r#""\ud800""#, "hex escape"),
+        (r#"{"submissionId":"x","submissionId":"y"}"#, "twice"),
+        (&nested(65), "64"),
+    ] {
+        let context = format!(r#"{{"given":{value}}}"#);
+        door.refuses("/api/sagas", order(&context), 400, &["input", words]);
+    }
+    for steps in [
+        "1e999",
+        r#""\ud800""#,
+        r#"[{"id":"w","id":"v"}]"#,
+        &nested(127),
+    ] {
+        let body = format!(r#"{{"name":"t","steps":{steps},"context":{{}}}}"#);
+        door.refuses("/api/sagas", body, 400, &[]);
+    }
+    door.is_well();
+}

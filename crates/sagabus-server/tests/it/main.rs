@@ -8,6 +8,7 @@
     reason = "what a test's own helpers need is there, or the test fails; figures are printed"
 )]
 
+mod admission;
 mod bad_forms;
 mod bad_input;
 mod client;

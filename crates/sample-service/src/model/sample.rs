@@ -92,7 +92,7 @@ impl Sample {
 pub struct HistoryEntry {
     /// The sample.
     pub sample_id: String,
-    /// What was done: created, updated, assigned, status_changed, form_refused, deleted.
+    /// What was done: created, updated, assigned, status_changed, form_refused, kept, deleted.
     pub action: String,
     /// Where the sample stood afterwards.
     pub status: Status,

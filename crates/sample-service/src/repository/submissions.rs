@@ -38,6 +38,15 @@ pub(crate) fn insert_submission(
     Ok(())
 }
 
+/// Deletes a submission that nothing has begun with.
+pub(crate) fn delete_received_submission(tx: &Transaction<'_>, id: &str) -> Result<()> {
+    tx.execute(
+        "DELETE FROM submissions WHERE id = ?1 AND status = 'received'",
+        [id],
+    )?;
+    Ok(())
+}
+
 pub(crate) fn update_submission(tx: &Transaction<'_>, submission: &Submission) -> Result<()> {
     tx.execute(
         "UPDATE submissions SET status = ?2, reason = ?3, form = ?4, sample_count = ?5, updated_ms = ?6 WHERE id = ?1",

@@ -471,3 +471,30 @@ async fn break_submissions(fixture: &Fixture, is_broken: bool) {
     });
     renamed.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_sample_that_a_person_has_moved_on_stays_when_its_saga_turns_back() {
+    let fixture = Fixture::new().await;
+    submitted(&fixture).await;
+    let service = &fixture.service;
+    service
+        .validate_sample(call("validate_sample"))
+        .await
+        .unwrap();
+    service.update_status(call("update"), form()).await.unwrap();
+    let moved = samples(&fixture).await.remove(0).id;
+    let stage = nanopore::sample::Status::Sequencing;
+    let actor = super::fixture::actor();
+    service
+        .set_status(moved.clone(), stage, None, None, actor)
+        .await
+        .unwrap();
+    service.revert_status(undo("update")).await.unwrap();
+    let left = samples(&fixture).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!((&left[0].id, left[0].status), (&moved, stage));
+    assert_eq!(submission(&fixture).await.sample_count, 1);
+    let history = service.history(moved).await.unwrap();
+    let kept = history.iter().find(|entry| entry.action == "kept").unwrap();
+    assert_eq!(kept.notes.as_deref(), Some("form cannot be read"));
+}

@@ -17,16 +17,29 @@ pub(super) fn list(answer: &Value) {
             text(&saga["status"]),
             text(&saga["startedAt"]),
             text(&saga["currentStep"]),
-            why(saga).unwrap_or_else(|| text(&saga["error"])),
+            why(saga),
         ]
     });
     let heads = ["id", "name", "status", "started at", "step", "why"];
     print(heads, rows.collect());
+    if let Some(next) = answer["next"].as_str() {
+        say!("more with --after {}", plain(next, TEXT_MAX));
+    }
 }
 
-/// What it waits for, as far as somebody has to know.
-fn why(saga: &Value) -> Option<String> {
-    saga["waits"].as_str().map(str::to_owned)
+/// What a saga or a step of one waits for, and what went wrong there.
+fn why(it: &Value) -> String {
+    let own = |it: &Value| it["error"].as_str().map(str::to_owned);
+    let current = || {
+        let mut steps = it["steps"].as_array().into_iter().flatten();
+        let current = steps.find(|step| step["id"] == it["currentStep"])?;
+        own(current)
+    };
+    match (it["waits"].as_str(), own(it).or_else(current)) {
+        (Some(waits), Some(error)) => format!("{waits}; {error}"),
+        (Some(waits), None) => waits.to_owned(),
+        (None, error) => error.unwrap_or_else(|| text(&Value::Null)),
+    }
 }
 
 pub(super) fn one(saga: &Value) {
@@ -41,6 +54,11 @@ pub(super) fn one(saga: &Value) {
     line("status", &saga["status"]);
     line("waits", &saga["waits"]);
     line("error", &saga["error"]);
+    let effects = saga["unsettled"].as_array().filter(|it| !it.is_empty());
+    if let Some(steps) = effects {
+        let steps: Vec<String> = steps.iter().map(text).collect();
+        line("effects left", &steps.join(", ").into());
+    }
     line("turned back", &turned_back(&saga["turnedBackBy"]));
     line("correlation", &saga["correlationId"]);
     line("parent", &saga["parent"]);
@@ -76,9 +94,7 @@ pub(super) fn one(saga: &Value) {
             text(&step["startedAt"]),
             milliseconds(&step["durationMs"]),
             compensation(step),
-            step["waits"]
-                .as_str()
-                .map_or_else(|| text(&step["error"]), str::to_owned),
+            why(step),
         ]
     });
     let heads = [
