@@ -34,7 +34,7 @@ impl AuditService {
         })
     }
 
-    /// Subscribes the service to every event but its own, under its durable name.
+    /// Subscribes the service to every event but its own and signs of life, under its durable name.
     ///
     /// # Errors
     /// As [`sagabus::bus::SubscriptionBuilder::handler`].
@@ -47,7 +47,7 @@ impl AuditService {
             .start(Start::Earliest)
             // One at a time: the chain has the order of the log, but for what had to be tried again.
             .concurrency(1)
-            .filter_fn("not its own", wants)
+            .filter_fn("neither its own nor signs of life", wants)
             .on_filter_error(OnFilterError::Deliver);
         for pattern in PATTERNS {
             subscription = subscription.pattern(pattern);

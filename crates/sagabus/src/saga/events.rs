@@ -31,7 +31,7 @@ use super::handlers::CompensationContext;
 use super::machine::{Phase, Stage, State};
 use super::monitor::Status;
 use super::record::{Cause, Fact, Outcome, Record, Verb};
-use super::remote::{self, Elsewhere, StepReplied, StepRequested, StepStopped};
+use super::remote::{self, Elsewhere, StepProgressed, StepReplied, StepRequested, StepStopped};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId, EventType, Payload, check_payload};
@@ -73,6 +73,7 @@ pub fn register(registry: RegistryBuilder) -> RegistryBuilder {
         .register::<StepRequested>()
         .register::<StepReplied>()
         .register::<StepStopped>()
+        .register::<StepProgressed>()
 }
 
 /// Largest output that an event carries, in bytes: an event has room for 256 KiB in all.

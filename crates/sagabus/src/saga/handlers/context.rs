@@ -56,6 +56,15 @@ pub(crate) struct Call {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
+/// What a service adds to what it is asked.
+pub(crate) struct Served<'a> {
+    pub(crate) causation_id: EventId,
+    pub(crate) correlation_id: &'a str,
+    pub(crate) cancelled: CancellationToken,
+    pub(crate) heartbeat: Option<watch::Sender<()>>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
 impl CallContext {
     fn new(state: &State, call: Call) -> Self {
         let step = state.origin(call.step);
@@ -90,13 +99,7 @@ impl CallContext {
     }
 
     /// As an orchestrator elsewhere asks.
-    pub(crate) fn asked(
-        request: &StepRequested,
-        causation_id: EventId,
-        correlation_id: &str,
-        cancelled: CancellationToken,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, StepError> {
+    pub(crate) fn asked(request: &StepRequested, served: Served<'_>) -> Result<Self, StepError> {
         let unfit = |error: crate::Error| StepError::Reject(error.chain());
         let outputs = request.outputs.iter();
         let outputs = outputs.map(|(step, output)| (step.clone(), bytes(output)));
@@ -110,12 +113,12 @@ impl CallContext {
             fence: request.fence,
             input: bytes(&request.input),
             outputs: outputs.collect(),
-            correlation_id: correlation_id.into(),
-            causation_id: Some(causation_id),
+            correlation_id: served.correlation_id.into(),
+            causation_id: Some(served.causation_id),
             deadline: request.deadline,
-            cancelled,
-            heartbeat: None,
-            clock,
+            cancelled: served.cancelled,
+            heartbeat: served.heartbeat,
+            clock: served.clock,
         })
     }
 
@@ -323,7 +326,7 @@ impl StepContext {
     }
 
     /// A sign of life, for a step with a [`heartbeat`](crate::saga::Step::heartbeat): without one for so long, the attempt has
-    /// timed out.
+    /// timed out. It may be given as often as one likes; from another service some of them are sent, enough to be heard of.
     pub fn heartbeat(&self) {
         if let Some(heartbeat) = &self.call.heartbeat {
             heartbeat.send_replace(());

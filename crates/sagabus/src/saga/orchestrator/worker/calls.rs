@@ -43,6 +43,9 @@ impl Worker {
                 job.timeout = job.timeout.saturating_sub(gone.unwrap_or_default());
                 job.is_elsewhere = true;
                 job.killed = self.awaiting(step, attempt, Direction::Forward);
+                if let Some((_, signs)) = &job.heartbeat {
+                    self.saga.listen(Flight { step, attempt }, signs.clone());
+                }
                 tracker.spawn(runner::run_step(job, stopped, reply));
             }
         }
@@ -114,6 +117,7 @@ impl Worker {
             Direction::Forward => {
                 let flight = Flight { step, attempt };
                 self.in_flight.retain(|other| *other != flight);
+                self.saga.listen_no_more(flight);
                 self.stops.remove(&(step, attempt));
             }
             Direction::Backward => self.compensating.retain(|other| *other != step),
