@@ -446,6 +446,36 @@ fn sagas_are_started_listed_shown_and_cancelled() {
 }
 
 #[test]
+fn the_trace_of_the_request_that_starts_a_saga_is_that_of_its_events() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let start = |traceparent: &str| {
+        let order = json!({
+            "name": "waiting", "context": {},
+            "steps": [{"id": "wait", "timer": {"for": "1h"}}],
+        });
+        let request = server.request("POST", "/api/sagas");
+        let request = request.header("traceparent", traceparent).json(&order);
+        request.send().expect(202)["sagaId"].clone()
+    };
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let traced = start(&format!("00-{trace}-00f067aa0ba902b7-01"));
+    // What is no trace is left out.
+    let other = start("00-none");
+    let events = server.get("/api/events").expect(200);
+    let span_of = |saga: &Value| {
+        let mut events = events["events"].as_array().unwrap().iter();
+        let started = events.find(|it| it["event"]["subject"] == *saga).unwrap();
+        started["event"]["metadata"]["traceparent"].clone()
+    };
+    let span = span_of(&traced);
+    let span = span.as_str().unwrap();
+    assert!(span.starts_with(&format!("00-{trace}-")), "{span}");
+    assert!(!span.contains("00f067aa0ba902b7"), "{span}");
+    assert_eq!(span_of(&other), Value::Null);
+}
+
+#[test]
 fn a_running_saga_that_is_cancelled_takes_back_what_it_did() {
     let place = Place::new();
     let data = place.data_text();

@@ -1,5 +1,6 @@
 //! Steps in other services: asked for by an event and answered by one.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,16 +8,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use sagabus::engines::embedded::disk::MemoryDisk;
 use sagabus::engines::embedded::{Embedded, Settings};
+use sagabus::event::trace::{TRACEPARENT, TraceContext};
 use sagabus::saga::remote::{ReplyStatus, StepProgressed, StepReplied, StepRequested};
 use sagabus::saga::{
     CompensationContext, Definition, Handlers, Output, SagaId, SagaStatus, Status, Step,
     StepContext, StepError, StepPhase, TurnedBackBy,
 };
 use sagabus::saga_store::SagaStore;
-use sagabus::{Bus, Clock, ErrorKind, Event, EventType, Sagas, saga};
+use sagabus::{Bus, Clock, ErrorKind, Event, EventType, Sagas, Start, saga};
 use serde_json::{Value, json};
 
-use crate::support::{Notes, clock, idle};
+use crate::support::{Notes, clock, event, idle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -704,4 +706,169 @@ async fn after_a_restart_an_attempt_elsewhere_has_the_time_for_its_next_sign_ane
     assert_eq!(error, Some("gave no sign of life for 3s"));
     assert_eq!(second.events("saga.step_requested").await.len(), 2);
     second.close().await;
+}
+
+/// The trace and the span of each call, with a name.
+type Spans = Arc<Mutex<Vec<(String, TraceContext)>>>;
+
+fn note_span(spans: &Spans, what: &str, context: &sagabus::saga::CallContext) {
+    let span = context.trace().unwrap();
+    let name = format!("{what} {}", context.attempt());
+    spans.lock().unwrap().push((name, span));
+}
+
+/// Handlers of `lab`, or of `ai`, that note their spans: `check` fails once, `file` for good.
+fn spanned(spans: &Spans, service: &str) -> Handlers {
+    let mut handlers = Handlers::new();
+    for action in ["check", "read", "file"] {
+        let (done, back) = (Arc::clone(spans), Arc::clone(spans));
+        handlers = handlers.handle(service, action, move |context: StepContext| {
+            note_span(&done, action, &context);
+            async move {
+                if action == "read" {
+                    // Long enough for a sign of life.
+                    tokio::time::sleep(SECOND).await;
+                }
+                match (action, context.attempt()) {
+                    ("check", 1) => Err(StepError::Retry("busy".to_owned())),
+                    ("file", _) => Err(StepError::Reject("full".to_owned())),
+                    _ => Ok(Value::Null),
+                }
+            }
+        });
+        let undo = format!("un{action}");
+        let name = undo.clone();
+        handlers = handlers.compensate(service, &name, move |context: CompensationContext| {
+            note_span(&back, &undo, &context);
+            std::future::ready(Ok(()))
+        });
+    }
+    handlers
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_trace_goes_from_an_event_over_a_restart_through_steps_here_and_elsewhere_and_inner_sagas()
+ {
+    let (clock, disk, spans) = (clock(), MemoryDisk::default(), Spans::default());
+    let undone = |step: Step, action: &str| step.compensated_by(action);
+    let inner = Definition::from_steps("inner", vec![Step::new("check").service("lab").retries(1)]);
+    let read = Step::new("read")
+        .service("ai")
+        .after("inside")
+        .heartbeat(3 * SECOND);
+    let steps = vec![
+        Step::new("inside").service("lab").child(inner.unwrap()),
+        undone(read, "unread"),
+        undone(
+            Step::new("check").service("lab").retries(1).after("read"),
+            "uncheck",
+        ),
+        Step::new("file").service("lab").after("check"),
+    ];
+    let definition = Definition::from_steps("traced", steps).unwrap();
+    let here = || spanned(&spans, "lab").elsewhere("ai");
+    let publisher: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        .parse()
+        .unwrap();
+
+    let first = Process::open(&disk, &clock, here()).await;
+    let start = |_: &Event| Ok(Some(saga::Start::new("{}")));
+    let created = first.bus.subscription("traced").pattern("sample.created");
+    let created = created.start(Start::Earliest);
+    let trigger = first.sagas.started_by(created, definition, start).await;
+    let mut event = event(&first.bus, "sample.created", "{}");
+    let (name, value) = (TRACEPARENT.to_owned(), publisher.to_string());
+    event.metadata.insert(name, value);
+    let cause = event.id.clone();
+    first.bus.publish(event).await.unwrap();
+    first.request(0).await;
+    drop(trigger.unwrap());
+    first.close().await;
+
+    let second = Process::open(&disk, &clock, here()).await;
+    let served = spanned(&spans, "ai")
+        .serve(&second.bus, "ai")
+        .await
+        .unwrap();
+    let outer = second.sagas.active();
+    let outer = outer.iter().find(|it| it.name == "traced").unwrap();
+    let status = second.sagas.wait(&outer.id).await.unwrap();
+    assert_eq!(status.status, Status::Compensated, "{status:?}");
+    idle(&second.bus).await;
+
+    // Each attempt has a span of its own, in the trace of the event.
+    let spans = spans.lock().unwrap().clone();
+    let names: Vec<&str> = spans.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "check 1",
+            "check 2",
+            "read 1",
+            "check 1",
+            "check 2",
+            "file 1",
+            "uncheck 1",
+            "unread 1"
+        ]
+    );
+    let ids: BTreeSet<u64> = spans.iter().map(|(_, span)| span.span_id()).collect();
+    assert_eq!(ids.len(), spans.len());
+    assert!(!ids.contains(&publisher.span_id()));
+    for (name, span) in &spans {
+        assert_eq!(span.trace_id(), publisher.trace_id(), "{name}");
+    }
+    // All events of both sagas are in it, and so are commands, replies and signs of life.
+    let page = second.bus.read(1, 1_000).await.unwrap();
+    let mut types = BTreeSet::new();
+    for (_, event) in &page.events {
+        if event.id == cause {
+            continue;
+        }
+        let own = TraceContext::of(event).unwrap_or_else(|| panic!("{event:?}"));
+        assert_eq!(own.trace_id(), publisher.trace_id(), "{event:?}");
+        assert!(own.to_string().ends_with("-01"), "{own}");
+        types.insert(event.event_type.to_string());
+    }
+    for event_type in [
+        "saga.started",
+        "saga.failed",
+        "saga.step_requested",
+        "saga.step_progressed",
+    ] {
+        assert!(types.contains(event_type), "{event_type}: {types:?}");
+    }
+    let started = second.events("saga.started").await;
+    assert_eq!(started.len(), 2);
+    // The reply comes from the handler's span, which is none of the orchestrator's.
+    let replied = TraceContext::of(&second.events("saga.step_replied").await[0]).unwrap();
+    assert_eq!(replied, spans[2].1);
+    let requested = TraceContext::of(&second.events("saga.step_requested").await[0]).unwrap();
+    assert_ne!(requested, replied);
+    drop(served);
+    second.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_that_is_started_in_no_trace_is_in_none() {
+    let (notes, clock) = (Notes::default(), clock());
+    let looked = notes.clone();
+    let own = Handlers::new().handle("own", "look", move |context: StepContext| {
+        looked.add(format!("{:?}", context.trace()));
+        std::future::ready(Ok::<(), StepError>(()))
+    });
+    let process = Process::open(&MemoryDisk::default(), &clock, own).await;
+    let look = Step::new("look").service("own");
+    let id = process
+        .start(&Definition::from_steps("look", vec![look]).unwrap())
+        .await;
+    process.sagas.wait(&id).await.unwrap();
+    assert_eq!(notes.all(), ["None"]);
+    let page = process.bus.read(1, 1_000).await.unwrap();
+    assert!(
+        page.events
+            .iter()
+            .all(|(_, event)| event.metadata.is_empty())
+    );
+    process.close().await;
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::StepError;
 use crate::clock::{Clock, Timestamp};
 use crate::event::EventId;
+use crate::event::trace::TraceContext;
 use crate::planted::{self, SagaBug};
 use crate::saga::events;
 use crate::saga::id::SagaId;
@@ -38,6 +39,7 @@ pub struct CallContext {
     outputs: Vec<(String, Bytes)>,
     correlation_id: Arc<str>,
     causation_id: Option<EventId>,
+    trace: Option<TraceContext>,
     deadline: Timestamp,
     cancelled: CancellationToken,
     /// Where signs of life go, if they are waited for.
@@ -50,6 +52,7 @@ pub(crate) struct Call {
     pub(crate) step: usize,
     pub(crate) attempt: u32,
     pub(crate) epoch: u64,
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) timeout: Duration,
     pub(crate) cancelled: CancellationToken,
     pub(crate) heartbeat: Option<watch::Sender<()>>,
@@ -60,6 +63,7 @@ pub(crate) struct Call {
 pub(crate) struct Served<'a> {
     pub(crate) causation_id: EventId,
     pub(crate) correlation_id: &'a str,
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) cancelled: CancellationToken,
     pub(crate) heartbeat: Option<watch::Sender<()>>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -91,6 +95,7 @@ impl CallContext {
             outputs,
             correlation_id: Arc::clone(state.correlation_id()),
             causation_id: events::cause_of_call(state, call.step),
+            trace: call.trace,
             deadline: call.clock.now().after(call.timeout),
             cancelled: call.cancelled,
             heartbeat: call.heartbeat,
@@ -115,11 +120,23 @@ impl CallContext {
             outputs: outputs.collect(),
             correlation_id: served.correlation_id.into(),
             causation_id: Some(served.causation_id),
+            trace: served.trace,
             deadline: request.deadline,
             cancelled: served.cancelled,
             heartbeat: served.heartbeat,
             clock: served.clock,
         })
+    }
+
+    /// Says in the logs of a handler which attempt of which step of which saga it is.
+    pub(crate) fn span(&self) -> tracing::Span {
+        tracing::debug_span!(
+            "saga step",
+            saga_id = %self.saga,
+            step_id = %self.step_id,
+            attempt = self.attempt,
+            traceparent = self.trace.map(tracing::field::display),
+        )
     }
 
     /// The saga.
@@ -241,6 +258,13 @@ impl CallContext {
     #[must_use]
     pub fn causation_id(&self) -> Option<&EventId> {
         self.causation_id.as_ref()
+    }
+
+    /// The span of this attempt: of the trace that the saga was started in, and another one for each attempt. None where the
+    /// saga belongs to no trace.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.trace
     }
 
     /// When the attempt times out.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::HEARTBEAT_MIN;
 use super::payload::{
@@ -128,7 +129,7 @@ impl Server {
         }
         let request: StepRequested = delivery.payload()?;
         let is_first = delivery.attempt == 1 && delivery.event.time >= self.since;
-        let result = self.run(&request, &delivery.event).await;
+        let result = self.run(&request, &delivery).await;
         let result = match request.compensation {
             None if !is_first => result.map_err(doubtful),
             _ => result,
@@ -161,7 +162,7 @@ impl Server {
         }
     }
 
-    async fn run(&self, request: &StepRequested, event: &Event) -> Result<Bytes, StepError> {
+    async fn run(&self, request: &StepRequested, delivery: &Delivery) -> Result<Bytes, StepError> {
         let left = request.deadline.since(self.clock.now()).min(ATTEMPT_MAX);
         if left.is_zero() {
             let text = "the time of the attempt was over before it began";
@@ -181,8 +182,9 @@ impl Server {
         };
         let (signs, given) = watch::channel(());
         let served = Served {
-            causation_id: event.id.clone(),
-            correlation_id: event.correlation_id.as_deref().unwrap_or_default(),
+            causation_id: delivery.event.id.clone(),
+            correlation_id: delivery.event.correlation_id.as_deref().unwrap_or_default(),
+            trace: delivery.trace(),
             cancelled: cancelled.clone(),
             heartbeat: request.heartbeat_ms.map(|_| signs),
             clock: Arc::clone(&self.clock),
@@ -199,9 +201,10 @@ impl Server {
             None => {
                 let handler = self.handlers.step(asked, &request.action)?;
                 let context = StepContext::asked(call);
+                let span = context.span();
                 let stop = cancelled.clone();
                 let work = guarded(move || handler(context));
-                let work = within(left, &stop, work);
+                let work = within(left, &stop, work).instrument(span);
                 let result = match request.heartbeat_ms.map(Duration::from_millis) {
                     None => work.await,
                     Some(silence) => {
@@ -214,7 +217,7 @@ impl Server {
                         tokio::select! {
                             biased;
                             result = work => result,
-                            never = self.tell(request, event, &mut signs) => match never {},
+                            never = self.tell(request, delivery, &mut signs) => match never {},
                         }
                     }
                 };
@@ -223,8 +226,9 @@ impl Server {
             Some(back) => {
                 let handler = self.handlers.compensation(asked, &request.action)?;
                 let context = CompensationContext::asked(call, back);
+                let span = context.span();
                 let work = guarded(move || handler(context));
-                let done = within(left, &cancelled, work).await;
+                let done = within(left, &cancelled, work).instrument(span).await;
                 done.map(|()| Bytes::from_static(b"null"))
             }
         }
@@ -243,11 +247,16 @@ struct Signs {
 impl Server {
     /// Tells of signs of life, no more of them than are needed; that the handler begins is one. One that falls silent is told to
     /// stop, since its attempt has timed out and another one may be asked for.
-    async fn tell(&self, request: &StepRequested, event: &Event, signs: &mut Signs) -> Infallible {
+    async fn tell(
+        &self,
+        request: &StepRequested,
+        delivery: &Delivery,
+        signs: &mut Signs,
+    ) -> Infallible {
         let pause = signs.silence / SIGNS;
         let rest = signs.silence.saturating_sub(pause) + SILENCE_GRACE;
         loop {
-            if let Err(error) = self.tell_once(request, event, signs.silence).await {
+            if let Err(error) = self.tell_once(request, delivery, signs.silence).await {
                 // The next one makes up for it.
                 tracing::warn!(saga_id = %request.saga_id, error = %error.chain(), "sign of life of a saga step cannot be sent");
             }
@@ -266,7 +275,7 @@ impl Server {
     async fn tell_once(
         &self,
         request: &StepRequested,
-        cause: &Event,
+        delivery: &Delivery,
         silence: Duration,
     ) -> Result<()> {
         let sign = StepProgressed {
@@ -276,7 +285,11 @@ impl Server {
             attempt: request.attempt,
             fence: request.fence,
         };
-        let mut event = Event::new(&sign, self.clock.as_ref())?.caused_by(cause);
+        let event = Event::new(&sign, self.clock.as_ref())?;
+        let mut event = event.caused_by(&delivery.event);
+        if let Some(span) = delivery.trace() {
+            span.mark(&mut event);
+        }
         let can_expire = self
             .bus
             .capabilities()
