@@ -1,7 +1,9 @@
-//! Every event goes into the trail, once; the trail's own events do not.
+//! Every event goes into the trail, once; the trail's own events and signs of life do not.
 
 use std::sync::Arc;
 
+use sagabus::event::Payload;
+use sagabus::saga::remote::StepProgressed;
 use sagabus::{Event, Result};
 
 use crate::model::Act;
@@ -13,10 +15,12 @@ pub const CONSUMER: &str = "audit-service";
 /// Event types to subscribe to.
 pub const PATTERNS: &[&str] = &["**"];
 
-/// Whether the trail takes this event: its own would make more of themselves for ever.
+/// Whether the trail takes this event: its own would make more of themselves for ever, and that a handler is still at work is
+/// nothing that was done.
 #[must_use]
 pub fn wants(event: &Event) -> bool {
-    !event.event_type.as_str().starts_with("audit.")
+    let event_type = event.event_type.as_str();
+    !event_type.starts_with("audit.") && event_type != StepProgressed::TYPE
 }
 
 impl AuditService {

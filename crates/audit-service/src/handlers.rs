@@ -36,7 +36,7 @@ impl AuditService {
         })
     }
 
-    /// Subscribes the service to every event but its own, under its durable name.
+    /// Subscribes the service to every event but its own and signs of life, under its durable name.
     ///
     /// # Errors
     /// As [`sagabus::bus::SubscriptionBuilder::handler`].
@@ -51,7 +51,7 @@ impl AuditService {
             .concurrency(1)
             // An entry is not given up because the disk was full for hours.
             .retry(Retry::times(1_000).cap(Duration::from_mins(1)))
-            .filter_fn("not its own", wants)
+            .filter_fn("neither its own nor signs of life", wants)
             .on_filter_error(OnFilterError::Deliver);
         for pattern in PATTERNS {
             subscription = subscription.pattern(pattern);

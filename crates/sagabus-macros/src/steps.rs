@@ -6,16 +6,16 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::Parser;
 use syn::spanned::Spanned;
-use syn::{Error, Ident, ImplItem, ItemImpl, LitStr, Result, Type};
+use syn::{Error, Expr, Ident, ImplItem, ItemImpl, LitStr, Result, Type};
 
 use self::method::{Argument, Compensation, Role, Step};
 use crate::options::{once, unknown};
 
 pub(crate) fn expand(options: TokenStream, mut item: ItemImpl) -> Result<TokenStream> {
-    let service = service(options)?;
+    let of_all = OfAll::read(options)?;
     if let Some((path, _)) = &item.trait_ {
         let text = "steps are methods of the type itself, not of a trait";
         return Err(Error::new(path.span(), text));
@@ -40,18 +40,36 @@ pub(crate) fn expand(options: TokenStream, mut item: ItemImpl) -> Result<TokenSt
         return Err(Error::new(item.self_ty.span(), text));
     }
     check_names(&steps, &compensations)?;
-    let generated = generate(&item.self_ty, &service, &steps, &compensations);
+    let generated = generate(&item.self_ty, &of_all, &steps, &compensations);
     Ok(quote! { #item #generated })
 }
 
-fn service(options: TokenStream) -> Result<LitStr> {
-    let mut service = None;
-    let parser = syn::meta::parser(|meta| match meta.path.is_ident("service") {
-        true => once(&mut service, &meta, || meta.value()?.parse()),
-        false => Err(unknown(&meta, "`service`")),
-    });
-    parser.parse2(options)?;
-    Ok(service.unwrap_or_else(|| LitStr::new("", proc_macro2::Span::call_site())))
+/// What `#[saga_steps(…)]` says of all steps.
+struct OfAll {
+    service: LitStr,
+    /// The `Options` of the definition.
+    options: Option<Expr>,
+}
+
+impl OfAll {
+    fn read(said: TokenStream) -> Result<Self> {
+        let (mut service, mut options) = (None, None);
+        let parser = syn::meta::parser(|meta| {
+            if meta.path.is_ident("service") {
+                once(&mut service, &meta, || meta.value()?.parse())
+            } else if meta.path.is_ident("options") {
+                once(&mut options, &meta, || meta.value()?.parse())
+            } else {
+                Err(unknown(&meta, "`service` and `options`"))
+            }
+        });
+        parser.parse2(said)?;
+        let nobody = || LitStr::new("", proc_macro2::Span::call_site());
+        Ok(Self {
+            service: service.unwrap_or_else(nobody),
+            options,
+        })
+    }
 }
 
 /// Every name that one method says of another is there.
@@ -69,6 +87,11 @@ fn check_names(steps: &[Step], compensations: &[Compensation]) -> Result<()> {
                 return Err(Error::new(needed.span(), text));
             }
         }
+        if let Some(item) = item_of(&step.arguments)
+            && !step.is_list()
+        {
+            return Err(done_once(item, &step.name));
+        }
     }
     for compensation in compensations {
         let name = &compensation.name;
@@ -76,26 +99,54 @@ fn check_names(steps: &[Step], compensations: &[Compensation]) -> Result<()> {
             let text = format!("no step says `compensated_by = {name}`");
             return Err(Error::new(name.span(), text));
         }
+        if let Some(item) = item_of(&compensation.arguments) {
+            let mut steps = steps.iter().filter(|it| it.takes_back(name));
+            if let Some(step) = steps.find(|it| !it.is_list()) {
+                return Err(done_once(item, &step.name));
+            }
+        }
     }
     Ok(())
 }
 
+/// The item of a list that a method takes.
+fn item_of(arguments: &[Argument]) -> Option<&Type> {
+    arguments.iter().find_map(|it| match it {
+        Argument::Item(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+fn done_once(item: &Type, step: &Ident) -> Error {
+    let text = format!("step `{step}` is done once and has no item: it says no `for_each`");
+    Error::new(item.span(), text)
+}
+
 fn generate(
     own: &Type,
-    service: &LitStr,
+    of_all: &OfAll,
     steps: &[Step],
     compensations: &[Compensation],
 ) -> TokenStream {
+    let service = &of_all.service;
     let definitions = steps.iter().map(|step| definition(step, service));
-    let step_handlers = steps.iter().map(|step| step_handler(step, service));
+    let step_handlers = steps.iter().filter_map(|step| step_handler(step, service));
     let handlers = compensations.iter();
     let compensation_handlers = handlers.flat_map(|it| compensation_handlers(it, steps, service));
-    let schemas = steps.iter().map(|step| {
-        let (id, output) = (step.id(), &step.output);
-        quote_spanned! { output.span() => (#id, ::sagabus::saga::typed::schema_of::<#output>()) }
+    let schemas = steps.iter().filter_map(|step| {
+        let (id, output) = (step.id(), step.output_for_others()?);
+        let schema = quote! { (#id, ::sagabus::saga::typed::schema_of::<#output>()) };
+        Some(schema)
     });
+    let schemas: Vec<TokenStream> = schemas.collect();
     let types = steps.iter().flat_map(|step| types(step, steps));
-    let count = steps.len();
+    let count = schemas.len();
+    let (list_type, list, made) = of_steps(&definitions.collect::<Vec<_>>(), steps);
+    let has_children = steps.iter().any(|step| step.output.is_none());
+    // A result must be used as it is.
+    let must_use = (!has_children).then(|| quote! { #[must_use] });
+    let options = of_all.options.as_ref();
+    let options = options.map(|it| quote! { .options(#it) });
     let outputs = compensations.iter().flat_map(|it| outputs(it, steps));
     quote! {
         #(#types)*
@@ -103,9 +154,12 @@ fn generate(
 
         impl #own {
             /// The steps, in the order of their methods.
-            #[must_use]
-            pub fn steps() -> ::std::vec::Vec<::sagabus::saga::Step> {
-                ::std::vec![#(#definitions),*]
+            ///
+            /// # Errors
+            /// Where one is a saga, what is wrong with its definition.
+            #must_use
+            pub fn steps() -> #list_type {
+                #list
             }
 
             /// The saga of these steps.
@@ -115,7 +169,9 @@ fn generate(
             pub fn definition(
                 name: impl ::core::convert::Into<::std::string::String>,
             ) -> ::core::result::Result<::sagabus::saga::Definition, ::sagabus::saga::InvalidDefinition> {
-                ::sagabus::saga::Definition::from_steps(name, Self::steps())
+                let builder = ::sagabus::saga::Definition::builder(name) #options;
+                let steps = ::core::iter::IntoIterator::into_iter(#made);
+                ::core::iter::Iterator::fold(steps, builder, |builder, step| builder.step(step)).build()
             }
 
             /// What does the steps, and what takes them back.
@@ -130,6 +186,23 @@ fn generate(
                 [#(#schemas),*]
             }
         }
+    }
+}
+
+/// What `steps()` returns, what it does, and how it is called: where sagas are steps, they may be none.
+fn of_steps(
+    definitions: &[TokenStream],
+    steps: &[Step],
+) -> (TokenStream, TokenStream, TokenStream) {
+    let list = quote! { ::std::vec::Vec<::sagabus::saga::Step> };
+    let all = quote! { ::std::vec![#(#definitions),*] };
+    match steps.iter().any(|step| step.output.is_none()) {
+        false => (list, all, quote! { Self::steps() }),
+        true => (
+            quote! { ::core::result::Result<#list, ::sagabus::saga::InvalidDefinition> },
+            quote! { ::core::result::Result::Ok(#all) },
+            quote! { Self::steps()? },
+        ),
     }
 }
 
@@ -162,6 +235,26 @@ fn definition(step: &Step, service: &LitStr) -> TokenStream {
         let id = method::id(needed);
         calls.extend(quote! { .after(#id) });
     }
+    let list = options.list_of.as_ref().map(method::id);
+    match (&options.for_each, list) {
+        (Some(pointer), None) => calls.extend(quote! { .for_each(#pointer) }),
+        (Some(pointer), Some(list)) => calls.extend(quote! { .for_each_of(#list, #pointer) }),
+        (None, _) => {}
+    }
+    if let Some(count) = options.at_a_time {
+        let count = number(count);
+        calls.extend(quote! { .at_a_time(#count) });
+    }
+    if step.output.is_none() {
+        let name = &step.name;
+        calls.extend(quote! { .child(Self::#name()?) });
+        let whole = LitStr::new("", name.span());
+        let pointer = options.given.as_ref().unwrap_or(&whole);
+        match options.given_of.as_ref().map(method::id) {
+            None => calls.extend(quote! { .given(#pointer) }),
+            Some(of) => calls.extend(quote! { .given_of(#of, #pointer) }),
+        }
+    }
     quote! { ::sagabus::saga::Step::new(#id) #calls }
 }
 
@@ -181,11 +274,14 @@ fn versioned(handler: TokenStream, version: Option<NonZeroU32>) -> TokenStream {
     }
 }
 
-fn step_handler(step: &Step, service: &LitStr) -> TokenStream {
+fn step_handler(step: &Step, service: &LitStr) -> Option<TokenStream> {
+    // A saga of its own has the handlers of its steps.
+    step.output.as_ref()?;
     let (name, id) = (&step.name, step.id());
     let values = step.arguments.iter().map(|it| match it {
         Argument::Context(_) => quote! { ::core::clone::Clone::clone(&context) },
         Argument::Input(ty) => quote! { context.input_as::<#ty>()? },
+        Argument::Item(ty) => quote! { context.item_as::<#ty>()? },
         Argument::OutputOf(needed, ty) => {
             let id = method::id(needed);
             quote! { context.output_as::<#ty>(#id)? }
@@ -209,7 +305,7 @@ fn step_handler(step: &Step, service: &LitStr) -> TokenStream {
             }
         })
     };
-    versioned(handler, step.options.version)
+    Some(versioned(handler, step.options.version))
 }
 
 /// One for each version of the steps that it takes back.
@@ -232,6 +328,7 @@ fn compensation_handler(compensation: &Compensation, service: &LitStr) -> TokenS
     let values = compensation.arguments.iter().map(|it| match it {
         Argument::Context(_) => quote! { ::core::clone::Clone::clone(&context) },
         Argument::Input(ty) => quote! { context.input_as::<#ty>()? },
+        Argument::Item(ty) => quote! { context.item_as::<#ty>()? },
         Argument::Output(ty) => quote! { context.step_output_as::<#ty>()? },
         // It is refused before this.
         Argument::OutputOf(_, ty) => quote! { context.step_output_as::<#ty>()? },
@@ -258,11 +355,11 @@ fn compensation_handler(compensation: &Compensation, service: &LitStr) -> TokenS
 fn types(step: &Step, steps: &[Step]) -> Vec<TokenStream> {
     let arguments = step.arguments.iter().filter_map(|it| match it {
         Argument::OutputOf(needed, ty) => Some((needed, ty)),
-        Argument::Context(_) | Argument::Input(_) | Argument::Output(_) => None,
+        Argument::Context(_) | Argument::Input(_) | Argument::Item(_) | Argument::Output(_) => None,
     });
     let pairs = arguments.filter_map(|(needed, ty)| {
-        let output = &steps.iter().find(|it| it.name == *needed)?.output;
-        Some(same(output, ty))
+        let output = steps.iter().find(|it| it.name == *needed)?;
+        Some(same(&output.output_for_others()?, ty))
     });
     pairs.collect()
 }
@@ -271,22 +368,39 @@ fn types(step: &Step, steps: &[Step]) -> Vec<TokenStream> {
 fn outputs(compensation: &Compensation, steps: &[Step]) -> Vec<TokenStream> {
     let arguments = compensation.arguments.iter().filter_map(|it| match it {
         Argument::Output(ty) => Some(ty),
-        Argument::Context(_) | Argument::Input(_) | Argument::OutputOf(..) => None,
+        Argument::Context(_) | Argument::Input(_) | Argument::Item(_) | Argument::OutputOf(..) => {
+            None
+        }
     });
     let of_steps = |ty| {
         let steps = steps.iter().filter(|it| it.takes_back(&compensation.name));
-        steps.map(move |step| same(&step.output, ty))
+        steps.filter_map(move |step| Some(same(&step.output.as_ref()?.to_token_stream(), ty)))
     };
     arguments.flat_map(of_steps).collect()
 }
 
-fn same(output: &Type, taken: &Type) -> TokenStream {
+fn same(output: &TokenStream, taken: &Type) -> TokenStream {
     quote_spanned! { taken.span() => const _: fn(#output) -> #taken = |output| output; }
 }
 
 impl Step {
     fn id(&self) -> String {
         method::id(&self.name)
+    }
+
+    /// Whether it is done for each item of a list.
+    fn is_list(&self) -> bool {
+        self.options.for_each.is_some()
+    }
+
+    /// Its output as the steps behind it take it: of a list, that of each item, or none where an operator skipped it. None of
+    /// them is known of a saga of its own.
+    fn output_for_others(&self) -> Option<TokenStream> {
+        let output = self.output.as_ref()?;
+        Some(match self.is_list() {
+            false => output.to_token_stream(),
+            true => quote! { ::std::vec::Vec<::core::option::Option<#output>> },
+        })
     }
 
     fn takes_back(&self, compensation: &Ident) -> bool {
@@ -297,10 +411,14 @@ impl Step {
     fn needed(&self) -> Vec<&Ident> {
         let outputs = self.arguments.iter().filter_map(|it| match it {
             Argument::OutputOf(step, _) => Some(step),
-            Argument::Context(_) | Argument::Input(_) | Argument::Output(_) => None,
+            Argument::Context(_) | Argument::Input(_) | Argument::Item(_) | Argument::Output(_) => {
+                None
+            }
         });
         let mut needed: Vec<&Ident> = Vec::new();
-        for step in outputs.chain(&self.options.after) {
+        let options = &self.options;
+        let sources = options.list_of.iter().chain(&options.given_of);
+        for step in outputs.chain(sources).chain(&options.after) {
             if !needed.contains(&step) {
                 needed.push(step);
             }

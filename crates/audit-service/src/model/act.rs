@@ -211,7 +211,7 @@ fn details(event: &Event, data: &Value) -> Vec<u8> {
 }
 
 const ASKED: &[&str] = &[
-    "sagaId", "sagaName", "stepId", "service", "action", "attempt", "fence", "deadline",
+    "sagaId", "sagaName", "stepId", "service", "action", "version", "attempt", "fence", "deadline",
 ];
 const REPLIED: &[&str] = &[
     "sagaId",

@@ -40,6 +40,20 @@ async fn what_handlers_elsewhere_are_given_and_return_is_not_in_the_trail() {
 }
 
 #[tokio::test]
+async fn signs_of_life_of_handlers_elsewhere_are_not_in_the_trail() {
+    let fixture = Fixture::new().await;
+    let sign = r#"{"sagaId":"s","stepId":"read","service":"ai","attempt":1,"fence":7}"#;
+    for event_type in ["saga.step_progressed", "saga.step_stopped"] {
+        let event = event(event_type, sign);
+        assert_eq!(wants(&event), event_type == "saga.step_stopped");
+        fixture.service.consume(&event).await.unwrap();
+    }
+    let entries = fixture.entries().await;
+    let actions: Vec<_> = entries.iter().map(|it| it.action.as_str()).collect();
+    assert_eq!(actions, ["saga.step_stopped"]);
+}
+
+#[tokio::test]
 async fn every_event_goes_into_the_trail_once_and_is_told_of() {
     let fixture = Fixture::new().await;
     let created = event(

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use proc_macro2::Span;
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
@@ -14,11 +15,12 @@ use syn::{
 
 use crate::options::{is_named, once, unknown};
 
-const KNOWN: &str =
-    "`name`, `compensated_by`, `version`, `timeout`, `retries`, `retry_delay` and `after`";
-const STEP_TAKES: &str =
-    "a step takes a `StepContext`, `#[input]` and `#[output_of(step)]` values, each marked";
-const COMPENSATION_TAKES: &str = "a compensation takes a `CompensationContext`, an `#[input]` value and an `#[output] Option<T>`, each marked";
+const KNOWN: &str = "`name`, `compensated_by`, `version`, `timeout`, `retries`, `retry_delay`, `after`, `for_each`, `list_of` and `at_a_time`";
+const KNOWN_OF_CHILD: &str = "`name`, `compensated_by`, `version`, `after`, `for_each`, `list_of`, `at_a_time`, `given` and `given_of`";
+const STEP_TAKES: &str = "a step takes a `StepContext`, `#[input]`, `#[item]` and `#[output_of(step)]` values, each marked";
+const COMPENSATION_TAKES: &str = "a compensation takes a `CompensationContext`, an `#[input]` and an `#[item]` value and an `#[output] Option<T>`, each marked";
+const CHILD_IS: &str =
+    "a child is a `fn` that takes nothing and returns `Result<Definition, InvalidDefinition>`";
 
 /// What a method is.
 pub(super) enum Role {
@@ -31,8 +33,8 @@ pub(super) struct Step {
     pub(super) name: Ident,
     pub(super) options: Options,
     pub(super) arguments: Vec<Argument>,
-    /// What it returns where all went well.
-    pub(super) output: Type,
+    /// What it returns where all went well. None: it is a saga of its own.
+    pub(super) output: Option<Type>,
 }
 
 /// A method that takes a step back.
@@ -41,7 +43,7 @@ pub(super) struct Compensation {
     pub(super) arguments: Vec<Argument>,
 }
 
-/// What `#[step(…)]` says.
+/// What `#[step(…)]` or `#[child(…)]` says.
 #[derive(Default)]
 pub(super) struct Options {
     pub(super) name: Option<LitStr>,
@@ -51,12 +53,19 @@ pub(super) struct Options {
     pub(super) retries: Option<u32>,
     pub(super) retry_delay_ms: Option<u64>,
     pub(super) after: Vec<Ident>,
+    pub(super) for_each: Option<LitStr>,
+    pub(super) list_of: Option<Ident>,
+    pub(super) at_a_time: Option<NonZeroU32>,
+    pub(super) given: Option<LitStr>,
+    pub(super) given_of: Option<Ident>,
 }
 
 /// What a method takes, in its order.
 pub(super) enum Argument {
     Context(Type),
     Input(Type),
+    /// The item of a list that the step is done for.
+    Item(Type),
     /// The output of a step that comes before.
     OutputOf(Ident, Type),
     /// The output of the step that is taken back, without its `Option`.
@@ -72,6 +81,13 @@ pub(super) fn id(name: &Ident) -> String {
 pub(super) fn read(method: &mut ImplItemFn) -> Result<Option<Role>> {
     let step = take(&mut method.attrs, "step")?;
     let compensation = take(&mut method.attrs, "compensation")?;
+    if let Some(attribute) = take(&mut method.attrs, "child")? {
+        if step.is_some() || compensation.is_some() {
+            let text = "a method is a step, a compensation or a child, and one of them";
+            return Err(Error::new(attribute.span(), text));
+        }
+        return child(method, &attribute);
+    }
     match (step, compensation) {
         (Some(_), Some(attribute)) => Err(Error::new(
             attribute.span(),
@@ -79,19 +95,19 @@ pub(super) fn read(method: &mut ImplItemFn) -> Result<Option<Role>> {
         )),
         (None, None) => Ok(None),
         (Some(attribute), None) => {
-            let options = Options::read(&attribute)?;
+            let options = Options::read(&attribute, false)?;
             check_signature(method, "a step")?;
             let arguments = arguments(method)?;
             let known = |it: &Argument| match it {
                 Argument::Context(ty) => is_named(ty, "StepContext"),
-                Argument::Input(_) | Argument::OutputOf(..) => true,
+                Argument::Input(_) | Argument::Item(_) | Argument::OutputOf(..) => true,
                 Argument::Output(_) => false,
             };
             check(method, &arguments, known, STEP_TAKES)?;
             Ok(Some(Role::Step(Box::new(Step {
                 name: method.sig.ident.clone(),
                 options,
-                output: output(method)?,
+                output: Some(output(method)?),
                 arguments,
             }))))
         }
@@ -104,7 +120,7 @@ pub(super) fn read(method: &mut ImplItemFn) -> Result<Option<Role>> {
             let arguments = arguments(method)?;
             let known = |it: &Argument| match it {
                 Argument::Context(ty) => is_named(ty, "CompensationContext"),
-                Argument::Input(_) | Argument::Output(_) => true,
+                Argument::Input(_) | Argument::Item(_) | Argument::Output(_) => true,
                 Argument::OutputOf(..) => false,
             };
             check(method, &arguments, known, COMPENSATION_TAKES)?;
@@ -119,6 +135,26 @@ pub(super) fn read(method: &mut ImplItemFn) -> Result<Option<Role>> {
             })))
         }
     }
+}
+
+/// A method that gives the definition of a saga, which is a step.
+fn child(method: &ImplItemFn, attribute: &Attribute) -> Result<Option<Role>> {
+    let sig = &method.sig;
+    let returned = match &sig.output {
+        ReturnType::Type(_, ty) => first_of(ty, Some("Result")),
+        ReturnType::Default => None,
+    };
+    let is_definition = returned.is_some_and(|ty| is_named(&ty, "Definition"));
+    let is_plain = sig.asyncness.is_none() && sig.generics.params.is_empty();
+    if !is_definition || !is_plain || !sig.inputs.is_empty() {
+        return Err(Error::new(sig.ident.span(), CHILD_IS));
+    }
+    Ok(Some(Role::Step(Box::new(Step {
+        name: sig.ident.clone(),
+        options: Options::read(attribute, true)?,
+        arguments: Vec::new(),
+        output: None,
+    }))))
 }
 
 /// Takes the attribute `name` away.
@@ -170,13 +206,15 @@ fn arguments(method: &mut ImplItemFn) -> Result<Vec<Argument>> {
 
 fn argument(input: &mut PatType) -> Result<Argument> {
     let is_input = take(&mut input.attrs, "input")?;
+    let is_item = take(&mut input.attrs, "item")?;
     let output = take(&mut input.attrs, "output")?;
     let output_of = take(&mut input.attrs, "output_of")?;
     let ty = (*input.ty).clone();
-    match (is_input, output, output_of) {
-        (None, None, None) => Ok(Argument::Context(ty)),
-        (Some(_), None, None) => Ok(Argument::Input(ty)),
-        (None, Some(_), None) => match of_option(&ty) {
+    match (is_input, is_item, output, output_of) {
+        (None, None, None, None) => Ok(Argument::Context(ty)),
+        (Some(_), None, None, None) => Ok(Argument::Input(ty)),
+        (None, Some(_), None, None) => Ok(Argument::Item(ty)),
+        (None, None, Some(_), None) => match of_option(&ty) {
             Some(inner) => Ok(Argument::Output(inner)),
             None => {
                 let text =
@@ -184,7 +222,7 @@ fn argument(input: &mut PatType) -> Result<Argument> {
                 Err(Error::new(ty.span(), text))
             }
         },
-        (None, None, Some(attribute)) => Ok(Argument::OutputOf(attribute.parse_args()?, ty)),
+        (None, None, None, Some(attribute)) => Ok(Argument::OutputOf(attribute.parse_args()?, ty)),
         _ => Err(Error::new(ty.span(), "a value comes from one place")),
     }
 }
@@ -217,6 +255,7 @@ impl Argument {
             (Self::OutputOf(one, _), Self::OutputOf(two, _)) => one == two,
             (Self::Context(_), Self::Context(_))
             | (Self::Input(_), Self::Input(_))
+            | (Self::Item(_), Self::Item(_))
             | (Self::Output(_), Self::Output(_)) => true,
             _ => false,
         }
@@ -262,15 +301,26 @@ fn first_of(ty: &Type, name: Option<&str>) -> Option<Type> {
 }
 
 impl Options {
-    fn read(attribute: &Attribute) -> Result<Self> {
+    fn read(attribute: &Attribute, is_child: bool) -> Result<Self> {
         let mut options = Self::default();
         if !matches!(attribute.meta, Meta::Path(_)) {
-            attribute.parse_nested_meta(|meta| options.take(&meta))?;
+            attribute.parse_nested_meta(|meta| options.take(&meta, is_child))?;
         }
+        options.check_list()?;
         Ok(options)
     }
 
-    fn take(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
+    /// Refuses what is said of a list where there is none.
+    fn check_list(&self) -> Result<()> {
+        let text = "the step is done once: say `for_each = \"/pointer\"` too";
+        match (&self.for_each, &self.list_of, self.at_a_time) {
+            (None, Some(step), _) => Err(Error::new(step.span(), text)),
+            (None, None, Some(_)) => Err(Error::new(Span::call_site(), text)),
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, meta: &ParseNestedMeta<'_>, is_child: bool) -> Result<()> {
         let word = meta
             .path
             .get_ident()
@@ -282,6 +332,14 @@ impl Options {
             "version" => once(&mut self.version, meta, || {
                 meta.value()?.parse::<LitInt>()?.base10_parse()
             }),
+            "for_each" => once(&mut self.for_each, meta, || meta.value()?.parse()),
+            "list_of" => once(&mut self.list_of, meta, || meta.value()?.parse()),
+            "at_a_time" => once(&mut self.at_a_time, meta, || {
+                meta.value()?.parse::<LitInt>()?.base10_parse()
+            }),
+            "given" if is_child => once(&mut self.given, meta, || meta.value()?.parse()),
+            "given_of" if is_child => once(&mut self.given_of, meta, || meta.value()?.parse()),
+            "timeout" | "retries" | "retry_delay" if is_child => Err(unknown(meta, KNOWN_OF_CHILD)),
             "timeout" => once(&mut self.timeout_ms, meta, || duration(meta)),
             "retry_delay" => once(&mut self.retry_delay_ms, meta, || duration(meta)),
             "retries" => once(&mut self.retries, meta, || {
@@ -296,6 +354,7 @@ impl Options {
                 Ok(())
             }
             "after" => Err(meta.error("is said twice")),
+            _ if is_child => Err(unknown(meta, KNOWN_OF_CHILD)),
             _ => Err(unknown(meta, KNOWN)),
         }
     }

@@ -67,7 +67,7 @@ fn a_method_that_cannot_be_a_step_says_what_it_lacks() {
     );
     check(
         &quote! { impl A { #[step] async fn a(&self, x: u32) -> Result<(), E> { Ok(()) } } },
-        "a step takes a `StepContext`, `#[input]` and `#[output_of(step)]` values, each marked",
+        "a step takes a `StepContext`, `#[input]`, `#[item]` and `#[output_of(step)]` values, each marked",
         "x : u32",
     );
     check(
@@ -113,4 +113,48 @@ fn options_that_do_not_exist_or_fit_are_refused() {
     let item: ItemImpl = syn::parse_quote! { impl T for A {} };
     let error = expand(TokenStream::new(), item).unwrap_err();
     assert!(error.to_string().contains("not of a trait"));
+}
+
+#[test]
+fn what_fits_no_list_and_no_child_is_refused() {
+    check(
+        &quote! { impl A { #[step] async fn a(&self, #[item] x: u32) -> Result<(), E> { Ok(()) } } },
+        "step `a` is done once and has no item: it says no `for_each`",
+        "u32",
+    );
+    check(
+        &quote! { impl A { #[step(compensated_by = b)] async fn a(&self) -> Result<(), E> { Ok(()) } #[compensation] async fn b(&self, #[item] x: u8) -> Result<(), E> { Ok(()) } } },
+        "step `a` is done once and has no item: it says no `for_each`",
+        "u8",
+    );
+    check(
+        &quote! { impl A { #[step] async fn a(&self) -> Result<(), E> { Ok(()) } #[step(list_of = a)] async fn b(&self) -> Result<(), E> { Ok(()) } } },
+        "the step is done once: say `for_each = \"/pointer\"` too",
+        "a",
+    );
+    check(
+        &quote! { impl A { #[child] async fn a() -> Result<Definition, E> { x() } } },
+        "a child is a `fn` that takes nothing and returns `Result<Definition, InvalidDefinition>`",
+        "a",
+    );
+    check(
+        &quote! { impl A { #[child] fn a() -> Definition { x() } } },
+        "a child is a `fn` that takes nothing and returns `Result<Definition, InvalidDefinition>`",
+        "a",
+    );
+    let unknown = refused(
+        quote! { impl A { #[child(timeout = "1s")] fn a() -> Result<Definition, E> { x() } } },
+    );
+    let text = unknown.to_string();
+    assert!(
+        text.starts_with("is not known; there are `name`") && text.contains("`given_of`"),
+        "{text}"
+    );
+    let given = refused(
+        quote! { impl A { #[step(given = "/x")] async fn a(&self) -> Result<(), E> { Ok(()) } } },
+    );
+    assert!(given.to_string().starts_with("is not known"), "{given}");
+    let both =
+        refused(quote! { impl A { #[child] #[step] fn a() -> Result<Definition, E> { x() } } });
+    assert!(both.to_string().contains("one of them"), "{both}");
 }

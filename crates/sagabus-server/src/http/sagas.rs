@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use sagabus::event::trace::{TRACEPARENT, TraceContext};
 use sagabus::ledger::By;
 use sagabus::saga::{self, Definition, Priority, SagaId, Status};
 use sagabus::{Error, Result, Timestamp};
@@ -154,9 +155,10 @@ pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) 
     (status, Json(body))
 }
 
-/// `POST /api/sagas`: returns as soon as the saga is stored.
+/// `POST /api/sagas`: returns as soon as the saga is stored. It is part of the trace that the header `traceparent` names.
 pub(super) async fn start(
     State(app): State<App>,
+    headers: HeaderMap,
     order: std::result::Result<Json<Order>, JsonRejection>,
 ) -> Reply<Response> {
     let Json(order) = order.map_err(|it| unreadable(&it))?;
@@ -174,10 +176,18 @@ pub(super) async fn start(
     if let Some(word) = &order.priority {
         start = start.priority(priority(word)?);
     }
+    if let Some(span) = trace(&headers) {
+        start = start.traced(span);
+    }
     let id = app.system.sagas.start(&definition, start).await?;
     let place = format!("/api/sagas/{id}");
     let body = Json(json!({ "sagaId": id.as_str(), "saga": place }));
     Ok((StatusCode::ACCEPTED, [("location", place)], body).into_response())
+}
+
+/// The span that a request comes from. What is none is left out, as the W3C says: a trace is no reason to refuse work.
+fn trace(headers: &HeaderMap) -> Option<TraceContext> {
+    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
 }
 
 fn definition(app: &App, order: &Order) -> Result<Definition> {

@@ -1,6 +1,15 @@
 //! The routes: each with an input that is right and one that is wrong.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sagabus::engines::embedded::{self, Embedded};
+use sagabus::saga::machine::INTERRUPTIONS_MAX;
+use sagabus::saga::{self, Definition, Handlers, Step, StepContext, StepError};
 use sagabus::sqlite::rusqlite::Connection;
+use sagabus::transport::Transport;
+use sagabus::{Clock, Sagas, SystemClock};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Request};
@@ -443,6 +452,104 @@ fn sagas_are_started_listed_shown_and_cancelled() {
     signed("cancel", "inFlight", json!("wait")).expect(200);
     signed("terminate", "step", json!(null)).expect_problem(409, &["over"]);
     signed("jump", "step", json!(null)).expect_problem(404, &["jump", "force-done"]);
+}
+
+#[test]
+fn the_trace_of_the_request_that_starts_a_saga_is_that_of_its_events() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let start = |traceparent: &str| {
+        let order = json!({
+            "name": "waiting", "context": {},
+            "steps": [{"id": "wait", "timer": {"for": "1h"}}],
+        });
+        let request = server.request("POST", "/api/sagas");
+        let request = request.header("traceparent", traceparent).json(&order);
+        request.send().expect(202)["sagaId"].clone()
+    };
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let traced = start(&format!("00-{trace}-00f067aa0ba902b7-01"));
+    // What is no trace is left out.
+    let other = start("00-none");
+    let events = server.get("/api/events").expect(200);
+    let span_of = |saga: &Value| {
+        let mut events = events["events"].as_array().unwrap().iter();
+        let started = events.find(|it| it["event"]["subject"] == *saga).unwrap();
+        started["event"]["metadata"]["traceparent"].clone()
+    };
+    let span = span_of(&traced);
+    let span = span.as_str().unwrap();
+    assert!(span.starts_with(&format!("00-{trace}-")), "{span}");
+    assert!(!span.contains("00f067aa0ba902b7"), "{span}");
+    assert_eq!(span_of(&other), Value::Null);
+}
+
+/// Leaves a saga in the directory whose step was cut off by the end of its process again and again.
+fn cut_off_again_and_again(data: &Path) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let settings = embedded::Settings::default();
+        let step = Step::new("check").service("sample-service");
+        let step = step
+            .action("validate_sample")
+            .timeout(Duration::from_secs(3_600));
+        let definition = Definition::from_steps("checking", vec![step]).unwrap();
+        for _ in 0..=INTERRUPTIONS_MAX {
+            let engine = Embedded::open(data, &settings, Arc::clone(&clock)).unwrap();
+            let engine = Arc::new(engine);
+            let (called, mut calls) = tokio::sync::mpsc::unbounded_channel();
+            let handlers = Handlers::new().handle(
+                "sample-service",
+                "validate_sample",
+                move |_: StepContext| {
+                    called.send(()).unwrap();
+                    std::future::pending::<Result<(), StepError>>()
+                },
+            );
+            let sagas = Sagas::builder(Arc::clone(&engine) as _, Arc::clone(&clock));
+            let sagas = sagas.handlers(handlers).open().await.unwrap();
+            let start = saga::Start::new("{}").keyed("once");
+            sagas.start(&definition, start).await.unwrap();
+            // At work, and then the process ends.
+            calls.recv().await.unwrap();
+            sagas.shutdown(Duration::ZERO).await;
+            engine.close().await;
+        }
+    });
+}
+
+#[test]
+fn a_saga_that_ends_its_process_again_and_again_is_paused_and_in_health_and_metrics() {
+    let place = Place::new();
+    cut_off_again_and_again(&place.data());
+    let server = Server::start(&place);
+    let metric = || {
+        let text = server.get("/metrics").text();
+        let mut lines = text.lines();
+        let line = lines.find(|it| it.starts_with("saga_poisoned_transactions "));
+        line.unwrap().to_owned()
+    };
+    assert_eq!(metric(), "saga_poisoned_transactions 1");
+    let health = server.get("/api/sagas/health").expect(503);
+    assert_eq!(
+        health["issues"],
+        json!(["1 sagas are paused: cut off again and again without progress"])
+    );
+    let sagas = server.get("/api/sagas?status=paused").expect(200);
+    let id = sagas["sagas"][0]["id"].as_str().unwrap();
+    // An operator lets it go on: the step is refused, since there is no such sample, and it is over.
+    let by = json!({"author": "ann", "reason": "the disk was full"});
+    server
+        .post(&format!("/api/sagas/{id}/resume"), &by)
+        .expect(200);
+    let ended = until("the saga is over", || {
+        let saga = server.get(&format!("/api/sagas/{id}")).expect(200);
+        (saga["status"] == "compensated").then_some(saga)
+    });
+    assert_eq!(ended["id"], id);
+    assert_eq!(metric(), "saga_poisoned_transactions 0");
+    server.get("/api/sagas/health").expect(200);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest, Sha256};
+
 use super::{Event, METADATA_ENTRIES_MAX};
 use crate::error::Error;
 
@@ -44,6 +46,19 @@ impl TraceContext {
             span_id: span_id.max(1),
             ..*self
         }
+    }
+
+    /// The span of the same trace that has this name within it: the same parts are the same span, also after a crash.
+    pub(crate) fn named(&self, parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(self.span_id.to_be_bytes());
+        for part in parts {
+            // With its length first, no part can run into the next.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
+        self.span(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
     /// Says that the event was published from this span, unless it says another or has no room.

@@ -28,12 +28,13 @@ pub use payload::{
 
 use super::definition::InputParts;
 use super::handlers::CompensationContext;
-use super::machine::{Phase, Stage, State};
+use super::machine::{Direction, Phase, Stage, State};
 use super::monitor::Status;
 use super::record::{Cause, Fact, Outcome, Record, Verb};
-use super::remote::{self, Elsewhere, StepReplied, StepRequested, StepStopped};
+use super::remote::{self, Elsewhere, StepProgressed, StepReplied, StepRequested, StepStopped};
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::event::trace::{TRACEPARENT, TraceContext};
 use crate::event::{Event, EventId, EventType, Payload, check_payload};
 use crate::schema::RegistryBuilder;
 
@@ -73,6 +74,7 @@ pub fn register(registry: RegistryBuilder) -> RegistryBuilder {
         .register::<StepRequested>()
         .register::<StepReplied>()
         .register::<StepStopped>()
+        .register::<StepProgressed>()
 }
 
 /// Largest output that an event carries, in bytes: an event has room for 256 KiB in all.
@@ -98,6 +100,7 @@ pub(crate) fn outgoing(
     let input = state.definition().event_input(state.input());
     let mut teller = Teller {
         state,
+        trace: state.trace(),
         input: input.unwrap_or_default(),
         publish_results,
         elsewhere,
@@ -127,6 +130,8 @@ fn id(state: &State, record: u64) -> Result<EventId> {
 
 struct Teller<'a> {
     state: &'a State,
+    /// The span that the events are published from.
+    trace: Option<TraceContext>,
     /// What each event carries of the saga's input.
     input: InputParts,
     publish_results: bool,
@@ -267,6 +272,16 @@ impl Teller<'_> {
             true => self.turning_record(),
         };
         self.push(&request, position, at, cause)?;
+        let direction = match is_back {
+            false => Direction::Forward,
+            true => Direction::Backward,
+        };
+        let span = self.state.trace_of(step, direction);
+        if let (Some(event), Some(span)) = (self.events.last_mut(), span) {
+            // What is done elsewhere follows from the attempt and not from the saga as a whole.
+            let span = span.to_string();
+            event.metadata.insert(TRACEPARENT.to_owned(), span);
+        }
         self.rename_last(format!("{}.{position}.request", self.state.id()))
     }
 
@@ -398,7 +413,7 @@ impl Teller<'_> {
         serde_json::to_writer(&mut data, payload).map_err(|error| {
             crate::Error::invalid("saga event cannot be written as JSON").with_source(error)
         })?;
-        let event = Event {
+        let mut event = Event {
             id: id(self.state, position)?,
             event_type: EventType::known(P::TYPE),
             source: P::SOURCE.into(),
@@ -417,6 +432,9 @@ impl Teller<'_> {
                 .collect(),
             data: data.into(),
         };
+        if let Some(trace) = &self.trace {
+            trace.mark(&mut event);
+        }
         event.check_limits()?;
         self.events.push(event);
         Ok(())

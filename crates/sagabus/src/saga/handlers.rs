@@ -14,12 +14,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub(crate) use context::Call;
+pub(crate) use context::{Call, Served};
 pub use context::{CallContext, CompensationContext, EffectClass, StepContext, TurnedBackBy};
 pub use error::{BindError, StepError, Versions};
 pub(crate) use guard::{checked, guarded};
 
 use super::definition::{Definition, Step};
+use super::remote::HEARTBEAT_MIN;
 use crate::error::Result;
 
 /// What a handler returns.
@@ -227,11 +228,11 @@ impl Handlers {
                 .then(|| match find(&self.steps, Asked::of(step), &step.action)? {
                     Some(handler) => Ok(Place::Here(Arc::clone(handler))),
                     None if self.elsewhere.contains(&step.service) => match step.heartbeat {
-                        None => Ok(Place::Elsewhere),
-                        Some(_) => Err(BindError::Heartbeat {
+                        Some(heartbeat) if heartbeat < HEARTBEAT_MIN => Err(BindError::Heartbeat {
                             step: step.id.clone(),
                             service: step.service.clone(),
                         }),
+                        None | Some(_) => Ok(Place::Elsewhere),
                     },
                     None => Err(BindError::Missing {
                         step: step.id.clone(),

@@ -76,6 +76,9 @@ pub enum Fact {
         /// The saga that waits for this one.
         #[n(10)]
         parent: Option<String>,
+        /// The span that it was started from, as a `traceparent`. What a reader before does not know it leaves out.
+        #[n(11)]
+        trace: Option<String>,
     },
     /// An attempt of a step begins.
     #[n(1)]

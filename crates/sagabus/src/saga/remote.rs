@@ -8,6 +8,9 @@
 //! still waits for them or not: a late one does what the table of late answers says, and one with an old fencing token is
 //! refused.
 //!
+//! A handler of a step with a `heartbeat` is heard of by `saga.step_progressed`: each gives its attempt the same time again, and
+//! is no record of the saga.
+//!
 //! A restart of the orchestrator does not cut such an attempt off: it goes on to wait for the reply. Retries, time limits, keys
 //! and compensation are those of any step. A saga that turns back tells the service to stop, with `saga.step_stopped`.
 
@@ -16,5 +19,10 @@ mod payload;
 mod replies;
 mod serve;
 
+use std::time::Duration;
+
 pub(crate) use ask::{Elsewhere, given_bytes, request_bytes_max, step_request, stops};
-pub use payload::{ReplyStatus, StepReplied, StepRequested, StepStopped, TakeBack};
+pub use payload::{ReplyStatus, StepProgressed, StepReplied, StepRequested, StepStopped, TakeBack};
+
+/// Shortest `heartbeat` of a step in another service: within it, up to three events come from there.
+pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ impl Sagas {
     /// steps have the same keys and whose events have the same ids.
     ///
     /// The event is acked when the first record of the saga is durable. The saga is caused by the event, and has the event's
-    /// correlation id, or else the event's id, where `start` gives none.
+    /// correlation id, or else the event's id, where `start` gives none. It is of the event's trace.
     ///
     /// # Errors
     /// `Invalid` when a step of the definition has no handler; otherwise as [`SubscriptionBuilder::handler`]. What
@@ -45,7 +45,7 @@ impl Sagas {
                 let Some(chosen) = start(&delivery.event)? else {
                     return Ok(());
                 };
-                let chosen = of_event(chosen, &delivery.subscription, &delivery.event)?;
+                let chosen = of_event(chosen, &delivery)?;
                 sagas.start(&definition, chosen).await?;
                 Ok(())
             }
@@ -54,13 +54,15 @@ impl Sagas {
     }
 }
 
-fn of_event(start: Start, subscription: &str, event: &Event) -> Result<Start> {
-    let id = SagaId::derived(&[subscription, event.id.as_str()])?;
+fn of_event(start: Start, delivery: &Delivery) -> Result<Start> {
+    let event = &delivery.event;
+    let id = SagaId::derived(&[&delivery.subscription, event.id.as_str()])?;
     let correlation_id = event.correlation_id.as_ref();
     let correlation_id = correlation_id.map_or_else(|| event.id.to_string(), ToString::to_string);
     Ok(start
         .keyed(format!("event/{id}"))
         .caused_by(event.id.clone())
         .correlated_unless_it_is(correlation_id)
+        .traced_unless_it_is(delivery.trace())
         .identified(id))
 }

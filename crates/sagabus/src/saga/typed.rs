@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::definition::{Definition, InvalidDefinition, Step};
+use super::definition::{Child, Definition, InvalidDefinition, Options, Step, Wait};
 use super::handlers::{CallContext, CompensationContext, Handlers, Output, StepContext, StepError};
 
 /// A saga that is being put together, started with an `In`. [`Saga::build`] gives its definition and its handlers.
@@ -63,6 +63,47 @@ use super::handlers::{CallContext, CompensationContext, Handlers, Output, StepCo
 /// # Ok::<(), sagabus::saga::InvalidDefinition>(())
 /// ```
 ///
+/// A step can be done for each item of a list, or be a saga of its own; what then comes in is typed too:
+///
+/// ```
+/// # use sagabus::saga::{Definition, Options, StepError};
+/// # use sagabus::saga::typed::{Saga, StepCall};
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Deserialize)]
+/// struct Order { samples: Vec<String> }
+/// #[derive(Serialize, Deserialize)]
+/// struct Inspected { look: bool }
+///
+/// async fn weigh(call: StepCall<Order, (), String>) -> Result<usize, StepError> {
+///     Ok(call.item.len())
+/// }
+///
+/// let mut inspection = Saga::<Order>::define("inspection");
+/// inspection.step("look").service("lab").run(async |call| Ok(!call.input.samples.is_empty())).done();
+///
+/// let options = Options { event_input: vec!["/samples/0".to_owned()], ..Options::default() };
+/// let mut saga = Saga::<Order>::define("processing").options(options);
+/// let weights = saga.step("weigh").service("lab").for_each("/samples").run(weigh).done();
+/// let inspected = saga.step("inspect").child::<_, Inspected>(inspection).done();
+/// saga.step("sum").service("lab").needs((&weights, &inspected)).run(async |call| {
+///     // None: an operator skipped it.
+///     let (weights, inspected): (Vec<Option<usize>>, Inspected) = call.needs;
+///     Ok(inspected.look.then(|| weights.into_iter().flatten().sum::<usize>()))
+/// }).done();
+/// let (definition, _handlers) = saga.build()?;
+///
+/// let written = Definition::from_yaml("
+/// name: processing
+/// eventInput: [/samples/0]
+/// steps:
+/// - {id: weigh, service: lab, action: weigh, forEach: {from: /samples}}
+/// - {id: inspect, child: {definition: {name: inspection, steps: [{id: look, service: lab, action: look}]}}}
+/// - {id: sum, service: lab, action: sum, dependencies: [weigh, inspect]}
+/// ")?;
+/// assert_eq!(definition.hash(), written.hash());
+/// # Ok::<(), sagabus::saga::InvalidDefinition>(())
+/// ```
+///
 /// A handler that takes something else than what its step needs does not compile:
 ///
 /// ```compile_fail,E0631
@@ -96,7 +137,10 @@ pub struct Saga<In> {
     /// Tells the handles of one saga from those of another.
     brand: Arc<str>,
     steps: Vec<Step>,
+    options: Options,
     handlers: Handlers,
+    /// Why a saga inside it is none.
+    fault: Option<InvalidDefinition>,
     input: PhantomData<fn(In)>,
 }
 
@@ -110,9 +154,11 @@ pub struct Handle<Out> {
 /// What a step's handler is given. The rest of [`StepContext`] is behind it: key, attempt, deadline.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct StepCall<In, Needed> {
+pub struct StepCall<In, Needed, Item = ()> {
     /// What the saga was started with.
     pub input: In,
+    /// The item that the step is done for, where it is done for each item of a list.
+    pub item: Item,
     /// The outputs of the steps that this one needs, in their order.
     pub needs: Needed,
     context: StepContext,
@@ -121,9 +167,11 @@ pub struct StepCall<In, Needed> {
 /// What a compensation is given. The rest of [`CompensationContext`] is behind it: keys, attempt, reason.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Compensation<In, Out> {
+pub struct Compensation<In, Out, Item = ()> {
     /// What the saga was started with.
     pub input: In,
+    /// The item that the step was done for, where it was done for each item of a list.
+    pub item: Item,
     /// What the step returned. None: it is not known whether the step happened, so look before you take back.
     pub output: Option<Out>,
     context: CompensationContext,
@@ -135,9 +183,17 @@ impl<In: DeserializeOwned + Send + 'static> Saga<In> {
         Self {
             brand: name.into().into(),
             steps: Vec::new(),
+            options: Options::default(),
             handlers: Handlers::new(),
+            fault: None,
             input: PhantomData,
         }
+    }
+
+    /// Says what holds for all steps.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
     }
 
     /// Begins a step. It is added by [`ReadyStep::done`].
@@ -146,6 +202,7 @@ impl<In: DeserializeOwned + Send + 'static> Saga<In> {
             step: Step::new(id),
             needs: (),
             saga: self,
+            kind: PhantomData,
         }
     }
 
@@ -157,22 +214,109 @@ impl<In: DeserializeOwned + Send + 'static> Saga<In> {
     /// The definition, and the handlers that do its steps.
     ///
     /// # Errors
-    /// As [`Definition::from_steps`]. A handle of another saga is an unknown dependency.
+    /// As [`Definition::from_steps`]. A handle of another saga is an unknown dependency. The first of a saga inside it.
     pub fn build(self) -> Result<(Definition, Handlers), InvalidDefinition> {
-        let definition = Definition::from_steps(&*self.brand, self.steps)?;
-        Ok((definition, self.handlers))
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let steps = self.steps.into_iter();
+        let builder = Definition::builder(&*self.brand).options(self.options);
+        let definition = steps.fold(builder, |builder, step| builder.step(step));
+        Ok((definition.build()?, self.handlers))
+    }
+}
+
+/// A step that is done once.
+#[derive(Debug)]
+pub enum Once {}
+
+/// A step that is done for each item of a list, each of them a `T`.
+#[derive(Debug)]
+pub struct Each<T>(PhantomData<fn() -> T>);
+
+/// How often a step is done: [`Once`], or for [`Each`] item of a list.
+pub trait Kind: sealed::Sealed + 'static {
+    /// What it is done for; nothing where it is done once.
+    type Item: Send + 'static;
+    /// Its output, where each time gives an `Out`. Of a list, those of the items in their order; none is one that an operator
+    /// skipped.
+    type Output<Out>;
+    /// What a saga that it is, is started with, where the saga around it was started with an `In`.
+    type Given<In>;
+
+    #[doc(hidden)]
+    fn item(context: &CallContext) -> Result<Self::Item, StepError>;
+}
+
+impl sealed::Sealed for Once {}
+
+impl Kind for Once {
+    type Item = ();
+    type Output<Out> = Out;
+    type Given<In> = In;
+
+    fn item(_: &CallContext) -> Result<Self::Item, StepError> {
+        Ok(())
+    }
+}
+
+impl<T> sealed::Sealed for Each<T> {}
+
+impl<T: DeserializeOwned + Send + 'static> Kind for Each<T> {
+    type Item = T;
+    type Output<Out> = Vec<Option<Out>>;
+    type Given<In> = T;
+
+    fn item(context: &CallContext) -> Result<Self::Item, StepError> {
+        context.item_as()
     }
 }
 
 /// A step that has no handler yet.
 #[must_use]
-pub struct NewStep<'a, In, N> {
+pub struct NewStep<'a, In, N, K = Once> {
     saga: &'a mut Saga<In>,
     step: Step,
     needs: N,
+    kind: PhantomData<K>,
 }
 
 impl<'a, In: DeserializeOwned + Send + 'static, N: Needs> NewStep<'a, In, N> {
+    /// Does the step for each item of the list at `pointer` in the saga's input, as [`Step::for_each`].
+    pub fn for_each<T>(self, pointer: impl Into<String>) -> NewStep<'a, In, N, Each<T>> {
+        self.of_kind(|step| step.for_each(pointer))
+    }
+
+    /// Does the step for each item of the list at `pointer` in the output of `list`, which then comes before it, as
+    /// [`Step::for_each_of`].
+    pub fn for_each_of<T, Out>(
+        self,
+        list: &Handle<Out>,
+        pointer: impl Into<String>,
+    ) -> NewStep<'a, In, N, Each<T>> {
+        let id = list.id_in(&self.saga.brand);
+        self.of_kind(|step| step.for_each_of(id.clone(), pointer).after(id))
+    }
+
+    fn of_kind<K>(self, more: impl FnOnce(Step) -> Step) -> NewStep<'a, In, N, K> {
+        NewStep {
+            saga: self.saga,
+            step: more(self.step),
+            needs: self.needs,
+            kind: PhantomData,
+        }
+    }
+}
+
+impl<'a, In: DeserializeOwned + Send + 'static, N: Needs, T> NewStep<'a, In, N, Each<T>> {
+    /// As [`Step::at_a_time`].
+    pub fn at_a_time(mut self, concurrency: NonZeroU32) -> Self {
+        self.step = self.step.at_a_time(concurrency);
+        self
+    }
+}
+
+impl<'a, In: DeserializeOwned + Send + 'static, N: Needs, K: Kind> NewStep<'a, In, N, K> {
     /// As [`Step::name`].
     pub fn name(self, name: impl Into<String>) -> Self {
         self.with(|step| step.name(name))
@@ -221,64 +365,109 @@ impl<'a, In: DeserializeOwned + Send + 'static, N: Needs> NewStep<'a, In, N> {
     }
 
     /// The steps that must have succeeded before, as a tuple of up to eight handles: their outputs are the step's input.
-    pub fn needs<M: Needs>(self, needs: M) -> NewStep<'a, In, M> {
+    pub fn needs<M: Needs>(self, needs: M) -> NewStep<'a, In, M, K> {
         NewStep {
             saga: self.saga,
             step: self.step,
             needs,
+            kind: PhantomData,
+        }
+    }
+
+    /// Waits for this instead of doing something, and then has what that gives: the payload of a signal, or `null`.
+    pub fn waits<Out>(mut self, wait: Wait) -> ReadyStep<'a, In, Out, K> {
+        self.depend();
+        self.step = self.step.waiting(wait);
+        self.ready()
+    }
+
+    /// Starts a saga and waits for its end, with what [`Saga::build`] gives of it: its handlers are among those of this one. It is
+    /// given what this one was started with, or of a list the item; `Out` has the outputs of its steps by their ids. One with
+    /// another input is a [`Wait::Child`] of [`NewStep::waits`].
+    pub fn child<C, Out>(self, child: Saga<C>) -> ReadyStep<'a, In, Out, K>
+    where
+        C: DeserializeOwned + Send + 'static,
+        K: Kind<Given<In> = C>,
+    {
+        match child.build() {
+            Ok((definition, handlers)) => {
+                self.saga.add(handlers);
+                let (from, step) = (String::new(), None);
+                self.waits(Wait::Child(Child {
+                    definition,
+                    from,
+                    step,
+                }))
+            }
+            Err(mut fault) => {
+                let (at, path) = (self.saga.steps.len(), &fault.place.path);
+                fault.place.path = format!("steps[{at}].child.definition.{path}");
+                self.saga.fault.get_or_insert(fault);
+                self.ready()
+            }
+        }
+    }
+
+    /// Adds what the step needs to what it comes after, each once.
+    fn depend(&mut self) -> Vec<String> {
+        let needed = self.needs.ids(&self.saga.brand);
+        for id in &needed {
+            if !self.step.dependencies.contains(id) {
+                self.step.dependencies.push(id.clone());
+            }
+        }
+        needed
+    }
+
+    fn ready<Out>(self) -> ReadyStep<'a, In, Out, K> {
+        ReadyStep {
+            saga: self.saga,
+            step: self.step,
+            output: PhantomData,
         }
     }
 
     /// What the step does.
-    pub fn run<F, Fut, Out>(self, handler: F) -> ReadyStep<'a, In, Out>
+    pub fn run<F, Fut, Out>(mut self, handler: F) -> ReadyStep<'a, In, Out, K>
     where
-        F: Fn(StepCall<In, N::Outputs>) -> Fut + Send + Sync + 'static,
+        F: Fn(StepCall<In, N::Outputs, K::Item>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Out, StepError>> + Send + 'static,
         Out: Serialize + DeserializeOwned + 'static,
     {
-        let Self {
-            saga,
-            mut step,
-            needs,
-        } = self;
-        let needed = needs.ids(&saga.brand);
-        step.dependencies.extend(needed.iter().cloned());
+        let needed = self.depend();
         let handle = move |context: StepContext| {
-            let call = StepCall::read::<N>(context, &needed).map(&handler);
+            let call = StepCall::read::<N, K>(context, &needed).map(&handler);
             async move { Output::json(&call?.await?) }
         };
-        let own = Handlers::new().handle(&step.service, &step.action, handle);
-        saga.add(own.of(step.version));
-        ReadyStep {
-            saga,
-            step,
-            output: PhantomData,
-        }
+        let own = Handlers::new().handle(&self.step.service, &self.step.action, handle);
+        self.saga.add(own.of(self.step.version));
+        self.ready()
     }
 }
 
 /// A step that can be added.
 #[must_use]
-pub struct ReadyStep<'a, In, Out> {
+pub struct ReadyStep<'a, In, Out, K = Once> {
     saga: &'a mut Saga<In>,
     step: Step,
-    output: PhantomData<fn() -> Out>,
+    output: PhantomData<fn() -> (Out, K)>,
 }
 
-impl<In, Out> ReadyStep<'_, In, Out>
+impl<In, Out, K> ReadyStep<'_, In, Out, K>
 where
     In: DeserializeOwned + Send + 'static,
     Out: DeserializeOwned + 'static,
+    K: Kind,
 {
     /// What takes the step back.
     pub fn compensated_by<F, Fut>(mut self, action: impl Into<String>, handler: F) -> Self
     where
-        F: Fn(Compensation<In, Out>) -> Fut + Send + Sync + 'static,
+        F: Fn(Compensation<In, Out, K::Item>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), StepError>> + Send + 'static,
     {
         let action = action.into();
         let handle = move |context: CompensationContext| {
-            let call = Compensation::read(context).map(&handler);
+            let call = Compensation::read::<K>(context).map(&handler);
             async move { call?.await }
         };
         let own = Handlers::new().compensate(&self.step.service, &action, handle);
@@ -289,7 +478,7 @@ where
 
     /// Adds the step.
     #[expect(clippy::must_use_candidate, reason = "nothing needs the last step")]
-    pub fn done(self) -> Handle<Out> {
+    pub fn done(self) -> Handle<K::Output<Out>> {
         let id = self.step.id.as_str().into();
         self.saga.steps.push(self.step);
         Handle {
@@ -300,30 +489,32 @@ where
     }
 }
 
-impl<In: DeserializeOwned, Needed> StepCall<In, Needed> {
-    fn read<N: Needs<Outputs = Needed>>(
+impl<In: DeserializeOwned, Needed, Item> StepCall<In, Needed, Item> {
+    fn read<N: Needs<Outputs = Needed>, K: Kind<Item = Item>>(
         context: StepContext,
         needed: &[String],
     ) -> Result<Self, StepError> {
         Ok(Self {
             input: context.input_as()?,
+            item: K::item(&context)?,
             needs: N::outputs(&context, needed)?,
             context,
         })
     }
 }
 
-impl<In: DeserializeOwned, Out: DeserializeOwned> Compensation<In, Out> {
-    fn read(context: CompensationContext) -> Result<Self, StepError> {
+impl<In: DeserializeOwned, Out: DeserializeOwned, Item> Compensation<In, Out, Item> {
+    fn read<K: Kind<Item = Item>>(context: CompensationContext) -> Result<Self, StepError> {
         Ok(Self {
             input: context.input_as()?,
+            item: K::item(&context)?,
             output: context.step_output_as()?,
             context,
         })
     }
 }
 
-impl<In, Needed> Deref for StepCall<In, Needed> {
+impl<In, Needed, Item> Deref for StepCall<In, Needed, Item> {
     type Target = StepContext;
 
     fn deref(&self) -> &StepContext {
@@ -331,7 +522,7 @@ impl<In, Needed> Deref for StepCall<In, Needed> {
     }
 }
 
-impl<In, Out> Deref for Compensation<In, Out> {
+impl<In, Out, Item> Deref for Compensation<In, Out, Item> {
     type Target = CompensationContext;
 
     fn deref(&self) -> &CompensationContext {
@@ -432,13 +623,13 @@ impl<In> fmt::Debug for Saga<In> {
     }
 }
 
-impl<In, N> fmt::Debug for NewStep<'_, In, N> {
+impl<In, N, K> fmt::Debug for NewStep<'_, In, N, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("NewStep").field(&self.step).finish()
     }
 }
 
-impl<In, Out> fmt::Debug for ReadyStep<'_, In, Out> {
+impl<In, Out, K> fmt::Debug for ReadyStep<'_, In, Out, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ReadyStep").field(&self.step).finish()
     }

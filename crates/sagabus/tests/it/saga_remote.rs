@@ -1,24 +1,30 @@
 //! Steps in other services: asked for by an event and answered by one.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use sagabus::engines::embedded::disk::MemoryDisk;
 use sagabus::engines::embedded::{Embedded, Settings};
-use sagabus::saga::remote::{ReplyStatus, StepReplied, StepRequested};
+use sagabus::event::trace::{TRACEPARENT, TraceContext};
+use sagabus::saga::remote::{ReplyStatus, StepProgressed, StepReplied, StepRequested};
 use sagabus::saga::{
     CompensationContext, Definition, Handlers, Output, SagaId, SagaStatus, Status, Step,
     StepContext, StepError, StepPhase, TurnedBackBy,
 };
-use sagabus::{Bus, Clock, ErrorKind, Event, EventType, Sagas, saga};
+use sagabus::saga_store::SagaStore;
+use sagabus::{Bus, Clock, ErrorKind, Event, EventType, Sagas, Start, saga};
 use serde_json::{Value, json};
 
-use crate::support::{Notes, clock, idle};
+use crate::support::{Notes, clock, event, idle};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// An orchestrator and the bus that it shares with the services, on a disk that stays.
 struct Process {
+    engine: Arc<Embedded>,
     bus: Bus,
     sagas: Sagas,
     clock: Arc<dyn Clock>,
@@ -32,10 +38,15 @@ impl Process {
         let engine = Arc::new(engine);
         let bus = Bus::builder(Arc::clone(&engine) as _, Arc::clone(&clock));
         let bus = bus.build().unwrap();
-        let sagas = Sagas::builder(engine, Arc::clone(&clock)).handlers(handlers);
+        let sagas = Sagas::builder(Arc::clone(&engine) as _, Arc::clone(&clock)).handlers(handlers);
         let sagas = sagas.open().await.unwrap();
         drop(sagas.take_replies(&bus).await.unwrap());
-        Self { bus, sagas, clock }
+        Self {
+            engine,
+            bus,
+            sagas,
+            clock,
+        }
     }
 
     async fn start(&self, definition: &Definition) -> SagaId {
@@ -65,6 +76,27 @@ impl Process {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// Publishes a sign of life by hand, as a service would.
+    async fn progress(&self, request: &StepRequested, change: impl FnOnce(&mut StepProgressed)) {
+        let mut sign = StepProgressed {
+            saga_id: request.saga_id.clone(),
+            step_id: request.step_id.clone(),
+            service: request.service.clone(),
+            attempt: request.attempt,
+            fence: request.fence,
+        };
+        change(&mut sign);
+        let event = Event::new(&sign, self.clock.as_ref()).unwrap();
+        self.bus.publish(event).await.unwrap();
+        idle(&self.bus).await;
+    }
+
+    /// How many records there are of sagas that are not over.
+    async fn records(&self) -> usize {
+        let sagas = self.engine.load().await.unwrap();
+        sagas.iter().map(|saga| saga.records.len()).sum()
     }
 
     /// Publishes a reply by hand, as a service would.
@@ -634,7 +666,7 @@ async fn an_output_that_is_no_text_is_in_doubt_here_and_there_and_no_saga_stands
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_not_named_elsewhere_and_a_heartbeat_from_there_are_refused() {
+async fn a_service_that_is_not_named_elsewhere_and_a_heartbeat_too_short_for_it_are_refused() {
     let (notes, clock) = (Notes::default(), clock());
     let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
     let refused = async |step: Step| {
@@ -646,8 +678,331 @@ async fn a_service_that_is_not_named_elsewhere_and_a_heartbeat_from_there_are_re
     };
     let error = refused(Step::new("read").service("audit")).await;
     assert!(error.contains("no handler for `audit/read`"), "{error}");
-    let beats = Step::new("read").heartbeat(Duration::from_secs(1));
+    let beats = Step::new("read").heartbeat(Duration::from_millis(999));
     let error = refused(beats.service("ai")).await;
-    assert!(error.contains("`heartbeat`"), "{error}");
+    assert!(error.contains("a `heartbeat` of less than 1 s"), "{error}");
+    let beats = Step::new("read").heartbeat(SECOND);
+    process.start(&alone(beats)).await;
+    process.close().await;
+}
+
+/// A handler in the ai service that gives so many signs of life, `pause` apart, and then is done or waits to be told to stop.
+fn beating(notes: &Notes, signs: u32, pause: Duration, ends: bool) -> Handlers {
+    let (back, at_work) = (notes.clone(), Arc::new(tokio::sync::Mutex::new(())));
+    let read = move |context: StepContext| {
+        let at_work = Arc::clone(&at_work);
+        async move {
+            // No two attempts are at work at the same time.
+            let _alone = at_work.try_lock().unwrap();
+            for _ in 0..signs {
+                tokio::time::sleep(pause).await;
+                context.heartbeat();
+            }
+            if !ends {
+                context.cancelled().cancelled().await;
+                return Err(StepError::InDoubt("told to stop".to_owned()));
+            }
+            Ok::<Value, StepError>(json!(context.attempt()))
+        }
+    };
+    let forget = move |context: CompensationContext| {
+        back.add(format!("forget {:?}", context.effect()));
+        std::future::ready(Ok(()))
+    };
+    let handlers = Handlers::new().handle("ai", "read", read);
+    handlers.compensate("ai", "forget", forget)
+}
+
+fn watched() -> Step {
+    let step = Step::new("read").heartbeat(3 * SECOND);
+    step.timeout(600 * SECOND).compensated_by("forget")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_elsewhere_may_take_long_while_it_gives_signs_of_life() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    // A hundred signs a second for a minute.
+    let handlers = beating(&notes, 6_000, SECOND / 100, true);
+    let _served = handlers.serve(&process.bus, "ai").await.unwrap();
+    let id = process.start(&alone(watched())).await;
+    process.request(0).await;
+    let before = process.records().await;
+    tokio::time::sleep(55 * SECOND).await;
+    assert_eq!(process.sagas.status(&id).unwrap().status, Status::Started);
+    // None of them is a record.
+    assert_eq!(process.records().await, before);
+    let status = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Completed, "{status:?}");
+    assert_eq!(status.steps[0].attempts, 1);
+    // One a second, and no more: a third of what it may be silent.
+    let signs = process.events("saga.step_progressed").await;
+    assert!((50..=61).contains(&signs.len()), "{} signs", signs.len());
+    let request = &process.events("saga.step_requested").await[0];
+    for sign in &signs {
+        assert_eq!(sign.causation_id.as_ref(), Some(&request.id));
+        assert_eq!(sign.correlation_id.as_deref(), Some("work-7"));
+        assert!(sign.expires_at.is_some());
+    }
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_elsewhere_that_falls_silent_has_timed_out_and_is_taken_back() {
+    for signs in [0, 5] {
+        let (notes, clock) = (Notes::default(), clock());
+        let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+        let handlers = beating(&notes, signs, SECOND, false);
+        let _served = handlers.serve(&process.bus, "ai").await.unwrap();
+        let began = tokio::time::Instant::now();
+        let step = watched().retries(1).retry_delay(SECOND);
+        let id = process.start(&alone(step)).await;
+        let status = process.sagas.wait(&id).await.unwrap();
+        assert_eq!(status.status, Status::Compensated, "{status:?}");
+        assert_eq!(status.steps[0].attempts, 2);
+        let error = status.steps[0].error.as_deref();
+        assert_eq!(error, Some("gave no sign of life for 3s"));
+        assert_eq!(notes.all(), ["forget Unknown"]);
+        // Each attempt until it was silent for so long, with the grace of one that is told to stop.
+        let each = SECOND * signs + 3 * SECOND;
+        let took = began.elapsed();
+        assert!(
+            took >= 2 * each && took < 2 * each + 15 * SECOND,
+            "{took:?}"
+        );
+        process.close().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_of_life_counts_only_for_its_attempt_and_with_its_fencing_token() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let step = watched().retries(1).retry_delay(SECOND);
+    let id = process.start(&alone(step)).await;
+    let first = process.request(0).await;
+    assert_eq!(first.heartbeat_ms, Some(3_000));
+    // Right ones: it goes on.
+    for _ in 0..5 {
+        tokio::time::sleep(2 * SECOND).await;
+        process.progress(&first, |_| {}).await;
+    }
+    let status = process.sagas.status(&id).unwrap();
+    assert_eq!(
+        (status.steps[0].attempts, process.sagas.stats().fenced),
+        (1, 0)
+    );
+    // With another token it is refused and counted, and changes nothing.
+    let began = tokio::time::Instant::now();
+    tokio::time::sleep(2 * SECOND).await;
+    process.progress(&first, |sign| sign.fence += 1).await;
+    assert_eq!(process.sagas.stats().fenced, 1);
+    let second = process.request(1).await;
+    assert_eq!(second.attempt, 2);
+    assert!(began.elapsed() < 10 * SECOND, "{:?}", began.elapsed());
+    // Nor does one of the attempt before, of another step or of no saga.
+    tokio::time::sleep(2 * SECOND).await;
+    process.progress(&first, |_| {}).await;
+    process
+        .progress(&second, |sign| sign.step_id = "lost".to_owned())
+        .await;
+    let lost = "01a20693-d170-7abb-b148-f81c9809837c";
+    process
+        .progress(&second, |sign| sign.saga_id = lost.to_owned())
+        .await;
+    tokio::time::sleep(2 * SECOND).await;
+    let back = process.request(2).await;
+    assert!(back.compensation.is_some() && back.heartbeat_ms.is_none());
+    assert_eq!(process.bus.stats().failed_attempts, 0);
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_an_attempt_elsewhere_has_the_time_for_its_next_sign_anew() {
+    let (notes, clock, disk) = (Notes::default(), clock(), MemoryDisk::default());
+    let first = Process::open(&disk, &clock, local(&notes)).await;
+    let id = first.start(&alone(watched())).await;
+    let request = first.request(0).await;
+    tokio::time::sleep(2 * SECOND).await;
+    first.close().await;
+    // However long nobody was there.
+    tokio::time::sleep(60 * SECOND).await;
+    let second = Process::open(&disk, &clock, local(&notes)).await;
+    for _ in 0..5 {
+        tokio::time::sleep(2 * SECOND).await;
+        assert_eq!(second.sagas.status(&id).unwrap().status, Status::Started);
+        second.progress(&request, |_| {}).await;
+    }
+    // No sign any more: it is asked to be taken back.
+    tokio::time::sleep(10 * SECOND).await;
+    let status = second.sagas.status(&id).unwrap();
+    let error = status.steps[0].error.as_deref();
+    assert_eq!(error, Some("gave no sign of life for 3s"));
+    assert_eq!(second.events("saga.step_requested").await.len(), 2);
+    second.close().await;
+}
+
+/// The trace and the span of each call, with a name.
+type Spans = Arc<Mutex<Vec<(String, TraceContext)>>>;
+
+fn note_span(spans: &Spans, what: &str, context: &sagabus::saga::CallContext) {
+    let span = context.trace().unwrap();
+    let name = format!("{what} {}", context.attempt());
+    spans.lock().unwrap().push((name, span));
+}
+
+/// Handlers of `lab`, or of `ai`, that note their spans: `check` fails once, `file` for good.
+fn spanned(spans: &Spans, service: &str) -> Handlers {
+    let mut handlers = Handlers::new();
+    for action in ["check", "read", "file"] {
+        let (done, back) = (Arc::clone(spans), Arc::clone(spans));
+        handlers = handlers.handle(service, action, move |context: StepContext| {
+            note_span(&done, action, &context);
+            async move {
+                if action == "read" {
+                    // Long enough for a sign of life.
+                    tokio::time::sleep(SECOND).await;
+                }
+                match (action, context.attempt()) {
+                    ("check", 1) => Err(StepError::Retry("busy".to_owned())),
+                    ("file", _) => Err(StepError::Reject("full".to_owned())),
+                    _ => Ok(Value::Null),
+                }
+            }
+        });
+        let undo = format!("un{action}");
+        let name = undo.clone();
+        handlers = handlers.compensate(service, &name, move |context: CompensationContext| {
+            note_span(&back, &undo, &context);
+            std::future::ready(Ok(()))
+        });
+    }
+    handlers
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_trace_goes_from_an_event_over_a_restart_through_steps_here_and_elsewhere_and_inner_sagas()
+ {
+    let (clock, disk, spans) = (clock(), MemoryDisk::default(), Spans::default());
+    let undone = |step: Step, action: &str| step.compensated_by(action);
+    let inner = Definition::from_steps("inner", vec![Step::new("check").service("lab").retries(1)]);
+    let read = Step::new("read")
+        .service("ai")
+        .after("inside")
+        .heartbeat(3 * SECOND);
+    let steps = vec![
+        Step::new("inside").service("lab").child(inner.unwrap()),
+        undone(read, "unread"),
+        undone(
+            Step::new("check").service("lab").retries(1).after("read"),
+            "uncheck",
+        ),
+        Step::new("file").service("lab").after("check"),
+    ];
+    let definition = Definition::from_steps("traced", steps).unwrap();
+    let here = || spanned(&spans, "lab").elsewhere("ai");
+    let publisher: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        .parse()
+        .unwrap();
+
+    let first = Process::open(&disk, &clock, here()).await;
+    let start = |_: &Event| Ok(Some(saga::Start::new("{}")));
+    let created = first.bus.subscription("traced").pattern("sample.created");
+    let created = created.start(Start::Earliest);
+    let trigger = first.sagas.started_by(created, definition, start).await;
+    let mut event = event(&first.bus, "sample.created", "{}");
+    let (name, value) = (TRACEPARENT.to_owned(), publisher.to_string());
+    event.metadata.insert(name, value);
+    let cause = event.id.clone();
+    first.bus.publish(event).await.unwrap();
+    first.request(0).await;
+    drop(trigger.unwrap());
+    first.close().await;
+
+    let second = Process::open(&disk, &clock, here()).await;
+    let served = spanned(&spans, "ai")
+        .serve(&second.bus, "ai")
+        .await
+        .unwrap();
+    let outer = second.sagas.active();
+    let outer = outer.iter().find(|it| it.name == "traced").unwrap();
+    let status = second.sagas.wait(&outer.id).await.unwrap();
+    assert_eq!(status.status, Status::Compensated, "{status:?}");
+    idle(&second.bus).await;
+
+    // Each attempt has a span of its own, in the trace of the event.
+    let spans = spans.lock().unwrap().clone();
+    let names: Vec<&str> = spans.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "check 1",
+            "check 2",
+            "read 1",
+            "check 1",
+            "check 2",
+            "file 1",
+            "uncheck 1",
+            "unread 1"
+        ]
+    );
+    let ids: BTreeSet<u64> = spans.iter().map(|(_, span)| span.span_id()).collect();
+    assert_eq!(ids.len(), spans.len());
+    assert!(!ids.contains(&publisher.span_id()));
+    for (name, span) in &spans {
+        assert_eq!(span.trace_id(), publisher.trace_id(), "{name}");
+    }
+    // All events of both sagas are in it, and so are commands, replies and signs of life.
+    let page = second.bus.read(1, 1_000).await.unwrap();
+    let mut types = BTreeSet::new();
+    for (_, event) in &page.events {
+        if event.id == cause {
+            continue;
+        }
+        let own = TraceContext::of(event).unwrap_or_else(|| panic!("{event:?}"));
+        assert_eq!(own.trace_id(), publisher.trace_id(), "{event:?}");
+        assert!(own.to_string().ends_with("-01"), "{own}");
+        types.insert(event.event_type.to_string());
+    }
+    for event_type in [
+        "saga.started",
+        "saga.failed",
+        "saga.step_requested",
+        "saga.step_progressed",
+    ] {
+        assert!(types.contains(event_type), "{event_type}: {types:?}");
+    }
+    let started = second.events("saga.started").await;
+    assert_eq!(started.len(), 2);
+    // The reply comes from the handler's span, which is none of the orchestrator's.
+    let replied = TraceContext::of(&second.events("saga.step_replied").await[0]).unwrap();
+    assert_eq!(replied, spans[2].1);
+    let requested = TraceContext::of(&second.events("saga.step_requested").await[0]).unwrap();
+    assert_ne!(requested, replied);
+    drop(served);
+    second.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_that_is_started_in_no_trace_is_in_none() {
+    let (notes, clock) = (Notes::default(), clock());
+    let looked = notes.clone();
+    let own = Handlers::new().handle("own", "look", move |context: StepContext| {
+        looked.add(format!("{:?}", context.trace()));
+        std::future::ready(Ok::<(), StepError>(()))
+    });
+    let process = Process::open(&MemoryDisk::default(), &clock, own).await;
+    let look = Step::new("look").service("own");
+    let id = process
+        .start(&Definition::from_steps("look", vec![look]).unwrap())
+        .await;
+    process.sagas.wait(&id).await.unwrap();
+    assert_eq!(notes.all(), ["None"]);
+    let page = process.bus.read(1, 1_000).await.unwrap();
+    assert!(
+        page.events
+            .iter()
+            .all(|(_, event)| event.metadata.is_empty())
+    );
     process.close().await;
 }

@@ -106,7 +106,7 @@ impl Step {
         self
     }
 
-    pub(super) fn waiting(mut self, wait: Wait) -> Self {
+    pub(in crate::saga) fn waiting(mut self, wait: Wait) -> Self {
         self.action.clear();
         self.wait = Some(wait);
         self

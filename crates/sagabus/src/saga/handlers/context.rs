@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::StepError;
 use crate::clock::{Clock, Timestamp};
 use crate::event::EventId;
+use crate::event::trace::TraceContext;
 use crate::planted::{self, SagaBug};
 use crate::saga::events;
 use crate::saga::id::SagaId;
@@ -38,6 +39,7 @@ pub struct CallContext {
     outputs: Vec<(String, Bytes)>,
     correlation_id: Arc<str>,
     causation_id: Option<EventId>,
+    trace: Option<TraceContext>,
     deadline: Timestamp,
     cancelled: CancellationToken,
     /// Where signs of life go, if they are waited for.
@@ -50,7 +52,18 @@ pub(crate) struct Call {
     pub(crate) step: usize,
     pub(crate) attempt: u32,
     pub(crate) epoch: u64,
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) timeout: Duration,
+    pub(crate) cancelled: CancellationToken,
+    pub(crate) heartbeat: Option<watch::Sender<()>>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// What a service adds to what it is asked.
+pub(crate) struct Served<'a> {
+    pub(crate) causation_id: EventId,
+    pub(crate) correlation_id: &'a str,
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) cancelled: CancellationToken,
     pub(crate) heartbeat: Option<watch::Sender<()>>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -82,6 +95,7 @@ impl CallContext {
             outputs,
             correlation_id: Arc::clone(state.correlation_id()),
             causation_id: events::cause_of_call(state, call.step),
+            trace: call.trace,
             deadline: call.clock.now().after(call.timeout),
             cancelled: call.cancelled,
             heartbeat: call.heartbeat,
@@ -90,13 +104,7 @@ impl CallContext {
     }
 
     /// As an orchestrator elsewhere asks.
-    pub(crate) fn asked(
-        request: &StepRequested,
-        causation_id: EventId,
-        correlation_id: &str,
-        cancelled: CancellationToken,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, StepError> {
+    pub(crate) fn asked(request: &StepRequested, served: Served<'_>) -> Result<Self, StepError> {
         let unfit = |error: crate::Error| StepError::Reject(error.chain());
         let outputs = request.outputs.iter();
         let outputs = outputs.map(|(step, output)| (step.clone(), bytes(output)));
@@ -110,13 +118,25 @@ impl CallContext {
             fence: request.fence,
             input: bytes(&request.input),
             outputs: outputs.collect(),
-            correlation_id: correlation_id.into(),
-            causation_id: Some(causation_id),
+            correlation_id: served.correlation_id.into(),
+            causation_id: Some(served.causation_id),
+            trace: served.trace,
             deadline: request.deadline,
-            cancelled,
-            heartbeat: None,
-            clock,
+            cancelled: served.cancelled,
+            heartbeat: served.heartbeat,
+            clock: served.clock,
         })
+    }
+
+    /// Says in the logs of a handler which attempt of which step of which saga it is.
+    pub(crate) fn span(&self) -> tracing::Span {
+        tracing::debug_span!(
+            "saga step",
+            saga_id = %self.saga,
+            step_id = %self.step_id,
+            attempt = self.attempt,
+            traceparent = self.trace.map(tracing::field::display),
+        )
     }
 
     /// The saga.
@@ -240,6 +260,13 @@ impl CallContext {
         self.causation_id.as_ref()
     }
 
+    /// The span of this attempt: of the trace that the saga was started in, and another one for each attempt. None where the
+    /// saga belongs to no trace.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.trace
+    }
+
     /// When the attempt times out.
     #[must_use]
     pub fn deadline(&self) -> Timestamp {
@@ -323,7 +350,7 @@ impl StepContext {
     }
 
     /// A sign of life, for a step with a [`heartbeat`](crate::saga::Step::heartbeat): without one for so long, the attempt has
-    /// timed out.
+    /// timed out. It may be given as often as one likes; from another service some of them are sent, enough to be heard of.
     pub fn heartbeat(&self) {
         if let Some(heartbeat) = &self.call.heartbeat {
             heartbeat.send_replace(());

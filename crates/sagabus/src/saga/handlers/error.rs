@@ -63,8 +63,10 @@ pub enum BindError {
         /// The version of it that is needed, and those that there are.
         versions: Versions,
     },
-    /// The step asks for signs of life, and its service is elsewhere: none come from there.
-    #[error("step `{step}` has a `heartbeat`, and service `{service}` is elsewhere")]
+    /// The step asks for signs of life more often than they come from a service elsewhere.
+    #[error(
+        "step `{step}` has a `heartbeat` of less than 1 s, and service `{service}` is elsewhere"
+    )]
     Heartbeat {
         /// The step.
         step: String,

@@ -33,6 +33,7 @@ impl State {
             attributes,
             priority,
             concurrency_key,
+            trace,
         } = &record.fact
         else {
             return Err(corrupt("first record does not create a saga"));
@@ -73,6 +74,8 @@ impl State {
                 attributes: attributes.clone().unwrap_or_default(),
                 priority: *priority,
                 concurrency_key: concurrency_key.as_deref().map(Arc::from),
+                // What is none says nothing of the saga itself.
+                trace: trace.as_deref().and_then(|trace| trace.parse().ok()),
                 started_at: record.at,
             }),
         })

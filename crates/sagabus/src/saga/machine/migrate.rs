@@ -123,6 +123,7 @@ impl State {
             concurrency_key: self.head.concurrency_key.clone(),
             causation_id: self.head.causation_id.clone(),
             parent: self.head.parent.clone(),
+            trace: self.head.trace,
             started_at: self.head.started_at,
         });
     }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::each::Spread;
+use super::room::Direction;
 use super::step::{CompensationPhase, Phase, StepState};
 use crate::clock::Timestamp;
+use crate::event::trace::TraceContext;
 use crate::ledger::{By, Priority};
 use crate::planted::{self, SagaBug};
 use crate::saga::definition::{Definition, Order, Step, Wait};
@@ -77,6 +79,7 @@ pub(super) struct Head {
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) priority: Option<Priority>,
     pub(super) concurrency_key: Option<Arc<str>>,
+    pub(super) trace: Option<TraceContext>,
     pub(super) started_at: Timestamp,
 }
 
@@ -186,6 +189,25 @@ impl State {
     #[must_use]
     pub fn parent(&self) -> Option<&SagaId> {
         self.head.parent.as_ref()
+    }
+
+    /// Its span, a child of the one that it was started from; none where it belongs to no trace.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        let parent = self.head.trace?;
+        Some(parent.named(&[self.head.id.as_str().as_bytes()]))
+    }
+
+    /// The span of the last attempt of the step at `index`, or of its compensation: a child of the saga's.
+    #[must_use]
+    pub fn trace_of(&self, index: usize, direction: Direction) -> Option<TraceContext> {
+        let (own, step) = (self.trace()?, self.step(index)?);
+        let (kind, attempt) = match direction {
+            Direction::Forward => (0_u8, step.attempts),
+            Direction::Backward => (1, step.compensation.attempts),
+        };
+        let id = self.step_id(index);
+        Some(own.named(&[id.as_bytes(), &[kind], &attempt.to_be_bytes()]))
     }
 
     /// What it can be found by.

@@ -6,8 +6,9 @@ use super::operate::{ASKS_MAX, answered, check_json};
 use super::{Sagas, closed};
 use crate::error::{ErrorKind, Result};
 use crate::saga::id::SagaId;
-use crate::saga::machine::{self, Answer, Answered, Input, Stage};
+use crate::saga::machine::{self, Answer, Answered, Flight, Input, Stage};
 use crate::saga::monitor::SagaStatus;
+use crate::saga::remote::StepProgressed;
 
 impl Sagas {
     /// Tells a saga what an attempt did outside of this process, such as one whose handler handed the work on and did not
@@ -33,6 +34,30 @@ impl Sagas {
             self.0.book().count_fenced();
         }
         result
+    }
+
+    /// Takes a sign of life of a handler in another service: its attempt has its time again, and nothing is stored. Fenced as
+    /// answers are; of an attempt that nobody waits for it changes nothing.
+    pub(in crate::saga) fn heard(&self, id: &SagaId, sign: &StepProgressed) {
+        let Ok(saga) = self.0.find(id) else {
+            return;
+        };
+        let found = {
+            let state = saga.state();
+            let step = state.position_of(&sign.step_id);
+            step.and_then(|at| Some((at, state.step(at)?.epoch)))
+        };
+        match found {
+            Some((step, epoch)) if epoch == sign.fence => saga.heard(Flight {
+                step,
+                attempt: sign.attempt,
+            }),
+            Some(_) => {
+                tracing::warn!(saga_id = %id, step = %sign.step_id.escape_debug(), "sign of life of a saga step is fenced");
+                self.0.book().count_fenced();
+            }
+            None => {}
+        }
     }
 
     async fn take_answer(&self, id: &SagaId, answer: Answer) -> Result<SagaStatus> {

@@ -11,7 +11,7 @@ use super::line::Place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::saga::definition::OnConflict;
 use crate::saga::id::SagaId;
-use crate::saga::machine::State;
+use crate::saga::machine::{Flight, State};
 use crate::saga::monitor::SagaStatus;
 
 /// One saga in memory.
@@ -24,6 +24,8 @@ pub(super) struct Saga {
     missing: Mutex<Vec<(usize, String)>>,
     /// The steps that wait for a slot of their service.
     slots: Mutex<Vec<usize>>,
+    /// The attempts elsewhere that are to give signs of life.
+    listened: Mutex<Vec<Listened>>,
     /// Whether it is one of the active sagas; changed only with the book locked.
     pub(super) has_slot: AtomicBool,
     /// The key that it must have before it begins.
@@ -54,6 +56,12 @@ impl Lock {
     }
 }
 
+/// An attempt elsewhere, and where its signs of life go.
+struct Listened {
+    flight: Flight,
+    signs: watch::Sender<()>,
+}
+
 /// What others wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
@@ -78,6 +86,7 @@ impl Saga {
             inbox: Inbox::default(),
             missing: Mutex::default(),
             slots: Mutex::default(),
+            listened: Mutex::default(),
             has_slot: AtomicBool::new(false),
             refused: OnceLock::new(),
         }
@@ -99,6 +108,27 @@ impl Saga {
 
     fn slots(&self) -> MutexGuard<'_, Vec<usize>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives an attempt its time again, if it is one that is to give signs of life.
+    pub(super) fn heard(&self, flight: Flight) {
+        for listened in self.listened().iter().filter(|it| it.flight == flight) {
+            listened.signs.send_replace(());
+        }
+    }
+
+    /// From here on signs of life of the attempt count.
+    pub(super) fn listen(&self, flight: Flight, signs: watch::Sender<()>) {
+        self.listened().push(Listened { flight, signs });
+    }
+
+    /// From here on they do not.
+    pub(super) fn listen_no_more(&self, flight: Flight) {
+        self.listened().retain(|it| it.flight != flight);
+    }
+
+    fn listened(&self) -> MutexGuard<'_, Vec<Listened>> {
+        self.listened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn parked(&self) -> Option<String> {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Sagas;
 use crate::error::{Error, Result};
 use crate::event::strict;
+use crate::event::trace::TraceContext;
 use crate::event::{ATTRIBUTE_BYTES_MAX, DATA_BYTES_MAX, EventId};
 use crate::ledger::Priority;
 use crate::saga::definition::Definition;
@@ -32,6 +33,7 @@ pub struct Start {
     parent: Option<SagaId>,
     attributes: Vec<(String, String)>,
     priority: Option<Priority>,
+    trace: Option<TraceContext>,
 }
 
 impl Start {
@@ -46,6 +48,7 @@ impl Start {
             parent: None,
             attributes: Vec::new(),
             priority: None,
+            trace: None,
         }
     }
 
@@ -88,6 +91,18 @@ impl Start {
     /// Makes the saga one that `parent` waits for, with an id that is made of what the parent says.
     pub(super) fn child_of(mut self, parent: SagaId, id: SagaId) -> Self {
         (self.parent, self.id) = (Some(parent), Some(id));
+        self
+    }
+
+    /// Makes the saga part of a trace, started from this span: its handlers, its events and what follows from those are of
+    /// the same trace.
+    pub fn traced(mut self, span: TraceContext) -> Self {
+        self.trace = Some(span);
+        self
+    }
+
+    pub(in crate::saga) fn traced_unless_it_is(mut self, span: Option<TraceContext>) -> Self {
+        self.trace = self.trace.or(span);
         self
     }
 
@@ -198,6 +213,7 @@ impl Sagas {
                 attributes,
                 priority: priority.filter(|it| *it != options.priority),
                 concurrency_key,
+                trace: start.trace.map(|span| span.to_string()),
             },
         );
         let state = State::first(id, &record, |_| Ok(definition.clone()))?;

@@ -377,7 +377,9 @@ impl Worker {
                 }
                 Command::Drop => {
                     self.killed = CancellationToken::new().drop_guard();
-                    self.in_flight.clear();
+                    for flight in self.in_flight.drain(..) {
+                        self.saga.listen_no_more(flight);
+                    }
                     self.awaited.clear();
                     self.stops.clear();
                     self.compensating.clear();

@@ -73,6 +73,8 @@ pub(crate) fn step_request(
     if !chosen.contains(&origin) || given_bytes(state, position) > request_bytes_max() {
         return Ok(None);
     }
+    // Only what does a step gives signs of life.
+    let heartbeat = step.heartbeat.filter(|_| !is_compensation);
     let (action, attempt, fence, limit) = match is_compensation {
         false => (&step.action, own.attempts, own.epoch, step.timeout),
         true => (
@@ -96,6 +98,7 @@ pub(crate) fn step_request(
         attempt,
         fence,
         deadline: at.after(limit.unwrap_or(elsewhere.timeout)),
+        heartbeat_ms: heartbeat.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
         input: raw(state.input())?,
         item: state.item(position).map(raw).transpose()?,
         data: step.data.clone(),

@@ -40,6 +40,10 @@ pub struct StepRequested {
     pub fence: u64,
     /// When nobody waits for the attempt any more.
     pub deadline: Timestamp,
+    /// How long the handler may go without a sign of life, in milliseconds, where it is to give any. A service of a program
+    /// that knows of none gives none, and the attempt times out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_ms: Option<u64>,
     /// What the saga was started with.
     #[schemars(with = "serde_json::Value")]
     pub input: Box<RawValue>,
@@ -159,6 +163,36 @@ pub struct StepStopped {
 impl Payload for StepStopped {
     const TYPE: &'static str = "saga.step_stopped";
     const SOURCE: &'static str = SOURCE;
+
+    fn subject(&self) -> Option<String> {
+        Some(self.saga_id.clone())
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        vec![(SERVICE, self.service.clone())]
+    }
+}
+
+/// `saga.step_progressed`: The handler of an attempt that was asked for is at work. Told of up to three times within the time
+/// that it may be silent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepProgressed {
+    /// The saga; also the event's subject.
+    pub saga_id: String,
+    /// The step's id.
+    pub step_id: String,
+    /// Who does it.
+    pub service: String,
+    /// The attempt, as it was asked for.
+    pub attempt: u32,
+    /// The fencing token, as it was given.
+    pub fence: u64,
+}
+
+impl Payload for StepProgressed {
+    const TYPE: &'static str = "saga.step_progressed";
+    const SOURCE: &'static str = "step-worker";
 
     fn subject(&self) -> Option<String> {
         Some(self.saga_id.clone())

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::payload::{ReplyStatus, StepReplied};
+use super::payload::{ReplyStatus, StepProgressed, StepReplied};
 use crate::bus::{Bus, Delivery, HandlerError, Subscription};
 use crate::error::{ErrorKind, Result};
 use crate::event::Payload;
@@ -17,7 +17,7 @@ const REPLIES: &str = "saga-replies";
 
 impl Sagas {
     /// Takes the replies of steps that are done in other services: each once, durable before it is acked. One that is refused
-    /// is logged; one with an old fencing token is counted in [`Stats::fenced`](super::super::Stats).
+    /// is logged; one with an old fencing token is counted in [`Stats::fenced`](super::super::Stats). Signs of life are taken too.
     ///
     /// # Errors
     /// As [`SubscriptionBuilder::handler`](crate::bus::SubscriptionBuilder::handler).
@@ -27,9 +27,17 @@ impl Sagas {
     pub async fn take_replies(&self, bus: &Bus) -> Result<Subscription> {
         let sagas = self.clone();
         let replies = bus.subscription(REPLIES).pattern(StepReplied::TYPE);
+        let replies = replies.pattern(StepProgressed::TYPE);
         let handler = move |delivery: Delivery| {
             let sagas = sagas.clone();
-            async move { sagas.take_reply(delivery.payload()?).await }
+            async move {
+                if delivery.event.event_type.as_str() == StepProgressed::TYPE {
+                    let sign: StepProgressed = delivery.payload()?;
+                    sagas.heard(&sign.saga_id.parse()?, &sign);
+                    return Ok(());
+                }
+                sagas.take_reply(delivery.payload()?).await
+            }
         };
         replies.start(Start::Earliest).handler(handler).await
     }

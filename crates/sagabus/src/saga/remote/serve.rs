@@ -1,24 +1,31 @@
 //! Steps of a service, done as orchestrators ask for them.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, pending};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
-use super::payload::{ReplyStatus, SERVICE, StepReplied, StepRequested, StepStopped};
+use super::HEARTBEAT_MIN;
+use super::payload::{
+    ReplyStatus, SERVICE, StepProgressed, StepReplied, StepRequested, StepStopped,
+};
 use crate::bus::{Bus, Delivery, Emit, HandlerError, Subscription};
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
-use crate::event::{EventId, Payload};
+use crate::event::{Event, Payload};
 use crate::saga::handlers::{
-    Asked, CallContext, CompensationContext, Handlers, StepContext, StepError, checked, guarded,
+    Asked, CallContext, CompensationContext, Handlers, Served, StepContext, StepError, checked,
+    guarded,
 };
-use crate::transport::Start;
+use crate::transport::{Property, Start};
 
 /// How long a handler may go on that was told to stop: as long as an orchestrator waits for it
 /// ([`Settings::drain_grace`](crate::saga::Settings::drain_grace)).
@@ -29,6 +36,11 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(24 * 3600 - 60);
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// Steps at work at a time, as many as sagas are active unless it is set otherwise.
 const CONCURRENCY: usize = 100;
+/// How much longer than its time a handler may be silent until it is told to stop: by then the orchestrator has given its attempt
+/// up for that reason, and not for the answer of a handler that was stopped.
+const SILENCE_GRACE: Duration = Duration::from_secs(1);
+/// How many signs of life are sent within the time that a handler may be silent: one that is late, or lost, is made up for.
+const SIGNS: u32 = 3;
 
 impl Handlers {
     /// Does the steps of `service` that orchestrators ask for who have it [elsewhere](Self::elsewhere). Each attempt has one
@@ -50,10 +62,11 @@ impl Handlers {
     pub async fn serve(self, bus: &Bus, service: &str) -> Result<Subscription> {
         self.check()?;
         let name = service.to_owned();
-        let is_asked = move |event: &crate::Event| event.metadata.get(SERVICE) == Some(&name);
+        let is_asked = move |event: &Event| event.metadata.get(SERVICE) == Some(&name);
         let server = Arc::new(Server {
             service: service.to_owned(),
             handlers: self,
+            bus: bus.clone(),
             clock: Arc::clone(bus.clock()),
             since: bus.clock().now(),
             at_work: Mutex::default(),
@@ -79,6 +92,8 @@ type Attempt = (String, String, u32, bool);
 struct Server {
     service: String,
     handlers: Handlers,
+    /// Where signs of life are told of.
+    bus: Bus,
     clock: Arc<dyn Clock>,
     /// When it began. What was asked before may have been done by somebody whose end handed it back.
     since: Timestamp,
@@ -113,10 +128,8 @@ impl Server {
             return Ok(Emit::none());
         }
         let request: StepRequested = delivery.payload()?;
-        let correlation_id = delivery.event.correlation_id.as_deref().unwrap_or_default();
-        let (id, correlation_id) = (delivery.event.id.clone(), correlation_id.to_owned());
         let is_first = delivery.attempt == 1 && delivery.event.time >= self.since;
-        let result = self.run(&request, id, &correlation_id).await;
+        let result = self.run(&request, &delivery).await;
         let result = match request.compensation {
             None if !is_first => result.map_err(doubtful),
             _ => result,
@@ -149,12 +162,7 @@ impl Server {
         }
     }
 
-    async fn run(
-        &self,
-        request: &StepRequested,
-        id: EventId,
-        correlation_id: &str,
-    ) -> Result<Bytes, StepError> {
+    async fn run(&self, request: &StepRequested, delivery: &Delivery) -> Result<Bytes, StepError> {
         let left = request.deadline.since(self.clock.now()).min(ATTEMPT_MAX);
         if left.is_zero() {
             let text = "the time of the attempt was over before it began";
@@ -172,8 +180,16 @@ impl Server {
             server: self,
             attempt,
         };
-        let clock = Arc::clone(&self.clock);
-        let call = CallContext::asked(request, id, correlation_id, cancelled.clone(), clock)?;
+        let (signs, given) = watch::channel(());
+        let served = Served {
+            causation_id: delivery.event.id.clone(),
+            correlation_id: delivery.event.correlation_id.as_deref().unwrap_or_default(),
+            trace: delivery.trace(),
+            cancelled: cancelled.clone(),
+            heartbeat: request.heartbeat_ms.map(|_| signs),
+            clock: Arc::clone(&self.clock),
+        };
+        let call = CallContext::asked(request, served)?;
         // An item of a list has the handler of its step.
         let step_id = request.step_id.split('[').next().unwrap_or_default();
         let asked = Asked {
@@ -185,18 +201,105 @@ impl Server {
             None => {
                 let handler = self.handlers.step(asked, &request.action)?;
                 let context = StepContext::asked(call);
-                within(left, &cancelled, guarded(move || handler(context)))
-                    .await
-                    .and_then(checked)
+                let span = context.span();
+                let stop = cancelled.clone();
+                let work = guarded(move || handler(context));
+                let work = within(left, &stop, work).instrument(span);
+                let result = match request.heartbeat_ms.map(Duration::from_millis) {
+                    None => work.await,
+                    Some(silence) => {
+                        let mut signs = Signs {
+                            given,
+                            // More often than that none are asked for.
+                            silence: silence.max(HEARTBEAT_MIN),
+                            cancelled,
+                        };
+                        tokio::select! {
+                            biased;
+                            result = work => result,
+                            never = self.tell(request, delivery, &mut signs) => match never {},
+                        }
+                    }
+                };
+                result.and_then(checked)
             }
             Some(back) => {
                 let handler = self.handlers.compensation(asked, &request.action)?;
                 let context = CompensationContext::asked(call, back);
+                let span = context.span();
                 let work = guarded(move || handler(context));
-                let done = within(left, &cancelled, work).await;
+                let done = within(left, &cancelled, work).instrument(span).await;
                 done.map(|()| Bytes::from_static(b"null"))
             }
         }
+    }
+}
+
+/// Signs of life that a handler gives.
+struct Signs {
+    given: watch::Receiver<()>,
+    /// How long there may be none.
+    silence: Duration,
+    /// Tells the handler to stop.
+    cancelled: CancellationToken,
+}
+
+impl Server {
+    /// Tells of signs of life, no more of them than are needed; that the handler begins is one. One that falls silent is told to
+    /// stop, since its attempt has timed out and another one may be asked for.
+    async fn tell(
+        &self,
+        request: &StepRequested,
+        delivery: &Delivery,
+        signs: &mut Signs,
+    ) -> Infallible {
+        let pause = signs.silence / SIGNS;
+        let rest = signs.silence.saturating_sub(pause) + SILENCE_GRACE;
+        loop {
+            if let Err(error) = self.tell_once(request, delivery, signs.silence).await {
+                // The next one makes up for it.
+                tracing::warn!(saga_id = %request.saga_id, error = %error.chain(), "sign of life of a saga step cannot be sent");
+            }
+            sleep(pause).await;
+            match timeout(rest, signs.given.changed()).await {
+                Ok(Ok(())) => continue,
+                // It has dropped what it could give signs with.
+                Ok(Err(_)) => sleep(rest).await,
+                Err(_) => {}
+            }
+            signs.cancelled.cancel();
+            return pending().await;
+        }
+    }
+
+    async fn tell_once(
+        &self,
+        request: &StepRequested,
+        delivery: &Delivery,
+        silence: Duration,
+    ) -> Result<()> {
+        let sign = StepProgressed {
+            saga_id: request.saga_id.clone(),
+            step_id: request.step_id.clone(),
+            service: self.service.clone(),
+            attempt: request.attempt,
+            fence: request.fence,
+        };
+        let event = Event::new(&sign, self.clock.as_ref())?;
+        let mut event = event.caused_by(&delivery.event);
+        if let Some(span) = delivery.trace() {
+            span.mark(&mut event);
+        }
+        let can_expire = self
+            .bus
+            .capabilities()
+            .check(String::new, [Property::Expiry]);
+        if can_expire.is_ok() {
+            // Later it says nothing any more.
+            event = event.expires_at(self.clock.now().after(silence));
+        }
+        self.bus.publish(event).await?;
+        Ok(())
     }
 }
 

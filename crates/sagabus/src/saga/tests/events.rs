@@ -393,8 +393,8 @@ fn the_json_schemas_of_saga_events_take_their_golden_forms() {
     let registry = crate::saga::events::register(Registry::builder())
         .build()
         .unwrap();
-    // And the three between orchestrators and services.
-    assert_eq!(registry.types().len(), TYPES.len() + 3);
+    // And the four between orchestrators and services.
+    assert_eq!(registry.types().len(), TYPES.len() + 4);
     for ((_, golden), (name, _)) in GOLDEN.iter().zip(TYPES) {
         let schema = registry.versions(name)[0].schema.clone().unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();

@@ -1,5 +1,6 @@
 //! How handlers are found, and what they are given.
 
+use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 use super::bed::{Bed, define, input, step};
@@ -211,4 +212,69 @@ async fn an_output_that_is_not_json_or_too_large_leaves_the_step_in_doubt() {
         let error = status.steps[0].error.clone().unwrap();
         assert!(error.starts_with(text), "{error}");
     }
+}
+
+/// What spans say of themselves, one line each.
+#[derive(Clone, Default)]
+struct SpanNotes(Arc<Mutex<Vec<String>>>);
+
+struct Fields(String);
+
+impl tracing::field::Visit for Fields {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+}
+
+impl tracing::Subscriber for SpanNotes {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.is_span() && metadata.name() == "saga step"
+    }
+
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        let mut fields = Fields(String::new());
+        span.record(&mut fields);
+        let mut lines = self.0.lock().unwrap();
+        lines.push(fields.0);
+        tracing::span::Id::from_u64(lines.len() as u64)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {}
+    fn enter(&self, span: &tracing::span::Id) {
+        let mut lines = self.0.lock().unwrap();
+        let line = usize::try_from(span.into_u64()).unwrap() - 1;
+        if !lines[line].starts_with("entered") {
+            lines[line].insert_str(0, "entered");
+        }
+    }
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_attempt_is_run_in_a_span_that_says_which_it_is() {
+    let bed = Bed::new();
+    let notes = SpanNotes::default();
+    let _here = tracing::subscriber::set_default(notes.clone());
+    bed.world.script("a", &[super::bed::Act::Retry]);
+    bed.world.script("b", &[super::bed::Act::Reject]);
+    let definition = define(vec![step("a").retries(1), step("b").after("a")]);
+    let sagas = bed.open().await;
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let start = input().traced(trace.parse().unwrap());
+    let id = sagas.start(&definition, start).await.unwrap();
+    let status = sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Compensated);
+    let lines = notes.0.lock().unwrap().clone();
+    let said = lines
+        .iter()
+        .map(|line| line.split_once(" traceparent=00-4bf92f3577b34da6a3ce929d0e0e4736-"));
+    let said: Vec<&str> = said.map(|it| it.unwrap().0).collect();
+    let line =
+        |step: &str, attempt: u32| format!("entered saga_id={id} step_id={step} attempt={attempt}");
+    assert_eq!(
+        said,
+        [line("a", 1), line("a", 2), line("b", 1), line("a", 1)]
+    );
 }

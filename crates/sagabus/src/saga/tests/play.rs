@@ -59,6 +59,7 @@ impl Play {
             attributes: None,
             priority: None,
             concurrency_key: None,
+            trace: None,
         };
         let record = Record::new(now, fact);
         let id = "saga".parse().unwrap();

@@ -26,6 +26,7 @@ fn facts() -> Vec<(Fact, &'static str)> {
                 attributes: None,
                 priority: None,
                 concurrency_key: None,
+                trace: None,
             },
             "83011903e8820085427b7d5820070707070707070707070707070707070707070707070707070707070707070741316163616b",
         ),
@@ -41,8 +42,25 @@ fn facts() -> Vec<(Fact, &'static str)> {
                 attributes: Some(BTreeMap::from([("k".to_owned(), "v".to_owned())])),
                 priority: Some(Priority::High),
                 concurrency_key: Some("x".to_owned()),
+                trace: None,
             },
             "83011903e882008a427b7d5820070707070707070707070707070707070707070707070707070707070707070741316163616bf6f6a1616b61768201806178",
+        ),
+        (
+            Fact::Created {
+                definition: Bytes::from_static(b"{}"),
+                hash: [7; 32],
+                input: Bytes::from_static(b"1"),
+                correlation_id: "c".to_owned(),
+                idempotency_key: Some("k".to_owned()),
+                causation_id: None,
+                parent: None,
+                attributes: None,
+                priority: None,
+                concurrency_key: None,
+                trace: Some("t".to_owned()),
+            },
+            "83011903e882008c427b7d5820070707070707070707070707070707070707070707070707070707070707070741316163616bf6f6f6f6f6f66174",
         ),
         (
             Fact::StepStarted {
@@ -342,6 +360,7 @@ fn a_log_that_no_saga_can_have_is_corrupt() {
             attributes: None,
             priority: None,
             concurrency_key: None,
+            trace: None,
         };
         Record::new(at, fact)
     };

@@ -28,6 +28,7 @@ fn stored(id: &str, definition: &str, key: Option<&str>) -> StoredSaga {
         attributes: None,
         priority: None,
         concurrency_key: None,
+        trace: None,
     };
     let record = Record::new(Timestamp::from_milliseconds(1_000), fact);
     StoredSaga {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::super::Start;
 use super::super::child::Awaited;
@@ -33,8 +34,11 @@ impl Worker {
         let tracker = self.shared.tracker.clone();
         match handler {
             Place::Here(handler) => {
-                let context = StepContext::new(&self.saga.state(), self.call(&job));
-                tracker.spawn(runner::run_step(job, stopped, move || handler(context)));
+                let call = self.call(&job, Direction::Forward);
+                let context = StepContext::new(&self.saga.state(), call);
+                let span = context.span();
+                let run = runner::run_step(job, stopped, move || handler(context));
+                tracker.spawn(run.instrument(span));
             }
             Place::Elsewhere => {
                 // After a restart a part of the time is over.
@@ -43,6 +47,9 @@ impl Worker {
                 job.timeout = job.timeout.saturating_sub(gone.unwrap_or_default());
                 job.is_elsewhere = true;
                 job.killed = self.awaiting(step, attempt, Direction::Forward);
+                if let Some((_, signs)) = &job.heartbeat {
+                    self.saga.listen(Flight { step, attempt }, signs.clone());
+                }
                 tracker.spawn(runner::run_step(job, stopped, reply));
             }
         }
@@ -61,8 +68,11 @@ impl Worker {
         let tracker = self.shared.tracker.clone();
         match handler {
             Place::Here(handler) => {
-                let context = CompensationContext::new(&self.saga.state(), self.call(&job));
-                tracker.spawn(runner::compensate(job, grace, move || handler(context)));
+                let call = self.call(&job, Direction::Backward);
+                let context = CompensationContext::new(&self.saga.state(), call);
+                let span = context.span();
+                let run = runner::compensate(job, grace, move || handler(context));
+                tracker.spawn(run.instrument(span));
             }
             Place::Elsewhere => {
                 job.killed = self.awaiting(step, attempt, Direction::Backward);
@@ -114,6 +124,7 @@ impl Worker {
             Direction::Forward => {
                 let flight = Flight { step, attempt };
                 self.in_flight.retain(|other| *other != flight);
+                self.saga.listen_no_more(flight);
                 self.stops.remove(&(step, attempt));
             }
             Direction::Backward => self.compensating.retain(|other| *other != step),
@@ -137,6 +148,7 @@ impl Worker {
         if let Some(cause) = events::cause_of_call(&state, step) {
             start = start.caused_by(cause);
         }
+        start = start.traced_unless_it_is(state.trace_of(step, Direction::Forward));
         let cancelled = CancellationToken::new();
         let awaited = Awaited {
             shared: Arc::clone(&self.shared),
@@ -178,8 +190,9 @@ impl Worker {
         }
     }
 
-    fn call(&self, job: &Job) -> Call {
+    fn call(&self, job: &Job, direction: Direction) -> Call {
         Call {
+            trace: self.saga.state().trace_of(job.step, direction),
             step: job.step,
             attempt: job.attempt,
             epoch: self.shared.epoch,
