@@ -30,7 +30,7 @@ mod slots;
 mod start;
 mod states;
 mod steps;
-mod store;
+pub(in crate::saga) mod store;
 mod stored;
 mod time;
 mod timers;
