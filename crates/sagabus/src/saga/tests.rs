@@ -19,6 +19,7 @@ mod late;
 mod limits;
 mod migrate;
 mod operator;
+mod owners;
 mod pivot;
 mod play;
 mod points;
