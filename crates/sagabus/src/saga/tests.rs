@@ -9,6 +9,7 @@ mod courses;
 mod crash;
 mod definition;
 mod each;
+mod edges;
 mod events;
 mod fence;
 mod fields;
