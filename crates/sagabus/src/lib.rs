@@ -12,6 +12,7 @@ pub mod filter;
 pub mod pattern;
 pub mod retry;
 pub mod settings;
+mod sync;
 mod text;
 
 pub mod saga_store;

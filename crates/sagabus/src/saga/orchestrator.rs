@@ -17,7 +17,7 @@ mod timers;
 mod worker;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
@@ -45,6 +45,7 @@ use super::settings::Settings;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::saga_store::{SagaBatch, SagaStore};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Starts sagas and brings them to their end, whatever happens on the way. Cheap to clone.
 ///

@@ -3,13 +3,14 @@
 //! Waking a task from another thread costs a system call whenever a thread of the runtime sleeps; waking it from
 //! within the runtime costs next to nothing. So the committer wakes one task, and goes on with the next group.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 
 use super::log::{Entry, Placed};
 use crate::error::Result;
 use crate::event::Event;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Fewer than this are answered by the committer itself.
 const CROWD_MIN: usize = 4;

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use super::window::{Known, Mark, Window};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::sync::mpsc::{Receiver, RecvTimeoutError};
 
 /// Most bytes written before a sync.
 const GROUP_BYTES_MAX: usize = 1024 * 1024;

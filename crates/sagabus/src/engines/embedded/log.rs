@@ -1,7 +1,6 @@
 //! The append-only log: one order for events, ledger records and saga records, made durable in groups.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,6 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ledger::Delivery;
 use crate::ledger::PART_BYTES;
+use crate::sync::{self, mpsc};
 
 /// Largest atomic append, in bytes of the file (4 MiB).
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -288,8 +288,8 @@ pub(crate) struct Log {
 /// The committer of a disk that is instant, and what waits for it.
 #[derive(Debug)]
 struct Inline {
-    waiting: Mutex<Vec<Request>>,
-    committer: Mutex<Option<Committer>>,
+    waiting: sync::Mutex<Vec<Request>>,
+    committer: sync::Mutex<Option<Committer>>,
 }
 
 impl Inline {
@@ -339,8 +339,8 @@ impl Log {
         let committer = Committer::new(parts)?;
         let driver = if instant {
             Driver::Inline(Box::new(Inline {
-                waiting: Mutex::default(),
-                committer: Mutex::new(Some(committer)),
+                waiting: sync::Mutex::default(),
+                committer: sync::Mutex::new(Some(committer)),
             }))
         } else {
             let (sender, receiver) = mpsc::channel();

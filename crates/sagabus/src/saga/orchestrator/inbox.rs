@@ -1,12 +1,13 @@
 //! What waits to be looked at by the worker of one saga.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::saga::machine::Input;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Most requests of operators that wait in one inbox. What handlers report is bounded by the handlers in flight.
 const REQUESTS_MAX: usize = 64;
@@ -149,3 +150,6 @@ impl Inbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

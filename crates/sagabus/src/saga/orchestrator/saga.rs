@@ -1,7 +1,7 @@
 //! One saga in memory: its state, what others wait for, and its place among the others.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
@@ -13,6 +13,7 @@ use crate::saga::definition::OnConflict;
 use crate::saga::id::SagaId;
 use crate::saga::machine::{Flight, State};
 use crate::saga::monitor::SagaStatus;
+use crate::sync::{Mutex, MutexGuard};
 
 /// One saga in memory.
 pub(super) struct Saga {

@@ -33,3 +33,6 @@ impl Timers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,8 @@ struct Seen {
     doubtful: HashSet<u32>,
     is_late: bool,
     back: Back,
+    /// An effect came to light while it was taken back, which is done once more then.
+    again: bool,
     /// Times that it, or its compensation, was cut off since the saga came further.
     cuts: (u32, u32),
     /// Its step in the definition.
@@ -241,9 +243,14 @@ impl Log {
                 if output.is_some() {
                     seen.doubtful.insert(*attempt);
                     seen.is_late = true;
-                    if matches!(seen.back, Back::Settled) && self.outcome.is_none() {
-                        seen.back = Back::Idle;
-                        self.settled.retain(|other| *other != index(*step));
+                    match seen.back {
+                        _ if self.outcome.is_some() => {}
+                        Back::Settled => {
+                            seen.back = Back::Idle;
+                            self.settled.retain(|other| *other != index(*step));
+                        }
+                        Back::Started => seen.again = true,
+                        Back::Idle | Back::Waits | Back::Stuck => {}
                     }
                 } else if *effect == Effect::None {
                     seen.doubtful.remove(attempt);
@@ -258,8 +265,13 @@ impl Log {
             Fact::CompensationStarted { step, .. } => self.compensation_started(index(*step)),
             Fact::CompensationSucceeded { step, .. } => {
                 self.progress();
-                self.seen[index(*step)].back = Back::Settled;
-                self.settled.push(index(*step));
+                let seen = &mut self.seen[index(*step)];
+                if std::mem::take(&mut seen.again) {
+                    seen.back = Back::Idle;
+                } else {
+                    seen.back = Back::Settled;
+                    self.settled.push(index(*step));
+                }
             }
             Fact::CompensationAttemptFailed { step, .. } => {
                 self.seen[index(*step)].back = Back::Waits;
@@ -430,10 +442,16 @@ impl Log {
             "nothing to take back"
         );
         let order = self.definition.options().compensation;
+        let has_begun = matches!(self.seen[step].back, Back::Started | Back::Waits);
         for other in self.followers(step) {
             let is_unsettled = self.seen[other].has_effect(self.step(other))
                 && self.seen[other].back != Back::Settled;
-            assert!(is_repair || !is_unsettled, "before what follows from it");
+            // What came to light when this had begun changes its order no more.
+            let is_later = has_begun && self.seen[other].is_late;
+            assert!(
+                is_repair || is_later || !is_unsettled,
+                "before what follows from it"
+            );
         }
         for (other, seen) in self.seen.iter().enumerate() {
             let is_busy = matches!(seen.back, Back::Started | Back::Waits | Back::Stuck);

@@ -24,6 +24,8 @@ pub(super) struct Play {
     /// The steps that a service elsewhere does.
     pub(super) elsewhere: Vec<usize>,
     pub(super) missing_compensations: Vec<usize>,
+    /// The steps that a service elsewhere takes back.
+    pub(super) elsewhere_compensations: Vec<usize>,
     pub(super) now: Timestamp,
     pub(super) epoch: u64,
     /// The steps whose service has a limit, forward and backward.
@@ -72,6 +74,7 @@ impl Play {
             missing: Vec::new(),
             elsewhere: Vec::new(),
             missing_compensations: Vec::new(),
+            elsewhere_compensations: Vec::new(),
             now,
             epoch: 1,
             limited: Vec::new(),
@@ -99,7 +102,7 @@ impl Play {
             missing: &self.missing,
             missing_compensations: &self.missing_compensations,
             elsewhere: &self.elsewhere,
-            elsewhere_compensations: &[],
+            elsewhere_compensations: &self.elsewhere_compensations,
             room: Room {
                 limited: &self.limited,
                 limited_compensations: &self.limited,

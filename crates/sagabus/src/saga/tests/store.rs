@@ -1,5 +1,6 @@
 //! A store in memory that outlives its orchestrator, and can stop at any append.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -12,15 +13,24 @@ use crate::saga_store::{SagaBatch, SagaStore, StoredSaga};
 
 /// What is durable; outlives the process.
 #[derive(Debug, Default)]
-pub(super) struct Disk {
+pub(in crate::saga) struct Disk {
     data: Mutex<Data>,
 }
 
 #[derive(Debug, Default)]
 struct Data {
     sagas: Vec<StoredSaga>,
+    /// Where each of them is.
+    places: HashMap<String, usize>,
     events: Vec<Event>,
     appends: usize,
+}
+
+impl Data {
+    fn add(&mut self, saga: StoredSaga) {
+        self.places.insert(saga.saga.clone(), self.sagas.len());
+        self.sagas.push(saga);
+    }
 }
 
 impl Disk {
@@ -38,13 +48,14 @@ impl Disk {
 
     /// Adds a saga as another program may have left it.
     pub(super) fn put(&self, saga: StoredSaga) {
-        self.data.lock().unwrap().sagas.push(saga);
+        self.data.lock().unwrap().add(saga);
     }
 
     /// Drops all that it has, as a store may of sagas that are over.
     pub(super) fn forget(&self) {
         let mut data = self.data.lock().unwrap();
         data.sagas.clear();
+        data.places.clear();
         data.events.clear();
     }
 
@@ -62,9 +73,9 @@ impl Disk {
         let mut data = self.data.lock().unwrap();
         for batch in batches {
             data.events.extend(batch.events);
-            match data.sagas.iter_mut().find(|saga| saga.saga == batch.saga) {
-                Some(saga) => saga.records.extend(batch.records),
-                None => data.sagas.push(StoredSaga {
+            match data.places.get(&batch.saga).copied() {
+                Some(place) => data.sagas[place].records.extend(batch.records),
+                None => data.add(StoredSaga {
                     key: None,
                     saga: batch.saga,
                     records: batch.records,
@@ -76,7 +87,7 @@ impl Disk {
 
 /// What goes wrong at one append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::saga) enum Fault {
     /// The process ends before the batch is durable.
     Before,
     /// The process ends after the batch is durable, before anybody hears of it.
@@ -89,7 +100,7 @@ pub(super) enum Fault {
 
 /// The store of one process.
 #[derive(Debug)]
-pub(super) struct TestStore {
+pub(in crate::saga) struct TestStore {
     disk: Arc<Disk>,
     /// At which append of this process.
     fault: Option<(usize, Fault)>,
@@ -98,7 +109,7 @@ pub(super) struct TestStore {
 }
 
 impl TestStore {
-    pub(super) fn new(disk: &Arc<Disk>, fault: Option<(usize, Fault)>) -> Arc<Self> {
+    pub(in crate::saga) fn new(disk: &Arc<Disk>, fault: Option<(usize, Fault)>) -> Arc<Self> {
         Arc::new(Self {
             disk: Arc::clone(disk),
             fault,

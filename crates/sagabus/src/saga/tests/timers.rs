@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::bed::{Act, Bed, define, input, settled, step};
 use super::store::TestStore;
 use crate::clock::{Clock, TestClock, Timestamp};
-use crate::saga::{Definition, Query, SagaId, Sagas, Status, Step, StepPhase};
+use crate::saga::record::{Fact, Record};
+use crate::saga::{Definition, Query, SagaId, Sagas, Settings, Status, Step, StepPhase};
 
 /// A clock whose wall time can be set while its monotone time goes on.
 #[derive(Debug)]
@@ -158,4 +159,116 @@ async fn a_thousand_timers_of_one_saga_are_over_each_at_its_time() {
         assert_eq!(took.as_secs(), seconds(at), "{}", step.id);
     }
     sagas.shutdown(Duration::ZERO).await;
+}
+
+/// When the clock is set, in milliseconds from the beginning, and by how much it is then ahead. In between no two times look alike.
+const SETS: [(u64, i64); 4] = [
+    (0, 0),
+    (250_000, HOUR_MS),
+    (500_000, -HOUR_MS),
+    (750_000, 0),
+];
+/// When the process ends, and when the next one begins.
+const DOWN: (u64, u64) = (800_000, 820_000);
+/// All timers are over by then.
+const OVER: u64 = 1_100_000;
+
+/// The time of a record from the beginning, whatever the clock showed.
+fn steady_ms(began: Timestamp, at: Timestamp) -> u64 {
+    let shown = at.milliseconds() - began.milliseconds();
+    let parts = SETS.iter().enumerate();
+    let mut fits = parts.filter_map(|(part, (from, shift))| {
+        let upto = SETS.get(part + 1).map_or(OVER, |(next, _)| *next);
+        let steady = u64::try_from(shown - shift).ok()?;
+        (*from..=upto).contains(&steady).then_some(steady)
+    });
+    fits.next()
+        .unwrap_or_else(|| panic!("nothing happens at {shown}"))
+}
+
+/// So many sagas with so many timers each, all at once, over set clocks and a restart: none is early, lost or late.
+async fn run_timers(sagas_count: u64, timers: u64) {
+    let mut bed = Bed::new();
+    let count = usize::try_from(sagas_count).unwrap();
+    bed.settings = Settings {
+        active_max: count,
+        finished_max: count,
+        cleanup_interval: Duration::from_millis(OVER),
+        ..bed.settings.clone()
+    };
+    let clock = set_clock(&bed);
+    let (began, start) = (clock.now(), tokio::time::Instant::now());
+    let sagas = open(&bed, &clock).await;
+    let nothing = sagas.held();
+    // Set in one order, due in another, over a quarter of an hour.
+    let due = |at: u64| 30_000 + at * 7_919_001 % 870_000;
+    let wait = |at: u64| Step::new(format!("w{at}")).timer(Duration::from_millis(due(at)));
+    let definition = Definition::from_steps("many", (0..timers).map(wait).collect()).unwrap();
+    for at in 0..sagas_count {
+        sagas.start(&definition, input()).await.unwrap();
+        if at % 8 == 0 {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    }
+    assert_eq!(sagas.active().len(), count);
+    let until = |ms: u64| tokio::time::sleep_until(start + Duration::from_millis(ms));
+    for (at, shift) in SETS {
+        until(at).await;
+        clock.shift_ms.store(shift, Ordering::SeqCst);
+    }
+    until(DOWN.0).await;
+    assert!(sagas.shutdown(Duration::ZERO).await > 0);
+    drop(sagas);
+    until(DOWN.1).await;
+    let sagas = open(&bed, &clock).await;
+    until(OVER).await;
+    let mut looked_at = 0;
+    for records in bed.disk.records() {
+        looked_at += check_timers(began, &records, due);
+    }
+    assert_eq!(looked_at, sagas_count * timers);
+    // What is over has left the memory with its timers.
+    tokio::time::sleep(Duration::from_millis(2 * OVER)).await;
+    assert_eq!(sagas.held(), nothing);
+    sagas.shutdown(Duration::ZERO).await;
+}
+
+/// Looks at each timer of one saga; returns how many there are.
+fn check_timers(began: Timestamp, records: &[Record], due: impl Fn(u64) -> u64) -> u64 {
+    let created = steady_ms(began, records[0].at);
+    let (mut count, mut last) = (0, 0);
+    for record in records {
+        let Fact::StepSucceeded { step, .. } = record.fact else {
+            continue;
+        };
+        let (due, at) = (created + due(u64::from(step)), steady_ms(began, record.at));
+        if (DOWN.0..=DOWN.1).contains(&due) {
+            // It was due while there was no process.
+            assert!((DOWN.0..=DOWN.1 + 2).contains(&at), "{due} {at}");
+        } else {
+            assert!((due..=due + 2).contains(&at), "{due} {at}");
+            assert!(last <= due, "one that was due before comes after");
+            last = due;
+        }
+        count += 1;
+    }
+    assert!(matches!(
+        records.last().unwrap().fact,
+        Fact::Closed | Fact::Ended { .. }
+    ));
+    count
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_thousand_timers_are_over_each_at_its_time_over_set_clocks_and_a_restart() {
+    run_timers(200, 100).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_million_timers_are_over_each_at_its_time_over_set_clocks_and_a_restart() {
+    if std::env::var_os("RUN_SLOW").is_none() {
+        println!("skipped: set RUN_SLOW to wait for a million timers");
+        return;
+    }
+    run_timers(10_000, 100).await;
 }

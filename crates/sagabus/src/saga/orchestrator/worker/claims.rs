@@ -233,3 +233,6 @@ fn begun(command: &Command) -> Option<(Wanted, u32)> {
     };
     Some((Wanted { step, direction }, attempt))
 }
+
+#[cfg(test)]
+mod tests;
