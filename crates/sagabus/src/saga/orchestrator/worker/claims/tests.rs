@@ -60,6 +60,7 @@ fn saga(shared: &Shared, id: &str, definition: &Definition) -> Arc<Saga> {
         attributes: None,
         priority: None,
         concurrency_key: None,
+        trace: None,
     };
     let record = Record::new(shared.clock.now(), fact);
     let state = State::first(id.parse().unwrap(), &record, |_| Ok(definition.clone()));
