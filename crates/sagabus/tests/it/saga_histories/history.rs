@@ -10,10 +10,10 @@ use sagabus::ledger::By;
 use sagabus::saga::backoff::Backoff;
 use sagabus::saga::record::{Fact, Record, Verb};
 use sagabus::saga::{
-    self, Action, CompensationContext, Definition, Handlers, InFlight, SagaId, Signal, Status,
-    StepContext,
+    self, Action, CompensationContext, Definition, Handlers, InFlight, SagaId, SagaStatus, Signal,
+    Status, StepContext,
 };
-use sagabus::{ErrorKind, Sagas, Timestamp};
+use sagabus::{ErrorKind, Event, Sagas, Timestamp};
 use serde_json::json;
 
 use super::counted::Counted;
@@ -372,9 +372,17 @@ impl History {
         let events = life.bus.read(1, 100_000).await.unwrap().events;
         let ids: BTreeSet<_> = events.iter().map(|(_, event)| event.id.clone()).collect();
         assert_eq!(ids.len(), events.len(), "an event is there twice");
+        self.look_at_all(&history, &events);
+        self.told = told(&life.sagas);
+        lock(&self.notes).is_closing = true;
+        life.close().await;
+    }
+
+    /// Looks at what is left of each saga, and counts it.
+    fn look_at_all(&mut self, history: &[SagaStatus], events: &[(u64, Arc<Event>)]) {
         let notes = lock(&self.notes);
         assert_eq!(notes.broken, None);
-        for saga in &history {
+        for saga in history {
             let records = &notes.durable[saga.id.as_str()];
             check_laws(&saga.id, &notes.definitions[saga.id.as_str()], records);
             check_end(&notes, saga);
@@ -397,8 +405,6 @@ impl History {
             let cut_off = saga.steps.iter().any(|step| step.attempts > 3);
             self.counted.cut_off += u64::from(cut_off);
         }
-        drop(notes);
-        self.told = told(&life.sagas);
     }
 
     /// The state of each saga is what follows from its records.
@@ -410,6 +416,8 @@ impl History {
             self.told,
             "another state after a restart"
         );
+        lock(&self.notes).is_closing = true;
+        life.close().await;
     }
 
     async fn bring_to_the_end(&mut self, sagas: &Sagas) {

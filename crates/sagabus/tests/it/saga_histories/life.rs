@@ -1,6 +1,7 @@
 //! One life of the process: engine, bus, sagas, and the service that is elsewhere.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sagabus::engines::embedded::simulation::SimDisk;
 use sagabus::engines::embedded::{Embedded, Settings};
@@ -59,5 +60,13 @@ impl Birth<'_> {
             drop(far.serve(&bus, FAR).await?);
         }
         Ok(Life { bus, sagas })
+    }
+}
+
+impl Life {
+    /// Ends in good order. Where a runtime is dropped instead, its tasks go in an order of their own, and so does what they still write.
+    pub(super) async fn close(self) {
+        self.sagas.shutdown(Duration::ZERO).await;
+        self.bus.shutdown(Duration::ZERO).await;
     }
 }

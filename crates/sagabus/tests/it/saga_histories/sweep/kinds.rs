@@ -113,7 +113,7 @@ const PLAIN: Kind = Kind {
     width: 1,
 };
 
-pub(super) const KINDS: [Kind; 25] = [
+pub(super) const KINDS: [Kind; 26] = [
     PLAIN,
     Kind {
         name: "a diamond",
@@ -281,6 +281,13 @@ pub(super) const KINDS: [Kind; 25] = [
         ..PLAIN
     },
     Kind {
+        name: "a saga inside beside a step",
+        definition: || define([inside(), step("a")]),
+        acts: &[("a", Act::After(5)), ("b", Act::After(20))],
+        width: 2,
+        ..PLAIN
+    },
+    Kind {
         name: "a timer",
         definition: || {
             let wait = Step::new("w").timer(Duration::from_secs(2)).after("a");
@@ -369,10 +376,14 @@ fn list(service: &str) -> Definition {
 
 /// `a`, then a saga of `b` and `c`, then `d`.
 fn around() -> Definition {
+    define([step("a"), inside().after("a"), step("d").after("g")])
+}
+
+/// A saga of `b` and `c` as the step `g`.
+fn inside() -> Step {
     let inside = Definition::from_steps("g", vec![step("b"), step("c").after("b")]);
-    let inside = Step::new("g").child(inside.unwrap()).after("a");
-    let inside = inside.service("world").compensated_by("undo");
-    define([step("a"), inside, step("d").after("g")])
+    let inside = Step::new("g").child(inside.unwrap());
+    inside.service("world").compensated_by("undo")
 }
 
 /// `a`, then `f` in the service elsewhere, then `b`.
