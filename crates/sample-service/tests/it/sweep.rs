@@ -134,7 +134,7 @@ impl Core {
         } else {
             Vec::new()
         };
-        same("samples", &stages, &wanted)?;
+        same("samples", &stages[..], &wanted[..])?;
         let counted = submission.sample_count as usize;
         same("samples of the submission", counted, wanted.len())?;
         match (is_completed, submission.status, submission.reason) {
@@ -169,7 +169,7 @@ impl Core {
     }
 }
 
-fn same<T: PartialEq + Debug>(what: &str, found: T, wanted: T) -> Result<(), String> {
+fn same<T: Copy + PartialEq + Debug>(what: &str, found: T, wanted: T) -> Result<(), String> {
     match found == wanted {
         true => Ok(()),
         false => Err(format!("{what}: {found:?}, not {wanted:?}")),
