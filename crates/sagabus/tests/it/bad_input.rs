@@ -441,10 +441,10 @@ async fn a_saga_with_bad_names_or_input_is_refused_and_nothing_is_stored() {
             saga::Start::new(large),
             &["`input` has 262146 bytes", "262144"][..],
         ),
-        (saga::Start::new("{"), &["`input` is not JSON"]),
+        (saga::Start::new("{"), &["`input` is not taken", "EOF"]),
         (
             saga::Start::new(nested(100_000)),
-            &["`input` is nested deeper than 64"],
+            &["`input` is not taken", "nested deeper than 64"],
         ),
         (
             plain().correlated("W\u{202e}"),

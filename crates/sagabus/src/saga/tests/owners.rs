@@ -1,5 +1,7 @@
-//! Every course of small sagas with two owners: an orchestrator that does not know that another one has taken over, and a service
-//! elsewhere whose requests and replies are late, doubled and out of order.
+//! Every course of small sagas with two owners.
+//!
+//! One owner is an orchestrator that does not know that another one has taken over; it asks a service elsewhere, and
+//! requests and replies are late, doubled and out of order.
 //!
 //! An owner is a process: it decides by what it knows, and what it decides counts when it is in the log. The log takes the records
 //! and the acks of the present epoch alone; an owner that is refused is gone. A request goes out with the record that starts its

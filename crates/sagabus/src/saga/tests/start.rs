@@ -34,7 +34,7 @@ async fn input_and_names_beyond_their_limits_are_refused() {
     let bed = Bed::new();
     let sagas = bed.open().await;
     for (start, text) in [
-        (Start::new("{"), "saga `input` is not JSON"),
+        (Start::new("{"), "`input` is not taken"),
         (
             Start::new(vec![b'1'; 262_145]),
             "saga `input` has 262145 bytes, more than 262144",

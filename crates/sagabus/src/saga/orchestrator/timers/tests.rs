@@ -3,8 +3,6 @@
 use super::*;
 use crate::clock::mix;
 
-const TIMERS: usize = 1_000_000;
-
 fn timer(at: usize) -> Timer {
     match at % 3 {
         0 => Timer::Retry(at),
@@ -18,17 +16,21 @@ fn time(seed: usize) -> Duration {
 }
 
 #[test]
-fn of_a_million_timers_each_is_due_once_at_the_time_that_was_set_last_and_in_order() {
+fn of_very_many_timers_each_is_due_once_at_the_time_that_was_set_last_and_in_order() {
+    let count = match std::env::var_os("RUN_SLOW") {
+        Some(_) => 1_000_000,
+        None => 100_000,
+    };
     let mut timers = Timers::default();
-    let mut expected = Vec::with_capacity(TIMERS);
-    for at in 0..TIMERS {
+    let mut expected = Vec::with_capacity(count);
+    for at in 0..count {
         timers.set(timer(at), time(at));
     }
     // Every second one is set anew, and every fifth one is looked at before its time.
-    for at in 0..TIMERS {
+    for at in 0..count {
         let mut due = time(at);
         if at % 2 == 0 {
-            due = time(at + TIMERS);
+            due = time(at + count);
             timers.set(timer(at), due);
         }
         if at % 5 == 0 {
