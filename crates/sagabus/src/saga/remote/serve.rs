@@ -45,7 +45,7 @@ const SIGNS: u32 = 3;
 impl Handlers {
     /// Does the steps of `service` that orchestrators ask for who have it [elsewhere](Self::elsewhere). Each attempt has one
     /// reply, stored in one commit with the ack of its request where the engine can
-    /// ([`Property::EmitWithAck`](crate::transport::Property::EmitWithAck)). A handler that the end of the process cuts off
+    /// ([`Property::EmitWithAck`]). A handler that the end of the process cuts off
     /// is called again with the same key and attempt; it has the time until its deadline, a day at most, and is told to stop
     /// then, or when its saga turns back. An action that has no handler, or none of the version that is asked for, is
     /// answered with [`StepError::Retry`].
