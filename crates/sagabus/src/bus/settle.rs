@@ -36,6 +36,18 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// How it ended, in a few words without what a handler says: that may hold personal data.
+    pub(crate) fn words(&self) -> &'static str {
+        match self {
+            Self::Handled => "handled",
+            Self::Failed(error) if error.is_permanent() => "failed for good",
+            Self::Failed(_) => "failed for now",
+            Self::Panicked(_) => "panicked",
+            Self::TimedOut { .. } => "timed out",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     /// Whether what the handler depends on may be down.
     pub(crate) fn is_transient(&self) -> bool {
         match self {

@@ -314,7 +314,7 @@ impl Dispatch {
             subscription = %self.plan.name,
             event_id = %event.id,
             attempt = token.attempt,
-            outcome = ?std::mem::discriminant(outcome),
+            outcome = outcome.words(),
             "attempt failed"
         );
         self.note(token, &verdict);

@@ -18,6 +18,9 @@ pub enum Misfit {
         /// What it is called.
         name: String,
     },
+    /// It has another concurrency key, or another limit of it, than the one that the saga waits for or holds.
+    #[error("definition has another `concurrencyKey` than the saga was started with")]
+    ConcurrencyKey,
     /// It lacks a step that the saga has begun.
     #[error("definition lacks step `{step}`, which has begun")]
     Removed {
@@ -50,6 +53,9 @@ impl State {
         if old.name() != new.name() {
             let name = new.name().to_owned();
             return Some(Misfit::Name { name });
+        }
+        if old.options().concurrency_key != new.options().concurrency_key {
+            return Some(Misfit::ConcurrencyKey);
         }
         let has_begun = |id: &str| {
             let own = self.position_of(id).and_then(|at| self.step(at));

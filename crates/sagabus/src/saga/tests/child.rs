@@ -206,6 +206,25 @@ async fn a_child_behind_its_pivot_is_brought_to_its_end_and_then_taken_back_as_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_saga_that_turned_back_says_that_it_waits_for_its_child() {
+    let bed = Bed::new();
+    bed.world.script("c", &[Act::Reject]);
+    let passed = inner(vec![step("b").pivot(), step("c").after("b")]);
+    let (sagas, id) = started(&bed, &define(vec![child("g", passed)])).await;
+    let stuck = child_of(&sagas, &id);
+    assert_eq!(stuck.status, Status::ForwardStuck);
+    sagas.cancel(&id, "changed my mind").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let status = sagas.status(&id).unwrap();
+    assert_eq!(status.status, Status::Compensating);
+    for waits in [&status.waits, &status.steps[0].waits] {
+        let told = waits.as_ref().unwrap().to_string();
+        assert!(told.contains(stuck.id.as_str()), "{told}");
+    }
+    sagas.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_item_of_a_list_can_be_a_saga() {
     let bed = Bed::new();
     bed.world.script("c", &[Act::Do, Act::Reject]);

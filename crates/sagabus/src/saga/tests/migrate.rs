@@ -12,7 +12,7 @@ use crate::error::ErrorKind;
 use crate::ledger::By;
 use crate::saga::machine::{Action, Input, Misfit, Phase, Stage, State};
 use crate::saga::record::{Fact, Outcome, Record, Verb};
-use crate::saga::{Definition, Signal, Status, Step};
+use crate::saga::{ConcurrencyKey, Definition, Options, Signal, Status, Step};
 
 fn by() -> By {
     By::new("ann", "a new version")
@@ -141,6 +141,19 @@ async fn what_changes_a_step_that_has_begun_is_refused_and_names_it() {
                 step: step_name("a"),
                 fields: vec!["compensationAction".to_owned()],
             }),
+        ),
+        (
+            Definition::builder(old.name())
+                .options(Options {
+                    concurrency_key: Some(ConcurrencyKey::new("{sampleId}")),
+                    ..Options::default()
+                })
+                .step(step("a"))
+                .step(step("b").after("a").retries(1))
+                .step(step("c"))
+                .build()
+                .unwrap(),
+            Some(Misfit::ConcurrencyKey),
         ),
         (pivot, None),
     ] {

@@ -170,3 +170,31 @@ async fn what_is_asked_for_and_what_is_attached_has_a_bound() {
     assert_eq!(bed.disk.stored().len(), 1);
     sagas.shutdown(Duration::ZERO).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_long_sagas_ends_before_it_is_too_large_and_names_the_next() {
+    let bed = Bed::new();
+    let waits = crate::saga::Step::new("w").signal("go");
+    let steps = (1..1_000).map(|it| {
+        crate::saga::Step::new(format!("s{it}"))
+            .service("svc")
+            .action("a")
+            .after("w")
+    });
+    let steps = std::iter::once(waits).chain(steps).collect();
+    let definition = Definition::from_steps("long", steps).unwrap();
+    let sagas = bed.open().await;
+    for _ in 0..8 {
+        sagas.start(&definition, input()).await.unwrap();
+    }
+    let first = sagas.search(&Query::default()).unwrap();
+    assert_eq!(first.sagas.len(), 6);
+    let rest = Query {
+        after: first.next.clone(),
+        ..Query::default()
+    };
+    let rest = sagas.search(&rest).unwrap();
+    assert_eq!((rest.sagas.len(), rest.next.is_none()), (2, true));
+    assert!(ids(&rest).iter().all(|id| !ids(&first).contains(id)));
+    sagas.shutdown(Duration::ZERO).await;
+}
