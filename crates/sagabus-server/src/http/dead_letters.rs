@@ -293,9 +293,6 @@ async fn give_up(
     if by.reason.trim().is_empty() {
         return Err(Error::invalid("`reason` is missing: say why they are given up").into());
     }
-    if order.author.as_ref().is_some_and(|it| it.trim().is_empty()) {
-        return Err(Error::invalid("`author` is empty").into());
-    }
     let query = order.query()?;
     let letters = letters(app);
     let count = match what {
