@@ -33,18 +33,34 @@ impl AuditService {
     /// # Cancel safety
     /// The event has its whole effect or none.
     pub async fn consume(&self, event: &Event) -> Result<()> {
-        if !wants(event) {
+        self.consume_all([event]).await
+    }
+
+    /// Takes several events in one transaction, in their order, each as [`AuditService::consume`] does.
+    ///
+    /// # Errors
+    /// As the database says.
+    ///
+    /// # Cancel safety
+    /// All events have their whole effect, or none has any.
+    pub async fn consume_all<'e>(&self, events: impl IntoIterator<Item = &'e Event>) -> Result<()> {
+        let wanted = events.into_iter().filter(|event| wants(event));
+        let acts: Vec<_> = wanted
+            .map(|event| (event.id.clone(), Act::of_event(event)))
+            .collect();
+        if acts.is_empty() {
             return Ok(());
         }
-        let act = Act::of_event(event);
-        let event_id = event.id.clone();
         let clock = Arc::clone(&self.clock);
         self.outbox
             .write(move |tx| {
-                if rows::has_event(tx, event_id.as_str())? {
-                    return Ok(((), vec![]));
+                let mut told = Vec::with_capacity(acts.len());
+                for (event_id, act) in &acts {
+                    if !rows::has_event(tx, event_id.as_str())? {
+                        told.push(record(tx, act, &*clock)?);
+                    }
                 }
-                Ok(((), vec![record(tx, &act, &*clock)?]))
+                Ok(((), told))
             })
             .await
     }

@@ -5,12 +5,15 @@ use std::time::Duration;
 use nanopore::steps::StepCall;
 use sagabus::saga::{Handlers, StepError};
 use sagabus::transport::OnFilterError;
-use sagabus::{Bus, Delivery, HandlerError, Result, Retry, Start};
+use sagabus::{Bus, Delivery, HandlerError, Result, Start};
 use serde_json::{Map, Value};
 
 use crate::consumer::{CONSUMER, PATTERNS, wants};
 use crate::service::AuditService;
 
+/// Most events that go into the trail in one transaction: as many as are there, so that the trail keeps up with many sagas
+/// that write to the same file.
+const EVENTS_MAX: usize = 100;
 /// The service of this step in a saga's definition.
 const SERVICE: &str = "audit-service";
 /// The steps whose outputs go into the entry. What was read from the document stays where it is kept.
@@ -47,10 +50,8 @@ impl AuditService {
         let mut subscription = bus
             .subscription(CONSUMER)
             .start(Start::Earliest)
-            // One at a time: the chain has the order of the log, but for what had to be tried again.
+            // One group at a time: the chain has the order of the log, but for what had to be tried again.
             .concurrency(1)
-            // An entry is not given up because the disk was full for hours.
-            .retry(Retry::times(1_000).cap(Duration::from_mins(1)))
             .filter_fn("neither its own nor signs of life", wants)
             .on_filter_error(OnFilterError::Deliver);
         for pattern in PATTERNS {
@@ -58,10 +59,24 @@ impl AuditService {
         }
         let service = self.clone();
         subscription
-            .handler(move |delivery: Delivery| {
-                let service = service.clone();
-                async move { Ok::<_, HandlerError>(service.consume(&delivery.event).await?) }
-            })
+            .handler_of_many(
+                EVENTS_MAX,
+                Duration::ZERO,
+                move |deliveries: Vec<Delivery>| {
+                    let service = service.clone();
+                    async move {
+                        let events = deliveries.iter().map(|it| it.event.as_ref());
+                        match service.consume_all(events).await {
+                            Ok(()) => deliveries.iter().map(|_| Ok(())).collect(),
+                            Err(error) if deliveries.len() == 1 => {
+                                vec![Err(HandlerError::from(error))]
+                            }
+                            // No answer for each: then each is taken alone.
+                            Err(_) => Vec::new(),
+                        }
+                    }
+                },
+            )
             .await
     }
 }

@@ -11,6 +11,7 @@ use crate::options::unknown;
 enum Choice {
     Retry,
     RetryAfter(LitStr),
+    Unavailable,
     Reject,
 }
 
@@ -67,6 +68,10 @@ fn arm(error: &Ident, variant: &Variant) -> Result<TokenStream> {
             quote! { .. },
             quote! { ::sagabus::bus::Disposition::Retry { after: ::core::time::Duration::ZERO } },
         ),
+        Choice::Unavailable => (
+            quote! { .. },
+            quote! { ::sagabus::bus::Disposition::Unavailable },
+        ),
         Choice::Reject => (
             quote! { .. },
             quote! { ::sagabus::bus::Disposition::Reject },
@@ -104,12 +109,13 @@ fn choice(variant: &Variant) -> Result<Choice> {
                 .unwrap_or_default();
             choice = Some(match word.as_str() {
                 "retry" => Choice::Retry,
+                "unavailable" => Choice::Unavailable,
                 "reject" => Choice::Reject,
                 "retry_after" => Choice::RetryAfter(meta.value()?.parse()?),
                 _ => {
                     return Err(unknown(
                         &meta,
-                        "`retry`, `retry_after = \"field\"` and `reject`",
+                        "`retry`, `retry_after = \"field\"`, `unavailable` and `reject`",
                     ));
                 }
             });
@@ -118,7 +124,7 @@ fn choice(variant: &Variant) -> Result<Choice> {
     }
     choice.ok_or_else(|| {
         let text = format!(
-            "say what is to be done about `{}`: `#[disposition(retry)]`, `#[disposition(retry_after = \"field\")]` or `#[disposition(reject)]`",
+            "say what is to be done about `{}`: `#[disposition(retry)]`, `#[disposition(retry_after = \"field\")]`, `#[disposition(unavailable)]` or `#[disposition(reject)]`",
             variant.ident
         );
         Error::new(variant.ident.span(), text)

@@ -105,6 +105,16 @@ pub(crate) const VARIABLES: &[Variable] = &[
         },
     },
     Variable {
+        name: "EVENT_BUS_FREE_MEBIBYTES",
+        default: "256",
+        meaning: "MiB of the disk, or a twentieth of it if that is less, kept for what was accepted: with less room new events, forms and sagas are refused, and all else goes on",
+        set: Set::Number {
+            set: |config, value| config.engine.free_bytes = value.saturating_mul(1024 * 1024),
+            min: 0,
+            max: 1_000_000_000,
+        },
+    },
+    Variable {
         name: "SAGA_STEP_TIMEOUT",
         default: "30000",
         meaning: "milliseconds that an attempt of a saga step may take where the step does not say",

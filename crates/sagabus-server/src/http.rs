@@ -1,5 +1,6 @@
 //! The HTTP interface: one port for the bus, the sagas and the services.
 
+mod admission;
 mod cloud_events;
 mod connections;
 mod dead_letters;
@@ -60,6 +61,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
             "/api/audit",
             audit_service::routes::router(system.audit.clone()),
         );
+    let room = middleware::from_fn_with_state(Arc::clone(&system), admission::with_room);
     let app = App {
         system,
         traffic: Arc::default(),
@@ -125,6 +127,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         .with_state(app)
         .merge(services)
         .fallback(reply::no_such_route)
+        .layer(room)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,

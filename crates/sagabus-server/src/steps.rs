@@ -1,12 +1,10 @@
 //! The sagas of a submission and of an entered sample, what starts the second, and the handlers of all services.
 
-use std::time::Duration;
-
 use ai_service::AiService;
 use audit_service::AuditService;
 use nanopore::events::sample::SampleCreated;
 use sagabus::saga::{Definition, Handlers, Start, Step, StepContext, StepError};
-use sagabus::{Bus, Error, Event, HandlerError, Payload, Result, Retry, Sagas};
+use sagabus::{Bus, Error, Event, HandlerError, Payload, Result, Sagas};
 use sample_service::SampleService;
 use serde_json::json;
 
@@ -58,9 +56,7 @@ pub(crate) async fn start_for_entries(
     let created = bus
         .subscription(ENTERED)
         .pattern(SampleCreated::TYPE)
-        .start(sagabus::Start::Earliest)
-        // Where there is no room for a further saga it is waited for, and for the disk too.
-        .retry(Retry::times(1_000).cap(Duration::from_mins(1)));
+        .start(sagabus::Start::Earliest);
     sagas
         .started_by(created, definition.clone(), start_of_entry)
         .await?;

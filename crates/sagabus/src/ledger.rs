@@ -33,6 +33,7 @@ pub(crate) use policy::Key;
 pub use policy::{Exhausted, Order, Priority, RetryBudget, Sharing};
 pub use record::{By, Fault, Pause};
 pub(crate) use record::{Change, REASON_BYTES_MAX, Record, Settled, Taken, Wants};
+pub(crate) use record::{INTERRUPTED, UNAVAILABLE};
 pub(crate) use repairs::Repairs;
 pub use repairs::{REPAIRS_MAX, RepairAct, Repaired};
 
@@ -423,6 +424,9 @@ impl Ledger {
             Settled::RetryAt { due, fault, .. } => {
                 delivery.note(fault);
                 delivery.silent = 0;
+                if !fault.is_counted() && !planted::has(DeliveryBug::UnavailableCosts) {
+                    delivery.uncounted = delivery.uncounted.saturating_add(1);
+                }
                 self.set(at, position, DeliveryState::Waiting(*due));
             }
             Settled::Dead { fault, .. } | Settled::Refused { fault, .. } => {
@@ -486,6 +490,7 @@ impl Ledger {
                 |it: &Delivery| it.is_dead() || planted::has(DeliveryBug::RedriveReachesAny);
             if let Some(delivery) = self.open.get_mut(*position).filter(|it| is_dead(it)) {
                 delivery.attempts = 0;
+                delivery.uncounted = 0;
                 delivery.silent = 0;
                 delivery.redrives = delivery.redrives.saturating_add(1);
                 self.set(at, *position, DeliveryState::Waiting(due));

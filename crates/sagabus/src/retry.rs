@@ -30,6 +30,25 @@ pub struct Retry {
     pub inline: Inline,
 }
 
+/// How long an attempt is put off whose handler could not have what it needs: from 1 s to a minute, since it is tried as often
+/// as it takes and each attempt is stored.
+const UNAVAILABLE: Retry = Retry {
+    attempts_max: u32::MAX,
+    delay: Duration::from_secs(1),
+    delay_max: Duration::from_mins(1),
+    jitter: Jitter::Equal,
+    inline: Inline {
+        times: 0,
+        delay: Duration::ZERO,
+    },
+};
+
+/// How long to wait after so many attempts (at least 1) that did not count, since what they need is unavailable. See
+/// [`Retry::delay_after`].
+pub(crate) fn unavailable_delay(times: u32, seed: u64) -> Duration {
+    UNAVAILABLE.delay_after(times, seed)
+}
+
 /// Further calls at once, for failures that pass in moments: nothing is written down between them, and they are one
 /// attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -25,6 +25,9 @@ pub struct SagaBatch {
     pub records: Vec<Bytes>,
     /// Events published by the same commit.
     pub events: Vec<Event>,
+    /// With the first batch of a saga that none waits for: a store that has little room left refuses it as `Full`, so that those
+    /// that were started can go on.
+    pub is_start: bool,
     /// Nothing is appended for the saga after this: a store that keeps things for a limited time may drop all of it when
     /// that is over, and what was appended behind this by mistake with it. Until then it is handed back by
     /// [`SagaStore::load`].

@@ -593,6 +593,9 @@ pub struct Leased {
     pub event: Arc<Event>,
     /// Earlier leases in a row that ended without an outcome: it may be what ends the process.
     pub silent: u32,
+    /// Earlier attempts that do not count against the most that there may be: what the handler needs was unavailable, or
+    /// the bus stopped.
+    pub uncounted: u32,
     /// Number of the payload: 0 as published, then one more for each that somebody put in its place.
     pub revision: u32,
     /// How often it was redriven.

@@ -43,6 +43,7 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "EVENT_BUS_DEAD_LETTER_THRESHOLD",
         "EVENT_BUS_RETENTION_DAYS",
         "EVENT_BUS_RETENTION_MEBIBYTES",
+        "EVENT_BUS_FREE_MEBIBYTES",
         "SAGA_STEP_TIMEOUT",
         "SAGA_MAX_ACTIVE_SAGAS",
         "SAGA_MAX_QUEUED_SAGAS",
@@ -66,9 +67,10 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "18",
         "19",
         "20",
-        "svc=4@5, a/b=6",
         "21",
+        "svc=4@5, a/b=6",
         "22",
+        "23",
     ];
     let pairs: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
     let Config { engine, bus, saga } = read(&pairs).unwrap();
@@ -81,17 +83,18 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         (engine.retention_time, engine.retention_bytes),
         (Duration::from_hours(15 * 24), 16 * 1024 * 1024)
     );
+    assert_eq!(engine.free_bytes, 17 * 1024 * 1024);
     assert_eq!(
         (saga.step_timeout, saga.active_max, saga.queued_max),
-        (Duration::from_millis(17), 18, 19)
+        (Duration::from_millis(18), 19, 20)
     );
     let limits = saga.service_limits.iter().map(ToString::to_string);
     assert_eq!(limits.collect::<Vec<_>>(), ["svc=4@5", "a/b=6"]);
     assert_eq!(
         (saga.priority_age, saga.stuck_retry),
-        (Duration::from_millis(20), Some(Duration::from_millis(21)))
+        (Duration::from_millis(21), Some(Duration::from_millis(22)))
     );
-    assert_eq!(saga.cleanup_interval, Duration::from_millis(22));
+    assert_eq!(saga.cleanup_interval, Duration::from_millis(23));
     assert_eq!(
         read(&[("SAGA_STUCK_RETRY", "0")]).unwrap().saga.stuck_retry,
         None

@@ -347,3 +347,135 @@ fn damage_to_what_was_acknowledged_stops_the_start_and_is_not_cut_away() {
     assert_eq!(checked.accepted, 1);
     let _: Value = server.get("/api/stats").expect(200);
 }
+
+/// What others put on the disk.
+struct Filler(PathBuf);
+
+impl Filler {
+    /// Takes all room but `left` bytes.
+    fn leave(place: &Place, left: u64) -> Self {
+        use std::io::Write;
+        let path = place.data().join("of-others");
+        let mut file = std::fs::File::create(&path).unwrap();
+        let (mut taken, part) = (0, vec![1_u8; 64 * 1024]);
+        while file.write_all(&part).is_ok() {
+            taken += part.len() as u64;
+        }
+        file.set_len(taken.checked_sub(left).unwrap()).unwrap();
+        Self(path)
+    }
+
+    fn remove(self) {
+        std::fs::remove_file(self.0).unwrap();
+    }
+}
+
+#[test]
+fn with_little_room_nothing_new_is_taken_and_what_was_taken_goes_on_until_there_is_room_again() {
+    let place = Place::new();
+    let disk = match SmallDisk::mount(&place, "160m") {
+        Ok(disk) => disk,
+        Err(why) => return println!("skipped: a disk with little room: cannot mount one: {why}"),
+    };
+    let server = Server::start_with(&place, &["--log", "error"]);
+    let steps = json!([
+        {"id": "w", "signal": {"name": "weighed"}},
+        {"id": "t", "timer": {"for": "1ms"}, "dependencies": ["w"]},
+    ]);
+    let order = json!({"name": "s", "context": {}, "steps": steps});
+    let started = server.post("/api/sagas", &order).json();
+    let id = started["sagaId"].clone();
+    let id = id.as_str().unwrap();
+
+    // A twentieth is kept: 8 MiB.
+    let filler = Filler::leave(&place, 6 * 1024 * 1024);
+    let event = json!({"type": "lab.filled", "source": "test", "data": {}});
+    let words = ["no room for new work", "free some space"];
+    let form = || {
+        let form = server.request("POST", "/api/submissions");
+        form.upload("small.pdf", &form_bytes("small.pdf"), &[])
+            .send()
+    };
+    let ready = server.get("/health/ready").expect(503);
+    assert!(ready["issues"].to_string().contains(words[0]), "{ready}");
+    // The log looks for its room once a second.
+    until("events are refused", || {
+        let answer = server.post("/api/events", &event);
+        (answer.status != 201).then(|| answer.expect_problem(507, &words))
+    });
+    form().expect_problem(507, &words);
+    server
+        .post("/api/sagas", &order)
+        .expect_problem(507, &words);
+    let later = server.post("/api/schedules?due=2999-01-01T00:00:00Z", &event);
+    later.expect_problem(507, &words);
+    // What was begun comes to its end.
+    let signal = json!({"name": "weighed", "author": "ann", "reason": "weighed it"});
+    server
+        .post(&format!("/api/sagas/{id}/signal"), &signal)
+        .expect(200);
+    until("the saga's end", || {
+        let saga = server.get(&format!("/api/sagas/{id}")).expect(200);
+        (saga["status"] == "completed").then_some(())
+    });
+
+    filler.remove();
+    until("the program is ready", || {
+        (server.get("/health/ready").status == 200).then_some(())
+    });
+    until("events are taken again", || {
+        (server.post("/api/events", &event).status == 201).then_some(())
+    });
+    form().expect(202);
+    world::check(&server, &place.data(), 3);
+    assert_eq!(server.terminate().code, Some(0));
+    drop(disk);
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_costs_no_saga_no_attempt_and_no_entry_of_the_trail() {
+    const FORMS: usize = 40;
+    let place = Place::new();
+    let disk = match SmallDisk::mount(&place, "160m") {
+        Ok(disk) => disk,
+        Err(why) => return println!("skipped: a disk full for a while: cannot mount one: {why}"),
+    };
+    let server = Server::start_with(&place, &["--log", "error"]);
+    for _ in 0..FORMS {
+        let form = server.request("POST", "/api/submissions");
+        let form = form.upload("small.pdf", &form_bytes("small.pdf"), &[]);
+        form.send().expect(202);
+    }
+    let filler = Filler::leave(&place, 0);
+    // Longer than all attempts that the steps have would take.
+    let sagas = || server.get("/api/sagas?limit=100").expect(200)["sagas"].clone();
+    let is_short = |saga: &Value| saga.to_string().contains("no room");
+    let mut waited = 0;
+    let until_over = SystemClock.elapsed() + Duration::from_secs(12);
+    while SystemClock.elapsed() < until_over {
+        let sagas = sagas();
+        let sagas = sagas.as_array().unwrap();
+        waited = waited.max(sagas.iter().filter(|it| is_short(it)).count());
+        for saga in sagas {
+            let status = saga["status"].as_str().unwrap();
+            assert!(
+                matches!(status, "pending" | "executing" | "completed"),
+                "{saga}"
+            );
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert!(waited > 0, "no saga was without room");
+    println!("{waited} sagas were without room for a step");
+    let stats = server.get("/api/stats").expect(200);
+    assert_eq!(stats["deadLetterEvents"], 0, "{stats}");
+    filler.remove();
+    let checked = world::check(&server, &place.data(), 3);
+    assert_eq!(
+        (checked.accepted, checked.rejected),
+        (FORMS, 0),
+        "{checked:?}"
+    );
+    assert_eq!(server.terminate().code, Some(0));
+    drop(disk);
+}

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::attempt::Subject;
 use self::work::{End, Start, Work};
 use super::breaker::{self, Breaker, Gate};
 use super::collect::{Collect, Groups};
@@ -343,7 +344,7 @@ impl Dispatch {
         };
         let (duration, answers) = answers;
         let ends = running.iter().zip(answers).map(|(leased, outcome)| {
-            let verdict = self.after(leased.token, &leased.event, duration, &outcome);
+            let verdict = self.after(&Subject::of(leased), duration, &outcome);
             (leased.token, verdict.map_or(End::Handled, End::Other))
         });
         self.work.give(ends.collect::<Vec<_>>());

@@ -108,6 +108,9 @@ pub enum Disposition {
         /// Least time to wait, such as a busy server named.
         after: Duration,
     },
+    /// What the handler needs cannot be had for the time being, such as room on a full disk: tried again after 1 s to a
+    /// minute, as often as it takes. The attempts do not count.
+    Unavailable,
     /// No attempt will succeed: a dead letter at once.
     Reject,
 }
@@ -144,6 +147,12 @@ impl HandlerError {
     #[must_use]
     pub fn retry_after(after: Duration, error: impl fmt::Display) -> Self {
         Self::new(Disposition::Retry { after }, "", error)
+    }
+
+    /// What the handler needs cannot be had for the time being: tried as often as it takes, and the attempts do not count.
+    #[must_use]
+    pub fn unavailable(error: impl fmt::Display) -> Self {
+        Self::new(Disposition::Unavailable, "", error)
     }
 
     /// No attempt will succeed: a dead letter at once.
@@ -185,13 +194,13 @@ impl fmt::Display for HandlerError {
 impl std::error::Error for HandlerError {}
 
 impl From<Error> for HandlerError {
-    /// Wrong input stays wrong; everything else may pass.
+    /// Wrong input stays wrong; where there is no room, the attempt does not count; everything else may pass.
     fn from(error: Error) -> Self {
         match error.kind() {
+            ErrorKind::Full => Self::unavailable(error.chain()),
             ErrorKind::Invalid | ErrorKind::Corrupt => Self::permanent(error.chain()),
             ErrorKind::NotFound
             | ErrorKind::Conflict
-            | ErrorKind::Full
             | ErrorKind::Transient
             | ErrorKind::Fenced
             | ErrorKind::Closed => Self::transient(error.chain()),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::handler::{Disposition, HandlerError};
 use crate::clock::Timestamp;
-use crate::ledger::Fault;
+use crate::ledger::{Fault, INTERRUPTED, UNAVAILABLE};
 use crate::planted::{self, DeliveryBug};
-use crate::retry::Retry;
+use crate::retry::{self, Retry};
 use crate::transport::Verdict;
 
 /// Attempts without an outcome after which an event is given up: two may be bad luck of its neighbours, and the third
@@ -41,11 +41,17 @@ impl Outcome {
         match self {
             Self::Handled => "handled",
             Self::Failed(error) if error.is_permanent() => "failed for good",
+            Self::Failed(_) if self.is_unavailable() => "could not have what it needs",
             Self::Failed(_) => "failed for now",
             Self::Panicked(_) => "panicked",
             Self::TimedOut { .. } => "timed out",
             Self::Interrupted => "interrupted",
         }
+    }
+
+    /// Whether the handler could not have what it needs for the time being.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.disposition() == Disposition::Unavailable)
     }
 
     /// Whether what the handler depends on may be down.
@@ -63,6 +69,8 @@ impl Outcome {
 pub(crate) struct Attempt {
     /// From 1.
     pub(crate) number: u32,
+    /// Those before it that do not count.
+    pub(crate) uncounted: u32,
     pub(crate) duration_ms: u64,
     /// When it ended.
     pub(crate) now: Timestamp,
@@ -70,10 +78,17 @@ pub(crate) struct Attempt {
     pub(crate) seed: u64,
 }
 
+impl Attempt {
+    /// Which one it is of those that count, from 1.
+    fn counted(self) -> u32 {
+        self.number.saturating_sub(self.uncounted)
+    }
+}
+
 /// Decides before a handler is called: `Some` when it must not be. `silent` is how many attempts before ended without an
 /// outcome.
 pub(crate) fn before(policy: &Policy, attempt: Attempt, silent: u32) -> Option<Verdict> {
-    if is_spent(policy, attempt.number, silent) {
+    if is_spent(policy, attempt.counted(), silent) {
         let text =
             "the process ended, or the member was silent, during each of the attempts before";
         return Some(give_up(policy, fault(attempt, "crash_loop", text)));
@@ -81,7 +96,7 @@ pub(crate) fn before(policy: &Policy, attempt: Attempt, silent: u32) -> Option<V
     None
 }
 
-/// Whether an attempt of this number, after so many in a row without an outcome, must not be made.
+/// Whether the attempt that is the `number`th of those that count, after so many in a row without an outcome, must not be made.
 pub(crate) fn is_spent(policy: &Policy, number: u32, silent: u32) -> bool {
     let is_over =
         number > policy.retry.attempts_max && !planted::has(DeliveryBug::AttemptsWithoutEnd);
@@ -94,7 +109,7 @@ pub(crate) fn after(policy: &Policy, attempt: Attempt, outcome: &Outcome) -> Ver
     let fault = match outcome {
         Outcome::Handled => return Verdict::Ack,
         Outcome::Interrupted => {
-            let fault = fault(attempt, "interrupted", "the bus was shut down");
+            let fault = fault(attempt, INTERRUPTED, "the bus was shut down");
             return Verdict::RetryAt(attempt.now, Box::new(fault));
         }
         Outcome::Failed(error) => {
@@ -104,11 +119,16 @@ pub(crate) fn after(policy: &Policy, attempt: Attempt, outcome: &Outcome) -> Ver
                     least = after;
                     ("error", false)
                 }
+                Disposition::Unavailable => (UNAVAILABLE, false),
             };
             let mut fault = fault(attempt, kind, &error.to_string());
             fault.error_type = error.error_type().to_owned();
             if is_rejected {
                 return give_up(policy, fault);
+            }
+            if !fault.is_counted() {
+                let delay = retry::unavailable_delay(attempt.uncounted + 1, attempt.seed);
+                return Verdict::RetryAt(attempt.now.after(delay), Box::new(fault));
             }
             fault
         }
@@ -119,11 +139,12 @@ pub(crate) fn after(policy: &Policy, attempt: Attempt, outcome: &Outcome) -> Ver
             &format!("the handler ran longer than {limit_ms} ms"),
         ),
     };
-    if attempt.number >= policy.retry.attempts_max && !planted::has(DeliveryBug::AttemptsWithoutEnd)
+    if attempt.counted() >= policy.retry.attempts_max
+        && !planted::has(DeliveryBug::AttemptsWithoutEnd)
     {
         return give_up(policy, fault);
     }
-    let delay = policy.retry.delay_after(attempt.number, attempt.seed);
+    let delay = policy.retry.delay_after(attempt.counted(), attempt.seed);
     Verdict::RetryAt(attempt.now.after(delay.max(least)), Box::new(fault))
 }
 

@@ -84,6 +84,8 @@ const DEDUPLICATION_TIME_MAX: Duration = Duration::from_hours(366 * 24);
 pub const RETENTION_TIME: Duration = Duration::from_hours(30 * 24);
 /// Bytes of files of the log beyond which they are dropped before that, unless said otherwise (4 GiB).
 pub const RETENTION_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes of the disk that are kept for what was accepted, unless said otherwise (256 MiB).
+pub const FREE_BYTES: u64 = 256 * 1024 * 1024;
 /// Longest time for which they are kept: for as long as anybody cares.
 const RETENTION_TIME_MAX: Duration = Duration::from_hours(36_600 * 24);
 /// Appends that may wait for the disk at once; further publishers wait before they are taken.
@@ -108,6 +110,9 @@ pub struct Settings {
     /// Bytes of files of the log beyond which the oldest records that nobody needs are dropped before that time; not
     /// those that are remembered by `deduplication_events` and `deduplication_time` (any number).
     pub retention_bytes: u64,
+    /// Bytes of the disk, or a twentieth of it if that is less, that are kept for what was accepted: with less room new events,
+    /// schedules and sagas are refused as `Full`, and all else goes on (any number; with 0 until the disk is full).
+    pub free_bytes: u64,
 }
 
 impl Default for Settings {
@@ -118,6 +123,7 @@ impl Default for Settings {
             deduplication_time: DEDUPLICATION_TIME,
             retention_time: RETENTION_TIME,
             retention_bytes: RETENTION_BYTES,
+            free_bytes: FREE_BYTES,
         }
     }
 }
@@ -281,6 +287,7 @@ impl Embedded {
             observer: Arc::clone(&hub) as Arc<dyn log::Observer>,
             window,
             clock: Arc::clone(&clock),
+            free_bytes: settings.free_bytes,
         })?;
         hub.write(|state| state.floor = log.reader().oldest());
         let shared = Arc::new_cyclic(|this| Shared {
@@ -516,7 +523,7 @@ impl Transport for Embedded {
             .enqueue(Append {
                 entries,
                 durability: log::Durability::Synced,
-                refusable: true,
+                admission: log::Admission::New,
                 link: None,
             })
             .done()
@@ -583,6 +590,10 @@ impl Transport for Embedded {
                 ErrorKind::Full,
                 "the disk has no room for the log; nothing is accepted until there is",
             ));
+        }
+        let free_bytes = self.shared.settings.free_bytes;
+        if self.shared.log.is_low() || reserve::is_low(self.shared.disk.as_ref(), free_bytes) {
+            return Err(committer::low(free_bytes));
         }
         Ok(())
     }

@@ -99,6 +99,14 @@ pub(crate) struct Delivery {
     /// The member that has it, by its epoch.
     #[n(11)]
     pub(crate) epoch: u64,
+    /// Attempts among them that do not count, see [`Fault::is_counted`].
+    #[n(12)]
+    #[cbor(default, skip_if = "is_none")]
+    pub(crate) uncounted: u32,
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Delivery {
@@ -116,6 +124,7 @@ impl Delivery {
             revisions: Vec::new(),
             since: Timestamp::default(),
             epoch: 0,
+            uncounted: 0,
         }
     }
 

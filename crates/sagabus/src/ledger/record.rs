@@ -15,6 +15,11 @@ const AUTHOR_BYTES_MAX: usize = 255;
 /// Longest reason for what is done by hand, in bytes.
 pub(crate) const REASON_BYTES_MAX: usize = 2048;
 
+/// Kind of the fault of an attempt whose handler could not have what it needs.
+pub(crate) const UNAVAILABLE: &str = "unavailable";
+/// Kind of the fault of an attempt that was cut because the bus stopped.
+pub(crate) const INTERRUPTED: &str = "interrupted";
+
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Fault {
@@ -27,8 +32,8 @@ pub struct Fault {
     /// How long it ran, in milliseconds.
     #[n(2)]
     pub duration_ms: u64,
-    /// One word: `error`, `rejected`, `timeout`, `panic`, `interrupted`, `decode`, `schema_unsupported`, `filter`,
-    /// `expired`, `crash_loop`.
+    /// One word: `error`, `rejected`, `timeout`, `panic`, `unavailable`, `interrupted`, `decode`, `schema_unsupported`,
+    /// `filter`, `expired`, `crash_loop`.
     #[n(3)]
     pub kind: String,
     /// The error with its causes, at most 2,048 bytes.
@@ -66,6 +71,12 @@ impl Fault {
             error_type: String::new(),
             member: String::new(),
         }
+    }
+
+    /// Whether the attempt counts against the most that there may be: not where what its handler needs was unavailable, nor
+    /// where it was cut because the bus stopped.
+    pub(crate) fn is_counted(&self) -> bool {
+        !matches!(self.kind.as_str(), UNAVAILABLE | INTERRUPTED)
     }
 }
 

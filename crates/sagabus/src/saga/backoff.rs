@@ -13,6 +13,12 @@ pub struct Backoff {
     pub max: Duration,
 }
 
+/// Between attempts that cannot have what they need: there is no end of them, and each is stored.
+pub(crate) const UNAVAILABLE: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    max: Duration::from_mins(1),
+};
+
 impl Backoff {
     /// The delay after the given number of failures (1 for the first): between half and all of `first × 2^(failures-1)`,
     /// capped at `max`. The same saga, step and number always give the same delay, so that a test and a recovery agree,

@@ -394,6 +394,7 @@ impl Shared {
                     saga: saga.to_string(),
                     records: vec![record],
                     events: Vec::new(),
+                    is_start: false,
                     is_last: true,
                     key: key.as_ref().map(|key| key.to_string()),
                 });

@@ -36,6 +36,10 @@ pub struct Record {
     pub fact: Fact,
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// What a [`Record`] says. Steps are named by their position in the definition that the first record pins; behind those come
 /// the items of lists, in the order in which they were spread.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -125,6 +129,10 @@ pub enum Fact {
         /// When the next attempt is due.
         #[n(4)]
         retry_at: Timestamp,
+        /// Whether it does not count as one of those that the step has: what it needs was unavailable.
+        #[n(5)]
+        #[cbor(default, skip_if = "is_false")]
+        is_uncounted: bool,
     },
     /// The step failed for good.
     #[n(4)]
@@ -190,6 +198,10 @@ pub enum Fact {
         /// When the next attempt is due.
         #[n(3)]
         retry_at: Timestamp,
+        /// Whether it does not count as one of those that there are: what it needs was unavailable.
+        #[n(4)]
+        #[cbor(default, skip_if = "is_false")]
+        is_uncounted: bool,
     },
     /// The step could not be taken back; the saga waits for an operator.
     #[n(9)]

@@ -38,6 +38,7 @@ pub(in crate::saga) mod store;
 mod stored;
 mod time;
 mod timers;
+mod unavailable;
 mod verbs;
 mod versions;
 mod wait;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use sagabus::testing::TestBus;
 use sagabus::transport::Attribute;
 use sagabus::{
-    Data, Delivery, Disposition, Emit, Event, HandlerError, Payload, Start, SystemClock, subscriber,
+    Data, Delivery, Disposition, Emit, Event, HandlerError, Payload, Retry, Start, SystemClock,
+    subscriber,
 };
 use serde::{Deserialize, Serialize};
 
@@ -337,6 +338,51 @@ async fn a_crash_cuts_handlers_where_they_wait_and_counts_the_attempt() {
     // A shutdown with time to spare lets them end.
     bus.restart(Duration::from_mins(1)).await.unwrap();
     bus.idle().await.unwrap();
+    assert_eq!(bus.bus().stats().subscriptions[0].counts.acked, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_handler_cannot_have_costs_no_attempt_and_neither_does_a_stop() {
+    let attempts = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&attempts);
+    let mut bus = TestBus::start(move |bus| {
+        let seen = Arc::clone(&seen);
+        async move {
+            bus.subscription("s")
+                .start(Start::Earliest)
+                .retry(Retry::never())
+                .timeout(Duration::from_hours(2))
+                .on(move |_: Uploaded, delivery| {
+                    let seen = Arc::clone(&seen);
+                    async move {
+                        seen.lock().unwrap().push(delivery.attempt);
+                        match delivery.attempt {
+                            8 => {
+                                tokio::time::sleep(Duration::from_hours(1)).await;
+                                Ok(())
+                            }
+                            ..12 => Err(HandlerError::unavailable("the disk is full")),
+                            _ => Ok(()),
+                        }
+                    }
+                })
+                .await
+                .map(drop)
+        }
+    })
+    .await
+    .unwrap();
+    bus.publish(&uploaded("a", 1)).await.unwrap();
+    bus.advance(Duration::from_secs(10)).await;
+    let before = attempts.lock().unwrap().len();
+    bus.crash_and_restart().await.unwrap();
+    bus.advance(Duration::from_mins(5)).await;
+    assert_eq!(attempts.lock().unwrap().last(), Some(&8));
+    bus.restart(Duration::ZERO).await.unwrap();
+    bus.idle().await.unwrap();
+    assert!(before > 2);
+    assert_eq!(*attempts.lock().unwrap(), (1..=12).collect::<Vec<_>>());
+    bus.assert_dead_letters(&[]).await;
     assert_eq!(bus.bus().stats().subscriptions[0].counts.acked, 1);
 }
 

@@ -428,6 +428,7 @@ async fn saga_records_and_their_events_are_stored_together_and_in_order() {
             saga: saga.to_owned(),
             records: vec![vec![number, 1].into(), vec![number, 2].into()],
             events: vec![event(&bus, "saga.started", &number.to_string())],
+            is_start: false,
             is_last: false,
         });
         engine.append(batches.to_vec()).await.unwrap();

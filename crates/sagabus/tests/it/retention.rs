@@ -361,6 +361,7 @@ async fn append(engine: &Embedded, saga: &str, record: u8, is_last: bool) {
         saga: saga.to_owned(),
         records: vec![vec![record].into()],
         events: Vec::new(),
+        is_start: false,
         is_last,
     };
     SagaStore::append(engine, vec![batch]).await.unwrap();
@@ -454,6 +455,7 @@ async fn a_record_behind_the_last_of_a_saga_keeps_no_log_from_opening() {
             saga: over.to_string(),
             records: vec![late.encode().unwrap()],
             events: Vec::new(),
+            is_start: false,
             is_last: false,
         };
         SagaStore::append(&*engine, vec![batch]).await.unwrap();

@@ -148,6 +148,7 @@ async fn the_epoch_of_the_log_grows_with_each_start_that_stored_something() {
                 saga: "s".to_owned(),
                 records: vec![b"record".as_slice().into()],
                 events: Vec::new(),
+                is_start: false,
                 is_last: false,
             };
             SagaStore::append(&engine, vec![batch]).await.unwrap();

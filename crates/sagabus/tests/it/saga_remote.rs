@@ -242,6 +242,26 @@ async fn what_a_service_has_no_handler_for_is_tried_again_as_the_step_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_service_cannot_have_costs_its_step_no_attempt() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let full = |context: StepContext| {
+        let result = match context.attempt() {
+            ..9 => Err(StepError::Unavailable("no room".to_owned())),
+            _ => Ok(json!(1)),
+        };
+        std::future::ready(result)
+    };
+    let handlers = Handlers::new().handle("ai", "read", full);
+    let _served = handlers.serve(&process.bus, "ai").await.unwrap();
+    let id = process.start(&alone(Step::new("read"))).await;
+    let status = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(status.status, Status::Completed, "{status:?}");
+    assert_eq!(status.steps[0].attempts, 9);
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_version_of_a_step_is_asked_for_and_a_service_that_lacks_it_says_which_it_has() {
     let (notes, clock) = (Notes::default(), clock());
     let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;

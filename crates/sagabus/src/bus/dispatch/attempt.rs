@@ -29,10 +29,27 @@ enum Begun {
     Open(Open),
 }
 
-/// An attempt that goes on, or did not end well.
-struct Open {
+/// What an attempt is about.
+pub(super) struct Subject {
     token: LeaseToken,
     event: Arc<Event>,
+    /// Earlier attempts that do not count.
+    uncounted: u32,
+}
+
+impl Subject {
+    pub(super) fn of(leased: &Leased) -> Self {
+        Self {
+            token: leased.token,
+            event: Arc::clone(&leased.event),
+            uncounted: leased.uncounted,
+        }
+    }
+}
+
+/// An attempt that goes on, or did not end well.
+struct Open {
+    subject: Subject,
     /// To call the handler with again.
     again: Option<Delivery>,
     /// When it began, since some fixed point.
@@ -107,11 +124,10 @@ impl Dispatch {
         worker: &mut Worker,
         context: &mut std::task::Context<'_>,
     ) -> Begun {
-        let token = leased.token;
         if let Some(verdict) = self.before(&leased) {
             return Begun::Ended(End::Other(verdict));
         }
-        let event = Arc::clone(&leased.event);
+        let subject = Subject::of(&leased);
         let delivery = self.delivery(leased);
         let again = (self.plan.policy.retry.inline.times > 0).then(|| delivery.clone());
         let started = worker.now;
@@ -119,12 +135,11 @@ impl Dispatch {
         if let Ok((Outcome::Handled, events)) = &call
             && events.is_empty()
         {
-            self.judge(token, &event, started, worker, &Outcome::Handled);
+            self.judge(&subject, started, worker, &Outcome::Handled);
             return Begun::Ended(End::Handled);
         }
         Begun::Open(Open {
-            token,
-            event,
+            subject,
             again,
             started,
             call,
@@ -133,7 +148,7 @@ impl Dispatch {
 
     /// Goes on with what did not end at once, or not well.
     async fn go_on(self: &Arc<Self>, open: Open, worker: &mut Worker) -> End {
-        let token = open.token;
+        let subject = open.subject;
         let inline = self.plan.policy.retry.inline;
         let (mut outcome, mut events) = self.end_of(open.call, worker).await;
         for delivery in open.again.iter().cycle().take(inline.times as usize) {
@@ -155,10 +170,10 @@ impl Dispatch {
             (outcome, events) = self.end_of(call, worker).await;
         }
         let is_emitting = !events.is_empty();
-        if is_emitting && let Err(error) = self.emit(token, events, &worker.member).await {
+        if is_emitting && let Err(error) = self.emit(subject.token, events, &worker.member).await {
             outcome = Outcome::Failed(error);
         }
-        match self.judge(token, &open.event, open.started, worker, &outcome) {
+        match self.judge(&subject, open.started, worker, &outcome) {
             Some(verdict) => End::Other(verdict),
             None if is_emitting => End::Settled,
             None => End::Handled,
@@ -168,15 +183,14 @@ impl Dispatch {
     /// The verdict on an attempt that ended now, unless it is what nearly all get.
     fn judge(
         &self,
-        token: LeaseToken,
-        event: &Event,
+        subject: &Subject,
         started: Duration,
         worker: &mut Worker,
         outcome: &Outcome,
     ) -> Option<Verdict> {
         worker.now = self.clock.elapsed();
         let duration = worker.now.saturating_sub(started);
-        self.after(token, event, duration, outcome)
+        self.after(subject, duration, outcome)
     }
 
     /// Acks a delivery and publishes what follows from it, in one append.
@@ -265,10 +279,11 @@ impl Dispatch {
         {
             return Some(Verdict::Release);
         }
-        if !settle::is_spent(&self.plan.policy, leased.token.attempt, leased.silent) {
+        let counted = leased.token.attempt.saturating_sub(leased.uncounted);
+        if !settle::is_spent(&self.plan.policy, counted, leased.silent) {
             return None;
         }
-        let attempt = self.attempt(leased.token, &leased.event, Duration::ZERO);
+        let attempt = self.attempt(&Subject::of(leased), Duration::ZERO);
         let verdict = settle::before(&self.plan.policy, attempt, leased.silent)?;
         self.note(leased.token, &verdict);
         Some(verdict)
@@ -290,13 +305,15 @@ impl Dispatch {
     /// The verdict on an attempt, with everything that is to be noted about it.
     pub(super) fn after(
         &self,
-        token: LeaseToken,
-        event: &Event,
+        subject: &Subject,
         duration: Duration,
         outcome: &Outcome,
     ) -> Option<Verdict> {
-        self.counters
-            .attempt(duration, matches!(outcome, Outcome::Handled));
+        // What could not be had says nothing about the handler.
+        if !outcome.is_unavailable() {
+            self.counters
+                .attempt(duration, matches!(outcome, Outcome::Handled));
+        }
         if let Some((breaker, circuit)) = &self.plan.breaker {
             if outcome.is_transient() {
                 circuit.failed(breaker, self.clock.elapsed());
@@ -308,25 +325,26 @@ impl Dispatch {
             // What else is known of the attempt is for those that failed.
             return None;
         }
-        let attempt = self.attempt(token, event, duration);
+        let attempt = self.attempt(subject, duration);
         let verdict = settle::after(&self.plan.policy, attempt, outcome);
         tracing::warn!(
             subscription = %self.plan.name,
-            event_id = %event.id,
-            attempt = token.attempt,
+            event_id = %subject.event.id,
+            attempt = subject.token.attempt,
             outcome = outcome.words(),
             "attempt failed"
         );
-        self.note(token, &verdict);
+        self.note(subject.token, &verdict);
         Some(verdict)
     }
 
-    fn attempt(&self, token: LeaseToken, event: &Event, duration: Duration) -> Attempt {
+    fn attempt(&self, subject: &Subject, duration: Duration) -> Attempt {
         Attempt {
-            number: token.attempt,
+            number: subject.token.attempt,
+            uncounted: subject.uncounted,
             duration_ms: milliseconds(duration),
             now: self.clock.now(),
-            seed: retry::seed(&[event.id.as_str(), &self.plan.name]),
+            seed: retry::seed(&[subject.event.id.as_str(), &self.plan.name]),
         }
     }
 

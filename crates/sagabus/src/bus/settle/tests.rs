@@ -18,6 +18,7 @@ fn policy(attempts_max: u32) -> Policy {
 fn attempt(number: u32) -> Attempt {
     Attempt {
         number,
+        uncounted: 0,
         duration_ms: 3,
         now: Timestamp::from_milliseconds(1_000),
         seed: 1,
@@ -60,6 +61,11 @@ fn every_outcome_has_its_verdict() {
         (1, Outcome::TimedOut { limit_ms: 5 }, ("retry", "timeout")),
         (3, Outcome::TimedOut { limit_ms: 5 }, ("dead", "timeout")),
         (3, Outcome::Interrupted, ("retry", "interrupted")),
+        (
+            3,
+            Outcome::Failed(HandlerError::unavailable("boom")),
+            ("retry", "unavailable"),
+        ),
     ] {
         assert_eq!(
             kind(&after(&policy(3), attempt(number), &outcome)),
@@ -118,5 +124,42 @@ fn a_handler_may_ask_for_more_time_than_the_policy_gives_and_not_for_less() {
             panic!("{verdict:?}")
         };
         assert_eq!(due, attempt(3).now.after(Duration::from_secs(waited)));
+    }
+}
+
+#[test]
+fn attempts_that_could_not_have_what_they_need_do_not_count_and_come_at_most_a_minute_apart() {
+    let full = || {
+        Outcome::Failed(HandlerError::from(crate::Error::new(
+            crate::error::ErrorKind::Full,
+            "no room",
+        )))
+    };
+    for uncounted in [0, 1, 5, 1_000_000] {
+        let attempt = Attempt {
+            uncounted,
+            ..attempt(uncounted + 1)
+        };
+        let verdict = after(&policy(1), attempt, &full());
+        let Verdict::RetryAt(due, fault) = verdict else {
+            panic!("{verdict:?}")
+        };
+        assert_eq!(fault.kind, "unavailable");
+        let delay = due.since(attempt.now);
+        let nominal = Duration::from_secs(1 << uncounted.min(6)).min(Duration::from_mins(1));
+        assert!(
+            delay <= nominal && delay >= nominal / 2,
+            "{delay:?} after {uncounted}"
+        );
+        // The next one is made, and when that fails it was the first that counts.
+        let next = Attempt {
+            number: attempt.number + 1,
+            uncounted: uncounted + 1,
+            ..attempt
+        };
+        assert_eq!(before(&policy(1), next, 0), None);
+        let failed = Outcome::Failed(HandlerError::transient("boom"));
+        assert_eq!(kind(&after(&policy(1), next, &failed)), ("dead", "error"));
+        assert_eq!(kind(&after(&policy(2), next, &failed)), ("retry", "error"));
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::Shared;
 use super::cell::{Cell, encode_removal};
-use super::log::{Append, Durability, Entry};
+use super::log::{Admission, Append, Durability, Entry};
 use super::record;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -352,7 +352,7 @@ impl LedgerAdmin for Shared {
                     encode_removal(subscription, self.clock.now(), by),
                 )],
                 durability: Durability::Synced,
-                refusable: false,
+                admission: Admission::Always,
                 link: None,
             })
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::log::{Append, Chain, Durability, Entry, Log, Pending};
+use super::log::{Admission, Append, Chain, Durability, Entry, Log, Pending};
 use super::record;
 use super::scan::{Backlog, Held};
 use crate::clock::Timestamp;
@@ -202,12 +202,15 @@ impl Cell {
                 let bytes = encode(&self.name, at, change);
                 Entry::record(record::LEDGER, bytes)
             });
-            let refusable = with.is_some();
+            let admission = match &with {
+                Some(_) => Admission::Following,
+                None => Admission::Always,
+            };
             let (events, acked) = with.unwrap_or_default();
             log.enqueue(Append {
                 entries: events.into_iter().chain(records).collect(),
                 durability,
-                refusable,
+                admission,
                 link: Some(self.chain.link(number).acking(acked)),
             })
         };

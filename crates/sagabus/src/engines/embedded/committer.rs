@@ -17,6 +17,7 @@ use super::log::{
 use super::planted::{self, Bug};
 use super::record;
 use super::recovery::Recovered;
+use super::reserve;
 use super::segment::{INDEX_STEP_BYTES, Segment, name_of};
 use super::spare::{SPARE_NAME, Spare};
 use super::window::{Known, Mark, Window};
@@ -53,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) window: Window,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Room below which nothing new is taken, see [`reserve::is_low`].
+    pub(crate) free_bytes: u64,
 }
 
 /// The one writer of the log.
@@ -62,6 +65,9 @@ pub(crate) struct Committer {
     /// Length of the segments to come.
     segment_bytes: u64,
     salt_seed: (u64, u64),
+    free_bytes: u64,
+    /// When it is looked for the room again, since the log was opened.
+    look_at: Duration,
     shared: Arc<Shared>,
     observer: Arc<dyn Observer>,
     window: Window,
@@ -132,6 +138,8 @@ impl Committer {
             disk: parts.disk,
             segment_bytes: parts.segment_bytes,
             salt_seed: parts.salt_seed,
+            free_bytes: parts.free_bytes,
+            look_at: Duration::ZERO,
             shared: parts.shared,
             observer: parts.observer,
             window: parts.window,
@@ -190,9 +198,12 @@ impl Committer {
     /// some meanwhile, so that the log is known to be well again although nobody dares to append, and none is refused
     /// for want of room that was there again long before.
     fn sleep(&self, requests: &Receiver<Request>) -> Option<Request> {
-        while self.shared.full.load(Ordering::Relaxed) || !self.spare.is_ready() {
+        while self.lacks_room() || !self.spare.is_ready() {
             match requests.recv_timeout(ROOM_CHECK) {
                 Ok(first) => return Some(first),
+                Err(RecvTimeoutError::Timeout) if self.shared.low.load(Ordering::Relaxed) => {
+                    self.look();
+                }
                 Err(RecvTimeoutError::Timeout) if self.spare.is_ready() => {
                     self.shared.full.store(false, Ordering::Relaxed);
                 }
@@ -201,6 +212,32 @@ impl Committer {
             }
         }
         requests.recv().ok()
+    }
+
+    fn lacks_room(&self) -> bool {
+        self.shared.full.load(Ordering::Relaxed) || self.shared.low.load(Ordering::Relaxed)
+    }
+
+    /// Finds out whether there is room for new work.
+    fn look(&self) {
+        let is_low = reserve::is_low(self.disk.as_ref(), self.free_bytes);
+        let was_low = self.shared.low.swap(is_low, Ordering::Relaxed);
+        if is_low && !was_low {
+            tracing::warn!(
+                free_bytes = self.free_bytes,
+                "disk is nearly full: nothing new is accepted"
+            );
+        } else if was_low && !is_low {
+            tracing::info!("disk has room again");
+        }
+    }
+
+    /// The same now and then: others write to the disk too.
+    fn look_again(&mut self, age: Duration) {
+        if age >= self.look_at {
+            self.look_at = age.saturating_add(ROOM_CHECK);
+            self.look();
+        }
     }
 
     /// Commits a group of appends and answers them.
@@ -228,6 +265,12 @@ impl Committer {
             link.refuse();
             return refuse(reply, no_room().with_source(BehindRefused));
         }
+        if append.admission.is_new() && self.shared.low.load(Ordering::Relaxed) {
+            self.look();
+            if self.shared.low.load(Ordering::Relaxed) {
+                return refuse(reply, low(self.free_bytes));
+            }
+        }
         let mut placed = Placed {
             first: self.next,
             duplicates: Vec::new(),
@@ -241,7 +284,7 @@ impl Committer {
                 match self.window.insert(mark, position) {
                     Known::No => self.fresh.push(*mark),
                     // What a saga tells was decided before, and is told once.
-                    Known::Other(earlier) if append.refusable => {
+                    Known::Other(earlier) if append.admission.has_new_events() => {
                         self.forget();
                         if let Some(link) = &append.link {
                             link.break_chain();
@@ -260,7 +303,7 @@ impl Committer {
         if records > 0 {
             let bytes = batch_bytes(body_bytes);
             if self.offset + (self.buffer.len() + bytes) as u64 > self.roomy_upto()
-                && let Err(error) = self.make_room(bytes, append.refusable)
+                && let Err(error) = self.make_room(bytes, append.admission.is_refusable())
             {
                 self.forget();
                 if let Some(link) = &append.link {
@@ -446,6 +489,7 @@ impl Committer {
         }
         self.crowd.answer(&mut self.synced);
         let age = self.clock.elapsed().saturating_sub(self.opened);
+        self.look_again(age);
         self.window.trim(age);
         let remembered = self.window.oldest();
         self.shared.remembered.store(remembered, Ordering::Relaxed);
@@ -563,6 +607,16 @@ fn bytes_of(append: &Append) -> usize {
         .map(|entry| RECORD_HEADER_BYTES + entry.content().1.len())
         .sum();
     content + BATCH_HEADER_BYTES + ALIGNMENT
+}
+
+pub(crate) fn low(bytes: u64) -> Error {
+    Error::new(
+        ErrorKind::Full,
+        format!(
+            "the disk has no room for new work: the last {} MiB, or the last twentieth of it, are kept for what was accepted; nothing was stored, free some space and repeat",
+            bytes / (1024 * 1024)
+        ),
+    )
 }
 
 fn no_room() -> Error {

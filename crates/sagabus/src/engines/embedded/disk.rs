@@ -10,6 +10,15 @@ use std::sync::Arc;
 pub use memory::MemoryDisk;
 pub use real::RealDisk;
 
+/// Room on a disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// What may still be written.
+    pub free: u64,
+    /// What the whole disk holds.
+    pub total: u64,
+}
+
 /// A flat folder of files.
 ///
 /// What a disk promises: bytes written by [`DiskFile::write_at`] survive a crash of the process at once, and a loss of
@@ -45,6 +54,14 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// What the operating system says.
     fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// How much room there is, where the disk can say that.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn room(&self) -> io::Result<Option<Room>> {
+        Ok(None)
+    }
 
     /// Whether writes and syncs return at once, so that they may run on the caller's thread.
     fn is_instant(&self) -> bool {

@@ -106,13 +106,41 @@ impl Entry {
     }
 }
 
+/// What is refused first as the disk gets full, so that what was accepted before can still be worked off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// An event from outside: only while there is more room than is kept free.
+    New,
+    /// A saga that nobody waits for: as a new event, but what it tells was decided before, and is told once.
+    Start,
+    /// What follows from what was accepted: not into the last part of the last segment.
+    Following,
+    /// What makes room, or says what was done: while there is any.
+    Always,
+}
+
+impl Admission {
+    pub(crate) fn is_new(self) -> bool {
+        matches!(self, Self::New | Self::Start)
+    }
+
+    /// Whether it is refused when only the last part of the last segment is left.
+    pub(crate) fn is_refusable(self) -> bool {
+        self != Self::Always
+    }
+
+    /// Whether an event that differs from an earlier one of the same name is a mistake.
+    pub(crate) fn has_new_events(self) -> bool {
+        matches!(self, Self::New | Self::Following)
+    }
+}
+
 /// Records that are stored together or not at all.
 #[derive(Debug)]
 pub(crate) struct Append {
     pub(crate) entries: Vec<Entry>,
     pub(crate) durability: Durability,
-    /// Refused early when the disk is nearly full, so that what was accepted can still be worked off.
-    pub(crate) refusable: bool,
+    pub(crate) admission: Admission,
     /// What these records build on.
     pub(crate) link: Option<Link>,
 }
@@ -248,6 +276,8 @@ pub(crate) struct Shared {
     pub(crate) stopped: RwLock<Option<Arc<std::io::Error>>>,
     /// The last append was refused for want of room.
     pub(crate) full: AtomicBool,
+    /// There is less room than is kept free for what was accepted.
+    pub(crate) low: AtomicBool,
 }
 
 /// The files that a log consists of.
@@ -272,6 +302,7 @@ impl Shared {
             durable: AtomicU64::new(recovered.next_position),
             stopped: RwLock::new(None),
             full: AtomicBool::new(false),
+            low: AtomicBool::new(false),
         }
     }
 }
@@ -438,6 +469,11 @@ impl Log {
     /// Whether the last append was refused for want of room.
     pub(crate) fn is_full(&self) -> bool {
         self.shared.full.load(Ordering::Relaxed)
+    }
+
+    /// Whether new work is refused, since there is less room than is kept free.
+    pub(crate) fn is_low(&self) -> bool {
+        self.shared.low.load(Ordering::Relaxed)
     }
 
     /// A handle that only reads.

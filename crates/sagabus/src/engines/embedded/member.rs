@@ -582,6 +582,7 @@ impl EmbeddedMember {
                 },
                 event,
                 silent: 0,
+                uncounted: 0,
                 revision: 0,
                 redrives: 0,
             });
@@ -627,6 +628,7 @@ impl EmbeddedMember {
                 continue;
             };
             leased.silent = delivery.silent;
+            leased.uncounted = delivery.uncounted;
             leased.redrives = delivery.redrives;
             if let Some(revision) = delivery.revisions.last() {
                 leased.revision = revision.number;

@@ -1,9 +1,19 @@
-//! Room that is kept so that what is old can be dropped from a full disk: the file that stands for it is written there.
+//! Room that is kept: so that what was accepted can be worked off before the disk is full, and so that what is old can be dropped
+//! from a full one: the file that stands for that room is written there.
 
 use std::io;
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile};
+
+/// Of a small disk only this part is kept free.
+const FREE_PART: u64 = 20;
+
+/// Whether there is less room than is to be left for what was accepted: `bytes`, or a twentieth of a disk that has less than
+/// twenty times as much. A disk that does not say has room until a write fails.
+pub(crate) fn is_low(disk: &dyn Disk, bytes: u64) -> bool {
+    matches!(disk.room(), Ok(Some(room)) if room.free < bytes.min(room.total / FREE_PART))
+}
 
 /// Name of the file that keeps the room.
 pub(crate) const RESERVE_NAME: &str = "reserve.tmp";

@@ -18,7 +18,7 @@ use super::committer::salt;
 use super::compacted::{self, Compacted, Source};
 use super::disk::Disk;
 use super::frame::Salt;
-use super::log::{self, Append, Durability};
+use super::log::{self, Admission, Append, Durability};
 use super::planted::{self, Bug};
 use super::segment::Segment;
 use super::{Settings, Shared, record, reserve};
@@ -231,7 +231,7 @@ impl Shared {
         let nothing = Append {
             entries: Vec::new(),
             durability: Durability::Synced,
-            refusable: false,
+            admission: Admission::Always,
             link: None,
         };
         self.log.enqueue(nothing).done().await.map(drop)

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::log::{Append, Durability, Entry, Pending};
+use super::log::{Admission, Append, Durability, Entry, Pending};
 use super::record::{self, KeptKey, StoredSagaRecord};
 use super::{Embedded, log};
 use crate::error::{Error, Result};
@@ -84,7 +84,11 @@ impl Embedded {
         self.shared.log.enqueue(Append {
             entries,
             durability: Durability::Synced,
-            refusable: false,
+            admission: if batch.is_start {
+                Admission::Start
+            } else {
+                Admission::Always
+            },
             link: None,
         })
     }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Shared;
-use super::log::{Append, Durability, Entry, Pending};
+use super::log::{Admission, Append, Durability, Entry, Pending};
 use super::record::{self, Schedule};
 use super::timers::Timers;
 use super::window::Named;
@@ -172,7 +172,7 @@ impl Shared {
                 .iter()
                 .map(|(_, event)| Entry::due(Arc::clone(event)))
                 .chain([Entry::record(record::SCHEDULE, fired)]);
-            (self.put(entries.collect(), false), taken)
+            (self.put(entries.collect(), Admission::Always), taken)
         };
         if let Err(error) = pending.done().await {
             let mut timers = self.clockwork.timers();
@@ -192,11 +192,11 @@ impl Shared {
         Ok(())
     }
 
-    fn put(&self, entries: Vec<Entry>, refusable: bool) -> Pending {
+    fn put(&self, entries: Vec<Entry>, admission: Admission) -> Pending {
         self.log.enqueue(Append {
             entries,
             durability: Durability::Synced,
-            refusable,
+            admission,
             link: None,
         })
     }
@@ -247,7 +247,10 @@ impl Shared {
         let position = timers.find(cancel_key)?;
         let schedule = change(&mut timers, position)?;
         let bytes = record::encode(&schedule);
-        Some(self.put(vec![Entry::record(record::SCHEDULE, bytes)], false))
+        Some(self.put(
+            vec![Entry::record(record::SCHEDULE, bytes)],
+            Admission::Always,
+        ))
     }
 }
 
@@ -295,7 +298,7 @@ impl Schedules for Shared {
             }
         }
         let entry = Entry::marked(record::SCHEDULE, bytes, mark);
-        let placed = self.put(vec![entry], true).done().await?;
+        let placed = self.put(vec![entry], Admission::New).done().await?;
         let Some((position, duplicate)) = placed.positions().next() else {
             return Err(Error::closed("the log gave no position"));
         };

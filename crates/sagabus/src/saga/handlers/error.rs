@@ -12,6 +12,10 @@ pub enum StepError {
     /// Nothing happened, another attempt may succeed.
     #[error("{0}")]
     Retry(String),
+    /// Nothing happened, since what it needs cannot be had for the time being, such as room on a full disk. Tried again after
+    /// 1 s to a minute, as often as it takes within the time of its saga; the attempts do not count.
+    #[error("{0}")]
+    Unavailable(String),
     /// Nothing happened, and another attempt would fail as well.
     #[error("{0}")]
     Reject(String),
@@ -22,15 +26,14 @@ pub enum StepError {
 
 impl From<Error> for StepError {
     /// `Invalid`, `NotFound` and `Conflict` are rejections. `Closed`, whose outcome is unknown, is in doubt. All others
-    /// are tried again.
+    /// are tried again; of these `Full` does not count.
     fn from(error: Error) -> Self {
         let text = error.chain();
         match error.kind() {
             ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict => Self::Reject(text),
             ErrorKind::Closed => Self::InDoubt(text),
-            ErrorKind::Full | ErrorKind::Transient | ErrorKind::Fenced | ErrorKind::Corrupt => {
-                Self::Retry(text)
-            }
+            ErrorKind::Full => Self::Unavailable(text),
+            ErrorKind::Transient | ErrorKind::Fenced | ErrorKind::Corrupt => Self::Retry(text),
         }
     }
 }

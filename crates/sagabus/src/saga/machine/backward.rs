@@ -5,6 +5,7 @@ use super::{
     number,
 };
 use crate::planted::{self, SagaBug};
+use crate::saga::backoff::UNAVAILABLE;
 use crate::saga::handlers::StepError;
 use crate::saga::record::{Cause, Effect, Fact, Outcome};
 
@@ -153,6 +154,18 @@ impl Draft<'_> {
                 step: number(step),
                 attempt,
             }),
+            Err(StepError::Unavailable(error)) => {
+                let times = attempt.saturating_sub(compensation.failures);
+                let retry_at = self.unavailable_until(step, times);
+                self.record(Fact::CompensationAttemptFailed {
+                    step: number(step),
+                    attempt,
+                    error: clipped(error),
+                    retry_at,
+                    is_uncounted: true,
+                });
+                self.arm(Timer::Retry(step), retry_at, UNAVAILABLE.max);
+            }
             Err(StepError::Retry(error) | StepError::InDoubt(error)) if failures < attempts_max => {
                 let schedule = self.facts.settings.compensation_retry;
                 let delay = schedule.delay(self.state.id().as_str(), step, failures);
@@ -162,6 +175,7 @@ impl Draft<'_> {
                     attempt,
                     error: clipped(error),
                     retry_at,
+                    is_uncounted: false,
                 });
                 self.arm(Timer::Retry(step), retry_at, schedule.max);
             }

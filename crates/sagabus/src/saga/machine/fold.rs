@@ -187,8 +187,9 @@ impl State {
                 effect,
                 error,
                 retry_at,
+                is_uncounted,
             } => self.with(*step, |step| {
-                step.fail(*attempt, *effect);
+                step.fail(*attempt, *effect, !is_uncounted);
                 step.end(record.at, position, Some(error));
                 step.phase = Phase::Backoff { until: *retry_at };
             }),
@@ -198,7 +199,7 @@ impl State {
                 effect,
                 error,
             } => self.with(*step, |step| {
-                step.fail(*attempt, *effect);
+                step.fail(*attempt, *effect, true);
                 step.end(record.at, position, Some(error));
                 step.phase = Phase::Failed(step.effect_in_doubt());
             }),
@@ -210,7 +211,7 @@ impl State {
             } => {
                 self.has_stuck = true;
                 self.with(*step, |step| {
-                    step.fail(*attempt, *effect);
+                    step.fail(*attempt, *effect, true);
                     step.end(record.at, position, Some(error));
                     step.phase = Phase::Stuck(step.effect_in_doubt());
                 });
@@ -237,9 +238,10 @@ impl State {
                 step,
                 error,
                 retry_at,
+                is_uncounted,
                 ..
             } => self.with(*step, |step| {
-                step.compensation.failures += 1;
+                step.compensation.failures += u32::from(!is_uncounted);
                 step.compensation.error = Some(error.as_str().into());
                 step.compensation.phase = CompensationPhase::Backoff { until: *retry_at };
             }),

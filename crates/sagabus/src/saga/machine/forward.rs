@@ -4,7 +4,8 @@ use super::{
     AttemptResult, Command, Direction, Draft, Flight, InFlight, Limit, OVERLAP_DELAY, Phase, Stage,
     Timer, clipped, number,
 };
-use crate::saga::backoff::Backoff;
+use crate::clock::Timestamp;
+use crate::saga::backoff::{Backoff, UNAVAILABLE};
 use crate::saga::definition::{OnInDoubt, PlainErrors};
 use crate::saga::handlers::StepError;
 use crate::saga::record::{Cause, Effect, Fact, PauseCause};
@@ -93,6 +94,9 @@ impl Draft<'_> {
             AttemptResult::Err(StepError::Reject(error)) => {
                 self.fail_for_good(step, attempt, Effect::None, error);
             }
+            AttemptResult::Err(StepError::Unavailable(error)) => {
+                self.put_off(step, attempt, error);
+            }
             AttemptResult::Err(error) => {
                 let (effect, error) = self.effect_of(error);
                 self.fail(step, attempt, effect, error);
@@ -107,9 +111,8 @@ impl Draft<'_> {
     /// What an error says about the effect of an attempt.
     pub(super) fn effect_of(&self, error: StepError) -> (Effect, String) {
         match (error, self.state.definition().options().plain_errors) {
-            (StepError::Reject(error), _) | (StepError::Retry(error), PlainErrors::NoEffect) => {
-                (Effect::None, error)
-            }
+            (StepError::Reject(error) | StepError::Unavailable(error), _)
+            | (StepError::Retry(error), PlainErrors::NoEffect) => (Effect::None, error),
             (StepError::Retry(error), PlainErrors::InDoubt) | (StepError::InDoubt(error), _) => {
                 (Effect::Unknown, error)
             }
@@ -156,8 +159,33 @@ impl Draft<'_> {
             effect,
             error: clipped(error),
             retry_at,
+            is_uncounted: false,
         });
         self.arm(Timer::Retry(step), retry_at, backoff.max);
+    }
+
+    /// An attempt could not have what it needs: another one, however many there were, if the saga goes forward.
+    fn put_off(&mut self, step: usize, attempt: u32, error: String) {
+        if self.state.stage != Stage::Running {
+            return self.fail_for_good(step, attempt, Effect::None, error);
+        }
+        let failures = self.state.step(step).map_or(0, |state| state.failures);
+        let retry_at = self.unavailable_until(step, attempt.saturating_sub(failures));
+        self.record(Fact::AttemptFailed {
+            step: number(step),
+            attempt,
+            effect: Effect::None,
+            error: clipped(error),
+            retry_at,
+            is_uncounted: true,
+        });
+        self.arm(Timer::Retry(step), retry_at, UNAVAILABLE.max);
+    }
+
+    /// When it is tried again what was so often (from 1) without what it needs.
+    pub(super) fn unavailable_until(&self, step: usize, times: u32) -> Timestamp {
+        let delay = UNAVAILABLE.delay(self.state.id().as_str(), step, times);
+        self.facts.now.after(delay)
     }
 
     pub(super) fn fail_for_good(

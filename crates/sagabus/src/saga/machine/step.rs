@@ -203,8 +203,8 @@ impl StepState {
         self.started_record = record;
     }
 
-    pub(super) fn fail(&mut self, attempt: u32, effect: Effect) {
-        self.failures += 1;
+    pub(super) fn fail(&mut self, attempt: u32, effect: Effect, is_counted: bool) {
+        self.failures += u32::from(is_counted);
         if effect == Effect::Unknown {
             self.doubt.add(attempt);
         }

@@ -108,7 +108,10 @@ impl Worker {
             self.within_limits(|facts| machine::create(created.clone(), facts, has_slot));
         // Without waiting for room: the caller is told and decides.
         let stored = match self.batch(&decision) {
-            Ok(batch) => self.shared.store.append(vec![batch]).await,
+            Ok(mut batch) => {
+                batch.is_start = decision.state.parent().is_none();
+                self.shared.store.append(vec![batch]).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = stored {
@@ -303,6 +306,7 @@ impl Worker {
                     timeout: self.shared.settings.step_timeout,
                 },
             )?,
+            is_start: false,
             is_last: decision.state.is_closed(),
             key: kept_key(&decision.state),
         })

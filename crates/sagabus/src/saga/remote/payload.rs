@@ -127,6 +127,8 @@ pub enum ReplyStatus {
     Succeeded,
     /// Nothing happened, another attempt may succeed.
     Retry,
+    /// Nothing happened, since what it needs cannot be had for the time being; the attempt does not count.
+    Unavailable,
     /// Nothing happened, and another attempt would fail as well.
     Rejected,
     /// It may have happened.

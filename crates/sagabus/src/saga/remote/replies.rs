@@ -71,6 +71,7 @@ fn answered(reply: StepReplied) -> Answered {
     let failed = match reply.status {
         ReplyStatus::Succeeded => None,
         ReplyStatus::Retry => Some(StepError::Retry(error)),
+        ReplyStatus::Unavailable => Some(StepError::Unavailable(error)),
         ReplyStatus::Rejected => Some(StepError::Reject(error)),
         ReplyStatus::InDoubt => Some(StepError::InDoubt(error)),
     };

@@ -146,6 +146,7 @@ impl Server {
         let (status, output, error) = match written {
             Ok(output) => (ReplyStatus::Succeeded, Some(output), None),
             Err(StepError::Retry(error)) => (ReplyStatus::Retry, None, Some(error)),
+            Err(StepError::Unavailable(error)) => (ReplyStatus::Unavailable, None, Some(error)),
             Err(StepError::Reject(error)) => (ReplyStatus::Rejected, None, Some(error)),
             Err(StepError::InDoubt(error)) => (ReplyStatus::InDoubt, None, Some(error)),
         };
@@ -306,9 +307,10 @@ impl Server {
 /// A handler that is called again knows nothing of what it did before it was cut off.
 fn doubtful(error: StepError) -> StepError {
     match error {
-        StepError::Retry(text) | StepError::Reject(text) | StepError::InDoubt(text) => {
-            StepError::InDoubt(text)
-        }
+        StepError::Retry(text)
+        | StepError::Unavailable(text)
+        | StepError::Reject(text)
+        | StepError::InDoubt(text) => StepError::InDoubt(text),
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Act {
     DoAfterDeaf(u64),
     /// Fails without effect, may be tried again.
     Retry,
+    /// Fails without an effect, since what it needs cannot be had.
+    Unavailable,
     /// Fails without effect, for good.
     Reject,
     /// Takes effect and does not know.
@@ -103,6 +105,9 @@ impl World {
                 effect();
             }
             Act::Retry => return Err(StepError::Retry(format!("{action} is busy"))),
+            Act::Unavailable => {
+                return Err(StepError::Unavailable(format!("{action} has no room")));
+            }
             Act::Reject => return Err(StepError::Reject(format!("{action} is refused"))),
             Act::InDoubt => {
                 effect();

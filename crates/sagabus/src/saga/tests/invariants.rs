@@ -229,7 +229,14 @@ impl Log {
                 let retries = self.step(index(*step)).retry_attempts;
                 let seen = &mut self.seen[index(*step)];
                 seen.end(*attempt, *effect);
-                seen.failures += 1;
+                let is_uncounted = matches!(
+                    fact,
+                    Fact::AttemptFailed {
+                        is_uncounted: true,
+                        ..
+                    }
+                );
+                seen.failures += u32::from(!is_uncounted);
                 assert!(seen.failures <= retries + 1, "failed too often");
             }
             Fact::LateResult {

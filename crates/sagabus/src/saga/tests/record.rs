@@ -93,8 +93,20 @@ fn facts() -> Vec<(Fact, &'static str)> {
                 effect: Effect::Unknown,
                 error: error(),
                 retry_at,
+                is_uncounted: false,
             },
             "83011903e882038501020161651907d0",
+        ),
+        (
+            Fact::AttemptFailed {
+                step: 1,
+                attempt: 2,
+                effect: Effect::None,
+                error: error(),
+                retry_at,
+                is_uncounted: true,
+            },
+            "83011903e882038601020061651907d0f5",
         ),
         (
             Fact::StepFailed {
@@ -148,8 +160,19 @@ fn facts() -> Vec<(Fact, &'static str)> {
                 attempt: 2,
                 error: error(),
                 retry_at,
+                is_uncounted: false,
             },
             "83011903e8820884010261651907d0",
+        ),
+        (
+            Fact::CompensationAttemptFailed {
+                step: 1,
+                attempt: 2,
+                error: error(),
+                retry_at,
+                is_uncounted: true,
+            },
+            "83011903e8820885010261651907d0f5",
         ),
         (
             Fact::CompensationStuck {

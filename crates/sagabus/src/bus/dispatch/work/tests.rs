@@ -17,6 +17,7 @@ fn leased(positions: std::ops::Range<u64>) -> Vec<Leased> {
         token: token(position),
         event: Arc::clone(&event),
         silent: 0,
+        uncounted: 0,
         revision: 0,
         redrives: 0,
     };

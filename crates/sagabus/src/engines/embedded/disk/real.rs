@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Disk, DiskFile, write_zeros};
+use super::{Disk, DiskFile, Room, write_zeros};
 
 /// A directory of the operating system.
 #[derive(Clone, Debug)]
@@ -68,6 +68,14 @@ impl Disk for RealDisk {
             return Err(error);
         }
         Ok(Arc::new(file))
+    }
+
+    fn room(&self) -> io::Result<Option<Room>> {
+        let disk = rustix::fs::statvfs(&self.directory)?;
+        Ok(Some(Room {
+            free: disk.f_bavail.saturating_mul(disk.f_frsize),
+            total: disk.f_blocks.saturating_mul(disk.f_frsize),
+        }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {

@@ -52,6 +52,7 @@ fn parts() -> (committer::Parts, Arc<Watch>) {
             time: Duration::from_hours(24),
         }),
         clock: Arc::new(SystemClock),
+        free_bytes: 0,
     };
     (parts, watch)
 }
@@ -62,7 +63,7 @@ fn append(keys: &Keys) -> Append {
     Append {
         entries: vec![Entry::event(Arc::new(event), keys, Duration::ZERO)],
         durability: Durability::Synced,
-        refusable: true,
+        admission: Admission::New,
         link: None,
     }
 }

@@ -14,7 +14,7 @@ use crate::clock::{SystemClock, Timestamp, mix};
 use crate::engines::embedded::committer::{Parts, salt};
 use crate::engines::embedded::frame::{BatchHeader, SEGMENT_HEADER_BYTES, push_batch, seal};
 use crate::engines::embedded::log::{
-    Append, Durability, Entry, Log, Observer, Pending, Placed, Shared,
+    Admission, Append, Durability, Entry, Log, Observer, Pending, Placed, Shared,
 };
 use crate::engines::embedded::record;
 use crate::engines::embedded::recovery::{Recovered, recover};
@@ -310,6 +310,7 @@ impl Course {
             observer: Arc::new(Nobody),
             window,
             clock: Arc::new(SystemClock),
+            free_bytes: 0,
         };
         match Log::start_manual(parts) {
             Ok(log) => self.log = Some(log),
@@ -412,18 +413,18 @@ impl Course {
         let mut append = Append {
             entries: Vec::new(),
             durability: Durability::Synced,
-            refusable: true,
+            admission: Admission::New,
             link: None,
         };
         if self.chance.one_in(4) {
-            append.refusable = false;
+            append.admission = Admission::Always;
             if self.chance.one_in(2) {
                 append.durability = Durability::Written;
             }
         }
         let count = 1 + self.chance.below(self.knobs.entries_max);
         for _ in 0..count {
-            let is_record = !append.refusable && !self.chance.one_in(3);
+            let is_record = append.admission == Admission::Always && !self.chance.one_in(3);
             let bytes = content_bytes(&mut self.chance, self.knobs.segment_bytes);
             if is_record {
                 self.records += 1;
