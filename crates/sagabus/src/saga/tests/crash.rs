@@ -1,9 +1,11 @@
 //! The process ends at every append, before and after the batch is durable: the saga always ends as it must.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::bed::{Act, Bed, chain, define, input, settled, step, told};
+use super::bed::{Act, Bed, World, chain, define, input, settled, step, told};
 use super::store::Fault;
+use crate::planted::SagaBug;
 use crate::saga::{Definition, OnInDoubt, Status};
 
 const FAULTS: [Fault; 2] = [Fault::Before, Fault::After];
@@ -134,6 +136,45 @@ impl Case {
             let most = 1 + scripted + faults.len();
             assert!(bed.world.count(id) <= most, "{faults:?} {id}");
         }
+        assert_eq!(calls_fit(&bed.world), Ok(()), "{faults:?}");
+    }
+}
+
+/// Each step, each item of a list and what takes it back has a key of its own, the same in all its attempts; and no process
+/// calls a handler after a later one has.
+fn calls_fit(world: &World) -> Result<(), String> {
+    let (calls, keys) = (world.calls(), world.keys());
+    assert_eq!(calls.len(), keys.len());
+    let mut key_of = BTreeMap::new();
+    for (call, key) in calls.iter().zip(&keys) {
+        let (action, _) = call.split_once('#').unwrap();
+        let first = key_of.entry(action).or_insert(key);
+        if *first != key {
+            return Err(format!("`{action}` has the keys {first} and {key}"));
+        }
+    }
+    let own: BTreeSet<_> = key_of.values().collect();
+    if own.len() < key_of.len() {
+        return Err(format!("a key is that of two: {key_of:?}"));
+    }
+    match world.fences().is_sorted() {
+        true => Ok(()),
+        false => Err(format!("fencing tokens go back: {:?}", world.fences())),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_changes_between_attempts_or_is_that_of_two_items_is_found() {
+    for (bug, case, text) in [
+        (SagaBug::KeyChanges, &CASES[2], "`b` has the keys"),
+        (SagaBug::ItemKeysShared, &CASES[6], "a key is that of two"),
+    ] {
+        let bed = case.bed();
+        SagaBug::plant(Some(bug));
+        bed.run_through(&(case.definition)(), &[], None).await;
+        SagaBug::plant(None);
+        let found = calls_fit(&bed.world).unwrap_err();
+        assert!(found.starts_with(text), "{found}");
     }
 }
 

@@ -1,5 +1,13 @@
 //! The edges of the rules: where a delay, a text, a recovery or an answer just does or does not count.
 
+mod answers;
+mod bounds;
+mod moved;
+mod queries;
+mod restarts;
+mod stuck;
+mod verbs;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

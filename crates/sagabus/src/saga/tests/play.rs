@@ -38,7 +38,7 @@ pub(super) struct Play {
     pub(super) wanting: Vec<Wanted>,
     /// What the last input led to.
     pub(super) commands: Vec<Command>,
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 impl Play {
