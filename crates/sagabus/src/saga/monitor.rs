@@ -251,7 +251,7 @@ pub struct SagaStatus {
     pub ended_at: Option<Timestamp>,
     /// Id of the step that it is at: the first of those that are run, waited for or taken back.
     pub current_step: Option<String>,
-    /// Why it does not complete.
+    /// Why it does not complete: what failed, or else why it was cancelled or ended.
     pub error: Option<String>,
     /// What turned it back, if something has.
     pub turned_back_by: Option<TurnedBackBy>,

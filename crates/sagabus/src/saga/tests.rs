@@ -18,6 +18,7 @@ mod graph;
 mod handlers;
 mod invariants;
 mod late;
+mod left;
 mod limits;
 mod migrate;
 mod model;
