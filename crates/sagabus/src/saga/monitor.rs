@@ -263,7 +263,8 @@ pub struct SagaStatus {
     pub deadline: Option<Timestamp>,
     /// Whether it is over and has left effects that are not taken back, or work that is not done.
     pub inconsistent: bool,
-    /// Ids of the steps that are to be taken back and are not, once it has turned back or is over.
+    /// Ids of the steps that are to be taken back and are not, once it has turned back; once it is over, of those whose effects
+    /// are left, also where nothing takes them back.
     pub unsettled: Vec<String>,
     /// What it waits for, if it is not over and no step of it is at work.
     pub waits: Option<Waits>,
@@ -406,9 +407,7 @@ impl SagaStatus {
             steps.iter().any(is_at_work),
             current.and_then(|step| step.waits.as_ref()),
         );
-        let is_over = status.is_final() && status != Status::Completed;
-        let unsettled = (0..state.steps.len())
-            .filter(|&at| (has_turned_back || is_over) && state.is_unsettled(at));
+        let unsettled = (0..state.steps.len()).filter(|&at| is_taken_back(at) || state.is_left(at));
         Self {
             id: state.id().clone(),
             name: definition.name().to_owned(),
