@@ -442,6 +442,15 @@ impl SagaStatus {
             steps,
         }
     }
+
+    /// It is not only its turn that it waits for.
+    pub(crate) fn wait_for_key(&mut self, key: &Waits) {
+        let steps = self.steps.iter_mut().map(|step| &mut step.waits);
+        let all = std::iter::once(&mut self.waits).chain(steps);
+        for waits in all.filter(|waits| **waits == Some(Waits::Turn)) {
+            *waits = Some(key.clone());
+        }
+    }
 }
 
 fn operated(state: &State, operated: &Operated) -> OperatedStatus {

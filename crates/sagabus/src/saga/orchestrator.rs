@@ -6,6 +6,7 @@ mod child;
 mod health;
 mod inbox;
 mod line;
+mod look;
 mod operate;
 mod recovery;
 mod runner;
@@ -181,23 +182,20 @@ impl Sagas {
     /// # Errors
     /// `NotFound` when there is none, or it ended so long ago that it has left the memory; `Corrupt` when it cannot be read.
     pub fn status(&self, id: &SagaId) -> Result<SagaStatus> {
-        Ok(self.0.find(id)?.status())
+        let saga = self.0.find(id)?;
+        Ok(self.0.status(&saga))
     }
 
     /// The sagas that are not over, oldest first.
     #[must_use]
     pub fn active(&self) -> Vec<SagaStatus> {
-        let sagas = self.0.book().stored();
-        let statuses = sagas.iter().map(|saga| saga.status());
-        statuses.filter(|saga| !saga.status.is_final()).collect()
+        self.0.statuses(|saga| !saga.status.is_final())
     }
 
     /// The sagas that are over and still in memory, oldest first.
     #[must_use]
     pub fn history(&self) -> Vec<SagaStatus> {
-        let sagas = self.0.book().stored();
-        let statuses = sagas.iter().map(|saga| saga.status());
-        statuses.filter(|saga| saga.status.is_final()).collect()
+        self.0.statuses(|saga| saga.status.is_final())
     }
 
     /// The sagas in the store that this program cannot read: they stay as they are.

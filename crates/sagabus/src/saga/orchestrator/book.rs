@@ -142,6 +142,11 @@ impl Book {
         Ok(Admission::New { has_slot })
     }
 
+    /// Who has the key that a saga waits for; see [`Line::behind`].
+    pub(super) fn behind(&self, saga: &Saga) -> Option<(Arc<Saga>, usize)> {
+        self.line.behind(saga)
+    }
+
     /// What becomes of a saga whose key is held, unless it waits.
     fn conflict(&self, saga: &Saga) -> Result<Option<Admission>> {
         let (Some(lock), Some(holder)) = (&saga.lock, self.line.first_holder(saga)) else {
