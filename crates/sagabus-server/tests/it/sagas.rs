@@ -267,11 +267,12 @@ fn a_saga_is_started_shown_as_a_transcript_and_repaired_by_commands() {
     assert_eq!(lines[5], "turned back | by step check");
     assert_eq!(lines[6], "correlation | work-7");
     let heads = "step | handler | status | attempts | started at | ms | compensation | why";
-    assert_eq!(lines[10], heads, "{shown}");
+    assert_eq!(lines[7], "priority | normal");
+    assert_eq!(lines[11], heads, "{shown}");
     let check = "check | sample-service/validate_sample | failed | 1 | revert_validation | ";
-    assert!(lines[11].starts_with(check), "{shown}");
+    assert!(lines[12].starts_with(check), "{shown}");
     assert_eq!(
-        lines[12],
+        lines[13],
         "read | ai-service/process_pdf | not_run | - | - | - | - | -"
     );
     assert!(!shown.contains("a.pdf"), "{shown}");
@@ -528,9 +529,9 @@ steps:
         "{shown}"
     );
     let measure = "measure | - | waiting | 1 | - | - | for the signal `measured`";
-    assert_eq!(lines[9], measure, "{shown}");
+    assert_eq!(lines[10], measure, "{shown}");
     assert_eq!(
-        lines[10],
+        lines[11],
         "decide | - | pending | - | - | - | - | for measure"
     );
     let tell = |more: &[&str]| ask(&server, &[more, &by].concat());
@@ -665,6 +666,24 @@ fn sagas_are_found_by_name_state_attribute_and_time_over_http_and_by_command() {
         saga["attributes"],
         json!({"kind": "dna", "sampleId": "S-1"})
     );
+    let shown = said(&server, &["show", &first]);
+    let shown = without_times(&shown);
+    for line in ["attributes | kind=dna, sampleId=S-1", "priority | high"] {
+        assert!(shown.contains(&line.to_owned()), "{shown:?}");
+    }
+    // A list that is cut off names where it goes on, which leads to the rest.
+    let listed = said(&server, &["list", "--limit", "1"]);
+    assert!(
+        listed.contains(&second) && !listed.contains(&format!("\n{first}")),
+        "{listed}"
+    );
+    let last = listed.lines().last().unwrap();
+    let after = last.strip_prefix("more with --after ").unwrap();
+    let listed = said(&server, &["list", "--limit", "1", "--after", after]);
+    assert!(
+        listed.contains(&first) && !listed.contains(&second) && !listed.contains("--after"),
+        "{listed}"
+    );
     let listed = said(&server, &["list", "--attribute", "sampleId=S-2"]);
     assert!(
         listed.contains(&second) && !listed.contains(&first),
@@ -683,6 +702,56 @@ fn sagas_are_found_by_name_state_attribute_and_time_over_http_and_by_command() {
         metrics.contains("saga_fenced_answers_total 0\n"),
         "{metrics}"
     );
+}
+
+#[test]
+fn the_key_of_a_saga_its_deadline_and_the_health_of_all_are_shown_by_commands() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let yaml = "\
+name: keyed
+deadline: 1h
+concurrencyKey: {key: 'sample {sampleId}'}
+steps:
+- {id: w, signal: {name: measured}}
+";
+    let file = write(&place, "keyed.yaml", yaml);
+    let context = r#"{"sampleId": "S-1"}"#;
+    let start = || {
+        let ran = said(&server, &["start", "--file", &file, "--context", context]);
+        ran.trim().to_owned()
+    };
+    let first = start();
+    let shown = said(&server, &["show", &first]);
+    let lines = without_times(&shown);
+    assert!(lines.contains(&"key | sample S-1".to_owned()), "{shown}");
+    let deadline = shown.lines().find(|it| it.starts_with("deadline "));
+    assert!(deadline.is_some_and(|it| it.ends_with('Z')), "{shown}");
+    let second = start();
+    let shown = said(&server, &["show", &second]);
+    let waits =
+        format!("waits | for its key: saga `{first}` has it and waits for the signal `measured`");
+    assert!(without_times(&shown).contains(&waits), "{shown}");
+
+    // The two ways to ask how the sagas are.
+    for command in [&["health"][..], &["show", "health"]] {
+        let told = without_times(&said(&server, command));
+        assert_eq!(told, ["all is well | yes", "not over | 2", "over | 0"]);
+    }
+    let told = json_of(&ask(&server, &["health", "-o", "json"]));
+    assert_eq!(told["healthy"], true, "{told}");
+    let stuck = "name: stuck\nsteps:\n\
+        - {id: note, service: audit-service, action: create_audit_log, pivot: true}\n\
+        - {id: fail, service: audit-service, action: fail_on_request, dependencies: [note]}\n";
+    let file = write(&place, "stuck.yaml", stuck);
+    said(&server, &["start", "--file", &file, "--context", context]);
+    until("the issue", || {
+        let ran = ask(&server, &["health"]);
+        let told = "issue        1 sagas are stuck behind their pivot\n";
+        (ran.code == Some(1) && ran.out.ends_with(told)).then_some(())
+    });
+    let ran = ask(&server, &["health"]);
+    assert!(ran.out.starts_with("all is well  no\n"), "{}", ran.out);
 }
 
 /// What an operator does about a definition that turned out wrong while sagas that follow it wait.
@@ -770,6 +839,7 @@ fn the_commands_of_the_guide_to_sagas_print_what_it_says() {
         [
             "list",
             "show",
+            "health",
             "start",
             "cancel",
             "retry",
