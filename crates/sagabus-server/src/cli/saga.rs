@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use self::verb::Verb;
 use super::{Failure, Output};
-use crate::cli::print::say;
+use crate::cli::print::{say, tell};
 use crate::client::{Client, encoded};
 
 /// Where the server says how its sagas are.
@@ -126,6 +126,9 @@ impl Saga {
             }
             Command::Start(start) => {
                 let answer = client.post("/api/sagas", &start.body()?).await?;
+                if let Some(note) = show::earlier(&answer) {
+                    tell(format_args!("{note}"));
+                }
                 self.show(&answer, |answer| say!("{}", show::text(&answer["sagaId"])))
             }
             Command::Verb(verb) => {

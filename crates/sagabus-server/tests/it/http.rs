@@ -384,6 +384,18 @@ fn sagas_are_started_listed_shown_and_cancelled() {
     }))
     .expect(202);
     assert_eq!(started["sagaId"], again["sagaId"]);
+    let what = |it: &Value| {
+        let fields = ["duplicate", "sameBy", "otherOrder"];
+        Value::from(fields.map(|name| it[name].clone()).to_vec())
+    };
+    assert_eq!(what(&started), json!([false, null, null]));
+    assert_eq!(what(&again), json!([true, "idempotencyKey", false]));
+    let other = order(json!({
+        "name": "sample_processing_workflow", "idempotencyKey": "k", "context": {},
+    }))
+    .expect(202);
+    assert_eq!(other["sagaId"], again["sagaId"]);
+    assert_eq!(what(&other), json!([true, "idempotencyKey", true]));
     let path = started["saga"].as_str().unwrap();
     let saga = until("the saga's end", || {
         let saga = server.get(path).expect(200);

@@ -251,6 +251,24 @@ fn a_saga_is_started_shown_as_a_transcript_and_repaired_by_commands() {
     };
     let id = start(&["--file", &file, "--correlation-id", "work-7"]);
     assert_eq!(start(&["sample_processing_workflow"]), id);
+    // What is told besides the id is that.
+    let told = |more: &[&str]| {
+        let all = [
+            &["start", "--context", context, "--idempotency-key", "k"],
+            more,
+        ]
+        .concat();
+        let ran = ask(&server, &all);
+        assert_eq!((ran.code, ran.out.trim()), (Some(0), id.as_str()));
+        ran.err
+    };
+    let same = format!("saga `{id}` is that of an earlier start with this idempotency key");
+    assert_eq!(told(&["--file", &file]), format!("{same}\n"));
+    let other = ", of another definition or context; nothing of this one is done";
+    assert_eq!(
+        told(&["sample_processing_workflow"]),
+        format!("{same}{other}\n")
+    );
     until("the saga's end", || {
         let saga = server.get(&format!("/api/sagas/{id}")).expect(200);
         (!saga["endedAt"].is_null()).then_some(())
@@ -329,6 +347,58 @@ fn a_saga_is_started_shown_as_a_transcript_and_repaired_by_commands() {
     assert_eq!(ran.code, Some(2), "{}", ran.err);
     let ran = ask(&server, &["start"]);
     assert_eq!(ran.code, Some(2), "{}", ran.err);
+}
+
+#[test]
+fn a_start_that_attaches_and_one_whose_saga_is_forgotten_are_told_so() {
+    let place = Place::new();
+    let data = place.data_text();
+    let mut command = sagabus(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data]);
+    let server = Server::spawn(&place, command.env("SAGA_CLEANUP_INTERVAL", "100"));
+    let yaml = "\
+name: keyed
+concurrencyKey: {key: 'sample {sampleId}', onConflict: attach}
+steps:
+- {id: w, signal: {name: measured}}
+";
+    let file = write(&place, "keyed.yaml", yaml);
+    let start = |key: &str| {
+        let context = r#"{"sampleId": "S-1"}"#;
+        let all = ["start", "--file", &file, "--context", context];
+        let ran = ask(&server, &[&all[..], &["--idempotency-key", key]].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        (ran.out.trim().to_owned(), ran.err)
+    };
+    let (id, told) = start("first");
+    assert_eq!(told, "");
+    let attached = format!("saga `{id}` has the concurrency key; no other is started\n");
+    assert_eq!(start("second"), (id.clone(), attached));
+
+    let by = ["--author", "ann", "--reason", "looked at it"];
+    let told = [&["signal", &id, "measured"][..], &by].concat();
+    assert_eq!(ask(&server, &told).code, Some(0));
+    until("the saga has left the memory", || {
+        let answer = server.get(&format!("/api/sagas/{id}"));
+        (answer.status == 404).then_some(())
+    });
+    let (same, told) = start("first");
+    assert_eq!(same, id);
+    assert!(
+        told.ends_with("idempotency key; it has ended, and is shown no more\n"),
+        "{told}"
+    );
+    // Nothing leads to it.
+    let definition =
+        json!({"name": "keyed", "steps": [{"id": "w", "signal": {"name": "measured"}}]});
+    let order = json!({"definition": definition, "context": {}, "idempotencyKey": "first"});
+    let answer = server.post("/api/sagas", &order).expect(202);
+    assert_eq!(
+        answer,
+        json!({
+            "sagaId": id, "saga": null, "duplicate": true,
+            "sameBy": "idempotencyKey", "otherOrder": null,
+        })
+    );
 }
 
 /// The rows of the table of words: each with the word of the guide.

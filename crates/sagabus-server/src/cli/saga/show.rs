@@ -202,3 +202,20 @@ pub(super) fn text(value: &Value) -> String {
         value => value.to_string(),
     }
 }
+
+/// What there is to say of a start that is taken for an earlier one.
+pub(super) fn earlier(started: &Value) -> Option<String> {
+    let id = text(&started["sagaId"]);
+    let same = format!("saga `{id}` is that of an earlier start with this idempotency key");
+    let more = match (started["sameBy"].as_str()?, started["otherOrder"].as_bool()) {
+        ("concurrencyKey", _) => {
+            return Some(format!(
+                "saga `{id}` has the concurrency key; no other is started"
+            ));
+        }
+        _ if started["saga"].is_null() => "; it has ended, and is shown no more",
+        (_, Some(true)) => ", of another definition or context; nothing of this one is done",
+        (_, Some(false) | None) => "",
+    };
+    Some(same + more)
+}

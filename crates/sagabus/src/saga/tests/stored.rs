@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::error::ErrorKind;
 use crate::saga::machine::State;
 use crate::saga::record::{Fact, Record};
-use crate::saga::{Definition, DefinitionError, SagaId, Status};
+use crate::saga::{Definition, DefinitionError, Earlier, SagaId, Status};
 use crate::saga_store::StoredSaga;
 
 /// A saga that was stored with this definition, and has not begun.
@@ -95,8 +95,11 @@ async fn a_saga_that_cannot_be_read_is_shown_and_the_others_go_on() {
     assert_eq!(error.kind(), ErrorKind::Corrupt);
 
     // Its key can be read, so a second start with it is still the same saga, and other keys are free.
-    let again = sagas.start(&chain(&["a"]), input().keyed("k")).await;
-    assert_eq!(again.unwrap(), id("bad"));
+    let definition = chain(&["a"]);
+    let again = sagas.start_or_find(&definition, input().keyed("k"));
+    let again = again.await.unwrap();
+    let earlier = Some(Earlier::Unreadable);
+    assert_eq!((again.id, again.earlier), (id("bad"), earlier));
     let other = sagas.start(&chain(&["a"]), input().keyed("other")).await;
     sagas.wait(&other.unwrap()).await.unwrap();
     sagas.shutdown(Duration::ZERO).await;
