@@ -300,7 +300,7 @@ impl Worker {
                 Elsewhere {
                     steps: &self.elsewhere,
                     compensations: &self.elsewhere_compensations,
-                    timeout: self.shared.settings.step_timeout,
+                    settings: &self.shared.settings,
                 },
             )?,
             is_last: decision.state.is_closed(),
