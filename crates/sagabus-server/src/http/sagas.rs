@@ -151,6 +151,7 @@ pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) 
         "activeSagas": health.active_sagas,
         "completedSagas": health.completed_sagas,
         "issues": health.issues,
+        "warnings": health.warnings,
     });
     (status, Json(body))
 }

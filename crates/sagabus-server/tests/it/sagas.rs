@@ -572,7 +572,9 @@ fn a_saga_shows_the_fields_of_the_guide_and_its_data_only_when_asked() {
     let health = server.get("/api/sagas/health").expect(200);
     assert_eq!(
         health,
-        json!({"healthy": true, "activeSagas": 0, "completedSagas": 1, "issues": []})
+        json!({
+            "healthy": true, "activeSagas": 0, "completedSagas": 1, "issues": [], "warnings": [],
+        })
     );
 }
 

@@ -499,6 +499,8 @@ pub struct Health {
     pub completed_sagas: usize,
     /// What is wrong, in words.
     pub issues: Vec<String>,
+    /// Those of the issues that keep no saga from being started or from going on.
+    pub warnings: Vec<String>,
 }
 
 /// Counts. Those of ended sagas go from the time of open on.
