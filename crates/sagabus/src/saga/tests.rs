@@ -13,6 +13,7 @@ mod edges;
 mod events;
 mod fence;
 mod fields;
+pub(in crate::saga) mod first;
 mod golden;
 mod graph;
 mod handlers;

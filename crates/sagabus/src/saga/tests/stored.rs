@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::bed::{Bed, chain, input};
+use super::first::First;
 use crate::clock::Timestamp;
 use crate::error::ErrorKind;
 use crate::saga::machine::State;
@@ -16,20 +17,14 @@ use crate::saga::{Definition, DefinitionError, Earlier, SagaId, Status};
 use crate::saga_store::StoredSaga;
 
 /// A saga that was stored with this definition, and has not begun.
-fn stored(id: &str, definition: &str, key: Option<&str>) -> StoredSaga {
-    let fact = Fact::Created {
-        definition: Bytes::copy_from_slice(definition.as_bytes()),
-        hash: Sha256::digest(definition.as_bytes()).into(),
-        input: Bytes::from_static(b"{}"),
-        correlation_id: "c".to_owned(),
-        idempotency_key: key.map(str::to_owned),
-        causation_id: None,
-        parent: None,
-        attributes: None,
-        priority: None,
-        concurrency_key: None,
-        trace: None,
+fn stored(id: &str, definition: &str, key: Option<&'static str>) -> StoredSaga {
+    let definition = Bytes::copy_from_slice(definition.as_bytes());
+    let hash = Sha256::digest(&definition).into();
+    let first = First {
+        idempotency_key: key,
+        ..First::pinned(definition, hash)
     };
+    let fact = first.fact();
     let record = Record::new(Timestamp::from_milliseconds(1_000), fact);
     StoredSaga {
         key: None,
