@@ -48,6 +48,18 @@ impl Client {
         self.json(Method::GET, path, Bytes::new()).await
     }
 
+    /// What the server says of how it is: with 503 where not all is well.
+    pub(crate) async fn health(&self, path: &str) -> Result<Value, Failure> {
+        let response = self.send(Method::GET, path, Bytes::new()).await?;
+        let status = response.status();
+        let bytes = self.whole(response).await?;
+        let told: Value = serde_json::from_slice(&bytes).map_err(|error| self.failed(&error))?;
+        match told["issues"].is_array() {
+            true => Ok(told),
+            false => Err(refused(status, &told)),
+        }
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
         let body = serde_json::to_vec(body)
             .map_err(|error| Failure::new(format!("cannot ask for `{path}`: {error}")))?;
@@ -130,16 +142,7 @@ impl Client {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or(Value::Null),
             Err(failure) => return failure,
         };
-        let detail = problem.get("detail").and_then(Value::as_str);
-        Failure {
-            text: detail.map_or_else(|| format!("the server answers {status}"), str::to_owned),
-            // What is asked for is wrong, or the server cannot do it now.
-            code: if status == StatusCode::BAD_REQUEST {
-                2
-            } else {
-                1
-            },
-        }
+        refused(status, &problem)
     }
 
     async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, Failure> {
@@ -162,6 +165,19 @@ impl Client {
 
     fn failed(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
         Failure::new(format!("the answer of {} broke off: {error}", self.url))
+    }
+}
+
+fn refused(status: StatusCode, problem: &Value) -> Failure {
+    let detail = problem.get("detail").and_then(Value::as_str);
+    Failure {
+        text: detail.map_or_else(|| format!("the server answers {status}"), str::to_owned),
+        // What is asked for is wrong, or the server cannot do it now.
+        code: if status == StatusCode::BAD_REQUEST {
+            2
+        } else {
+            1
+        },
     }
 }
 

@@ -60,7 +60,7 @@ struct Inner {
     circuits: Circuits,
     buckets: Buckets,
     alarm: Mutex<Alarm>,
-    recent: Mutex<health::Recent>,
+    recent: health::Recent,
     state: Mutex<State>,
 }
 
@@ -145,7 +145,7 @@ impl BusBuilder {
                 circuits: Circuits::default(),
                 buckets: Buckets::default(),
                 alarm: Mutex::default(),
-                recent: Mutex::default(),
+                recent: Default::default(),
                 state: Mutex::default(),
             }),
         })
@@ -366,28 +366,6 @@ impl Bus {
         stats.scheduled = self.schedules().count() as u64;
         stats.lateness = self.schedules().lateness();
         stats
-    }
-
-    /// Whether all is well, or what is not.
-    #[must_use]
-    pub fn health(&self) -> Health {
-        let stats = self.stats();
-        let error_rate = {
-            let recent = self.inner.recent.lock();
-            let mut recent = recent.unwrap_or_else(PoisonError::into_inner);
-            recent.error_rate(
-                stats.attempts,
-                stats.failed_attempts,
-                self.inner.clock.elapsed(),
-            )
-        };
-        health::judge(
-            &stats,
-            error_rate,
-            &self.inner.settings,
-            self.inner.transport.condition().err().as_ref(),
-            &self.inner.circuits.open(),
-        )
     }
 
     /// Stops: takes no new subscription, fetches nothing more, lets running handlers finish until `deadline`, cuts the rest, then closes the

@@ -40,7 +40,9 @@ pub use monitor::{
     Health, OperatedStatus, SagaStatus, SignalStatus, Stats, Status, StepPhase, StepStatus,
     Unreadable, Waits,
 };
-pub use orchestrator::{ATTRIBUTES_MAX, Builder, Cursor, PAGE_MAX, Page, Query, Sagas, Start};
+pub use orchestrator::{
+    ATTRIBUTES_MAX, Builder, Cursor, Earlier, PAGE_MAX, Page, Query, Sagas, Start, Started,
+};
 pub use service_limit::ServiceLimit;
 pub use settings::Settings;
 pub use turn_waits::{TurnWaits, WAIT_BOUNDS};

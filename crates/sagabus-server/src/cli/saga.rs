@@ -11,8 +11,11 @@ use serde_json::Value;
 
 use self::verb::Verb;
 use super::{Failure, Output};
-use crate::cli::print::say;
+use crate::cli::print::{say, tell};
 use crate::client::{Client, encoded};
+
+/// Where the server says how its sagas are.
+const HEALTH: &str = "health";
 
 /// Check definitions of sagas; look after the sagas of a running server.
 #[derive(Debug, Args)]
@@ -35,6 +38,8 @@ enum Command {
     List(List),
     /// Show one: its steps, attempts, errors, what was taken back, and why it waits
     Show(Show),
+    /// Say whether all is well with them, and what is not; exit code 1 where something is not
+    Health,
     /// Start one, and print its id
     Start(start::Start),
     #[command(flatten)]
@@ -111,6 +116,9 @@ impl Saga {
         match &self.command {
             Command::Check(check) => check.run(self.output),
             Command::List(list) => self.show(&client.get(&list.path()).await?, show::list),
+            // The place of no saga.
+            Command::Show(Show { id, .. }) if id == HEALTH => self.health(client).await,
+            Command::Health => self.health(client).await,
             Command::Show(Show { id, outputs }) => {
                 let include = if *outputs { "?include=outputs" } else { "" };
                 let path = format!("/api/sagas/{}{include}", encoded(id));
@@ -118,6 +126,9 @@ impl Saga {
             }
             Command::Start(start) => {
                 let answer = client.post("/api/sagas", &start.body()?).await?;
+                if let Some(note) = show::earlier(&answer) {
+                    tell(format_args!("{note}"));
+                }
                 self.show(&answer, |answer| say!("{}", show::text(&answer["sagaId"])))
             }
             Command::Verb(verb) => {
@@ -125,6 +136,15 @@ impl Saga {
                 let path = format!("/api/sagas/{}/{route}", encoded(id));
                 self.show(&client.post(&path, &body).await?, show::one)
             }
+        }
+    }
+
+    async fn health(&self, client: &Client) -> Result<(), Failure> {
+        let health = client.health(&format!("/api/sagas/{HEALTH}")).await?;
+        self.show(&health, show::health)?;
+        match health["healthy"].as_bool() {
+            Some(true) => Ok(()),
+            Some(false) | None => Err(Failure::new("not all is well with the sagas")),
         }
     }
 

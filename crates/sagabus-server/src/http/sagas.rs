@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sagabus::event::trace::{TRACEPARENT, TraceContext};
 use sagabus::ledger::By;
-use sagabus::saga::{self, Definition, Priority, SagaId, Status};
+use sagabus::saga::{self, Definition, Earlier, Priority, SagaId, Started, Status};
 use sagabus::{Error, Result, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -151,11 +151,12 @@ pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) 
         "activeSagas": health.active_sagas,
         "completedSagas": health.completed_sagas,
         "issues": health.issues,
+        "warnings": health.warnings,
     });
     (status, Json(body))
 }
 
-/// `POST /api/sagas`: returns as soon as the saga is stored. It is part of the trace that the header `traceparent` names.
+/// `POST /api/sagas`: returns as soon as the saga is stored, and says whether it is that of an earlier start. It is part of the trace that the header `traceparent` names.
 pub(super) async fn start(
     State(app): State<App>,
     headers: HeaderMap,
@@ -179,10 +180,34 @@ pub(super) async fn start(
     if let Some(span) = trace(&headers) {
         start = start.traced(span);
     }
-    let id = app.system.sagas.start(&definition, start).await?;
-    let place = format!("/api/sagas/{id}");
-    let body = Json(json!({ "sagaId": id.as_str(), "saga": place }));
-    Ok((StatusCode::ACCEPTED, [("location", place)], body).into_response())
+    Ok(told(
+        &app.system.sagas.start_or_find(&definition, start).await?,
+    ))
+}
+
+/// Which saga it is, where, and why it is that of an earlier start, if it is.
+fn told(started: &Started) -> Response {
+    let place = match started.earlier {
+        Some(Earlier::Forgotten) => None,
+        _ => Some(format!("/api/sagas/{}", started.id)),
+    };
+    let (by, is_other) = match started.earlier {
+        None => (None, None),
+        Some(Earlier::Keyed { is_other }) => (Some("idempotencyKey"), Some(is_other)),
+        Some(Earlier::Forgotten | Earlier::Unreadable) => (Some("idempotencyKey"), None),
+        Some(Earlier::Attached) => (Some("concurrencyKey"), None),
+    };
+    let body = Json(json!({
+        "sagaId": started.id.as_str(),
+        "saga": place,
+        "duplicate": started.earlier.is_some(),
+        "sameBy": by,
+        "otherOrder": is_other,
+    }));
+    match place {
+        Some(place) => (StatusCode::ACCEPTED, [("location", place)], body).into_response(),
+        None => (StatusCode::ACCEPTED, body).into_response(),
+    }
 }
 
 /// The span that a request comes from. What is none is left out, as the W3C says: a trace is no reason to refuse work.

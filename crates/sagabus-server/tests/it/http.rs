@@ -384,6 +384,18 @@ fn sagas_are_started_listed_shown_and_cancelled() {
     }))
     .expect(202);
     assert_eq!(started["sagaId"], again["sagaId"]);
+    let what = |it: &Value| {
+        let fields = ["duplicate", "sameBy", "otherOrder"];
+        Value::from(fields.map(|name| it[name].clone()).to_vec())
+    };
+    assert_eq!(what(&started), json!([false, null, null]));
+    assert_eq!(what(&again), json!([true, "idempotencyKey", false]));
+    let other = order(json!({
+        "name": "sample_processing_workflow", "idempotencyKey": "k", "context": {},
+    }))
+    .expect(202);
+    assert_eq!(other["sagaId"], again["sagaId"]);
+    assert_eq!(what(&other), json!([true, "idempotencyKey", true]));
     let path = started["saga"].as_str().unwrap();
     let saga = until("the saga's end", || {
         let saga = server.get(path).expect(200);
@@ -592,6 +604,29 @@ fn a_running_saga_that_is_cancelled_takes_back_what_it_did() {
 }
 
 #[test]
+fn a_long_line_of_sagas_is_a_warning_and_the_program_stays_ready() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let steps = json!([{"id": "w", "signal": {"name": "measured"}}]);
+    let order = json!({"name": "waits", "steps": steps, "context": {}});
+    for _ in 0..101 {
+        server.post("/api/sagas", &order).expect(202);
+    }
+    let ready = server.get("/health/ready").expect(200);
+    let warning = json!(["High number of active sagas: 101, more than 100"]);
+    assert_eq!(
+        (&ready["issues"], &ready["warnings"]),
+        (&json!([]), &warning)
+    );
+    // The sagas themselves say so as before.
+    let health = server.get("/api/sagas/health").expect(503);
+    assert_eq!(
+        (&health["issues"], &health["warnings"]),
+        (&warning, &warning)
+    );
+}
+
+#[test]
 fn more_than_a_hundred_active_sagas_are_an_issue_and_so_is_a_database_that_hangs() {
     let place = Place::new();
     let server = Server::start(&place);
@@ -609,7 +644,7 @@ fn more_than_a_hundred_active_sagas_are_an_issue_and_so_is_a_database_that_hangs
         let ready = server.get("/health/ready").json();
         (
             ready["activeSagas"].as_u64().unwrap(),
-            ready["issues"].to_string(),
+            format!("{} {}", ready["issues"], ready["warnings"]),
         )
     };
     (0..100).for_each(start);

@@ -231,6 +231,9 @@ fn a_saga_in_flight_is_cancelled_or_ended_and_what_it_left_is_taken_back_by_comm
         (&saga["inconsistent"], &saga["unsettled"]),
         (&json!(true), &json!(["note"]))
     );
+    let shown = desk.ask(&["show", &id]).out;
+    let left = shown.lines().find(|it| it.starts_with("effects left"));
+    assert_eq!(left, Some("effects left note"), "{shown}");
     desk.tell(&["recompensate", &id, "note"]);
     let saga = desk.when(&id, "repaired", |saga| saga["inconsistent"] == false);
     assert_eq!(last(&saga), did("recompensate", Some("note")));

@@ -1,7 +1,9 @@
-//! Whether the bus is well. Pure.
+//! Whether the bus is well.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::Bus;
 use super::stats::Stats;
 use crate::error::Error;
 use crate::settings::Settings;
@@ -31,11 +33,30 @@ impl Health {
     }
 }
 
+impl Bus {
+    /// Whether all is well, or what is not.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let (stats, now) = (self.stats(), self.inner.clock.elapsed());
+        judge(
+            &stats,
+            self.inner.recent.error_rate(&stats, now),
+            &self.inner.settings,
+            self.condition().err().as_ref(),
+            &self.inner.circuits.open(),
+        )
+    }
+}
+
 /// The handler calls of the last one to two minutes, as those see them who ask; of the time since somebody last asked, where that
 /// is longer. Those before say nothing about now.
 #[derive(Debug, Default)]
-pub(crate) struct Recent {
-    /// Calls and failed calls in all: at the beginning of the part that is over, and of the one that is not.
+pub(crate) struct Recent(Mutex<Calls>);
+
+/// Calls and failed calls at two times.
+#[derive(Debug, Default)]
+struct Calls {
+    /// At the beginning of the part that is over, and of the one that is not.
     before: (u64, u64),
     current: (u64, u64),
     since: Duration,
@@ -43,11 +64,18 @@ pub(crate) struct Recent {
 
 impl Recent {
     /// Failed handler calls in all handler calls, 0 to 1, given those since the start of the process.
+    pub(crate) fn error_rate(&self, stats: &Stats, now: Duration) -> f64 {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.error_rate(stats.attempts, stats.failed_attempts, now)
+    }
+}
+
+impl Calls {
     #[expect(
         clippy::cast_precision_loss,
         reason = "a rate to show; counts stay far below 2⁵²"
     )]
-    pub(crate) fn error_rate(&mut self, attempts: u64, failed: u64, now: Duration) -> f64 {
+    fn error_rate(&mut self, attempts: u64, failed: u64, now: Duration) -> f64 {
         let calls = attempts.saturating_sub(self.before.0);
         let failures = failed.saturating_sub(self.before.1);
         if now.saturating_sub(self.since) >= RECENT {

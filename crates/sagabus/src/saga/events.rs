@@ -28,7 +28,7 @@ pub use payload::{
 
 use super::definition::InputParts;
 use super::handlers::CompensationContext;
-use super::machine::{Direction, Phase, Stage, State};
+use super::machine::{Direction, Phase, Stage, State, clipped};
 use super::monitor::Status;
 use super::record::{Cause, Fact, Outcome, Record, Verb};
 use super::remote::{self, Elsewhere, StepProgressed, StepReplied, StepRequested, StepStopped};
@@ -393,6 +393,7 @@ impl Teller<'_> {
             saga_name: self.saga_name(),
             status,
             error: error.to_owned(),
+            reason: self.operator_reason(outcome),
             duration_ms,
         };
         self.push(&payload, position, at, cause)?;
@@ -400,6 +401,13 @@ impl Teller<'_> {
             event.causation_id = caused_by;
         }
         Ok(())
+    }
+
+    /// What the operator said who ended it.
+    fn operator_reason(&self, outcome: Outcome) -> Option<String> {
+        let is_ended_by_hand = matches!(outcome, Outcome::Failed | Outcome::Terminated);
+        let last = self.state.operated.last().filter(|_| is_ended_by_hand)?;
+        Some(clipped(last.by.reason.clone()))
     }
 
     fn push<P: Payload>(

@@ -7,6 +7,7 @@ mod each;
 mod fold;
 mod forward;
 mod late;
+mod left;
 mod limits;
 mod migrate;
 mod operator;

@@ -251,7 +251,7 @@ pub struct SagaStatus {
     pub ended_at: Option<Timestamp>,
     /// Id of the step that it is at: the first of those that are run, waited for or taken back.
     pub current_step: Option<String>,
-    /// Why it does not complete.
+    /// Why it does not complete: what failed, or else why it was cancelled or ended.
     pub error: Option<String>,
     /// What turned it back, if something has.
     pub turned_back_by: Option<TurnedBackBy>,
@@ -263,7 +263,8 @@ pub struct SagaStatus {
     pub deadline: Option<Timestamp>,
     /// Whether it is over and has left effects that are not taken back, or work that is not done.
     pub inconsistent: bool,
-    /// Ids of the steps that are to be taken back and are not, once it has turned back or is over.
+    /// Ids of the steps that are to be taken back and are not, once it has turned back; once it is over, of those whose effects
+    /// are left, also where nothing takes them back.
     pub unsettled: Vec<String>,
     /// What it waits for, if it is not over and no step of it is at work.
     pub waits: Option<Waits>,
@@ -406,9 +407,7 @@ impl SagaStatus {
             steps.iter().any(is_at_work),
             current.and_then(|step| step.waits.as_ref()),
         );
-        let is_over = status.is_final() && status != Status::Completed;
-        let unsettled = (0..state.steps.len())
-            .filter(|&at| (has_turned_back || is_over) && state.is_unsettled(at));
+        let unsettled = (0..state.steps.len()).filter(|&at| is_taken_back(at) || state.is_left(at));
         Self {
             id: state.id().clone(),
             name: definition.name().to_owned(),
@@ -441,6 +440,15 @@ impl SagaStatus {
                 .collect(),
             signals: state.signals.iter().map(signal).collect(),
             steps,
+        }
+    }
+
+    /// It is not only its turn that it waits for.
+    pub(crate) fn wait_for_key(&mut self, key: &Waits) {
+        let steps = self.steps.iter_mut().map(|step| &mut step.waits);
+        let all = std::iter::once(&mut self.waits).chain(steps);
+        for waits in all.filter(|waits| **waits == Some(Waits::Turn)) {
+            *waits = Some(key.clone());
         }
     }
 }
@@ -491,6 +499,8 @@ pub struct Health {
     pub completed_sagas: usize,
     /// What is wrong, in words.
     pub issues: Vec<String>,
+    /// Those of the issues that keep no saga from being started or from going on.
+    pub warnings: Vec<String>,
 }
 
 /// Counts. Those of ended sagas go from the time of open on.

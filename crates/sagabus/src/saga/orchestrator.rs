@@ -6,6 +6,7 @@ mod child;
 mod health;
 mod inbox;
 mod line;
+mod look;
 mod operate;
 mod recovery;
 mod runner;
@@ -32,7 +33,7 @@ use self::worker::Worker;
 #[cfg(test)]
 pub(in crate::saga) use book::Held;
 pub use search::{Cursor, PAGE_MAX, Page, Query};
-pub use start::{ATTRIBUTES_MAX, Start};
+pub use start::{ATTRIBUTES_MAX, Earlier, Start, Started};
 
 use super::definition::Definition;
 use super::handlers::{Bound, Handlers};
@@ -134,7 +135,8 @@ impl Sagas {
 
     /// Starts a saga. Returns as soon as its first record is durable; its steps go on in the background.
     ///
-    /// A second start with the same idempotency key returns the id of the first one.
+    /// A second start with the same idempotency key returns the id of the first one, whatever its definition and input;
+    /// [`Sagas::start_or_find`] says so.
     ///
     /// # Errors
     /// `Invalid` when a step has no handler or the input is not JSON; `Full` when too many sagas wait or the store has no
@@ -145,6 +147,19 @@ impl Sagas {
     /// # Cancel safety
     /// The saga may be started or not when the future is dropped; an idempotency key makes repeating safe.
     pub async fn start(&self, definition: &Definition, start: Start) -> Result<SagaId> {
+        let started = self.start_or_find(definition, start).await?;
+        Ok(started.id)
+    }
+
+    /// Starts a saga as [`Sagas::start`] does, and says whether it is the saga of an earlier start, of which nothing is stored
+    /// anew, and why.
+    ///
+    /// # Errors
+    /// As [`Sagas::start`].
+    ///
+    /// # Cancel safety
+    /// As there.
+    pub async fn start_or_find(&self, definition: &Definition, start: Start) -> Result<Started> {
         let bound = self.0.handlers.bind(definition)?;
         self.start_bound(definition, start, bound).await
     }
@@ -154,16 +169,16 @@ impl Sagas {
         definition: &Definition,
         start: Start,
         bound: Arc<[Bound]>,
-    ) -> Result<SagaId> {
+    ) -> Result<Started> {
         let (state, record) = self.first_record(definition, start)?;
         let saga = Arc::new(Saga::new(state.clone(), Progress::Storing));
         let admission = self.0.book().admit(&saga, &self.0)?;
         let has_slot = match admission {
-            Admission::Known(id, known) => {
-                if let Some(known) = known {
-                    known.stored().await?;
+            Admission::Known(known) => {
+                if let Some(saga) = &known.saga {
+                    saga.stored().await?;
                 }
-                return Ok(id);
+                return Ok(self.earlier(known, &state));
             }
             Admission::New { has_slot } => has_slot,
         };
@@ -173,7 +188,10 @@ impl Sagas {
             .tracker
             .spawn(worker.create((state, record), has_slot, reply));
         stored.await.map_err(|_| closed())??;
-        Ok(saga.id.clone())
+        Ok(Started {
+            id: saga.id.clone(),
+            earlier: None,
+        })
     }
 
     /// How a saga stands.
@@ -181,23 +199,20 @@ impl Sagas {
     /// # Errors
     /// `NotFound` when there is none, or it ended so long ago that it has left the memory; `Corrupt` when it cannot be read.
     pub fn status(&self, id: &SagaId) -> Result<SagaStatus> {
-        Ok(self.0.find(id)?.status())
+        let saga = self.0.find(id)?;
+        Ok(self.0.status(&saga))
     }
 
     /// The sagas that are not over, oldest first.
     #[must_use]
     pub fn active(&self) -> Vec<SagaStatus> {
-        let sagas = self.0.book().stored();
-        let statuses = sagas.iter().map(|saga| saga.status());
-        statuses.filter(|saga| !saga.status.is_final()).collect()
+        self.0.statuses(|saga| !saga.status.is_final())
     }
 
     /// The sagas that are over and still in memory, oldest first.
     #[must_use]
     pub fn history(&self) -> Vec<SagaStatus> {
-        let sagas = self.0.book().stored();
-        let statuses = sagas.iter().map(|saga| saga.status());
-        statuses.filter(|saga| saga.status.is_final()).collect()
+        self.0.statuses(|saga| saga.status.is_final())
     }
 
     /// The sagas in the store that this program cannot read: they stay as they are.

@@ -225,7 +225,7 @@ pub enum Fact {
         /// How it ended.
         #[n(0)]
         outcome: Outcome,
-        /// Why it did not complete; empty when it did.
+        /// Why it did not complete; empty when it did. Where an operator ended it, what had failed, or else what they said.
         #[n(1)]
         error: String,
     },

@@ -12,7 +12,8 @@
 //! is no record of the saga.
 //!
 //! A restart of the orchestrator does not cut such an attempt off: it goes on to wait for the reply. Retries, time limits, keys
-//! and compensation are those of any step. A saga that turns back tells the service to stop, with `saga.step_stopped`.
+//! and compensation are those of any step. A saga that turns back tells the service to stop, with `saga.step_stopped`. How long
+//! a handler may go on then, and after its deadline, is what the orchestrator says, which waits for as long and a little longer.
 
 mod ask;
 mod payload;
@@ -26,3 +27,9 @@ pub use payload::{ReplyStatus, StepProgressed, StepReplied, StepRequested, StepS
 
 /// Shortest `heartbeat` of a step in another service: within it, up to three events come from there.
 pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
+/// How much longer than its time a handler may be silent until it is told to stop: by then the orchestrator has given its attempt
+/// up for that reason, and not for the answer of a handler that was stopped.
+const SILENCE_GRACE: Duration = Duration::from_secs(1);
+/// How much longer than the grace of its handler the orchestrator waits for the reply of an attempt that is to stop: the handler
+/// is told a little later, and its reply has a way too. Only then is the next attempt asked for.
+pub(crate) const REPLY_GRACE: Duration = Duration::from_secs(2);

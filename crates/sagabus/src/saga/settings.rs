@@ -42,9 +42,9 @@ pub struct Settings {
     /// `SAGA_STUCK_RETRY`, milliseconds: how long after a compensation is stuck it is tried again by itself, with all its
     /// attempts, as if an operator had said so: ten times, and then only when an operator says so. None: only then.
     pub stuck_retry: Option<Duration>,
-    /// How long a handler may go on after its timeout before it is dropped.
+    /// How long a handler may go on after its timeout before it is dropped, also in a service elsewhere.
     pub abort_grace: Duration,
-    /// How long handlers in flight may go on when their saga turns back, before they are dropped.
+    /// How long handlers in flight may go on when their saga turns back, before they are dropped, also in services elsewhere.
     pub drain_grace: Duration,
     /// Whether `saga.step_completed` carries the step's output. Off, since outputs may hold personal data.
     pub publish_results: bool,

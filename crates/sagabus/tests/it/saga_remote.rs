@@ -794,6 +794,59 @@ async fn a_handler_elsewhere_that_falls_silent_has_timed_out_and_is_taken_back()
     }
 }
 
+/// An ai service whose handlers hear nothing and are at work for so long. Where two of them are at the same time it says so.
+fn deaf_and_alone(notes: &Notes, after: Duration) -> Handlers {
+    let at_work = Arc::new(tokio::sync::Mutex::new(()));
+    let work = move |what: &'static str, attempt: u32, notes: Notes| {
+        let at_work = Arc::clone(&at_work);
+        async move {
+            match at_work.try_lock() {
+                Ok(_alone) => {
+                    notes.add(format!("{what} {attempt}"));
+                    tokio::time::sleep(after).await;
+                }
+                Err(_) => notes.add(format!("{what} {attempt} while another is at work")),
+            }
+            Ok::<(), StepError>(())
+        }
+    };
+    let (read, forget) = (work.clone(), work);
+    let (reads, forgets) = (notes.clone(), notes.clone());
+    Handlers::new()
+        .handle("ai", "read", move |context: StepContext| {
+            read("read", context.attempt(), reads.clone())
+        })
+        .compensate("ai", "forget", move |context: CompensationContext| {
+            forget("forget", context.attempt(), forgets.clone())
+        })
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_elsewhere_that_heeds_nothing_has_ended_before_the_next_one_begins() {
+    let timed = Step::new("read").timeout(2 * SECOND);
+    let silent = Step::new("read").heartbeat(2 * SECOND);
+    for step in [timed, silent] {
+        let (notes, clock) = (Notes::default(), clock());
+        let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+        let served = deaf_and_alone(&notes, 60 * SECOND).serve(&process.bus, "ai");
+        let _served = served.await.unwrap();
+        let step = step.retries(1).retry_delay(SECOND / 10);
+        let step = step.compensated_by("forget");
+        let id = process
+            .start(&alone(step.compensation_timeout(2 * SECOND)))
+            .await;
+        tokio::time::sleep(30 * SECOND).await;
+        let begun = ["read 1", "read 2", "forget 1", "forget 2"];
+        assert_eq!(notes.all()[..4], begun, "{:?}", notes.all());
+        // Each had the grace of one that is told to stop, and no more.
+        let status = process.sagas.status(&id).unwrap();
+        let read = &status.steps[0];
+        let took = read.ended_at.unwrap().since(read.started_at.unwrap());
+        assert!(took >= 5 * SECOND && took <= 10 * SECOND, "{took:?}");
+        process.close().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_sign_of_life_counts_only_for_its_attempt_and_with_its_fencing_token() {
     let (notes, clock) = (Notes::default(), clock());

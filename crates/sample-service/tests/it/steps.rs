@@ -423,6 +423,7 @@ async fn a_submission_whose_saga_failed_before_its_first_step_is_rejected_once_w
             turned_back_by: None,
             status: "compensated".to_owned(),
             error: "step `validate_sample` failed: no room".to_owned(),
+            reason: None,
             duration_ms: 3,
         };
         let mut event = Event::new(&failed, &SystemClock).unwrap();

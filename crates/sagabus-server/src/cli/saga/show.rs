@@ -42,12 +42,28 @@ fn why(it: &Value) -> String {
     }
 }
 
-pub(super) fn one(saga: &Value) {
-    let line = |name: &str, value: &Value| {
-        if !value.is_null() {
-            say!("{name:<13}{}", plain(&text(value), TEXT_MAX));
-        }
+/// How the sagas are.
+pub(super) fn health(health: &Value) {
+    let well = match health["healthy"].as_bool() {
+        Some(true) => "yes",
+        Some(false) | None => "no",
     };
+    line("all is well", &well.into());
+    line("not over", &health["activeSagas"]);
+    line("over", &health["completedSagas"]);
+    for issue in health["issues"].as_array().into_iter().flatten() {
+        line("issue", issue);
+    }
+}
+
+/// A name and what there is to say under it.
+fn line(name: &str, value: &Value) {
+    if !value.is_null() {
+        say!("{name:<13}{}", plain(&text(value), TEXT_MAX));
+    }
+}
+
+pub(super) fn one(saga: &Value) {
     line("saga", &saga["id"]);
     line("name", &saga["name"]);
     line("definition", &saga["definition"]);
@@ -62,7 +78,11 @@ pub(super) fn one(saga: &Value) {
     line("turned back", &turned_back(&saga["turnedBackBy"]));
     line("correlation", &saga["correlationId"]);
     line("parent", &saga["parent"]);
+    line("attributes", &attributes(&saga["attributes"]));
+    line("priority", &saga["priority"]);
+    line("key", &saga["concurrencyKey"]);
     line("started", &saga["startedAt"]);
+    line("deadline", &saga["deadline"]);
     line("ended", &saga["endedAt"]);
     line("context", &saga["context"]);
     let each = |field: &str| saga[field].as_array().into_iter().flatten();
@@ -112,6 +132,18 @@ pub(super) fn one(saga: &Value) {
     for (step, result) in results.filter(|(_, it)| !it["result"].is_null()) {
         let line = format!("output of {step}: {}", result["result"]);
         say!("{}", plain(&line, TEXT_MAX));
+    }
+}
+
+/// What it can be found by.
+fn attributes(attributes: &Value) -> Value {
+    let all = attributes.as_object().into_iter().flatten();
+    let all: Vec<String> = all
+        .map(|(name, value)| format!("{name}={}", text(value)))
+        .collect();
+    match all.is_empty() {
+        true => Value::Null,
+        false => all.join(", ").into(),
     }
 }
 
@@ -169,4 +201,21 @@ pub(super) fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         value => value.to_string(),
     }
+}
+
+/// What there is to say of a start that is taken for an earlier one.
+pub(super) fn earlier(started: &Value) -> Option<String> {
+    let id = text(&started["sagaId"]);
+    let same = format!("saga `{id}` is that of an earlier start with this idempotency key");
+    let more = match (started["sameBy"].as_str()?, started["otherOrder"].as_bool()) {
+        ("concurrencyKey", _) => {
+            return Some(format!(
+                "saga `{id}` has the concurrency key; no other is started"
+            ));
+        }
+        _ if started["saga"].is_null() => "; it has ended, and is shown no more",
+        (_, Some(true)) => ", of another definition or context; nothing of this one is done",
+        (_, Some(false) | None) => "",
+    };
+    Some(same + more)
 }

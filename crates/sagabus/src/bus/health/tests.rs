@@ -52,8 +52,15 @@ fn more_than_a_tenth_of_failed_handler_calls_is_an_issue() {
 
 #[test]
 fn calls_that_failed_long_ago_say_nothing_about_now() {
-    let (mut recent, second) = (Recent::default(), Duration::from_secs(1));
-    let mut rate = |attempts, failed, at| recent.error_rate(attempts, failed, second * at);
+    let (recent, second) = (Recent::default(), Duration::from_secs(1));
+    let rate = |attempts, failed_attempts, at| {
+        let stats = Stats {
+            attempts,
+            failed_attempts,
+            ..Stats::default()
+        };
+        recent.error_rate(&stats, second * at)
+    };
     // A disk is full for ten minutes, and everything fails.
     assert!(rate(1_000, 1_000, 600) > 0.99);
     // Nothing is called any more, and then all is well again.

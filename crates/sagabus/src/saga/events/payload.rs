@@ -166,8 +166,11 @@ pub struct SagaFailed {
     /// Those parts of the saga's input that its definition names for its events, by their JSON pointers.
     #[serde(default, skip_serializing_if = "InputParts::is_empty")]
     pub input: InputParts,
-    /// Why.
+    /// What failed, or else why the saga was cancelled or ended.
     pub error: String,
+    /// What the operator said who gave the saga up or ended it as it was. An event of before has it in the place of `error`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
     /// What turned the saga back, or `operator` where it ended without having turned back. An event of before has none.

@@ -1,5 +1,7 @@
 //! What operators do to a saga: which verb fits which state, and what follows from it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{
@@ -337,6 +339,17 @@ fn repair(state: &State, position: usize, own: &StepState) -> Answer {
     }
 }
 
+/// What failed, in words: what turned the saga back, or a step that is stuck behind the pivot.
+fn failure(state: &State) -> Option<String> {
+    let stuck = || {
+        let is_stuck = |step: &Arc<StepState>| matches!(step.phase, Phase::Stuck(_));
+        let at = state.steps.iter().position(is_stuck)?;
+        let error = state.step(at)?.error.as_deref()?;
+        Some(format!("step `{}` failed: {error}", state.step_id(at)))
+    };
+    state.error.as_deref().map(str::to_owned).or_else(stuck)
+}
+
 impl Draft<'_> {
     pub(super) fn operate(&mut self, operation: Operation) {
         if !matches!(
@@ -365,10 +378,10 @@ impl Draft<'_> {
         });
         match verb {
             Verb::Cancel => self.turn_back(Cause::Cancelled, reason, in_flight),
-            Verb::Abandon => self.end(Outcome::Failed, reason),
+            Verb::Abandon => self.give_up(Outcome::Failed, reason),
             Verb::Terminate => {
                 self.commands.push(Command::Drop);
-                self.end(Outcome::Terminated, reason);
+                self.give_up(Outcome::Terminated, reason);
             }
             // What was cut off is taken up as after a restart.
             Verb::Resume => self.resume(),
@@ -380,6 +393,12 @@ impl Draft<'_> {
             | Verb::Pause
             | Verb::Migrate => {}
         }
+    }
+
+    /// Ends it as it is. Its error is what failed; where nothing did, it is what the operator says.
+    fn give_up(&mut self, outcome: Outcome, reason: String) {
+        let failure = failure(&self.state).map(clipped);
+        self.end(outcome, failure.unwrap_or(reason));
     }
 
     fn resume(&mut self) {

@@ -248,63 +248,6 @@ impl State {
         self.starts > 0
     }
 
-    /// Whether it is over and has left effects that are not taken back, or work that is not done.
-    #[must_use]
-    pub fn is_inconsistent(&self) -> bool {
-        match self.stage {
-            Stage::Ended(Outcome::Failed) => {
-                self.turned_back.is_none() || self.has_late_effect() || self.has_unsettled()
-            }
-            Stage::Ended(Outcome::Terminated) => (0..self.steps.len()).any(|at| {
-                self.step(at).is_some_and(|step| {
-                    let is_left = step.may_have_had_effect() && !step.compensation.is_settled();
-                    // Of a saga that a step is nothing is open by then; what it left is what the step says.
-                    let waits = self.wait(at).is_some() && self.child(at).is_none();
-                    let is_run = !waits && !self.is_list(at);
-                    step.has_late_effect || is_left && is_run
-                })
-            }),
-            Stage::Ended(Outcome::Compensated | Outcome::Cancelled) => {
-                self.has_late_effect() || self.has_repairs && self.has_unsettled()
-            }
-            Stage::Ended(Outcome::Completed)
-            | Stage::Queued
-            | Stage::Running
-            | Stage::Backward
-            | Stage::ForwardStuck
-            | Stage::Stuck => false,
-        }
-    }
-
-    /// Whether an effect came to light late that nobody has taken back since.
-    pub(crate) fn has_late_effect(&self) -> bool {
-        self.steps.iter().any(|step| step.has_late_effect)
-    }
-
-    fn has_unsettled(&self) -> bool {
-        (0..self.steps.len()).any(|step| self.is_unsettled(step))
-    }
-
-    /// Whether the step at `index` is to be taken back and is not.
-    #[must_use]
-    pub fn is_unsettled(&self, index: usize) -> bool {
-        let state = self.steps.get(index);
-        if index == 0 && planted::in_sagas(SagaBug::FirstStepKept) {
-            return false;
-        }
-        self.is_compensable(index) && state.is_some_and(|state| !state.compensation.is_settled())
-    }
-
-    /// Whether the step at `index` is one to be taken back once the saga turns back, done already or not.
-    pub(super) fn is_compensable(&self, index: usize) -> bool {
-        // Of a list, its items are taken back.
-        let is_list = self.is_list(index);
-        let step = self.step_of(index).zip(self.step(index));
-        step.filter(|_| !is_list).is_some_and(|(step, state)| {
-            step.compensation_action.is_some() && state.is_to_be_taken_back(step.compensate)
-        })
-    }
-
     /// Whether the pivot has succeeded: from then on the saga is only brought to its end.
     #[must_use]
     pub fn has_passed_pivot(&self) -> bool {

@@ -16,6 +16,15 @@ const NAMED_MAX: usize = 3;
 pub enum Waits {
     /// As many sagas are active as may be.
     Turn,
+    /// As many sagas have its concurrency key as may have it.
+    Key {
+        /// The one that has had it for longest.
+        saga: SagaId,
+        /// How many others have it.
+        others: usize,
+        /// What that one waits for, if no step of it is at work.
+        waits: Option<Box<Waits>>,
+    },
     /// As many attempts of this service and action are in flight, or have just begun, as may be.
     Slot {
         /// The service.
@@ -63,6 +72,20 @@ impl fmt::Display for Waits {
         };
         match self {
             Self::Turn => f.write_str("for its turn"),
+            Self::Key {
+                saga,
+                others,
+                waits,
+            } => {
+                write!(f, "for its key: saga `{saga}` has it")?;
+                if *others > 0 {
+                    write!(f, " (and {others} more)")?;
+                }
+                match waits {
+                    Some(waits) => write!(f, " and waits {waits}"),
+                    None => Ok(()),
+                }
+            }
             Self::Slot { service, action } => write!(f, "for a slot of {service}/{action}"),
             Self::Steps(steps) => write!(f, "for {}", Names(steps)),
             Self::Attempt(at) => write!(f, "for its next attempt at {at}"),

@@ -75,7 +75,7 @@ impl Sagas {
                 saga.inbox.ask(input, reply)?;
             }
             match told.await {
-                Ok(told) => return told.map(|()| saga.status()),
+                Ok(told) => return told.map(|()| self.0.status(&saga)),
                 Err(_) => {
                     let state = saga.state();
                     if !matches!(state.stage, Stage::Ended(_)) {
@@ -86,7 +86,7 @@ impl Sagas {
                         let facts = self.0.facts_at_rest();
                         let refusal = machine::answer_refusal(&state, &facts, &answer);
                         drop(state);
-                        return answered(&saga, refusal);
+                        return answered(&self.0, &saga, refusal);
                     }
                 }
             }

@@ -63,10 +63,37 @@ pub(super) enum UnreadKey {
 
 /// What becomes of a start.
 pub(super) enum Admission {
-    /// It is the saga of an earlier start; none when that has left the memory.
-    Known(SagaId, Option<Arc<Saga>>),
+    /// It is the saga of an earlier start.
+    Known(Known),
     /// It is new, and runs at once or waits.
     New { has_slot: bool },
+}
+
+/// The saga of an earlier start.
+pub(super) struct Known {
+    pub(super) id: SagaId,
+    /// None when it has left the memory, or cannot be read.
+    pub(super) saga: Option<Arc<Saga>>,
+    /// Whether it was there first with the concurrency key; otherwise it has the idempotency key, or the id.
+    pub(super) is_attached: bool,
+}
+
+impl Known {
+    fn holder(saga: Arc<Saga>) -> Admission {
+        Admission::Known(Self {
+            id: saga.id.clone(),
+            saga: Some(saga),
+            is_attached: true,
+        })
+    }
+
+    fn same(id: &SagaId, saga: Option<Arc<Saga>>) -> Admission {
+        Admission::Known(Self {
+            id: id.clone(),
+            saga,
+            is_attached: false,
+        })
+    }
 }
 
 impl Book {
@@ -95,11 +122,11 @@ impl Book {
         if let Some(key) = &key
             && let Some(id) = self.keys.get(key)
         {
-            return Ok(Admission::Known(id.clone(), self.find(id)));
+            return Ok(Known::same(id, self.find(id)));
         }
         // An id that was made of an event may be there although its key is forgotten.
         if let Some(known) = self.find(&saga.id) {
-            return Ok(Admission::Known(saga.id.clone(), Some(known)));
+            return Ok(Known::same(&saga.id, Some(known)));
         }
         if let Some(reason) = self.why_unreadable(&saga.id) {
             let text = format!("saga `{}` is there and cannot be read: {reason}", saga.id);
@@ -142,6 +169,11 @@ impl Book {
         Ok(Admission::New { has_slot })
     }
 
+    /// Who has the key that a saga waits for; see [`Line::behind`].
+    pub(super) fn behind(&self, saga: &Saga) -> Option<(Arc<Saga>, usize)> {
+        self.line.behind(saga)
+    }
+
     /// What becomes of a saga whose key is held, unless it waits.
     fn conflict(&self, saga: &Saga) -> Result<Option<Admission>> {
         let (Some(lock), Some(holder)) = (&saga.lock, self.line.first_holder(saga)) else {
@@ -149,7 +181,7 @@ impl Book {
         };
         match lock.on_conflict {
             OnConflict::Queue | OnConflict::CancelExisting => Ok(None),
-            OnConflict::Attach => Ok(Some(Admission::Known(holder.id.clone(), Some(holder)))),
+            OnConflict::Attach => Ok(Some(Known::holder(holder))),
             OnConflict::Reject => Err(Error::new(
                 ErrorKind::Conflict,
                 format!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::saga::Saga;
-use super::{Sagas, Shared, Start};
+use super::{Sagas, Shared, Start, Started};
 use crate::error::{ErrorKind, Result};
 use crate::ledger::By;
 use crate::saga::definition::Definition;
@@ -115,7 +115,7 @@ impl Awaited {
 
 impl Sagas {
     /// Starts a saga that another one waits for. Handlers that are missing are waited for.
-    async fn start_child(&self, definition: &Definition, start: Start) -> Result<SagaId> {
+    async fn start_child(&self, definition: &Definition, start: Start) -> Result<Started> {
         let bound = self.0.handlers.bind_what_is_there(definition);
         self.start_bound(definition, start, bound).await
     }

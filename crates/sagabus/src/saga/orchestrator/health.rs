@@ -89,17 +89,26 @@ impl Sagas {
         if parked > 0 {
             issues.push(format!("{parked} sagas lack a handler in this process"));
         }
-        if active > settings.active_max {
+        let waiting = self.0.book().stats().queued;
+        if waiting > 0 && waiting >= settings.queued_max {
             issues.push(format!(
+                "{waiting} sagas wait for their turn, as many as may: no other is started"
+            ));
+        }
+        let mut warnings = Vec::new();
+        if active > settings.active_max {
+            warnings.push(format!(
                 "High number of active sagas: {active}, more than {}",
                 settings.active_max
             ));
         }
+        issues.extend(warnings.iter().cloned());
         Health {
             healthy: issues.is_empty(),
             active_sagas: active,
             completed_sagas: sagas.len() - active,
             issues,
+            warnings,
         }
     }
 

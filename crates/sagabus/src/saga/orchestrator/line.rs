@@ -51,6 +51,15 @@ impl Line {
         key.holders.first().map(Arc::clone)
     }
 
+    /// The saga that has had the key for longest which `saga` waits for, and how many others have it too. None where it waits for
+    /// no key.
+    pub(super) fn behind(&self, saga: &Saga) -> Option<(Arc<Saga>, usize)> {
+        let key = self.keys.get(&saga.lock.as_ref()?.key)?;
+        let is_waiting = key.waiting.contains_key(saga.place.get()?);
+        let (first, others) = key.holders.split_first().filter(|_| is_waiting)?;
+        Some((Arc::clone(first), others.len()))
+    }
+
     /// The sagas that must be over before `saga` has its key, those that came first before others.
     pub(super) fn rivals(&self, saga: &Saga) -> Vec<Arc<Saga>> {
         let Some(key) = saga.lock.as_ref().and_then(|lock| self.keys.get(&lock.key)) else {

@@ -22,9 +22,13 @@ use crate::saga::monitor::SagaStatus;
 use crate::text::check_visible;
 
 /// What is answered where nothing is done: the saga as it is, or why what was asked for does not fit it.
-pub(super) fn answered(saga: &Saga, refusal: Option<Refusal>) -> Result<SagaStatus> {
+pub(super) fn answered(
+    shared: &Shared,
+    saga: &Saga,
+    refusal: Option<Refusal>,
+) -> Result<SagaStatus> {
     match refusal {
-        None => Ok(saga.status()),
+        None => Ok(shared.status(saga)),
         Some(refusal) => Err(refused(&saga.id, refusal)),
     }
 }
@@ -83,14 +87,14 @@ impl Sagas {
                 saga.inbox.ask(input, reply)?;
             }
             match answer.await {
-                Ok(answer) => return answer.map(|()| saga.status()),
+                Ok(answer) => return answer.map(|()| self.0.status(&saga)),
                 // Nobody answers for a saga that is over: what is asked of it is done already, or does not fit. Only to
                 // compensate again is done then too, by somebody who is started for it.
                 Err(_) if matches!(saga.state().stage, Stage::Ended(_)) => {
                     if !matches!(operation.action, Action::Recompensate { .. }) {
                         let facts = self.0.facts_at_rest();
                         let refusal = machine::refusal(&saga.state(), &facts, &operation);
-                        return answered(&saga, refusal);
+                        return answered(&self.0, &saga, refusal);
                     }
                 }
                 Err(_) => return Err(closed()),
@@ -146,10 +150,10 @@ impl Sagas {
         let (reply, answer) = oneshot::channel();
         saga.inbox.ask(Input::Signal(signal.clone()), reply)?;
         match answer.await {
-            Ok(answer) => answer.map(|()| saga.status()),
+            Ok(answer) => answer.map(|()| self.0.status(&saga)),
             Err(_) if matches!(saga.state().stage, Stage::Ended(_)) => {
                 let refusal = machine::signal_refusal(&saga.state(), &signal);
-                answered(&saga, refusal)
+                answered(&self.0, &saga, refusal)
             }
             Err(_) => Err(closed()),
         }

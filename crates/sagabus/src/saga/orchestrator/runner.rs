@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::saga::Saga;
 use crate::saga::handlers::{StepError, checked, guarded};
 use crate::saga::machine::{AttemptResult, Input, Limit};
+use crate::saga::remote::REPLY_GRACE;
 
 /// One attempt of a step or a compensation.
 pub(super) struct Job {
@@ -74,7 +75,11 @@ async fn attempt(
     };
     let grace = match stopped {
         // Nobody is awaited longer than the limit of the attempt itself.
-        Ok(grace) if job.is_elsewhere => grace,
+        // Where handlers are not awaited, nor is a reply.
+        Ok(grace) if job.is_elsewhere => grace.map(|it| match it.is_zero() {
+            true => it,
+            false => it.saturating_add(REPLY_GRACE),
+        }),
         Ok(grace) => grace.map(|it| it.min(deadline.saturating_duration_since(Instant::now()))),
         Err(limit) => {
             job.saga.inbox.push(Input::TimedOut {
@@ -86,7 +91,10 @@ async fn attempt(
             tokio::select! {
                 biased;
                 result = &mut work => return ended(result),
-                grace = &mut stop => grace,
+                grace = &mut stop => grace.map(|it| match job.is_elsewhere {
+                    true => it.saturating_add(REPLY_GRACE),
+                    false => it,
+                }),
             }
         }
     };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Sagas;
+use super::look::Look;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::saga::ATTRIBUTES_MAX;
@@ -138,6 +139,7 @@ impl Sagas {
             }
         }
         found.sort_by(|(one, _), (other, _)| other.cmp(one));
+        let mut look = Look::at(&self.0);
         let (mut sagas, mut steps, mut last) = (Vec::new(), 0, None);
         for (place, saga) in &found {
             let is_full = sagas.len() == query.limit || steps > PAGE_STEPS_MAX;
@@ -145,7 +147,7 @@ impl Sagas {
                 let next = last;
                 return Ok(Page { sagas, next });
             }
-            let status = saga.status();
+            let status = look.status(saga);
             steps += status.steps.len();
             sagas.push(status);
             last = Some(place.clone());

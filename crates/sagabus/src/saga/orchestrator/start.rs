@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::Sagas;
+use super::book::Known;
 use crate::error::{Error, Result};
 use crate::event::strict;
 use crate::event::trace::TraceContext;
@@ -34,6 +36,31 @@ pub struct Start {
     attributes: Vec<(String, String)>,
     priority: Option<Priority>,
     trace: Option<TraceContext>,
+}
+
+/// The saga of a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Its id.
+    pub id: SagaId,
+    /// Why it is one that was there before, if it is: nothing of this start is stored or done.
+    pub earlier: Option<Earlier>,
+}
+
+/// Why a start is taken for the saga of an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// That one had the same idempotency key, or was for the same event.
+    Keyed {
+        /// Whether it has another definition or another input than this start.
+        is_other: bool,
+    },
+    /// The same, and its saga has ended and left the memory: nothing can be shown of it any more.
+    Forgotten,
+    /// The same, and its saga cannot be read: see [`Sagas::unreadable`].
+    Unreadable,
+    /// That one has the concurrency key of this start, whose definition says [`OnConflict::Attach`](crate::saga::OnConflict).
+    Attached,
 }
 
 impl Start {
@@ -154,6 +181,22 @@ impl Sagas {
         Ok(())
     }
 
+    /// The saga that a start is taken for which would have begun as `wanted`.
+    pub(super) fn earlier(&self, known: Known, wanted: &State) -> Started {
+        let earlier = match &known.saga {
+            Some(_) if known.is_attached => Earlier::Attached,
+            Some(saga) => Earlier::Keyed {
+                is_other: is_other(&saga.state(), wanted),
+            },
+            None if self.0.book().why_unreadable(&known.id).is_some() => Earlier::Unreadable,
+            None => Earlier::Forgotten,
+        };
+        Started {
+            id: known.id,
+            earlier: Some(earlier),
+        }
+    }
+
     pub(super) fn first_record(
         &self,
         definition: &Definition,
@@ -219,4 +262,11 @@ impl Sagas {
         let state = State::first(id, &record, |_| Ok(definition.clone()))?;
         Ok((state, record))
     }
+}
+
+/// Whether two starts order different work. White space and the order of fields make no difference.
+fn is_other(one: &State, other: &State) -> bool {
+    let value = |json: &Bytes| serde_json::from_slice::<Value>(json).ok();
+    one.definition().hash() != other.definition().hash()
+        || one.input() != other.input() && value(one.input()) != value(other.input())
 }

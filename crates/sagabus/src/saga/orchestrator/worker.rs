@@ -303,7 +303,7 @@ impl Worker {
                 Elsewhere {
                     steps: &self.elsewhere,
                     compensations: &self.elsewhere_compensations,
-                    timeout: self.shared.settings.step_timeout,
+                    settings: &self.shared.settings,
                 },
             )?,
             is_start: false,

@@ -12,6 +12,7 @@ use crate::event::DATA_BYTES_MAX;
 use crate::planted::{self, SagaBug};
 use crate::saga::handlers::CompensationContext;
 use crate::saga::machine::{Phase, State};
+use crate::saga::settings::Settings;
 
 /// Room in a request for what is not the data that a handler is given: names, ids and a reason of 1,000 bytes, written as JSON.
 const REST_BYTES_MAX: usize = 16 * 1024;
@@ -23,8 +24,8 @@ pub(crate) struct Elsewhere<'a> {
     pub(crate) steps: &'a [usize],
     /// Positions of those whose compensation is.
     pub(crate) compensations: &'a [usize],
-    /// How long an attempt may take where the definition does not say.
-    pub(crate) timeout: Duration,
+    /// How long an attempt may take where the definition does not say, and how long its handler may go on then.
+    pub(crate) settings: &'a Settings,
 }
 
 /// Most bytes of what a handler in another service is given, so that it fits into one event.
@@ -97,8 +98,9 @@ pub(crate) fn step_request(
         version: step.version,
         attempt,
         fence,
-        deadline: at.after(limit.unwrap_or(elsewhere.timeout)),
-        heartbeat_ms: heartbeat.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
+        deadline: at.after(limit.unwrap_or(elsewhere.settings.step_timeout)),
+        grace_ms: Some(milliseconds(elsewhere.settings.abort_grace)),
+        heartbeat_ms: heartbeat.map(milliseconds),
         input: raw(state.input())?,
         item: state.item(position).map(raw).transpose()?,
         data: step.data.clone(),
@@ -132,10 +134,15 @@ pub(crate) fn stops(state: &State, elsewhere: Elsewhere<'_>) -> Vec<(usize, Step
             step_id: state.step_id(at).into_owned(),
             service: state.step_of(at)?.service.clone(),
             attempt: own.attempts,
+            grace_ms: Some(milliseconds(elsewhere.settings.drain_grace)),
         };
         Some((at, stopped))
     });
     told.collect()
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// JSON that was checked when it was taken in.

@@ -40,6 +40,10 @@ pub struct StepRequested {
     pub fence: u64,
     /// When nobody waits for the attempt any more.
     pub deadline: Timestamp,
+    /// How long the handler may go on after the deadline before it is dropped, in milliseconds. A program of before does not say:
+    /// then it is 5 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
     /// How long the handler may go without a sign of life, in milliseconds, where it is to give any. A service of a program
     /// that knows of none gives none, and the attempt times out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,6 +164,9 @@ pub struct StepStopped {
     pub service: String,
     /// The attempt.
     pub attempt: u32,
+    /// How long the handler may go on before it is dropped, in milliseconds. A program of before does not say: then it is 5 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
 }
 
 impl Payload for StepStopped {

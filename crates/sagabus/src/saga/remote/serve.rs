@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,10 +13,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::HEARTBEAT_MIN;
 use super::payload::{
     ReplyStatus, SERVICE, StepProgressed, StepReplied, StepRequested, StepStopped,
 };
+use super::{HEARTBEAT_MIN, SILENCE_GRACE};
 use crate::bus::{Bus, Delivery, Emit, HandlerError, Subscription};
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
@@ -27,8 +27,7 @@ use crate::saga::handlers::{
 };
 use crate::transport::{Property, Start};
 
-/// How long a handler may go on that was told to stop: as long as an orchestrator waits for it
-/// ([`Settings::drain_grace`](crate::saga::Settings::drain_grace)).
+/// How long a handler may go on that was told to stop, where the orchestrator does not say.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Longest attempt: as long as the bus lets a handler run, with time for the reply.
 const ATTEMPT_MAX: Duration = Duration::from_secs(24 * 3600 - 60);
@@ -36,9 +35,6 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(24 * 3600 - 60);
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// Steps at work at a time, as many as sagas are active unless it is set otherwise.
 const CONCURRENCY: usize = 100;
-/// How much longer than its time a handler may be silent until it is told to stop: by then the orchestrator has given its attempt
-/// up for that reason, and not for the answer of a handler that was stopped.
-const SILENCE_GRACE: Duration = Duration::from_secs(1);
 /// How many signs of life are sent within the time that a handler may be silent: one that is late, or lost, is made up for.
 const SIGNS: u32 = 3;
 
@@ -98,7 +94,34 @@ struct Server {
     /// When it began. What was asked before may have been done by somebody whose end handed it back.
     since: Timestamp,
     /// How to stop the handlers that are at work.
-    at_work: Mutex<HashMap<Attempt, CancellationToken>>,
+    at_work: Mutex<HashMap<Attempt, Stop>>,
+}
+
+/// How to stop a handler.
+#[derive(Clone)]
+struct Stop {
+    cancelled: CancellationToken,
+    /// How long it may go on then.
+    grace: Arc<OnceLock<Duration>>,
+}
+
+impl Stop {
+    fn new() -> Self {
+        Self {
+            cancelled: CancellationToken::new(),
+            grace: Arc::default(),
+        }
+    }
+
+    /// Tells the handler to stop. What was said first holds.
+    fn tell(&self, grace_ms: Option<u64>) {
+        let _first = self.grace.set(grace(grace_ms));
+        self.cancelled.cancel();
+    }
+}
+
+fn grace(said_ms: Option<u64>) -> Duration {
+    said_ms.map_or(STOP_GRACE, Duration::from_millis)
 }
 
 /// Takes an attempt out of those at work, however its handler ends.
@@ -114,7 +137,7 @@ impl Drop for AtWork<'_> {
 }
 
 impl Server {
-    fn at_work(&self) -> MutexGuard<'_, HashMap<Attempt, CancellationToken>> {
+    fn at_work(&self) -> MutexGuard<'_, HashMap<Attempt, Stop>> {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -122,8 +145,8 @@ impl Server {
         if delivery.event.event_type.as_str() == StepStopped::TYPE {
             let stopped: StepStopped = delivery.payload()?;
             let attempt = (stopped.saga_id, stopped.step_id, stopped.attempt, false);
-            if let Some(cancelled) = self.at_work().get(&attempt) {
-                cancelled.cancel();
+            if let Some(stop) = self.at_work().get(&attempt) {
+                stop.tell(stopped.grace_ms);
             }
             return Ok(Emit::none());
         }
@@ -169,14 +192,14 @@ impl Server {
             let text = "the time of the attempt was over before it began";
             return Err(StepError::Retry(text.to_owned()));
         }
-        let cancelled = CancellationToken::new();
+        let stop = Stop::new();
         let attempt = (
             request.saga_id.clone(),
             request.step_id.clone(),
             request.attempt,
             request.compensation.is_some(),
         );
-        self.at_work().insert(attempt.clone(), cancelled.clone());
+        self.at_work().insert(attempt.clone(), stop.clone());
         let _at_work = AtWork {
             server: self,
             attempt,
@@ -186,7 +209,7 @@ impl Server {
             causation_id: delivery.event.id.clone(),
             correlation_id: delivery.event.correlation_id.as_deref().unwrap_or_default(),
             trace: delivery.trace(),
-            cancelled: cancelled.clone(),
+            cancelled: stop.cancelled.clone(),
             heartbeat: request.heartbeat_ms.map(|_| signs),
             clock: Arc::clone(&self.clock),
         };
@@ -203,9 +226,8 @@ impl Server {
                 let handler = self.handlers.step(asked, &request.action)?;
                 let context = StepContext::asked(call);
                 let span = context.span();
-                let stop = cancelled.clone();
                 let work = guarded(move || handler(context));
-                let work = within(left, &stop, work).instrument(span);
+                let work = within(left, request.grace_ms, &stop, work).instrument(span);
                 let result = match request.heartbeat_ms.map(Duration::from_millis) {
                     None => work.await,
                     Some(silence) => {
@@ -213,7 +235,7 @@ impl Server {
                             given,
                             // More often than that none are asked for.
                             silence: silence.max(HEARTBEAT_MIN),
-                            cancelled,
+                            cancelled: stop.cancelled.clone(),
                         };
                         tokio::select! {
                             biased;
@@ -229,7 +251,8 @@ impl Server {
                 let context = CompensationContext::asked(call, back);
                 let span = context.span();
                 let work = guarded(move || handler(context));
-                let done = within(left, &cancelled, work).instrument(span).await;
+                let work = within(left, request.grace_ms, &stop, work);
+                let done = work.instrument(span).await;
                 done.map(|()| Bytes::from_static(b"null"))
             }
         }
@@ -317,18 +340,20 @@ fn doubtful(error: StepError) -> StepError {
 /// Waits for a handler until its time is over or it is told to stop, and then for a little longer.
 async fn within<T>(
     limit: Duration,
-    cancelled: &CancellationToken,
+    grace_ms: Option<u64>,
+    stop: &Stop,
     work: impl Future<Output = Result<T, StepError>>,
 ) -> Result<T, StepError> {
     let mut work = pin!(work);
     let why = tokio::select! {
         biased;
         result = &mut work => return result,
-        () = cancelled.cancelled() => "stopped before it had ended",
+        () = stop.cancelled.cancelled() => "stopped before it had ended",
         () = sleep(limit) => "timed out",
     };
-    cancelled.cancel();
-    match timeout(STOP_GRACE, work).await {
+    stop.tell(grace_ms);
+    let grace = stop.grace.get().copied().unwrap_or(STOP_GRACE);
+    match timeout(grace, work).await {
         Ok(result) => result,
         Err(_) => Err(StepError::InDoubt(why.to_owned())),
     }

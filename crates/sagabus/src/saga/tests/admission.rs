@@ -11,8 +11,8 @@ use crate::error::ErrorKind;
 use crate::saga::definition::Options;
 use crate::saga::handlers::StepError;
 use crate::saga::{
-    ConcurrencyKey, Definition, Handlers, OnConflict, Priority, SagaId, Sagas, Settings, Start,
-    Status, Step, StepContext,
+    ConcurrencyKey, Definition, Earlier, Handlers, OnConflict, Priority, SagaId, Sagas, Settings,
+    Start, Status, Step, StepContext,
 };
 use crate::saga_store::SagaStore;
 
@@ -226,8 +226,11 @@ async fn a_key_that_is_held_refuses_attaches_or_cancels_as_the_definition_says()
     let error = sagas.start(&reject, sample("S-1")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     let attach = of_sample(OnConflict::Attach);
-    let same = sagas.start(&attach, sample("S-1")).await.unwrap();
-    assert_eq!(same, first);
+    let same = sagas.start_or_find(&attach, sample("S-1")).await.unwrap();
+    assert_eq!(
+        (same.id, same.earlier),
+        (first.clone(), Some(Earlier::Attached))
+    );
     assert_eq!(bed.disk.stored().len(), 1, "nothing is stored for both");
     let cancel = of_sample(OnConflict::CancelExisting);
     let next = sagas.start(&cancel, sample("S-1")).await.unwrap();

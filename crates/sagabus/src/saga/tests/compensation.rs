@@ -153,7 +153,10 @@ async fn a_stuck_saga_that_is_given_up_has_failed() {
     settled(&sagas, &id).await;
     let status = sagas.abandon(&id, "cleaned up by hand").await.unwrap();
     assert_eq!(status.status, Status::Failed);
-    assert_eq!(status.error.as_deref(), Some("cleaned up by hand"));
+    assert_eq!(
+        status.error.as_deref(),
+        Some("step `b` failed: b is refused")
+    );
     assert_eq!(
         (status.unsettled, status.inconsistent),
         (vec!["a".to_owned()], true)

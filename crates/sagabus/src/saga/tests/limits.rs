@@ -89,6 +89,16 @@ async fn more_than_may_wait_are_refused_as_full() {
     let error = sagas.start(&chain(&["a"]), input()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Full);
     assert_eq!(bed.disk.stored().len(), 3);
+    // That is more than a long line.
+    let health = sagas.health();
+    assert_eq!(
+        health.issues,
+        [
+            "2 sagas wait for their turn, as many as may: no other is started",
+            "High number of active sagas: 3, more than 1"
+        ]
+    );
+    assert_eq!(health.warnings, health.issues[1..]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::first::First;
 use crate::clock::Timestamp;
 use crate::ledger::By;
 use crate::saga::handlers::StepError;
@@ -50,20 +51,11 @@ impl Play {
     /// The same, started with `input`.
     pub(super) fn queued_with(definition: &Definition, input: &'static [u8]) -> Self {
         let now = Timestamp::from_milliseconds(1_000_000);
-        let fact = Fact::Created {
-            definition: definition.to_json(),
-            hash: definition.hash().0,
-            input: Bytes::from_static(input),
-            correlation_id: "c".to_owned(),
-            idempotency_key: None,
-            causation_id: None,
-            parent: None,
-            attributes: None,
-            priority: None,
-            concurrency_key: None,
-            trace: None,
+        let first = First {
+            input,
+            ..First::of(definition)
         };
-        let record = Record::new(now, fact);
+        let record = Record::new(now, first.fact());
         let id = "saga".parse().unwrap();
         let state = State::first(id, &record, |_| Ok(definition.clone())).unwrap();
         Self {

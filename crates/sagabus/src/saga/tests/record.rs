@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::first::First;
 use crate::clock::Timestamp;
 use crate::error::ErrorKind;
 use crate::ledger::{By, Priority};
@@ -13,53 +14,32 @@ use crate::saga::record::{Cause, Effect, Fact, Outcome, PauseCause, Record, Verb
 fn facts() -> Vec<(Fact, &'static str)> {
     let error = || "e".to_owned();
     let retry_at = Timestamp::from_milliseconds(2_000);
+    let first = || First {
+        input: b"1",
+        idempotency_key: Some("k"),
+        ..First::pinned(Bytes::from_static(b"{}"), [7; 32])
+    };
     vec![
         (
-            Fact::Created {
-                definition: Bytes::from_static(b"{}"),
-                hash: [7; 32],
-                input: Bytes::from_static(b"1"),
-                correlation_id: "c".to_owned(),
-                idempotency_key: Some("k".to_owned()),
-                causation_id: None,
-                parent: None,
-                attributes: None,
-                priority: None,
-                concurrency_key: None,
-                trace: None,
-            },
+            first().fact(),
             "83011903e8820085427b7d5820070707070707070707070707070707070707070707070707070707070707070741316163616b",
         ),
         (
-            Fact::Created {
-                definition: Bytes::from_static(b"{}"),
-                hash: [7; 32],
-                input: Bytes::from_static(b"1"),
-                correlation_id: "c".to_owned(),
-                idempotency_key: Some("k".to_owned()),
-                causation_id: None,
-                parent: None,
+            First {
                 attributes: Some(BTreeMap::from([("k".to_owned(), "v".to_owned())])),
                 priority: Some(Priority::High),
-                concurrency_key: Some("x".to_owned()),
-                trace: None,
-            },
+                concurrency_key: Some("x"),
+                ..first()
+            }
+            .fact(),
             "83011903e882008a427b7d5820070707070707070707070707070707070707070707070707070707070707070741316163616bf6f6a1616b61768201806178",
         ),
         (
-            Fact::Created {
-                definition: Bytes::from_static(b"{}"),
-                hash: [7; 32],
-                input: Bytes::from_static(b"1"),
-                correlation_id: "c".to_owned(),
-                idempotency_key: Some("k".to_owned()),
-                causation_id: None,
-                parent: None,
-                attributes: None,
-                priority: None,
-                concurrency_key: None,
-                trace: Some("t".to_owned()),
-            },
+            First {
+                trace: Some("t"),
+                ..first()
+            }
+            .fact(),
             "83011903e882008c427b7d5820070707070707070707070707070707070707070707070707070707070707070741316163616bf6f6f6f6f6f66174",
         ),
         (
@@ -372,20 +352,11 @@ fn a_log_that_no_saga_can_have_is_corrupt() {
     let at = Timestamp::from_milliseconds(1_000);
     let definition = super::bed::chain(&["a"]);
     let created = |hash| {
-        let fact = Fact::Created {
-            definition: definition.to_json(),
+        let first = First {
             hash,
-            input: Bytes::from_static(b"1"),
-            correlation_id: "c".to_owned(),
-            idempotency_key: None,
-            causation_id: None,
-            parent: None,
-            attributes: None,
-            priority: None,
-            concurrency_key: None,
-            trace: None,
+            ..First::of(&definition)
         };
-        Record::new(at, fact)
+        Record::new(at, first.fact())
     };
     let first =
         |record: &Record| State::first("x".parse().unwrap(), record, |_| Ok(definition.clone()));

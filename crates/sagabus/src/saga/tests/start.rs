@@ -1,9 +1,11 @@
 //! Starting: what is refused before anything is stored, and what a key promises.
 
+use std::time::Duration;
+
 use super::bed::{Act, Bed, chain, define, input, step};
 use super::store::{Fault, TestStore};
 use crate::error::ErrorKind;
-use crate::saga::{Start, Status, Step};
+use crate::saga::{Earlier, Start, Status, Step};
 
 #[tokio::test(start_paused = true)]
 async fn a_saga_without_handlers_is_refused_before_anything_is_stored() {
@@ -75,12 +77,46 @@ async fn a_second_start_with_one_key_is_the_same_saga() {
     assert_ne!(other, id);
     sagas.wait(&other).await.unwrap();
     assert_eq!(bed.world.count("a"), 2);
-    sagas.shutdown(std::time::Duration::ZERO).await;
+    sagas.shutdown(Duration::ZERO).await;
     let sagas = bed.open().await;
     assert_eq!(
         sagas.start(&definition, input().keyed("k")).await.unwrap(),
         id
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_says_that_it_is_the_saga_of_an_earlier_one_and_whether_that_was_of_something_else()
+{
+    let mut bed = Bed::new();
+    bed.settings.cleanup_interval = Duration::from_secs(10);
+    let sagas = bed.open().await;
+    let definition = chain(&["a", "b"]);
+    let keyed = |input: &'static str| Start::new(input).keyed("k");
+    let first = sagas
+        .start_or_find(&definition, keyed(r#"{"a":1,"b":2}"#))
+        .await
+        .unwrap();
+    assert_eq!(first.earlier, None);
+    let same = Earlier::Keyed { is_other: false };
+    let other = Earlier::Keyed { is_other: true };
+    for (definition, input, expected) in [
+        (&definition, r#"{"a":1,"b":2}"#, same),
+        (&definition, r#"{ "b": 2, "a": 1 }"#, same),
+        (&definition, r#"{"a":1,"b":3}"#, other),
+        (&chain(&["a", "c"]), r#"{"a":1,"b":2}"#, other),
+    ] {
+        let again = sagas.start_or_find(definition, keyed(input)).await.unwrap();
+        assert_eq!(again.id, first.id);
+        assert_eq!(again.earlier, Some(expected), "{input}");
+    }
+    sagas.wait(&first.id).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    let again = sagas.start_or_find(&definition, keyed("1")).await.unwrap();
+    assert_eq!(again.id, first.id);
+    assert_eq!(again.earlier, Some(Earlier::Forgotten));
+    assert_eq!(bed.world.calls(), ["a#1", "b#1"]);
+    sagas.shutdown(Duration::ZERO).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,7 +156,7 @@ async fn nothing_is_started_or_acknowledged_after_the_store_has_stopped() {
     let store = TestStore::new(&bed.disk, Some((1, Fault::Before)));
     let sagas = bed.open_on(store).await;
     let id = sagas.start(&chain(&["a", "b"]), input()).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(bed.world.calls(), ["a#1"]);
     let health = sagas.health();
     assert_eq!(health.issues, ["Saga store has stopped: store has stopped"]);

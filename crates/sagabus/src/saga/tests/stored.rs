@@ -8,28 +8,23 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::bed::{Bed, chain, input};
+use super::first::First;
 use crate::clock::Timestamp;
 use crate::error::ErrorKind;
 use crate::saga::machine::State;
 use crate::saga::record::{Fact, Record};
-use crate::saga::{Definition, DefinitionError, SagaId, Status};
+use crate::saga::{Definition, DefinitionError, Earlier, SagaId, Status};
 use crate::saga_store::StoredSaga;
 
 /// A saga that was stored with this definition, and has not begun.
-fn stored(id: &str, definition: &str, key: Option<&str>) -> StoredSaga {
-    let fact = Fact::Created {
-        definition: Bytes::copy_from_slice(definition.as_bytes()),
-        hash: Sha256::digest(definition.as_bytes()).into(),
-        input: Bytes::from_static(b"{}"),
-        correlation_id: "c".to_owned(),
-        idempotency_key: key.map(str::to_owned),
-        causation_id: None,
-        parent: None,
-        attributes: None,
-        priority: None,
-        concurrency_key: None,
-        trace: None,
+fn stored(id: &str, definition: &str, key: Option<&'static str>) -> StoredSaga {
+    let definition = Bytes::copy_from_slice(definition.as_bytes());
+    let hash = Sha256::digest(&definition).into();
+    let first = First {
+        idempotency_key: key,
+        ..First::pinned(definition, hash)
     };
+    let fact = first.fact();
     let record = Record::new(Timestamp::from_milliseconds(1_000), fact);
     StoredSaga {
         key: None,
@@ -95,8 +90,11 @@ async fn a_saga_that_cannot_be_read_is_shown_and_the_others_go_on() {
     assert_eq!(error.kind(), ErrorKind::Corrupt);
 
     // Its key can be read, so a second start with it is still the same saga, and other keys are free.
-    let again = sagas.start(&chain(&["a"]), input().keyed("k")).await;
-    assert_eq!(again.unwrap(), id("bad"));
+    let definition = chain(&["a"]);
+    let again = sagas.start_or_find(&definition, input().keyed("k"));
+    let again = again.await.unwrap();
+    let earlier = Some(Earlier::Unreadable);
+    assert_eq!((again.id, again.earlier), (id("bad"), earlier));
     let other = sagas.start(&chain(&["a"]), input().keyed("other")).await;
     sagas.wait(&other.unwrap()).await.unwrap();
     sagas.shutdown(Duration::ZERO).await;

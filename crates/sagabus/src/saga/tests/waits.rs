@@ -7,7 +7,8 @@ use super::store::TestStore;
 use crate::clock::Timestamp;
 use crate::ledger::By;
 use crate::saga::{
-    Action, Definition, Handlers, OnTimeout, Options, Order, SagaId, SagaStatus, Sagas, Step, Waits,
+    Action, ConcurrencyKey, Definition, Handlers, OnTimeout, Options, Order, Query, SagaId,
+    SagaStatus, Sagas, Step, Waits,
 };
 
 async fn started(bed: &Bed, definition: &Definition) -> (Sagas, SagaId) {
@@ -113,6 +114,62 @@ async fn a_saga_in_the_queue_waits_for_its_turn_and_a_paused_one_for_an_operator
     let status = sagas.status(&first).unwrap();
     assert_eq!(told(&status), [paused.as_str(), "-", &paused]);
     assert_eq!(status.operated[0].by.author, "ann");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_that_waits_for_its_key_says_who_has_it_and_why_that_one_does_not_go_on() {
+    let bed = Bed::new();
+    bed.world.script("a", &[Act::DoAfter(1_000)]);
+    let keyed = |steps: Vec<Step>, limit: u32| {
+        let mut key = ConcurrencyKey::new("{sampleId}");
+        key.limit = limit;
+        let options = Options {
+            concurrency_key: Some(key),
+            ..Options::default()
+        };
+        let builder = Definition::builder("keyed").options(options);
+        let steps = steps.into_iter();
+        steps
+            .fold(builder, |builder, step| builder.step(step))
+            .build()
+            .unwrap()
+    };
+    let measured = || Step::new("s").signal("measured").after("a");
+    let (sagas, first) = started(&bed, &keyed(vec![step("a"), measured()], 1)).await;
+    let second = sagas
+        .start(&keyed(vec![step("b"), step("c").after("b")], 1), input())
+        .await
+        .unwrap();
+    let all = |text: &str| [text.to_owned(), text.to_owned(), "for b".to_owned()];
+    // A step of the one that has it is at work.
+    let has = format!("for its key: saga `{first}` has it");
+    assert_eq!(told(&sagas.status(&second).unwrap()), all(&has));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let waits = format!("{has} and waits for the signal `measured`");
+    assert_eq!(told(&sagas.status(&second).unwrap()), all(&waits));
+    let by = || By::new("ann", "a look first");
+    sagas.operate(&first, Action::Pause, by()).await.unwrap();
+    let paused = format!("{has} and waits {}", operator("an operator paused it"));
+    // Wherever it is looked at.
+    let found = sagas.search(&Query::default()).unwrap().sagas;
+    let found = found.iter().find(|saga| saga.id == second).unwrap();
+    assert_eq!(told(found), all(&paused));
+    assert_eq!(told(&sagas.active()[1]), all(&paused));
+    // The end of the one that has it is the turn of the next.
+    sagas
+        .operate(&first, Action::Terminate, by())
+        .await
+        .unwrap();
+    settled(&sagas, &second).await;
+
+    // Where more than one may have it, the others are counted.
+    let pair = keyed(vec![Step::new("s").signal("measured")], 2);
+    let (sagas, first) = started(&Bed::new(), &pair).await;
+    sagas.start(&pair, input()).await.unwrap();
+    let third = sagas.start(&pair, input()).await.unwrap();
+    let waits = sagas.status(&third).unwrap().waits.unwrap().to_string();
+    let both = format!("for its key: saga `{first}` has it (and 1 more) and waits");
+    assert_eq!(waits, format!("{both} for the signal `measured`"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ use crate::saga::definition::Step;
 use crate::saga::events;
 use crate::saga::handlers::{Bound, Call, CompensationContext, Place, Running, StepContext};
 use crate::saga::machine::{Answer, Answered, Direction, Flight, Wanted};
+use crate::saga::remote::REPLY_GRACE;
 
 /// In place of a handler that is elsewhere: the reply ends the waiting, not this.
 fn reply<T: Send + 'static>() -> Running<T> {
@@ -76,6 +77,7 @@ impl Worker {
             }
             Place::Elsewhere => {
                 job.killed = self.awaiting(step, attempt, Direction::Backward);
+                let grace = grace.saturating_add(REPLY_GRACE);
                 tracker.spawn(runner::compensate(job, grace, reply));
             }
         }

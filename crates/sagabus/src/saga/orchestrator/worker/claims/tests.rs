@@ -19,7 +19,8 @@ use crate::saga::orchestrator::book::Book;
 use crate::saga::orchestrator::inbox::Arrival;
 use crate::saga::orchestrator::saga::Progress;
 use crate::saga::orchestrator::slots::Limits;
-use crate::saga::record::{Fact, Record};
+use crate::saga::record::Record;
+use crate::saga::tests::first::First;
 use crate::saga::tests::store::TestStore;
 use crate::sync::Mutex;
 use crate::sync::any_order::in_random_orders;
@@ -49,20 +50,7 @@ fn shared(limit: &str) -> Arc<Shared> {
 }
 
 fn saga(shared: &Shared, id: &str, definition: &Definition) -> Arc<Saga> {
-    let fact = Fact::Created {
-        definition: definition.to_json(),
-        hash: definition.hash().0,
-        input: Bytes::from_static(b"{}"),
-        correlation_id: "c".to_owned(),
-        idempotency_key: None,
-        causation_id: None,
-        parent: None,
-        attributes: None,
-        priority: None,
-        concurrency_key: None,
-        trace: None,
-    };
-    let record = Record::new(shared.clock.now(), fact);
+    let record = Record::new(shared.clock.now(), First::of(definition).fact());
     let state = State::first(id.parse().unwrap(), &record, |_| Ok(definition.clone()));
     let saga = Arc::new(Saga::new(state.unwrap(), Progress::Stored));
     shared.book().insert(Arc::clone(&saga), None);
