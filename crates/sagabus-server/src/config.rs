@@ -267,6 +267,13 @@ impl Config {
     }
 }
 
+/// The name of whoever uses the shell, where it says one.
+pub(crate) fn user() -> Option<String> {
+    let names = ["USER", "LOGNAME"].into_iter().filter_map(std::env::var_os);
+    let mut names = names.filter_map(|it| it.into_string().ok());
+    names.find(|it| !it.trim().is_empty())
+}
+
 fn count(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }

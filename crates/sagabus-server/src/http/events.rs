@@ -6,7 +6,7 @@ use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use nanopore::problem::Problem;
+use nanopore::problem::{BODY_BYTES_MAX, Problem};
 use sagabus::event::{DATA_BYTES_MAX, envelope};
 use sagabus::{Error, Event, Pattern, Receipt};
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,7 @@ fn told(receipt: &Receipt) -> Value {
 pub(super) fn too_large() -> Response {
     let mut problem = Problem::from(&Error::invalid(format!(
         "the body has more than {} KiB; `data` of an event may have {} KiB",
-        super::BODY_BYTES_MAX / 1024,
+        BODY_BYTES_MAX / 1024,
         DATA_BYTES_MAX / 1024
     )));
     problem.status = StatusCode::PAYLOAD_TOO_LARGE.as_u16();

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use super::App;
 use super::cloud_events::{self, Published};
 use super::events::{raw, too_large};
-use super::reply::{Reply, bounded, unreadable};
+use super::reply::{Reply, bounded};
+use super::request::Sent;
 
 /// Scheduled events of one answer unless said otherwise.
 const LIMIT: usize = 100;
@@ -152,10 +153,9 @@ pub(super) async fn cancel(
 pub(super) async fn move_to(
     State(app): State<App>,
     key: Result<Path<String>, PathRejection>,
-    order: Result<Json<Move>, JsonRejection>,
+    Sent(order): Sent<Move>,
 ) -> Reply<Json<Value>> {
     let Path(key) = key.map_err(|error| Error::invalid(error.body_text()))?;
-    let Json(order) = order.map_err(|it| unreadable(&it))?;
     if !app.system.bus.schedules().move_to(&key, order.due).await? {
         return Err(nothing(&key).into());
     }
