@@ -477,3 +477,38 @@ fn nothing_is_done_to_dead_letters_by_nobody() {
         door.refuses(&import, "", 400, &["`author`"]);
     }
 }
+
+#[test]
+fn a_page_of_large_events_ends_before_it_is_too_large_and_names_the_next() {
+    let door = Door::new();
+    let text = "x".repeat(250 * 1024);
+    for number in 0..40 {
+        let event = json!({"id": format!("l-{number}"), "type": "lab.noted", "source": "test", "data": text});
+        let due = format!("/api/schedules?due=2999-01-01T00:00:{number:02}Z");
+        let later = json!({"id": format!("s-{number}"), "type": "lab.noted", "source": "test", "data": text});
+        door.server.post("/api/events", &event).expect(201);
+        door.server.post(&due, &later).expect(201);
+    }
+    let walk = |path: &str, list: &str, from: &str| {
+        let (mut ids, mut pages, mut next) = (Vec::new(), 0, String::new());
+        loop {
+            let answer = door.server.get(&format!("{path}{next}"));
+            assert!(answer.body.len() < 9 * 1024 * 1024, "{}", answer.body.len());
+            let page = answer.expect(200);
+            for item in page[list].as_array().unwrap() {
+                ids.push(item["event"]["id"].as_str().unwrap().to_owned());
+            }
+            pages += 1;
+            next = match (&page["next"], &page["isLast"]) {
+                (Value::Null, _) | (_, Value::Bool(true)) => return (ids, pages),
+                (Value::String(next), _) => format!("&{from}={next}"),
+                (next, _) => format!("&{from}={next}"),
+            };
+        }
+    };
+    let of = |prefix: &str| -> Vec<String> { (0..40).map(|it| format!("{prefix}-{it}")).collect() };
+    let (ids, pages) = walk("/api/events?type=lab.noted&limit=1000", "events", "from");
+    assert_eq!((ids, pages), (of("l"), 2));
+    let (ids, pages) = walk("/api/schedules?limit=1000", "schedules", "after");
+    assert_eq!((ids, pages), (of("s"), 2));
+}
