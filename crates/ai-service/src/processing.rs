@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nanopore::events::ai::{JobType, Method};
-use nanopore::sample::FieldErrors;
+use nanopore::sample::{FieldErrors, check_file_name};
 use sagabus::event::{ATTRIBUTE_BYTES_MAX, Cause, DATA_BYTES_MAX};
 use sagabus::sqlite::barrier::{self, Call, Forward};
 use sagabus::sqlite::rusqlite::Transaction;
@@ -306,11 +306,7 @@ pub(crate) fn check_names(
     ids: [(&'static str, Option<&String>); 3],
 ) -> Result<(), FieldErrors> {
     let mut errors = FieldErrors::default();
-    let characters = file_name.chars().count();
-    if file_name.trim().is_empty() {
-        errors.add("fileName", "is empty");
-    } else if characters > FILE_NAME_CHARACTERS_MAX {
-        let message = format!("has {characters} characters, more than {FILE_NAME_CHARACTERS_MAX}");
+    if let Err(message) = check_file_name(file_name) {
         errors.add("fileName", message);
     }
     for (field, id) in ids {

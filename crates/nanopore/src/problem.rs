@@ -8,6 +8,15 @@ use crate::sample::{FieldError, FieldErrors};
 /// Media type of a [`Problem`].
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// Largest body of a request that is not an upload (1 MiB).
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Most characters of a text that tells what is wrong: it may cite what was sent, which the sender knows.
+const TEXT_CHARACTERS_MAX: usize = 1_000;
+/// Most characters of the name of a field in it.
+const FIELD_CHARACTERS_MAX: usize = 100;
+/// Most fields that are told of one by one.
+const ERRORS_MAX: usize = 50;
+
 /// Problem details: what went wrong, with one text per wrong field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -31,10 +40,11 @@ pub struct Problem {
 pub struct TooLarge(pub String);
 
 impl TooLarge {
-    /// A body whose size is over the limit of its route.
+    /// A body with more than [`BODY_BYTES_MAX`] bytes.
     #[must_use]
     pub fn body() -> Self {
-        Self("body has more bytes than are taken here".to_owned())
+        let kibibytes = BODY_BYTES_MAX / 1024;
+        Self(format!("the body has more than {kibibytes} KiB"))
     }
 }
 
@@ -50,9 +60,16 @@ impl From<&Error> for Problem {
             }
             _ => (500, "The service failed"),
         };
-        let errors = std::error::Error::source(error)
+        let errors: Vec<FieldError> = std::error::Error::source(error)
             .and_then(|source| source.downcast_ref::<FieldErrors>())
-            .map(|errors| errors.0.clone())
+            .map(|errors| {
+                errors
+                    .0
+                    .iter()
+                    .take(ERRORS_MAX)
+                    .map(clipped_error)
+                    .collect()
+            })
             .unwrap_or_default();
         // What the machine says stays in the log; the caller can use only what is about the input.
         let detail = if status < 500 {
@@ -67,10 +84,29 @@ impl From<&Error> for Problem {
             },
             title,
             status,
-            detail,
+            detail: clipped(&detail, TEXT_CHARACTERS_MAX),
             errors,
         }
     }
+}
+
+fn clipped_error(error: &FieldError) -> FieldError {
+    FieldError {
+        field: clipped(&error.field, FIELD_CHARACTERS_MAX),
+        message: clipped(&error.message, TEXT_CHARACTERS_MAX),
+    }
+}
+
+/// The text without its middle, where it has more characters: it begins with what is wrong, and ends with why.
+fn clipped(text: &str, characters_max: usize) -> String {
+    let count = text.chars().count();
+    if count <= characters_max {
+        return text.to_owned();
+    }
+    let half = characters_max / 2;
+    let start: String = text.chars().take(half).collect();
+    let end: String = text.chars().skip(count - half).collect();
+    format!("{start} … {end}")
 }
 
 fn is_too_large(error: &Error) -> bool {

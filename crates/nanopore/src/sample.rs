@@ -13,7 +13,7 @@ pub use chart_field::{CHART_FIELDS, ChartField};
 pub use field::{FieldError, FieldErrors};
 pub use new_sample::{NewSample, Origin};
 pub use priority::Priority;
-pub use rule::check_submitter;
+pub use rule::{check_file_name, check_submitter};
 pub use status::Status;
 pub use vocabulary::{ConcentrationMethod, FlowCellType, SampleType};
 

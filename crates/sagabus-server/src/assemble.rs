@@ -71,6 +71,8 @@ impl System {
         audit.subscribe(&bus).await?;
         let shipped = Shipped::new(plan.fail_at.as_deref())?;
         let handlers = steps::handlers(&samples, &ai, &audit);
+        let limits = &plan.config.saga.service_limits;
+        Config::check_service_limits(limits, &handlers.actions())?;
         let sagas = Sagas::builder(engine, Arc::clone(&clock))
             .settings(plan.config.saga)
             .handlers(handlers)

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod author;
 mod bench;
 mod dead_letters;
 mod demo;

@@ -1,10 +1,12 @@
 //! Configuration from the environment: the only place that reads it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use sagabus::Error;
 use sagabus::engines::embedded;
-use sagabus::{Error, saga};
+use sagabus::saga::{self, ServiceLimit};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -44,10 +46,10 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable {
         name: "EVENT_BUS_MAX_LISTENERS",
         default: "100",
-        meaning: "most subscriptions at one time; one more is refused",
+        meaning: "most subscriptions at one time; one more is refused. The program itself has three",
         set: Set::Number {
             set: |config, value| config.bus.subscriptions_max = count(value),
-            min: 1,
+            min: 3,
             max: 10_000,
         },
     },
@@ -157,7 +159,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable {
         name: "SAGA_SERVICE_LIMITS",
         default: "",
-        meaning: "how many attempts of saga steps a service, or one action of it, is given at one time and in a second, with commas between: `ai=4`, `ai/read_form=@10`, `ai=4@10`; further ones wait, and cost no attempt. Empty: no limits",
+        meaning: "how many attempts of saga steps a service, or one action of it, is given at one time and in a second, with commas between: `ai-service=4`, `ai-service/process_pdf=@10`, `ai-service=4@10`; further ones wait, and cost no attempt. Empty: no limits",
         set: Set::Text(|config, value| {
             let all = value.split(',').filter(|limit| !limit.trim().is_empty());
             config.saga.service_limits = all.map(str::parse).collect::<Result<_, _>>()?;
@@ -246,6 +248,40 @@ impl Config {
         config.bus.validate()?;
         Ok(config)
     }
+
+    /// Refuses limits of services and actions that no handler is of: they would limit nothing.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the variable, the limit and what there is.
+    pub(crate) fn check_service_limits(
+        limits: &[ServiceLimit],
+        actions: &BTreeSet<(&str, &str)>,
+    ) -> Result<(), Error> {
+        for limit in limits {
+            let of_service = actions.iter().filter(|(name, _)| *name == limit.service);
+            let of_service: Vec<&str> = of_service.map(|(_, action)| *action).collect();
+            let (what, known) = match &limit.action {
+                _ if of_service.is_empty() => {
+                    let services: BTreeSet<&str> = actions.iter().map(|(name, _)| *name).collect();
+                    ("service", services.into_iter().collect())
+                }
+                Some(action) if !of_service.contains(&action.as_str()) => ("action", of_service),
+                Some(_) | None => continue,
+            };
+            return Err(Error::invalid(format!(
+                "environment variable `SAGA_SERVICE_LIMITS` has `{limit}`, whose {what} is none; there are {}",
+                known.join(", ")
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The name of whoever uses the shell, where it says one.
+pub(crate) fn user() -> Option<String> {
+    let names = ["USER", "LOGNAME"].into_iter().filter_map(std::env::var_os);
+    let mut names = names.filter_map(|it| it.into_string().ok());
+    names.find(|it| !it.trim().is_empty())
 }
 
 fn count(value: u64) -> usize {

@@ -8,6 +8,7 @@ mod events;
 mod health;
 mod metrics;
 mod reply;
+mod request;
 mod sagas;
 mod schedules;
 mod schemas;
@@ -25,6 +26,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::{delete, get, post};
+use nanopore::problem::BODY_BYTES_MAX;
 use sagabus::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -32,9 +34,6 @@ use tower_http::timeout::TimeoutLayer;
 
 use self::traffic::Traffic;
 use crate::assemble::System;
-
-/// Largest body of a request that is not an upload (1 MiB).
-const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Largest body of an upload: the file and what multipart puts around it.
 const UPLOAD_BYTES_MAX: usize = ai_service::pdf::FILE_BYTES_MAX + 64 * 1024;
@@ -133,6 +132,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
             StatusCode::REQUEST_TIMEOUT,
             REQUEST_LIMIT,
         ))
+        .layer(middleware::from_fn(request::headers_once))
         .layer(middleware::from_fn(reply::problems_only))
         .layer(middleware::from_fn(reply::local_host_only))
         .layer(middleware::from_fn_with_state(traffic, traffic::count))

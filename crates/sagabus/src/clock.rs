@@ -69,11 +69,26 @@ impl FromStr for Timestamp {
     /// Reads RFC 3339 with any offset; digits after the millisecond are dropped.
     fn from_str(text: &str) -> Result<Self, Error> {
         let time: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| {
-            Error::invalid("time is not RFC 3339, such as `2026-03-01T12:00:00Z`")
-                .with_source(error)
+            let wrong = match is_too_late(text) {
+                true => format!(
+                    "time is after {}, the latest that is taken",
+                    Self(Self::MILLISECONDS_MAX)
+                ),
+                false => "time is not RFC 3339, such as `2026-03-01T12:00:00Z`".to_owned(),
+            };
+            Error::invalid(wrong).with_source(error)
         })?;
         Ok(Self::from_milliseconds(time.as_millisecond()))
     }
+}
+
+/// Whether a text is a time but for its year, which is too late to be one.
+fn is_too_late(text: &str) -> bool {
+    let Some((year, rest)) = text.split_once('-') else {
+        return false;
+    };
+    let is_late = year == "9999" || year.len() > 4 && year.bytes().all(|it| it.is_ascii_digit());
+    is_late && format!("9996-{rest}").parse::<jiff::Timestamp>().is_ok()
 }
 
 impl serde::Serialize for Timestamp {

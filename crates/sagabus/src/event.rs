@@ -21,7 +21,7 @@ pub(crate) use name::{TOKENS_MAX, TYPE_BYTES_MAX, UUID_BYTES, is_token};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::ledger::Priority;
-use crate::text::check_visible;
+pub use crate::text::{check_visible, hidden};
 
 /// Largest payload, in bytes (256 KiB): larger things are stored elsewhere and the event carries their id.
 pub const DATA_BYTES_MAX: usize = 256 * 1024;

@@ -16,11 +16,17 @@ pub(crate) fn is_hidden(it: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// The first character of a text that shows nothing by itself.
+#[must_use]
+pub fn hidden(text: &str) -> Option<char> {
+    text.chars().find(|it| is_hidden(*it))
+}
+
 /// Checks that everything in a name is to be seen.
 ///
 /// # Errors
 /// `Invalid`, naming the field and the character.
-pub(crate) fn check_visible(field: &str, text: &str) -> Result<()> {
+pub fn check_visible(field: &str, text: &str) -> Result<()> {
     // Nearly all names are plain, and every publish asks: many bytes are looked at together.
     if text
         .bytes()
@@ -28,7 +34,7 @@ pub(crate) fn check_visible(field: &str, text: &str) -> Result<()> {
     {
         return Ok(());
     }
-    match text.chars().find(|it| is_hidden(*it)) {
+    match hidden(text) {
         None => Ok(()),
         Some(found) => Err(Error::invalid(format!(
             "`{field}` has the character U+{:04X}, which is not to be seen; names have none such",

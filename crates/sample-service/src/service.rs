@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nanopore::sample::{ChartField, FieldErrors, NewSample, Origin, Status, check_submitter};
-use sagabus::event::Cause;
+use nanopore::sample::{
+    ChartField, FieldErrors, NewSample, Origin, Status, check_file_name, check_submitter,
+};
+use sagabus::event::{Cause, check_visible};
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::sqlite::{FENCES, Outbox, TABLES};
 use sagabus::{Clock, Error, ErrorKind, EventId, Result, Timestamp};
@@ -186,7 +188,7 @@ impl SampleService {
         expected: Option<u64>,
         actor: Actor,
     ) -> Result<Sample> {
-        bounded("reason", reason.as_deref())?;
+        check_text("reason", reason.as_deref().unwrap_or_default())?;
         self.change(actor, move |tx, act| {
             let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
             let event = act.move_sample(tx, &mut sample, status, reason)?;
@@ -309,10 +311,9 @@ impl SampleService {
     /// # Cancel safety
     /// The submission is kept or not at all.
     pub async fn create_submission(&self, submission: NewSubmission) -> Result<Submission> {
-        if submission.file_name.trim().is_empty() {
-            return Err(FieldErrors::one("fileName", "is empty").into());
+        if let Err(message) = check_file_name(&submission.file_name) {
+            return Err(FieldErrors::one("fileName", message).into());
         }
-        bounded("fileName", Some(&submission.file_name))?;
         check_submitter(
             submission.submitter_name.as_deref(),
             submission.submitter_email.as_deref(),
@@ -502,8 +503,9 @@ fn conflict(text: &'static str, errors: FieldErrors) -> Error {
     Error::new(ErrorKind::Conflict, text).with_source(errors)
 }
 
-fn bounded(field: &str, text: Option<&str>) -> Result<()> {
-    let characters = text.map_or(0, |text| text.chars().count());
+fn check_text(field: &str, text: &str) -> Result<()> {
+    check_visible(field, text)?;
+    let characters = text.chars().count();
     if characters > TEXT_CHARACTERS_MAX {
         return Err(FieldErrors::one(
             field,

@@ -44,6 +44,7 @@ impl JobFilter {
             limit: LIMIT_DEFAULT,
             offset: 0,
         };
+        FieldErrors::check_once(pairs, &[])?;
         let mut errors = FieldErrors::default();
         for (name, value) in pairs {
             let outcome = match name.as_str() {

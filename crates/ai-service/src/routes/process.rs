@@ -5,7 +5,7 @@ use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
 use axum::extract::{Multipart, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use nanopore::sample::FieldErrors;
+use nanopore::sample::{FieldErrors, check_file_name};
 use sagabus::{Error, ErrorKind};
 use serde_json::json;
 
@@ -39,17 +39,7 @@ pub(super) async fn pdf(
     let cause = caller.cause(&*service.clock);
     let mut said = Said::default();
     if let Err(error) = read(&service, body, &mut said).await {
-        if !UploadTooLarge::is_cause_of(&error) {
-            return Err(error.into());
-        }
-        let refused = Refused {
-            file_name: said.file_name,
-            submission_id: said.submission_id,
-            sample_id: said.sample_id,
-            user_id: caller.user_id,
-            cause,
-        };
-        return Err(service.refuse_too_large(refused).await?.into());
+        return Err(refused(&service, said, &caller, error).await?.into());
     }
     let upload = said
         .file
@@ -83,13 +73,16 @@ pub(super) async fn pdf(
 /// Keeps a document for later: it is read when something names it.
 pub(super) async fn keep_only(
     State(service): State<AiService>,
+    caller: Caller,
     body: Result<Multipart, MultipartRejection>,
 ) -> Reply<impl IntoResponse> {
     let body = body.map_err(|rejection| {
         Error::invalid("body is not `multipart/form-data`").with_source(rejection)
     })?;
     let mut said = Said::default();
-    read(&service, body, &mut said).await?;
+    if let Err(error) = read(&service, body, &mut said).await {
+        return Err(refused(&service, said, &caller, error).await?.into());
+    }
     for (field, given) in [
         ("submissionId", said.submission_id),
         ("sampleId", said.sample_id),
@@ -109,12 +102,35 @@ pub(super) async fn keep_only(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
+/// What to answer when a body could not be taken. A file that is too large is told of as an event too.
+async fn refused(
+    service: &AiService,
+    said: Said,
+    caller: &Caller,
+    error: Error,
+) -> Result<Error, Error> {
+    if !UploadTooLarge::is_cause_of(&error) {
+        return Ok(error);
+    }
+    let refused = Refused {
+        file_name: said.file_name,
+        submission_id: said.submission_id,
+        sample_id: said.sample_id,
+        user_id: caller.user_id.clone(),
+        cause: caller.cause(&*service.clock),
+    };
+    service.refuse_too_large(refused).await
+}
+
 async fn read(service: &AiService, mut body: Multipart, said: &mut Said) -> Result<(), Error> {
     while let Some(field) = body.next_field().await.map_err(unreadable)? {
         let name = field.name().unwrap_or_default().to_owned();
         let twice = match name.as_str() {
             "file" => {
                 said.file_name = field.file_name().unwrap_or("document.pdf").to_owned();
+                // Before what may be 50 MiB is taken.
+                check_file_name(&said.file_name)
+                    .map_err(|message| FieldErrors::one("fileName", message))?;
                 let upload = keep(service, field).await?;
                 said.file.replace(upload).is_some()
             }

@@ -2,7 +2,7 @@
 
 use nanopore::events::audit::{Category, Outcome, Severity};
 use nanopore::sample::FieldErrors;
-use sagabus::event::Payload;
+use sagabus::event::{Payload, hidden};
 use sagabus::saga::remote::{StepReplied, StepRequested};
 use sagabus::{Event, Timestamp};
 use serde_json::{Map, Value};
@@ -178,6 +178,15 @@ impl Reader<'_> {
             self.errors.add(
                 field,
                 format!("must be a text of 1 to {TEXT_CHARACTERS_MAX} characters"),
+            );
+        }
+        if let Some(it) = text.and_then(hidden) {
+            self.errors.add(
+                field,
+                format!(
+                    "has the character U+{:04X}, which is not to be seen",
+                    u32::from(it)
+                ),
             );
         }
         text.map(str::to_owned)

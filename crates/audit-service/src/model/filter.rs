@@ -49,6 +49,7 @@ impl Filter {
     pub fn read(pairs: &[(String, String)]) -> Result<(Self, Page), FieldErrors> {
         let mut filter = Self::default();
         let mut page = Page::default();
+        FieldErrors::check_once(pairs, &[])?;
         let mut errors = FieldErrors::default();
         for (name, value) in pairs {
             let outcome = match name.as_str() {

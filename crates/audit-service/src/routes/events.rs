@@ -71,6 +71,7 @@ pub(super) async fn statistics(
     State(service): Service,
     Pairs(pairs): Pairs,
 ) -> Reply<Json<Statistics>> {
+    FieldErrors::check_once(&pairs, &[])?;
     let mut days = DAYS.0;
     for (name, value) in &pairs {
         if name != "daysBack" {

@@ -42,7 +42,29 @@ fn what_is_too_large_has_its_own_status() {
             "type": "urn:sagabus:problem:too_large",
             "title": "The content is too large",
             "status": 413,
-            "detail": "what was sent is refused: body has more bytes than are taken here",
+            "detail": "what was sent is refused: the body has more than 1024 KiB",
         })
     );
+}
+
+#[test]
+fn what_was_sent_is_cited_within_bounds_with_what_is_wrong_and_why() {
+    let long = "ä".repeat(100_000);
+    let mut errors = FieldErrors::one(long.clone(), format!("is `{long}`, not one of these"));
+    for _ in 0..1_000 {
+        errors.add("x", "is not a field here");
+    }
+    let problem = Problem::from(&Error::from(errors));
+    assert_eq!(problem.errors.len(), ERRORS_MAX);
+    let first = &problem.errors[0];
+    assert!(first.field.chars().count() < 110, "{}", first.field);
+    assert!(
+        first.message.starts_with("is `ä") && first.message.ends_with("ä`, not one of these"),
+        "{}",
+        first.message
+    );
+    let detail = problem.detail;
+    assert!(detail.starts_with("some fields are wrong: "), "{detail}");
+    assert!(detail.ends_with("and 981 more"), "{detail}");
+    assert!(detail.chars().count() < 1_010, "{detail}");
 }

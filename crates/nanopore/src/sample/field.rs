@@ -1,5 +1,6 @@
 //! What is wrong with the fields of an input: one text per field.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -35,6 +36,25 @@ impl FieldErrors {
             field: field.into(),
             message: message.into(),
         });
+    }
+
+    /// Checks that each name is there once in the pairs of a query, but for those of `lists`.
+    ///
+    /// # Errors
+    /// Each that is there twice.
+    pub fn check_once(pairs: &[(String, String)], lists: &[&str]) -> Result<(), Self> {
+        let mut errors = Self::default();
+        let mut met = HashSet::new();
+        let names = pairs.iter().map(|(name, _)| name.trim_end_matches("[]"));
+        for name in names.filter(|name| !lists.contains(name)) {
+            if !met.insert(name) {
+                errors.add(name, "is given twice");
+            }
+        }
+        match errors.0.is_empty() {
+            true => Ok(()),
+            false => Err(errors),
+        }
     }
 
     /// The same errors of a part of the input: `volume` becomes `samples[2].volume` for the prefix `samples[2]`.

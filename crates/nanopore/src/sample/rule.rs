@@ -1,5 +1,7 @@
 //! The rules of single values: texts that hold names, e-mail addresses, numbers in a range.
 
+use sagabus::event::hidden;
+
 use super::field::FieldErrors;
 
 /// Longest name, in characters.
@@ -81,6 +83,29 @@ impl Text {
 /// Accents that follow their letter instead of being one with it.
 fn is_combining(character: char) -> bool {
     ('\u{300}'..='\u{36f}').contains(&character)
+}
+
+/// What is wrong with the name of a file: it has 1 to 255 characters, all of which are to be seen.
+///
+/// # Errors
+/// In words that follow the name of the field.
+pub fn check_file_name(name: &str) -> Result<(), String> {
+    if name.trim().is_empty() {
+        return Err("is empty".to_owned());
+    }
+    let characters = name.chars().count();
+    if characters > NAME_CHARACTERS_MAX {
+        return Err(format!(
+            "has {characters} characters, more than {NAME_CHARACTERS_MAX}"
+        ));
+    }
+    match hidden(name) {
+        Some(it) => Err(format!(
+            "has the character U+{:04X}, which is not to be seen",
+            u32::from(it)
+        )),
+        None => Ok(()),
+    }
 }
 
 /// What is wrong with an e-mail address: the syntax that mail systems accept in practice.

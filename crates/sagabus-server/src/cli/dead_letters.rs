@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use self::export::Export;
 use self::import::Import;
+use super::author::Author;
 use super::{Failure, Output};
 use crate::cli::print::say;
 use crate::client::{Client, encoded};
@@ -124,9 +125,8 @@ struct Retry {
     /// At most so many a second (1 – 1000) [default: all at once]
     #[arg(long)]
     rate: Option<u32>,
-    /// Who does it
-    #[arg(long, default_value = "")]
-    author: String,
+    #[command(flatten)]
+    author: Author,
     /// Why
     #[arg(long, default_value = "")]
     reason: String,
@@ -136,9 +136,8 @@ struct Retry {
 struct GiveUp {
     #[command(flatten)]
     chosen: Chosen,
-    /// Who does it
-    #[arg(long, default_value = "")]
-    author: String,
+    #[command(flatten)]
+    author: Author,
     /// Why
     #[arg(long)]
     reason: String,
@@ -151,9 +150,8 @@ struct Revise {
     /// The payload: one JSON value
     #[arg(long)]
     data: String,
-    /// Who does it
-    #[arg(long)]
-    author: String,
+    #[command(flatten)]
+    author: Author,
     /// Why
     #[arg(long)]
     reason: String,
@@ -269,7 +267,7 @@ struct RevisionBody<'a> {
     subscription: &'a str,
     position: u64,
     data: &'a RawValue,
-    author: &'a str,
+    author: String,
     reason: &'a str,
     retry: bool,
 }
@@ -284,7 +282,7 @@ impl Revise {
             subscription: &self.id.subscription,
             position: self.id.position,
             data,
-            author: &self.author,
+            author: self.author.name()?,
             reason: &self.reason,
             retry: self.retry,
         })
@@ -310,16 +308,16 @@ impl DeadLetters {
             }
             Command::Retry(retry) => {
                 let order = json!({
-                    "ratePerSecond": retry.rate, "author": retry.author, "reason": retry.reason,
+                    "ratePerSecond": retry.rate, "author": retry.author.name()?, "reason": retry.reason,
                 });
                 self.order(client, "redrive", &retry.chosen, &order).await
             }
             Command::Skip(skip) => {
-                let order = json!({ "author": skip.author, "reason": skip.reason });
+                let order = json!({ "author": skip.author.name()?, "reason": skip.reason });
                 self.order(client, "skip", &skip.chosen, &order).await
             }
             Command::Discard(discard) => {
-                let order = json!({ "author": discard.author, "reason": discard.reason });
+                let order = json!({ "author": discard.author.name()?, "reason": discard.reason });
                 self.order(client, "discard", &discard.chosen, &order).await
             }
             Command::Revise(revise) => {

@@ -133,7 +133,16 @@ fn a_wrong_value_names_the_variable_and_its_limits() {
 
 #[test]
 fn a_limit_of_a_service_that_makes_no_sense_names_the_variable() {
-    for value in ["svc", "svc=0", "svc=1;b=2", "svc=1,svc=2", "svc=@10001"] {
+    for value in [
+        "svc",
+        "svc=0",
+        "svc=1;b=2",
+        "svc=1,svc=2",
+        "svc=@10001",
+        "svc=4@",
+        "svc=",
+        "svc=@",
+    ] {
         let error = read(&[("SAGA_SERVICE_LIMITS", value)]).unwrap_err();
         let text = error.to_string();
         assert!(
@@ -142,4 +151,39 @@ fn a_limit_of_a_service_that_makes_no_sense_names_the_variable() {
         );
         assert!(std::error::Error::source(&error).is_some(), "{text}");
     }
+}
+
+#[test]
+fn a_limit_of_a_service_or_an_action_that_nobody_has_names_the_variable_and_what_there_is() {
+    let actions = BTreeSet::from([("ai-service", "process_pdf"), ("audit-service", "note")]);
+    let check = |value: &str| {
+        let config = read(&[("SAGA_SERVICE_LIMITS", value)]).unwrap();
+        Config::check_service_limits(&config.saga.service_limits, &actions)
+    };
+    check("ai-service=4, ai-service/process_pdf=@10, audit-service=1").unwrap();
+    for (value, words) in [
+        (
+            "ai=4",
+            ["`ai=4`, whose service", "ai-service, audit-service"],
+        ),
+        (
+            "ai-service/note=4",
+            ["`ai-service/note=4`, whose action", "process_pdf"],
+        ),
+    ] {
+        let error = check(value).unwrap_err().to_string();
+        for word in ["`SAGA_SERVICE_LIMITS`"].iter().chain(&words) {
+            assert!(error.contains(word), "{word}: {error}");
+        }
+    }
+}
+
+#[test]
+fn fewer_listeners_than_the_program_has_are_refused_by_name() {
+    let error = read(&[("EVENT_BUS_MAX_LISTENERS", "2")]).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("EVENT_BUS_MAX_LISTENERS") && text.contains("3 to 10000"),
+        "{text}"
+    );
 }

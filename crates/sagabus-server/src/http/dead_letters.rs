@@ -4,13 +4,12 @@ pub(super) mod import;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use sagabus::bus::dead_letter::{DeadLetters, Export, RetryPlan, to_json};
-use sagabus::ledger::By;
 use sagabus::transport::{DEAD_LETTERS_MAX, DeadLetterId, DeadLetterQuery};
 use sagabus::{Error, Pattern, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -19,7 +18,8 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::events::raw;
-use super::reply::{Reply, bounded, unreadable};
+use super::reply::{Reply, bounded};
+use super::request::{Object, Sent, by, by_whom};
 
 /// Dead letters of one answer unless said otherwise.
 const LIMIT: usize = 100;
@@ -90,7 +90,7 @@ pub(super) struct Order {
     key: Option<String>,
     #[serde(default)]
     all: bool,
-    query: Option<Wanted>,
+    query: Option<Object<Wanted>>,
     /// At most so many a second; of a redrive only.
     rate_per_second: Option<u32>,
     /// Say how many, and do nothing.
@@ -101,13 +101,6 @@ pub(super) struct Order {
 }
 
 impl Order {
-    fn by(&self) -> By {
-        By::new(
-            self.author.as_deref().unwrap_or_default(),
-            self.reason.as_deref().unwrap_or_default(),
-        )
-    }
-
     fn query(&mut self) -> Result<DeadLetterQuery, Error> {
         let subscription = self.subscription.take();
         let named = || {
@@ -136,7 +129,7 @@ impl Order {
             }
             (None, Some(key), false, None) => Ok(DeadLetterQuery::key(&named()?, &key)),
             (None, None, true, None) => Ok(DeadLetterQuery::of(&named()?)),
-            (None, None, false, Some(mut wanted)) => {
+            (None, None, false, Some(Object(mut wanted))) => {
                 wanted.subscription = wanted.subscription.or(subscription);
                 let max = wanted.limit.unwrap_or(usize::MAX);
                 wanted.query(max)
@@ -155,8 +148,8 @@ pub(super) struct Revision {
     subscription: String,
     position: u64,
     data: Box<RawValue>,
-    author: String,
-    reason: String,
+    author: Option<String>,
+    reason: Option<String>,
     /// Hand it out with the new payload at once.
     #[serde(default)]
     retry: bool,
@@ -241,13 +234,12 @@ async fn following(mut export: Export) -> Result<Option<(Vec<u8>, Export)>, Erro
 /// `POST /api/dead-letters/redrive`: hands them out again, to their own subscription only.
 pub(super) async fn redrive(
     State(app): State<App>,
-    order: Result<Json<Order>, JsonRejection>,
+    Sent(mut order): Sent<Order>,
 ) -> Reply<Json<Value>> {
-    let Json(mut order) = order.map_err(|it| unreadable(&it))?;
     let plan = RetryPlan {
         per_second: order.rate_per_second,
         is_dry_run: order.dry_run,
-        by: order.by(),
+        by: by_whom(order.author.as_deref(), order.reason.as_deref())?,
     };
     let retried = letters(&app).retry(&order.query()?, &plan).await?;
     tracing::info!(
@@ -265,33 +257,22 @@ pub(super) async fn redrive(
 }
 
 /// `POST /api/dead-letters/skip`: not to be delivered any more; what waits behind them goes on.
-pub(super) async fn skip(
-    State(app): State<App>,
-    order: Result<Json<Order>, JsonRejection>,
-) -> Reply<Json<Value>> {
+pub(super) async fn skip(State(app): State<App>, Sent(order): Sent<Order>) -> Reply<Json<Value>> {
     give_up(&app, order, "skipped").await
 }
 
 /// `POST /api/dead-letters/discard`: throws them away, for a reason that is kept.
 pub(super) async fn discard(
     State(app): State<App>,
-    order: Result<Json<Order>, JsonRejection>,
+    Sent(order): Sent<Order>,
 ) -> Reply<Json<Value>> {
     give_up(&app, order, "discarded").await
 }
 
-async fn give_up(
-    app: &App,
-    order: Result<Json<Order>, JsonRejection>,
-    what: &'static str,
-) -> Reply<Json<Value>> {
-    let Json(mut order) = order.map_err(|it| unreadable(&it))?;
-    let by = order.by();
+async fn give_up(app: &App, mut order: Order, what: &'static str) -> Reply<Json<Value>> {
+    let by = by(order.author.as_deref(), order.reason.as_deref())?;
     if order.rate_per_second.is_some() {
         return Err(Error::invalid("`ratePerSecond` is of a redrive only").into());
-    }
-    if by.reason.trim().is_empty() {
-        return Err(Error::invalid("`reason` is missing: say why they are given up").into());
     }
     let query = order.query()?;
     let letters = letters(app);
@@ -313,21 +294,20 @@ async fn give_up(
 /// `POST /api/dead-letters/revise`: another payload for one, for a reason; what was published stays.
 pub(super) async fn revise(
     State(app): State<App>,
-    revision: Result<Json<Revision>, JsonRejection>,
+    Sent(revision): Sent<Revision>,
 ) -> Reply<Json<Value>> {
-    let Json(revision) = revision.map_err(|it| unreadable(&it))?;
     let id = DeadLetterId::new(&revision.subscription, revision.position);
     let data = String::from(Box::<str>::from(revision.data)).into();
-    let by = By::new(&revision.author, &revision.reason);
+    let by = by(revision.author.as_deref(), revision.reason.as_deref())?;
     let letters = letters(&app);
     let number = if revision.retry {
-        letters.revise_and_retry(&id, data, by).await?
+        letters.revise_and_retry(&id, data, by.clone()).await?
     } else {
-        letters.revise(&id, data, by).await?
+        letters.revise(&id, data, by.clone()).await?
     };
     tracing::info!(
-        author = revision.author,
-        reason = revision.reason,
+        author = by.author,
+        reason = by.reason,
         letter = %id,
         number,
         "dead letter revised"
@@ -339,11 +319,7 @@ pub(super) async fn revise(
 }
 
 /// `POST /api/dead-letters/republish`: a new event with its payload, to **all** subscriptions.
-pub(super) async fn republish(
-    State(app): State<App>,
-    one: Result<Json<One>, JsonRejection>,
-) -> Reply<Json<Value>> {
-    let Json(one) = one.map_err(|it| unreadable(&it))?;
+pub(super) async fn republish(State(app): State<App>, Sent(one): Sent<One>) -> Reply<Json<Value>> {
     let id = DeadLetterId::new(&one.subscription, one.position);
     let receipt = letters(&app).republish(&id).await?;
     tracing::info!(letter = %id, event = receipt.id.as_str(), "dead letter republished");

@@ -6,8 +6,9 @@ use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use nanopore::problem::Problem;
+use nanopore::problem::{BODY_BYTES_MAX, Problem};
 use sagabus::event::{DATA_BYTES_MAX, envelope};
+use sagabus::transport::PAGE_BYTES_MAX;
 use sagabus::{Error, Event, Pattern, Receipt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -19,10 +20,11 @@ use super::reply::{Reply, bounded, respond};
 
 /// Most events of one answer.
 const LIMIT_MAX: usize = 1000;
-/// Most pages of the log that one request looks through; `next` goes on from there.
-const PAGES_MAX: usize = 64;
-/// Events of one page.
-const PAGE_EVENTS: usize = 1000;
+/// Events read from the log at once: at most 16 MiB.
+const READ_AT_ONCE: usize = 64;
+/// Most reads of one request, and most positions of the log that it goes through; `next` goes on from there.
+const READS_MAX: usize = 1000;
+const POSITIONS_MAX: u64 = 1024 * 1024;
 
 /// Which events.
 #[derive(Debug, Deserialize)]
@@ -90,7 +92,7 @@ fn told(receipt: &Receipt) -> Value {
 pub(super) fn too_large() -> Response {
     let mut problem = Problem::from(&Error::invalid(format!(
         "the body has more than {} KiB; `data` of an event may have {} KiB",
-        super::BODY_BYTES_MAX / 1024,
+        BODY_BYTES_MAX / 1024,
         DATA_BYTES_MAX / 1024
     )));
     problem.status = StatusCode::PAYLOAD_TOO_LARGE.as_u16();
@@ -114,37 +116,33 @@ pub(super) async fn list(
             && (wanted.subject.is_none() || wanted.subject == event.subject)
     };
     let as_cloud_events = accepts_cloud_events(&headers);
-    let mut next = wanted.from.unwrap_or(1);
-    let mut events = Vec::new();
-    let mut is_last = false;
-    for _ in 0..PAGES_MAX {
-        let page = app.system.bus.read(next, PAGE_EVENTS).await?;
+    let from = wanted.from.unwrap_or(1);
+    let mut part = Part {
+        events: Vec::new(),
+        next: from,
+        is_last: false,
+    };
+    let mut bytes = 0;
+    for _ in 0..READS_MAX {
+        let page = app.system.bus.read(part.next, READ_AT_ONCE).await?;
         for (position, event) in &page.events {
             if fits(event) {
-                events.push(Stored::new(*position, event, as_cloud_events)?);
+                let stored = Stored::new(*position, event, as_cloud_events)?;
+                bytes += stored.event.get().len();
+                part.events.push(stored);
             }
-            next = position + 1;
-            if events.len() == limit {
-                return Ok(Json(Part {
-                    events,
-                    next,
-                    is_last: false,
-                })
-                .into_response());
+            part.next = position + 1;
+            if part.events.len() == limit || bytes >= PAGE_BYTES_MAX {
+                return Ok(Json(part).into_response());
             }
         }
-        next = page.next;
-        if page.is_last {
-            is_last = true;
+        part.next = page.next;
+        part.is_last = page.is_last;
+        if part.is_last || part.next.saturating_sub(from) >= POSITIONS_MAX {
             break;
         }
     }
-    Ok(Json(Part {
-        events,
-        next,
-        is_last,
-    })
-    .into_response())
+    Ok(Json(part).into_response())
 }
 
 /// How one event is shown.
@@ -201,7 +199,7 @@ fn accepts_cloud_events(headers: &HeaderMap) -> bool {
         .any(|accepted| accepted.trim().eq_ignore_ascii_case(STRUCTURED))
 }
 
-/// A part of the log.
+/// A part of the log, which ends with the event that makes it [`PAGE_BYTES_MAX`] long.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Part {

@@ -2,11 +2,10 @@
 
 use axum::Json;
 use axum::extract::Request;
-use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use nanopore::problem::{MEDIA_TYPE, Problem, TooLarge};
+use nanopore::problem::{MEDIA_TYPE, Problem};
 use sagabus::{Error, ErrorKind};
 
 /// A failed call.
@@ -52,15 +51,6 @@ pub(super) fn respond(problem: &Problem) -> Response {
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     response
-}
-
-/// A body that is no JSON of the wanted form, or too large.
-pub(super) fn unreadable(rejection: &JsonRejection) -> Failure {
-    Failure(if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        TooLarge::body().into()
-    } else {
-        Error::invalid(rejection.body_text())
-    })
 }
 
 /// A path that leads nowhere.

@@ -6,12 +6,12 @@ mod tell;
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use nanopore::sample::FieldErrors;
 use sagabus::event::trace::{TRACEPARENT, TraceContext};
-use sagabus::ledger::By;
 use sagabus::saga::{self, Definition, Earlier, Priority, SagaId, Started, Status};
 use sagabus::{Error, Result, Timestamp};
 use serde::Deserialize;
@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 pub(super) use self::operate::operate;
 pub(super) use self::tell::{approve, refuse, signal};
 use super::App;
-use super::reply::{Reply, unreadable};
+use super::reply::Reply;
+use super::request::Sent;
 use crate::wire::{self, Include};
 
 /// What to start.
@@ -61,6 +62,7 @@ pub(super) async fn list(
 /// What the parameters ask for; `status` and `attribute` may be there more than once.
 fn query(parameters: Vec<(String, String)>) -> Result<saga::Query> {
     let mut query = saga::Query::default();
+    FieldErrors::check_once(&parameters, &["status", "attribute"])?;
     for (name, value) in parameters {
         match name.as_str() {
             "name" => query.name = Some(value),
@@ -76,7 +78,7 @@ fn query(parameters: Vec<(String, String)>) -> Result<saga::Query> {
             "after" => query.after = Some(value.parse()?),
             "limit" => {
                 let limit = value.parse().ok();
-                query.limit = limit.ok_or_else(|| Error::invalid("`limit` is no number"))?;
+                query.limit = limit.ok_or_else(|| Error::invalid("`limit` is no whole number"))?;
             }
             other => {
                 let text = format!("parameter `{}` is not known", other.escape_debug());
@@ -97,11 +99,8 @@ fn status(word: &str) -> Result<Status> {
 }
 
 fn time(name: &str, text: &str) -> Result<Timestamp> {
-    text.parse().map_err(|_| {
-        Error::invalid(format!(
-            "`{name}` is no time such as `2026-03-01T12:00:00Z`"
-        ))
-    })
+    let time = text.parse::<Timestamp>();
+    time.map_err(|error| Error::invalid(format!("`{name}`: {error}")))
 }
 
 fn priority(word: &str) -> Result<Priority> {
@@ -160,9 +159,8 @@ pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) 
 pub(super) async fn start(
     State(app): State<App>,
     headers: HeaderMap,
-    order: std::result::Result<Json<Order>, JsonRejection>,
+    Sent(order): Sent<Order>,
 ) -> Reply<Response> {
-    let Json(order) = order.map_err(|it| unreadable(&it))?;
     let definition = definition(&app, &order)?;
     let mut start = saga::Start::new(order.context.get().to_owned());
     if let Some(correlation_id) = order.correlation_id {
@@ -212,7 +210,10 @@ fn told(started: &Started) -> Response {
 
 /// The span that a request comes from. What is none is left out, as the W3C says: a trace is no reason to refuse work.
 fn trace(headers: &HeaderMap) -> Option<TraceContext> {
-    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
+    let mut all = headers.get_all(TRACEPARENT).iter();
+    let first = all.next()?;
+    all.next().is_none().then_some(())?;
+    first.to_str().ok()?.parse().ok()
 }
 
 fn definition(app: &App, order: &Order) -> Result<Definition> {
@@ -241,17 +242,4 @@ fn read_definition(json: &str) -> Result<Definition> {
 
 fn saga_id(id: &str) -> Result<SagaId> {
     id.parse()
-}
-
-/// Who, and why; both are stored with the saga.
-fn by(author: Option<&str>, reason: Option<&str>) -> Result<By> {
-    let given = |field: &str, text: Option<&str>| match text {
-        Some(text) if !text.trim().is_empty() => Ok(text.to_owned()),
-        Some(_) => Err(Error::invalid(format!("`{field}` is empty"))),
-        None => Err(Error::invalid(format!("`{field}` is missing"))),
-    };
-    Ok(By {
-        author: given("author", author)?,
-        reason: given("reason", reason)?,
-    })
 }

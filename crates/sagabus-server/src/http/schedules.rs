@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sagabus::event::envelope;
-use sagabus::transport::{SCHEDULES_MAX, ScheduledEvent};
+use sagabus::transport::{PAGE_BYTES_MAX, SCHEDULES_MAX, ScheduledEvent};
 use sagabus::{Error, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -16,10 +16,14 @@ use serde_json::{Value, json};
 use super::App;
 use super::cloud_events::{self, Published};
 use super::events::{raw, too_large};
-use super::reply::{Reply, bounded, unreadable};
+use super::reply::{Reply, bounded};
+use super::request::Sent;
 
 /// Scheduled events of one answer unless said otherwise.
 const LIMIT: usize = 100;
+
+/// Scheduled events read at once: at most 8 MiB.
+const READ_AT_ONCE: usize = 32;
 
 /// When, and under which key.
 #[derive(Debug, Deserialize)]
@@ -123,16 +127,29 @@ pub(super) async fn list(
 ) -> Reply<Json<Part>> {
     let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
     let limit = bounded("limit", wanted.limit, LIMIT, SCHEDULES_MAX)?;
-    let after = wanted.after.as_deref().map(read_place).transpose()?;
+    let mut after = wanted.after.as_deref().map(read_place).transpose()?;
     let schedules = app.system.bus.schedules();
-    let listed = schedules.list(after, limit).await?;
-    let is_full = listed.len() == limit;
-    let next = listed.last().filter(|_| is_full).map(place);
-    let listed: Result<Vec<Listed>, Error> = listed.into_iter().map(Listed::new).collect();
+    let (mut listed, mut bytes, mut is_last) = (Vec::new(), 0, false);
+    // In pieces, so that those of a page that ends before are not read.
+    while listed.len() < limit && bytes < PAGE_BYTES_MAX && !is_last {
+        let wanted = READ_AT_ONCE.min(limit - listed.len());
+        let read = schedules.list(after, wanted).await?;
+        is_last = read.len() < wanted;
+        for scheduled in read {
+            if bytes >= PAGE_BYTES_MAX {
+                is_last = false;
+                break;
+            }
+            after = Some((scheduled.due, scheduled.position));
+            let shown = Listed::new(scheduled)?;
+            bytes += shown.event.get().len();
+            listed.push(shown);
+        }
+    }
     Ok(Json(Part {
         total: schedules.count(),
-        schedules: listed?,
-        next,
+        schedules: listed,
+        next: after.filter(|_| !is_last).map(place),
     }))
 }
 
@@ -152,10 +169,9 @@ pub(super) async fn cancel(
 pub(super) async fn move_to(
     State(app): State<App>,
     key: Result<Path<String>, PathRejection>,
-    order: Result<Json<Move>, JsonRejection>,
+    Sent(order): Sent<Move>,
 ) -> Reply<Json<Value>> {
     let Path(key) = key.map_err(|error| Error::invalid(error.body_text()))?;
-    let Json(order) = order.map_err(|it| unreadable(&it))?;
     if !app.system.bus.schedules().move_to(&key, order.due).await? {
         return Err(nothing(&key).into());
     }
@@ -170,8 +186,8 @@ fn nothing(key: &str) -> Error {
 }
 
 /// Where a page ended, as text.
-fn place(scheduled: &ScheduledEvent) -> String {
-    format!("{}/{}", scheduled.due.milliseconds(), scheduled.position)
+fn place((due, position): (Timestamp, u64)) -> String {
+    format!("{}/{position}", due.milliseconds())
 }
 
 fn read_place(text: &str) -> Result<(Timestamp, u64), Error> {

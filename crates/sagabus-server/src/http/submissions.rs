@@ -7,6 +7,7 @@ use axum::extract::{Multipart, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
+use nanopore::sample::{FieldErrors, check_file_name};
 use sagabus::Error;
 use sagabus::event::Cause;
 use serde_json::json;
@@ -28,23 +29,7 @@ pub(super) async fn submit(
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Reply<Response> {
     let mut multipart = multipart.map_err(|error| Error::invalid(error.body_text()))?;
-    let header = |name: &str| {
-        let value = headers.get(name)?.to_str().ok()?;
-        Some(value.to_owned())
-    };
-    let mut form = Form {
-        file_name: String::new(),
-        file_id: String::new(),
-        submitter_name: None,
-        submitter_email: None,
-        user_id: header("x-user-id"),
-        idempotency_key: header("idempotency-key"),
-    };
-    if (form.idempotency_key.as_ref()).is_some_and(|key| !(1..=KEY_BYTES_MAX).contains(&key.len()))
-    {
-        let text = format!("header `Idempotency-Key` must have 1 to {KEY_BYTES_MAX} bytes");
-        return Err(Error::invalid(text).into());
-    }
+    let mut form = form_of(&headers)?;
     let mut file: Option<UploadWriter> = None;
     while let Some(field) = multipart.next_field().await.map_err(broken)? {
         let name = field.name().unwrap_or_default().to_owned();
@@ -52,8 +37,13 @@ pub(super) async fn submit(
             "file" if file.is_some() => {
                 return Err(Error::invalid("field `file` is there twice; send one form").into());
             }
+            "submitterName" if form.submitter_name.is_some() => return Err(twice(&name).into()),
+            "submitterEmail" if form.submitter_email.is_some() => return Err(twice(&name).into()),
             "file" => {
                 form.file_name = field.file_name().unwrap_or("form.pdf").to_owned();
+                // Before what may be 50 MiB is taken.
+                check_file_name(&form.file_name)
+                    .map_err(|message| Error::from(FieldErrors::one("fileName", message)))?;
                 let (upload, bytes) = match write(&app, field).await {
                     Ok(written) => written,
                     Err(error) => return Err(refused(&app, form, error).await?.into()),
@@ -93,6 +83,32 @@ pub(super) async fn submit(
         "saga": format!("/api/sagas/{}", taken.saga),
     });
     Ok((StatusCode::ACCEPTED, [("location", place)], Json(body)).into_response())
+}
+
+/// What the headers say of a form.
+fn form_of(headers: &HeaderMap) -> Result<Form, Error> {
+    let header = |name: &str| {
+        let value = headers.get(name)?.to_str().ok()?;
+        Some(value.to_owned())
+    };
+    let form = Form {
+        file_name: String::new(),
+        file_id: String::new(),
+        submitter_name: None,
+        submitter_email: None,
+        user_id: header("x-user-id"),
+        idempotency_key: header("idempotency-key"),
+    };
+    if (form.idempotency_key.as_ref()).is_some_and(|key| !(1..=KEY_BYTES_MAX).contains(&key.len()))
+    {
+        let text = format!("header `Idempotency-Key` must have 1 to {KEY_BYTES_MAX} bytes");
+        return Err(Error::invalid(text));
+    }
+    Ok(form)
+}
+
+fn twice(field: &str) -> Error {
+    Error::invalid(format!("field `{field}` is there twice"))
 }
 
 /// Writes a file away as it arrives, so that it never is in memory as a whole; how many bytes it has.

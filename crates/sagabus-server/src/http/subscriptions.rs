@@ -1,7 +1,7 @@
 //! Subscriptions: where their deliveries are, pausing and removing them.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use sagabus::ledger::{By, REPAIRS_MAX};
 use sagabus::transport::{PauseUntil, RepairQuery};
@@ -10,15 +10,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use super::reply::{Reply, bounded, unreadable};
+use super::reply::{Reply, bounded};
+use super::request::{Sent, by};
 use crate::wire;
 
 /// Who pauses or resumes, and why.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Order {
-    author: String,
-    reason: String,
+    author: Option<String>,
+    reason: Option<String>,
     /// A pause ends by itself at this time.
     until: Option<Timestamp>,
 }
@@ -68,87 +69,69 @@ pub(super) async fn list(State(app): State<App>) -> Json<Value> {
 pub(super) async fn pause(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
-    order: Result<Json<Order>, JsonRejection>,
+    Sent(order): Sent<Order>,
 ) -> Reply<Json<Value>> {
-    let (name, order) = read(name, order)?;
+    let (name, by) = read(name, &order)?;
     let until = match order.until {
         None => PauseUntil::Resumed,
         Some(time) if time > app.system.clock.now() => PauseUntil::Time(time),
         Some(_) => return Err(Error::invalid("`until` is past").into()),
     };
-    set(&app, &name, Some(until), &order).await
+    set(&app, &name, Some(until), by).await
 }
 
 /// `POST /api/subscriptions/{name}/resume`
 pub(super) async fn resume(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
-    order: Result<Json<Order>, JsonRejection>,
+    Sent(order): Sent<Order>,
 ) -> Reply<Json<Value>> {
-    let (name, order) = read_endless(name, order)?;
-    set(&app, &name, None, &order).await
+    let (name, by) = read_endless(name, &order)?;
+    set(&app, &name, None, by).await
 }
 
 /// `POST /api/subscriptions/{name}/remove`: forgets one that does not run, its dead letters and all it had not handled.
 pub(super) async fn remove(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
-    order: Result<Json<Order>, JsonRejection>,
+    Sent(order): Sent<Order>,
 ) -> Reply<Json<Value>> {
-    let (name, order) = read_endless(name, order)?;
-    let by = By::new(&order.author, &order.reason);
-    if !app.system.bus.ledgers().remove(&name, by).await? {
+    let (name, by) = read_endless(name, &order)?;
+    if !(app.system.bus.ledgers().remove(&name, by.clone())).await? {
         return Err(Error::not_found(format!("no subscription is named `{name}`")).into());
     }
     tracing::info!(
         subscription = name,
-        author = order.author,
-        reason = order.reason,
+        author = by.author,
+        reason = by.reason,
         "subscription removed"
     );
     Ok(Json(json!({ "removed": name })))
 }
 
 /// As [`read`], of what has no end.
-fn read_endless(
-    name: Result<Path<String>, PathRejection>,
-    order: Result<Json<Order>, JsonRejection>,
-) -> Reply<(String, Order)> {
-    let (name, order) = read(name, order)?;
+fn read_endless(name: Result<Path<String>, PathRejection>, order: &Order) -> Reply<(String, By)> {
+    let read = read(name, order)?;
     if order.until.is_some() {
         return Err(Error::invalid("`until` is of a pause only").into());
     }
-    Ok((name, order))
+    Ok(read)
 }
 
-fn read(
-    name: Result<Path<String>, PathRejection>,
-    order: Result<Json<Order>, JsonRejection>,
-) -> Reply<(String, Order)> {
+fn read(name: Result<Path<String>, PathRejection>, order: &Order) -> Reply<(String, By)> {
     let Path(name) = name.map_err(|error| Error::invalid(error.body_text()))?;
-    let Json(order) = order.map_err(|it| unreadable(&it))?;
-    for (field, text) in [("author", &order.author), ("reason", &order.reason)] {
-        if text.trim().is_empty() {
-            return Err(Error::invalid(format!("`{field}` is empty")).into());
-        }
-    }
-    Ok((name, order))
+    let by = by(order.author.as_deref(), order.reason.as_deref())?;
+    Ok((name, by))
 }
 
 /// Sets it, and answers with what the subscription is then.
-async fn set(
-    app: &App,
-    name: &str,
-    until: Option<PauseUntil>,
-    order: &Order,
-) -> Reply<Json<Value>> {
+async fn set(app: &App, name: &str, until: Option<PauseUntil>, by: By) -> Reply<Json<Value>> {
     let ledgers = app.system.bus.ledgers();
-    let by = By::new(&order.author, &order.reason);
-    ledgers.set_pause(name, until, by).await?;
+    ledgers.set_pause(name, until, by.clone()).await?;
     tracing::info!(
         subscription = name,
-        author = order.author,
-        reason = order.reason,
+        author = by.author,
+        reason = by.reason,
         is_paused = until.is_some(),
         "subscription set"
     );

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use crate::program::{Place, Server, form_bytes, sagabus};
 
 /// A server that must be as it was after each bad request.
-struct Door {
-    server: Server,
+pub(crate) struct Door {
+    pub(crate) server: Server,
     _place: Place,
 }
 
 impl Door {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Place::new();
         Self {
             server: Server::start(&place),
@@ -26,7 +26,13 @@ impl Door {
 
     /// A body that is refused with this status and these words.
     #[track_caller]
-    fn refuses(&self, path: &str, body: impl Into<Vec<u8>>, status: u16, words: &[&str]) {
+    pub(crate) fn refuses(
+        &self,
+        path: &str,
+        body: impl Into<Vec<u8>>,
+        status: u16,
+        words: &[&str],
+    ) {
         let request = self.server.request("POST", path);
         let problem = request.body("application/json", body).send();
         problem.expect_problem(status, words);
@@ -42,7 +48,7 @@ impl Door {
     }
 
     /// Nothing was stored, and what is good is taken.
-    fn is_well(&self) {
+    pub(crate) fn is_well(&self) {
         assert_eq!(self.events(), 0);
         let good = json!({"type": "lab.noted", "source": "test", "data": 1});
         self.server.post("/api/events", &good).expect(201);
@@ -54,7 +60,7 @@ fn event(data: &str) -> String {
     format!(r#"{{"type":"lab.noted","source":"test","data":{data}}}"#)
 }
 
-fn nested(depth: usize) -> String {
+pub(crate) fn nested(depth: usize) -> String {
     format!("{}{}", "[".repeat(depth), "]".repeat(depth))
 }
 
@@ -253,7 +259,7 @@ fn queries_and_orders_beyond_their_limits_are_refused() {
     let error = format!("/api/dead-letters?error={}", "x".repeat(3_000));
     get(&error, &["`error` has more than 2048 bytes"]);
     let positions: Vec<u64> = (0..1_001).collect();
-    let order = json!({"subscription": "audit-service", "positions": positions});
+    let order = json!({"subscription": "audit-service", "positions": positions, "author": "ann"});
     let words = ["`positions` has 1001 entries", "more than 1000"];
     door.refuses("/api/dead-letters/redrive", order.to_string(), 400, &words);
     // A line of the request that is longer than any address.
@@ -311,6 +317,19 @@ fn the_command_line_refuses_bad_input_in_one_line_and_with_an_exit_code() {
             1,
             &["127.0.0.1:1"],
         ),
+        (
+            &[
+                "dead-letters",
+                "skip",
+                "--all",
+                "--author",
+                " ",
+                "--reason",
+                "r",
+            ],
+            2,
+            &["`--author` is empty"],
+        ),
         (&["schema", "show", "no.such\u{1b}[31m"], 1, &["no.such"]),
         (&["demo", "--fail-at", "no-such-step"], 1, &["no-such-step"]),
     ] {
@@ -330,6 +349,8 @@ fn the_command_line_refuses_bad_input_in_one_line_and_with_an_exit_code() {
         ("EVENT_BUS_MAX_RETRIES", "1001", "0 to 1000"),
         ("EVENT_BUS_MAX_RETRIES", "1\u{1b}[2J", "\\u{1b}"),
         ("SAGA_MAX_ACTIVE_SAGA", "1", "SAGA_MAX_ACTIVE_SAGAS"),
+        ("EVENT_BUS_MAX_LISTENERS", "2", "3 to 10000"),
+        ("SAGA_SERVICE_LIMITS", "ai-service=4@", "ai-service=4@"),
     ] {
         let mut command = sagabus(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data]);
         let output = command

@@ -74,6 +74,12 @@ impl Request {
         self
     }
 
+    /// Adds a header, beside those of the same name.
+    pub(crate) fn header_again(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub(crate) fn body(mut self, kind: &str, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self.header("content-type", kind)

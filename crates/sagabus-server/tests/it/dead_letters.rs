@@ -134,7 +134,7 @@ fn dead_letters_are_retried_revised_skipped_and_republished_over_http() {
     let place = Place::new();
     let server = server_with_dead(&place, &["FC-1", "FC-2", "FC-1", "FC-3", "FC-4"]);
     let order = |what: &str, body: Value| server.post(&format!("/api/dead-letters/{what}"), &body);
-    let key = json!({"subscription": NAME, "key": "FC-1", "ratePerSecond": 100, "dryRun": true});
+    let key = json!({"subscription": NAME, "key": "FC-1", "ratePerSecond": 100, "dryRun": true, "author": "ann"});
     let answer = order("redrive", key).expect(200);
     assert_eq!(
         (&answer["redriven"], &answer["dryRun"]),
@@ -143,17 +143,27 @@ fn dead_letters_are_retried_revised_skipped_and_republished_over_http() {
     assert_eq!(page(&server, "").0.len(), 5, "a dry run changes nothing");
     for (what, body, word) in [
         ("redrive", json!({"query": {"colour": 1}}), "colour"),
-        ("redrive", json!({"key": "FC-1"}), "subscription"),
         (
             "redrive",
-            json!({"query": {}, "ratePerSecond": 0}),
+            json!({"key": "FC-1", "author": "ann"}),
+            "subscription",
+        ),
+        (
+            "redrive",
+            json!({"query": {}, "ratePerSecond": 0, "author": "ann"}),
             "ratePerSecond",
         ),
-        ("redrive", json!({"query": {}, "all": true}), "query"),
-        ("skip", json!({"query": {}}), "reason"),
+        (
+            "redrive",
+            json!({"query": {}, "all": true, "author": "ann"}),
+            "query",
+        ),
+        ("skip", json!({"query": {}, "author": "ann"}), "reason"),
+        ("skip", json!({"query": {}, "reason": "r"}), "author"),
+        ("redrive", json!({"query": {}, "reason": "r"}), "author"),
         (
             "discard",
-            json!({"query": {}, "reason": "r", "ratePerSecond": 1}),
+            json!({"query": {}, "author": "ann", "reason": "r", "ratePerSecond": 1}),
             "ratePerSecond",
         ),
         (
@@ -163,13 +173,16 @@ fn dead_letters_are_retried_revised_skipped_and_republished_over_http() {
         ),
         (
             "redrive",
-            json!({"query": {}, "reason": "r".repeat(3000)}),
+            json!({"query": {}, "author": "ann", "reason": "r".repeat(3000)}),
             "reason",
         ),
     ] {
         order(what, body).expect_problem(400, &[word]);
     }
-    let none = order("redrive", json!({"subscription": NAME, "positions": []}));
+    let none = order(
+        "redrive",
+        json!({"subscription": NAME, "positions": [], "author": "ann"}),
+    );
     assert_eq!(none.expect(200)["redriven"], 0, "no position is not any");
     let by_query = json!({"query": {"key": "FC-1"}, "author": "ann", "reason": "the disk is back"});
     assert_eq!(order("redrive", by_query).expect(200)["redriven"], 2);
@@ -210,9 +223,9 @@ fn dead_letters_are_retried_revised_skipped_and_republished_over_http() {
         (&new["id"], &json!("d-3"))
     );
     assert_eq!(page(&server, "").0, ["d-3", "d-4"], "it stays");
-    let skip = json!({"subscription": NAME, "positions": [position(1)], "reason": "done by hand"});
+    let skip = json!({"subscription": NAME, "positions": [position(1)], "author": "ann", "reason": "done by hand"});
     assert_eq!(order("skip", skip).expect(200)["skipped"], 1);
-    let discard = json!({"query": {}, "reason": "a test", "dryRun": true});
+    let discard = json!({"query": {}, "author": "ann", "reason": "a test", "dryRun": true});
     assert_eq!(order("discard", discard).expect(200)["discarded"], 1);
     assert_eq!(page(&server, "").0, ["d-4"]);
 
@@ -337,14 +350,16 @@ fn the_commands_list_show_change_and_retry_dead_letters() {
         "--author",
         "ann",
         "--reason",
-        "typo\u{1b}[31m",
+        "typo",
     ];
     assert!(said(&server, &revise).starts_with("revision 1 of"));
     let one = said(&server, &["dead-letters", "show", id]);
-    assert!(
-        one.contains("by ann, typo [31m:") && !one.contains('\u{1b}'),
-        "{one}"
-    );
+    assert!(one.contains("by ann, typo:"), "{one}");
+    let mut hidden = revise;
+    hidden[8] = "typo\u{1b}[31m";
+    let ran = ask(&server, &hidden);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("`reason` has the character U+001B"));
     let dry = [
         "dead-letters",
         "retry",
@@ -392,6 +407,12 @@ fn the_commands_list_show_change_and_retry_dead_letters() {
     assert_eq!(said(&server, &skip), "1 skipped\n");
     let discard = ["dead-letters", "discard", "--all", "--reason", "a test"];
     assert_eq!(said(&server, &discard), "1 discarded\n");
+    // Who uses the shell is who gives an order that does not name anybody.
+    let path = format!("/api/subscriptions/{NAME}/repairs?limit=2");
+    let repairs = server.get(&path).expect(200);
+    for repair in repairs["repairs"].as_array().unwrap() {
+        assert_eq!(repair["author"], "tester", "{repair}");
+    }
     let ran = ask(&server, &["dead-letters", "show", id]);
     assert_eq!(ran.code, Some(1));
     assert!(
@@ -528,7 +549,7 @@ fn an_import_ends_at_the_first_line_that_is_refused_and_names_it_and_the_field()
         });
         changed("/revisions", json!([revision]))
     };
-    let path = "/api/dead-letters/import?reason=a+test";
+    let path = "/api/dead-letters/import?author=ann&reason=a+test";
     let send = |path: &str, body: &str| {
         let request = server.request("POST", path);
         request.body("application/x-ndjson", body).send()
@@ -577,16 +598,22 @@ fn an_import_ends_at_the_first_line_that_is_refused_and_names_it_and_the_field()
         said(&server, &discard);
     }
     for (path, body, status, word) in [
-        ("/api/dead-letters/import", one, 400, "reason"),
-        ("/api/dead-letters/import?reason=+", one, 400, "reason"),
+        ("/api/dead-letters/import", one, 400, "author"),
+        ("/api/dead-letters/import?author=ann", one, 400, "reason"),
         (
-            "/api/dead-letters/import?reason=r&colour=red",
+            "/api/dead-letters/import?author=ann&reason=+",
+            one,
+            400,
+            "reason",
+        ),
+        (
+            "/api/dead-letters/import?author=ann&reason=r&colour=red",
             one,
             400,
             "colour",
         ),
         (
-            "/api/dead-letters/import?reason=r&firstLine=0",
+            "/api/dead-letters/import?author=ann&reason=r&firstLine=0",
             one,
             400,
             "firstLine",
@@ -595,7 +622,18 @@ fn an_import_ends_at_the_first_line_that_is_refused_and_names_it_and_the_field()
     ] {
         send(path, body).expect_problem(status, &[word]);
     }
-    let author = format!("{path}&author={}", "x".repeat(256));
+    // What was stored before reasons were looked at is shown as one line.
+    let old = revised(1, payload("x")).replace(r#""reason":"r""#, r#""reason":"typo\u001b[31m""#);
+    assert_eq!(send(path, &old).expect(200)["restored"], 1);
+    let id = format!("{NAME}/{}", shown(&server)[0]["position"]);
+    let told = said(&server, &["dead-letters", "show", &id]);
+    assert!(
+        told.contains("by ann, typo [31m:") && !told.contains('\u{1b}'),
+        "{told}"
+    );
+    said(&server, &discard);
+    let author = "x".repeat(256);
+    let author = format!("/api/dead-letters/import?reason=r&author={author}");
     send(&author, one).expect_problem(400, &["line 1", "author"]);
     assert_eq!(
         send(path, "").expect(200),
@@ -807,4 +845,81 @@ fn the_commands_of_the_guide_do_what_it_says() {
     }
     assert_eq!(ran, 17, "commands of the guide");
     server.terminate();
+}
+
+#[test]
+fn a_command_gives_no_order_by_nobody() {
+    let orders: [&[&str]; 5] = [
+        &["retry", "--all"],
+        &["skip", "--all", "--reason", "r"],
+        &["discard", "--all", "--reason", "r"],
+        &["revise", "s/1", "--data", "1", "--reason", "r"],
+        &["import", "--reason", "r"],
+    ];
+    for order in orders {
+        let arguments = [&["dead-letters", "--url", "http://127.0.0.1:1"], order].concat();
+        let mut command = sagabus(&arguments);
+        let ran = crate::program::finish(command.env_remove("LOGNAME").env("USER", " "));
+        let words = "error: say who does it with --author: the shell has no user\n";
+        assert_eq!((ran.code, ran.err.as_str()), (Some(2), words), "{order:?}");
+        let named = [&arguments[..], &["--author", ""]].concat();
+        let ran = crate::program::run(&named);
+        assert_eq!(ran.code, Some(2), "{order:?}: {}", ran.err);
+        assert!(ran.err.contains("`--author` is empty"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn the_log_says_which_kind_a_failed_attempt_is_of_and_where_its_words_are() {
+    let place = Place::new();
+    let server = server_with_dead(&place, &["FC-1"]);
+    let form = crate::program::form_bytes("out-of-range.pdf");
+    let request = server.request("POST", "/api/submissions");
+    let taken = request.upload("form.pdf", &form, &[]).send().expect(202);
+    let saga = taken["sagaId"].as_str().unwrap();
+    let status = until("its end", || {
+        let saga = server.get(&format!("/api/sagas/{saga}")).expect(200);
+        (!saga["endedAt"].is_null()).then_some(saga)
+    });
+    let steps = status["steps"].as_array().unwrap();
+    let failed_step = steps.iter().find(|it| it["status"] == "failed").unwrap();
+    let letter = server.get("/api/dead-letters").expect(200)["deadLetters"][0].clone();
+    let id = format!("{NAME}/{}", letter["position"]);
+    let log = server.terminate().err;
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let line = |message: &str| {
+        let mut found = lines.iter().filter(|it| it["message"] == message);
+        found.next().unwrap_or_else(|| panic!("{message}: {log}"))
+    };
+    let failed = line("attempt failed");
+    assert_eq!(
+        (&failed["position"], &failed["event_id"]),
+        (&letter["position"], &json!("d-0"))
+    );
+    let fault = &letter["faults"][0];
+    assert_eq!(failed["kind"], fault["kind"], "{failed}");
+    // A handler need not say of which type its errors are.
+    let error_type = failed["error_type"].as_str().unwrap_or_default();
+    assert_eq!(error_type, fault["errorType"], "{failed}");
+    assert_eq!(line("dead letter")["letter"], id.as_str());
+    let step = line("step of a saga failed for good");
+    assert_eq!(step["saga_id"], saga, "{step}");
+    assert_eq!(step["outcome"], "failed without an effect", "{step}");
+    assert_eq!(
+        (&step["step"], &step["attempt"]),
+        (&failed_step["id"], &failed_step["attempts"]),
+        "{step}"
+    );
+    let of_library = lines.iter().filter(|it| {
+        let target = it["target"].as_str().unwrap();
+        target.starts_with("sagabus::")
+    });
+    for line in of_library.map(ToString::to_string) {
+        for words in ["it is locked", failed_step["error"].as_str().unwrap()] {
+            assert!(!line.contains(words), "{line}");
+        }
+    }
 }

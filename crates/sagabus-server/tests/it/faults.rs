@@ -188,8 +188,9 @@ fn redrive_all(server: &Server) -> bool {
     let letters = server.get("/api/dead-letters?limit=1000").expect(200);
     let letters = letters["deadLetters"].as_array().unwrap();
     for letter in letters {
-        let order =
-            json!({"subscription": letter["subscription"], "positions": [letter["position"]]});
+        let order = json!({
+            "subscription": letter["subscription"], "positions": [letter["position"]], "author": "ann",
+        });
         assert_eq!(
             server.post("/api/dead-letters/redrive", &order).expect(200)["redriven"],
             1

@@ -719,7 +719,10 @@ fn a_dead_letter_is_listed_with_its_faults_and_redriven_or_discarded() {
         "{ready}"
     );
 
-    let order = |what: &str, body: Value| server.post(&format!("/api/dead-letters/{what}"), &body);
+    let order = |what: &str, mut body: Value| {
+        body["author"] = json!("ann");
+        server.post(&format!("/api/dead-letters/{what}"), &body)
+    };
     let subscription = "sample-service";
     let positions = json!([letter["position"]]);
     order(

@@ -15,6 +15,7 @@ mod client;
 mod cloud_events;
 mod dead_letters;
 mod demo;
+mod doors;
 mod entered_samples;
 mod faults;
 mod http;

@@ -134,8 +134,38 @@ fn faults() -> Vec<Fault> {
         fault(
             "WaitLimit",
             steps("- {id: a, timer: {for: 0}}\n"),
-            "3:4",
-            "1 millisecond to 366 days",
+            "3:19",
+            "`timer.for` of step `a` must be 1 millisecond to 366 days",
+        ),
+        fault(
+            "WaitLimit",
+            steps("- {id: a, signal: {name: n, timeout: 400d}}\n"),
+            "3:29",
+            "`signal.timeout`",
+        ),
+        fault(
+            "WaitLimit",
+            steps("- {id: a, approval: {role: r, timeout: 0}}\n"),
+            "3:31",
+            "`approval.timeout`",
+        ),
+        fault(
+            "Name",
+            steps("- {id: a, approval: {role: ''}}\n"),
+            "3:22",
+            "`approval.role`",
+        ),
+        fault(
+            "Name",
+            steps("- {id: a, signal: {name: 'a b'}}\n"),
+            "3:20",
+            "`signal.name`",
+        ),
+        fault(
+            "Unreadable",
+            one(&format!("data: {}{}", "[".repeat(65), "]".repeat(65))),
+            "5:70",
+            "steps[0].data`: it is nested deeper than 64",
         ),
         fault(
             "Pointer",
@@ -185,8 +215,17 @@ fn faults() -> Vec<Fault> {
         fault(
             "ConcurrencyKey",
             format!("{}concurrencyKey: {{key: x}}\n", one("timeout: 5")),
-            "6:1",
+            "6:18",
             "in braces",
+        ),
+        fault(
+            "ConcurrencyKey",
+            format!(
+                "{}concurrencyKey: {{key: '{{x}}', limit: 1001}}\n",
+                one("timeout: 5")
+            ),
+            "6:30",
+            "must be 1 to 1000 sagas, and is 1001",
         ),
         fault(
             "EventInput",

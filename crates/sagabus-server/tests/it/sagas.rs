@@ -90,7 +90,7 @@ fn a_definition_is_checked_offline_and_each_fault_has_file_line_and_column() {
             "3:4",
             "step id `a` is used twice",
         ),
-        ("cut.json", "{\"name\": \"s\",\n".to_owned(), "2:1", "EOF"),
+        ("cut.json", "{\"name\": \"s\",\n".to_owned(), "2:1", "it ends too early"),
     ] {
         let file = write(&place, name, &text);
         let ran = run(&["saga", "check", &file]);
@@ -725,7 +725,7 @@ fn sagas_are_found_by_name_state_attribute_and_time_over_http_and_by_command() {
         ("status=lost", "lost"),
         ("attribute=x", "attribute"),
         ("from=today", "from"),
-        ("after=x", "place"),
+        ("after=x", "`after`"),
         ("colour=red", "colour"),
     ] {
         server

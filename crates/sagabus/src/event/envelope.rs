@@ -276,6 +276,12 @@ fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
+    // A list of its fields would be read as well.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Error::invalid(
+            "event is not a JSON envelope: it is a list, and must be an object",
+        ));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         // Read again only for the name of the field, so that good events do not pay for it.
         let mut reader = serde_json::Deserializer::from_slice(bytes);

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result};
 
 /// Deepest nesting of arrays and objects; common parsers end at 100 or more.
-const DEPTH_MAX: usize = 64;
+pub(crate) const DEPTH_MAX: usize = 64;
 
 /// Checks JSON from outside that is kept as it came.
 ///
@@ -55,6 +56,20 @@ pub(crate) fn check_depth(field: &str, data: &[u8]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a value that was made by code or read without a bound is nested too deep.
+pub(crate) fn is_too_deep(value: &serde_json::Value) -> bool {
+    fn is_deeper(value: &serde_json::Value, depth_max: usize) -> bool {
+        let left = depth_max.checked_sub(1);
+        let is_over = |it: &serde_json::Value| left.is_none_or(|left| is_deeper(it, left));
+        match value {
+            serde_json::Value::Array(items) => left.is_none() || items.iter().any(is_over),
+            serde_json::Value::Object(fields) => left.is_none() || fields.values().any(is_over),
+            _ => false,
+        }
+    }
+    is_deeper(value, DEPTH_MAX)
 }
 
 /// Any value, at this depth.
@@ -131,6 +146,31 @@ impl<'de> Visitor<'de> for Value {
             entries.next_value_seed(inner)?;
         }
         Ok(())
+    }
+}
+
+/// A struct that is written as an object: by itself it would be read from a list of its fields as well.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(entries)).map(Object)
     }
 }
 

@@ -187,6 +187,18 @@ impl Handlers {
         self
     }
 
+    /// Service and action of all handlers, of steps and of compensations; the service is empty for those of none.
+    #[must_use]
+    pub fn actions(&self) -> BTreeSet<(&str, &str)> {
+        fn of<H>(table: &Table<H>) -> impl Iterator<Item = (&str, &str)> {
+            table.iter().flat_map(|(service, names)| {
+                let names = names.keys();
+                names.map(move |name| (service.as_str(), name.as_str()))
+            })
+        }
+        of(&self.steps).chain(of(&self.compensations)).collect()
+    }
+
     /// Checks that no name was registered twice.
     pub(crate) fn check(&self) -> Result<(), BindError> {
         match self.twice.first() {

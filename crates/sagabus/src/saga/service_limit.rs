@@ -111,16 +111,19 @@ impl FromStr for ServiceLimit {
             Some((service, action)) => (service, Some(action)),
             None => (place, None),
         };
-        let (at_once, per_second) = numbers.split_once('@').unwrap_or((numbers, ""));
-        let number = |text: &str| match text {
-            "" => Ok(None),
-            _ => text.parse().map(Some).map_err(|_| unreadable()),
+        let (at_once, per_second) = match numbers.split_once('@') {
+            Some((at_once, per_second)) => (at_once, Some(per_second)),
+            None => (numbers, None),
         };
+        let number = |text: &str| text.parse().map(Some).map_err(|_| unreadable());
         let limit = Self {
             service: service.to_owned(),
             action: action.map(str::to_owned),
-            at_once: number(at_once)?,
-            per_second: number(per_second)?,
+            at_once: match (at_once, per_second) {
+                ("", Some(_)) => None,
+                _ => number(at_once)?,
+            },
+            per_second: per_second.map_or(Ok(None), number)?,
         };
         Self::check(std::slice::from_ref(&limit))?;
         Ok(limit)

@@ -6,6 +6,9 @@ use sagabus::Timestamp;
 /// Longest text to search for or compare with, in characters.
 const TEXT_CHARACTERS_MAX: usize = 255;
 
+/// What may be given more than once.
+const LISTS: [&str; 4] = ["status", "priority", "sampleType", "flowCellType"];
+
 /// Which samples a list holds; empty lists and absent values let all through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -59,6 +62,7 @@ impl Filter {
             page: 1,
             limit: limit_default,
         };
+        FieldErrors::check_once(pairs, &LISTS)?;
         let mut errors = FieldErrors::default();
         for (name, value) in pairs {
             let name = name.trim_end_matches("[]");
@@ -77,6 +81,7 @@ impl Filter {
                 }),
                 "dateFrom" => time(value, "00:00:00Z").map(|time| filter.from = Some(time)),
                 "dateTo" => time(value, "23:59:59.999Z").map(|time| filter.to = Some(time)),
+                "searchTerm" | "q" if filter.term.is_some() => Err("is given twice".to_owned()),
                 "searchTerm" | "q" => text(value).map(|text| filter.term = Some(text)),
                 "page" => number(value, u32::MAX).map(|number| page.page = number),
                 "limit" => number(value, limit_max).map(|number| page.limit = number),

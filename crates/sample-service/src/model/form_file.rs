@@ -1,10 +1,8 @@
 //! The form that a sample is entered with.
 
-use nanopore::sample::FieldErrors;
+use nanopore::sample::{FieldErrors, check_file_name};
 use serde_json::Value;
 
-/// Longest name of a form, in characters: that of an upload.
-const FILE_NAME_CHARACTERS_MAX: usize = 255;
 /// Hex digits of an upload's id.
 const FILE_ID_DIGITS: usize = 64;
 
@@ -42,10 +40,7 @@ impl FormFile {
         if form.file_id.len() != FILE_ID_DIGITS || !form.file_id.bytes().all(is_digit) {
             errors.add("form.fileId", "must be 64 lower-case hex digits");
         }
-        if form.file_name.trim().is_empty()
-            || form.file_name.chars().count() > FILE_NAME_CHARACTERS_MAX
-        {
-            let message = format!("must have 1 to {FILE_NAME_CHARACTERS_MAX} characters");
+        if let Err(message) = check_file_name(&form.file_name) {
             errors.add("form.fileName", message);
         }
         match errors.0.is_empty() {

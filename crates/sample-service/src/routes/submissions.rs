@@ -23,6 +23,7 @@ pub(super) async fn list(
     State(service): State<SampleService>,
     Pairs(mut pairs): Pairs,
 ) -> Reply<Json<Submissions>> {
+    FieldErrors::check_once(&pairs, &[])?;
     let mut status = None;
     if let Some(index) = pairs.iter().position(|(name, _)| name == "status") {
         let (_, word) = pairs.remove(index);

@@ -9,6 +9,7 @@ use sagabus::transport::PAGE_BYTES_MAX;
 use serde_json::{Value, json};
 
 use crate::cli::Failure;
+use crate::cli::author::Author;
 use crate::client::{Client, encoded};
 
 /// Bytes of lines after which they are sent: the server answers in time, and is asked seldom.
@@ -22,9 +23,8 @@ pub(super) struct Import {
     /// From this file [default: standard input]
     #[arg(long)]
     file: Option<PathBuf>,
-    /// Who does it
-    #[arg(long, default_value = "")]
-    author: String,
+    #[command(flatten)]
+    author: Author,
     /// Why
     #[arg(long)]
     reason: String,
@@ -40,6 +40,7 @@ impl Import {
             );
             Failure::new(format!("cannot read {name}: {error}"))
         };
+        let author = self.author.name()?;
         let mut lines: Box<dyn BufRead> = match &self.file {
             Some(file) => Box::new(BufReader::new(File::open(file).map_err(cannot)?)),
             None => Box::new(BufReader::new(std::io::stdin())),
@@ -51,7 +52,7 @@ impl Import {
             if part.count > 0 || first == 1 {
                 let path = format!(
                     "/api/dead-letters/import?author={}&reason={}&firstLine={first}",
-                    encoded(&self.author),
+                    encoded(&author),
                     encoded(&self.reason)
                 );
                 let answer = client.post_lines(&path, part.lines).await?;

@@ -10,7 +10,6 @@ use axum::http::StatusCode;
 use nanopore::problem::TooLarge;
 use sagabus::Error;
 use sagabus::bus::dead_letter::Lines;
-use sagabus::ledger::By;
 use sagabus::transport::PAGE_BYTES_MAX;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,6 +17,7 @@ use serde_json::{Value, json};
 use super::letters;
 use crate::http::App;
 use crate::http::reply::Reply;
+use crate::http::request::by;
 
 /// Largest body: one dead letter with the most and largest revisions, or the lines of a page of an export.
 pub(in crate::http) const BODY_BYTES_MAX: usize = PAGE_BYTES_MAX;
@@ -26,10 +26,8 @@ pub(in crate::http) const BODY_BYTES_MAX: usize = PAGE_BYTES_MAX;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::http) struct About {
-    #[serde(default)]
-    author: String,
-    #[serde(default)]
-    reason: String,
+    author: Option<String>,
+    reason: Option<String>,
     /// Number that errors have for the first line, where the body is a part of more.
     first_line: Option<NonZeroU64>,
 }
@@ -51,7 +49,7 @@ pub(in crate::http) async fn import(
         }
         Error::invalid(error.body_text())
     })?;
-    let by = By::new(&about.author, &about.reason);
+    let by = by(about.author.as_deref(), about.reason.as_deref())?;
     let lines = Lines {
         bytes: &body,
         first: about.first_line.map_or(1, NonZeroU64::get),

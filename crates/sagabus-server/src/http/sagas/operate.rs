@@ -1,7 +1,6 @@
 //! What operators do to a saga.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use sagabus::saga::{Action, Definition, InFlight};
 use sagabus::{Error, Result};
@@ -10,8 +9,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::App;
-use super::super::reply::{Reply, unreadable};
-use super::{by, read_definition, saga_id};
+use super::super::reply::Reply;
+use super::super::request::{Sent, by};
+use super::{read_definition, saga_id};
 use crate::wire::{self, Include};
 
 /// The verbs of operators.
@@ -45,9 +45,8 @@ pub(crate) struct Said {
 pub(crate) async fn operate(
     State(app): State<App>,
     Path((id, verb)): Path<(String, String)>,
-    said: std::result::Result<Json<Said>, JsonRejection>,
+    Sent(said): Sent<Said>,
 ) -> Reply<Json<Value>> {
-    let Json(said) = said.map_err(|it| unreadable(&it))?;
     let by = by(said.author.as_deref(), said.reason.as_deref())?;
     let (id, sagas) = (saga_id(&id)?, &app.system.sagas);
     let status = match verb.as_str() {

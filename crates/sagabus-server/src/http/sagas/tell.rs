@@ -1,7 +1,6 @@
 //! What steps that wait are told: signals, and the answers of people.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use sagabus::saga::{Approval, Signal};
 use sagabus::{Error, Result};
@@ -10,8 +9,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::App;
-use super::super::reply::{Reply, unreadable};
-use super::{by, saga_id};
+use super::super::reply::Reply;
+use super::super::request::{Sent, by};
+use super::saga_id;
 use crate::wire::{self, Include};
 
 /// A signal.
@@ -44,9 +44,8 @@ fn needed(field: &str, text: Option<String>) -> Result<String> {
 pub(crate) async fn signal(
     State(app): State<App>,
     Path(id): Path<String>,
-    told: std::result::Result<Json<Told>, JsonRejection>,
+    Sent(told): Sent<Told>,
 ) -> Reply<Json<Value>> {
-    let Json(told) = told.map_err(|it| unreadable(&it))?;
     let payload = told.payload.as_deref().map_or("null", RawValue::get);
     let signal = Signal {
         by: by(told.author.as_deref(), told.reason.as_deref())?,
@@ -63,27 +62,26 @@ pub(crate) async fn signal(
 pub(crate) async fn approve(
     app: State<App>,
     id: Path<String>,
-    answer: std::result::Result<Json<Answer>, JsonRejection>,
+    Sent(answer): Sent<Answer>,
 ) -> Reply<Json<Value>> {
-    decide(app, id, answer, true).await
+    decide(app, id, Sent(answer), true).await
 }
 
 /// `POST /api/sagas/{id}/refuse`: somebody who is asked says no; durable when it is answered.
 pub(crate) async fn refuse(
     app: State<App>,
     id: Path<String>,
-    answer: std::result::Result<Json<Answer>, JsonRejection>,
+    Sent(answer): Sent<Answer>,
 ) -> Reply<Json<Value>> {
-    decide(app, id, answer, false).await
+    decide(app, id, Sent(answer), false).await
 }
 
 async fn decide(
     State(app): State<App>,
     Path(id): Path<String>,
-    answer: std::result::Result<Json<Answer>, JsonRejection>,
+    Sent(answer): Sent<Answer>,
     approved: bool,
 ) -> Reply<Json<Value>> {
-    let Json(answer) = answer.map_err(|it| unreadable(&it))?;
     let by = by(answer.author.as_deref(), answer.reason.as_deref())?;
     let step = needed("step", answer.step)?;
     let role = needed("role", answer.role)?;

@@ -12,8 +12,9 @@ use crate::bus::handler::{Answer, Delivery, HandlerError, Seat};
 use crate::bus::settle::{self, Attempt, Outcome};
 use crate::bus::subscription::emit_error;
 use crate::event::Event;
+use crate::ledger::Fault;
 use crate::retry;
-use crate::transport::{LeaseToken, Leased, Member, Settle, Verdict};
+use crate::transport::{DeadLetterId, LeaseToken, Leased, Member, Settle, Verdict};
 
 /// What runs handlers one after the other.
 pub(super) struct Worker {
@@ -92,6 +93,14 @@ fn at_once<T>(decide: impl FnOnce(&mut std::task::Context<'_>) -> T) -> impl Fut
         let decide = decide.take();
         decide.map_or(Poll::Pending, |it| Poll::Ready(it(context)))
     })
+}
+
+/// What is known of an attempt that failed.
+fn fault_of(verdict: &Verdict) -> Option<&Fault> {
+    match verdict {
+        Verdict::RetryAt(_, fault) | Verdict::Dead(fault) => Some(fault),
+        Verdict::Ack | Verdict::Skip | Verdict::Release => None,
+    }
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -327,11 +336,17 @@ impl Dispatch {
         }
         let attempt = self.attempt(subject, duration);
         let verdict = settle::after(&self.plan.policy, attempt, outcome);
+        // Its words stay out: they may hold personal data, and stand with the dead letter.
+        let fault = fault_of(&verdict);
+        let error_type = fault.map(|it| it.error_type.as_str());
         tracing::warn!(
             subscription = %self.plan.name,
+            position = subject.token.position,
             event_id = %subject.event.id,
             attempt = subject.token.attempt,
             outcome = outcome.words(),
+            kind = fault.map(|it| it.kind.as_str()),
+            error_type = error_type.filter(|it| !it.is_empty()),
             "attempt failed"
         );
         self.note(subject.token, &verdict);
@@ -353,11 +368,14 @@ impl Dispatch {
             Verdict::RetryAt(..) => self.counters.retried(),
             Verdict::Dead(fault) => {
                 self.counters.died();
+                // As the commands and the library name it.
+                let letter = DeadLetterId::new(&self.plan.name, token.position);
                 tracing::error!(
                     subscription = %self.plan.name,
                     position = token.position,
                     attempts = token.attempt,
                     kind = fault.kind,
+                    %letter,
                     "dead letter"
                 );
             }

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use super::each::check_pointer;
+use super::form::too_deep;
 use super::place::{InvalidDefinition, Place};
 use super::{
-    DEFINITION_BYTES_MAX, DEPTH_MAX, DURATION_MAX, EVENT_INPUT_PARTS_MAX, HOLDERS_MAX,
+    ConcurrencyKey, DEFINITION_BYTES_MAX, DEPTH_MAX, DURATION_MAX, EVENT_INPUT_PARTS_MAX,
     ID_BYTES_MAX, NAME_BYTES_MAX, Options, STEPS_MAX, Step, WAIT_MAX, Wait,
 };
+use crate::event::strict;
 use crate::text::is_hidden;
 
 /// What is wrong with a definition that is refused. Nothing is stored for it. [`InvalidDefinition`] adds where it is wrong.
@@ -113,10 +115,12 @@ pub enum DefinitionError {
         step: String,
     },
     /// A step waits for no time, or longer than [`WAIT_MAX`].
-    #[error("step `{step}` must wait for 1 millisecond to 366 days")]
+    #[error("`{field}` of step `{step}` must be 1 millisecond to 366 days")]
     WaitLimit {
         /// The step.
         step: String,
+        /// The field.
+        field: &'static str,
     },
     /// A time limit of the saga is zero or longer than [`WAIT_MAX`].
     #[error("`{field}` of saga `{saga}` must be 1 millisecond to 366 days")]
@@ -127,12 +131,14 @@ pub enum DefinitionError {
         field: &'static str,
     },
     /// A concurrency key names nothing of the input, or has a limit that is none.
-    #[error(
-        "`concurrencyKey` of saga `{saga}` must name fields of the input in braces, and 1 to {HOLDERS_MAX} sagas"
-    )]
+    #[error("`{field}` of saga `{saga}` {must}")]
     ConcurrencyKey {
         /// The saga's name.
         saga: String,
+        /// The field.
+        field: &'static str,
+        /// What it must be, and is not.
+        must: String,
     },
     /// What events are to carry is no part of an input, is named twice, or is too much.
     #[error(
@@ -187,11 +193,12 @@ impl DefinitionError {
             Self::ZeroTimeout { field, .. }
             | Self::TooLong { field, .. }
             | Self::SagaLimit { field, .. }
+            | Self::WaitLimit { field, .. }
+            | Self::ConcurrencyKey { field, .. }
             | Self::Name { field, .. } => field,
-            Self::ConcurrencyKey { .. } => "concurrencyKey",
             Self::EventInput { .. } => "eventInput",
             Self::TwoPivots { .. } => "pivot",
-            Self::NotBare { .. } | Self::WaitLimit { .. } => "id",
+            Self::NotBare { .. } => "id",
             Self::Pointer { field, .. } => field,
             Self::NotBefore { .. } => "dependencies",
             Self::NotOfChild { .. }
@@ -229,6 +236,11 @@ pub(super) fn check(saga: &str, steps: &[Step]) -> Result<Vec<Vec<usize>>, Inval
     }
     for (index, step) in steps.iter().enumerate() {
         check_step(step).map_err(|fault| fault.in_step(index))?;
+        if step.data.as_ref().is_some_and(strict::is_too_deep) {
+            let (path, reason) = (format!("steps[{index}].data"), too_deep());
+            let place = Place::of(path.as_str());
+            return Err(DefinitionError::Unreadable { path, reason }.at(place));
+        }
     }
     structure(saga, steps)
 }
@@ -330,8 +342,8 @@ fn check_step(step: &Step) -> Result<(), DefinitionError> {
 fn check_wait(step: &Step, wait: &Wait) -> Result<(), DefinitionError> {
     let owner = || step.id.clone();
     match wait {
-        Wait::Signal { name, .. } => id(&step.id, "signal", name)?,
-        Wait::Approval { role, .. } => text(&step.id, "role", role)?,
+        Wait::Signal { name, .. } => id(&step.id, "signal.name", name)?,
+        Wait::Approval { role, .. } => text(&step.id, "approval.role", role)?,
         Wait::Timer(_) => {}
         Wait::Child(child) => {
             check_pointer(step, "child", &child.from)?;
@@ -343,7 +355,14 @@ fn check_wait(step: &Step, wait: &Wait) -> Result<(), DefinitionError> {
     }
     let time = wait.time();
     if time.is_some_and(|time| time.as_millis() == 0 || time > WAIT_MAX) {
-        return Err(DefinitionError::WaitLimit { step: owner() });
+        return Err(DefinitionError::WaitLimit {
+            step: owner(),
+            field: match wait {
+                Wait::Approval { .. } => "approval.timeout",
+                Wait::Timer(_) => "timer.for",
+                Wait::Signal { .. } | Wait::Child(_) => "signal.timeout",
+            },
+        });
     }
     Ok(())
 }
@@ -361,9 +380,9 @@ pub(super) fn check_options(saga: &str, options: &Options) -> Result<(), Definit
         }
     }
     let key = options.concurrency_key.as_ref();
-    if key.is_some_and(|key| !key.is_valid()) {
+    if let Some((field, must)) = key.and_then(ConcurrencyKey::fault) {
         let saga = saga.to_owned();
-        return Err(DefinitionError::ConcurrencyKey { saga });
+        return Err(DefinitionError::ConcurrencyKey { saga, field, must });
     }
     if !super::event_input::is_valid(&options.event_input) {
         let saga = saga.to_owned();

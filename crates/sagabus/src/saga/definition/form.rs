@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::de::Visitor;
+use serde::de::{IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_saphyr::{DefaultMessageFormatter, MessageFormatter};
@@ -15,11 +15,13 @@ use sha2::{Digest, Sha256};
 use super::each::AT_A_TIME;
 use super::options::is_default;
 use super::place::{InvalidDefinition, Place, Position};
+use super::words::{is_too_deep, plain};
 use super::{
     Child, Compensate, ConcurrencyKey, DEFINITION_BYTES_MAX, Definition, DefinitionError,
     DefinitionHash, ForEach, OnConflict, OnInDoubt, OnTimeout, Options, Order, PlainErrors, Step,
     Wait, WaitLimit,
 };
+use crate::event::strict::{DEPTH_MAX, Object};
 use crate::ledger::Priority;
 
 /// What a definition is made of.
@@ -31,7 +33,7 @@ pub(super) type Make = fn(Parts) -> Result<Definition, InvalidDefinition>;
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Form {
     name: String,
-    steps: Vec<StepForm>,
+    steps: Vec<Object<StepForm>>,
     #[serde(default, skip_serializing_if = "is_default")]
     compensation: Order,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -43,7 +45,7 @@ struct Form {
     #[serde(default, skip_serializing_if = "is_default", with = "level")]
     priority: Priority,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    concurrency_key: Option<KeyForm>,
+    concurrency_key: Option<Object<KeyForm>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     event_input: Vec<String>,
 }
@@ -138,21 +140,21 @@ struct StepForm {
     #[serde(default, skip_serializing_if = "is_default")]
     late_binding: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    for_each: Option<ForEachForm>,
+    for_each: Option<Object<ForEachForm>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    signal: Option<SignalForm>,
+    signal: Option<Object<SignalForm>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    approval: Option<ApprovalForm>,
+    approval: Option<Object<ApprovalForm>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    timer: Option<TimerForm>,
+    timer: Option<Object<TimerForm>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    child: Option<ChildForm>,
+    child: Option<Object<ChildForm>>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChildForm {
-    definition: Form,
+    definition: Object<Form>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     from: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -251,32 +253,54 @@ pub(super) fn from_json(json: &[u8]) -> Result<Parts, InvalidDefinition> {
 /// Without a bound on its size: for what is stored already.
 pub(super) fn read_json(json: &[u8], make: Make) -> Result<Parts, InvalidDefinition> {
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let form: Form = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let form: Object<Form> = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = path_of(error.path());
-        unreadable_json(path, error.inner())
+        unreadable_json(path, json, error.inner())
     })?;
     reader
         .end()
-        .map_err(|error| unreadable_json(".".to_owned(), &error))?;
-    form.into_parts(make)
+        .map_err(|error| unreadable_json(".".to_owned(), json, &error))?;
+    form.0.into_parts(make)
 }
 
-fn unreadable_json(path: String, error: &serde_json::Error) -> InvalidDefinition {
-    // What is no JSON at all ends where it ends; what is of another form stands at its path.
-    let position = (!error.is_data()).then(|| Position {
+fn unreadable_json(path: String, json: &[u8], error: &serde_json::Error) -> InvalidDefinition {
+    let reason = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let reason = reason.strip_suffix(&place).unwrap_or(&reason);
+    // What is no JSON at all ends where it ends, and a field that is there twice has no one place; what is of another form
+    // stands at its path.
+    let is_of_reader = !error.is_data() || reason.starts_with("duplicate field");
+    let position = is_of_reader.then(|| Position {
         line: error.line().max(1) as u64,
         column: error.column().max(1) as u64,
     });
-    let reason = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    let reason = reason.strip_suffix(&place).unwrap_or(&reason).to_owned();
+    let is_json = || serde_json::from_slice::<IgnoredAny>(json).is_ok();
+    let reason = match reason {
+        _ if error.is_data() || is_too_deep(reason) => said(&path, reason),
+        _ if !is_json() => format!("it is no JSON: {}", plain(reason)),
+        // A word was awaited, and something else is there.
+        "expected value" => "must be one of its words".to_owned(),
+        _ => plain(reason),
+    };
     unreadable(path, reason, position)
+}
+
+/// What is wrong at `path`, in plain words.
+fn said(path: &str, reason: &str) -> String {
+    match is_too_deep(reason) && path.ends_with("].data") {
+        true => too_deep(),
+        false => plain(reason),
+    }
+}
+
+pub(super) fn too_deep() -> String {
+    format!("it is nested deeper than {DEPTH_MAX}")
 }
 
 pub(super) fn from_yaml(yaml: &str) -> Result<Parts, InvalidDefinition> {
     bounded(yaml.len())?;
     let mut path = ".".to_owned();
-    let form: Form = serde_saphyr::with_deserializer_from_str(yaml, |reader| {
+    let form: Object<Form> = serde_saphyr::with_deserializer_from_str(yaml, |reader| {
         serde_path_to_error::deserialize(reader).map_err(|error| {
             path = path_of(error.path());
             error.into_inner()
@@ -284,20 +308,27 @@ pub(super) fn from_yaml(yaml: &str) -> Result<Parts, InvalidDefinition> {
     })
     .map_err(|error| {
         let reason = DefaultMessageFormatter.format_message(error.without_snippet());
-        let reason = reason.replace(char::is_control, " ");
+        let reason = said(&path, &reason.replace(char::is_control, " "));
         // A path says more than where the reader was, but what is no YAML at all has no paths.
         let of_path = (path != ".").then(|| Place::of(path.as_str()).found_in(yaml).position);
         let of_reader = || error.location().and_then(Position::of);
         let position = of_path.flatten().or_else(of_reader);
         unreadable(path, reason, position)
     })?;
-    form.into_parts(Definition::from_parts)
+    form.0.into_parts(Definition::from_parts)
 }
 
 /// The path as far as it is known.
 fn path_of(path: &serde_path_to_error::Path) -> String {
     let path = path.to_string();
     let known = path.trim_end_matches(['.', '?']);
+    // What is in the data of a step is no field of a definition; how deep it may be is said of all of it.
+    let data = known
+        .split_once("].data[")
+        .or_else(|| known.split_once("].data."));
+    if let Some((step, _)) = data {
+        return format!("{step}].data");
+    }
     match known {
         "" => ".".to_owned(),
         known => known.to_owned(),
@@ -349,16 +380,21 @@ impl Form {
     fn of(name: &str, steps: &[Step], options: &Options) -> Self {
         Self {
             name: name.to_owned(),
-            steps: steps.iter().map(StepForm::from_step).collect(),
+            steps: steps
+                .iter()
+                .map(|it| Object(StepForm::from_step(it)))
+                .collect(),
             compensation: options.compensation,
             plain_errors: options.plain_errors,
             deadline: options.deadline.map(Span),
             queue_timeout: options.queue_timeout.map(Span),
             priority: options.priority,
-            concurrency_key: options.concurrency_key.as_ref().map(|it| KeyForm {
-                key: it.key.clone(),
-                limit: it.limit,
-                on_conflict: it.on_conflict,
+            concurrency_key: options.concurrency_key.as_ref().map(|it| {
+                Object(KeyForm {
+                    key: it.key.clone(),
+                    limit: it.limit,
+                    on_conflict: it.on_conflict,
+                })
             }),
             event_input: options.event_input.clone(),
         }
@@ -366,7 +402,7 @@ impl Form {
 
     fn into_parts(self, make: Make) -> Result<Parts, InvalidDefinition> {
         let steps = self.steps.into_iter().enumerate();
-        let steps = steps.map(|(at, step)| step.into_step(at, make));
+        let steps = steps.map(|(at, step)| step.0.into_step(at, make));
         let steps = steps.collect::<Result<_, _>>()?;
         let options = Options {
             compensation: self.compensation,
@@ -374,7 +410,7 @@ impl Form {
             deadline: self.deadline.map(|span| span.0),
             queue_timeout: self.queue_timeout.map(|span| span.0),
             priority: self.priority,
-            concurrency_key: self.concurrency_key.map(|it| ConcurrencyKey {
+            concurrency_key: self.concurrency_key.map(|Object(it)| ConcurrencyKey {
                 key: it.key,
                 limit: it.limit,
                 on_conflict: it.on_conflict,
@@ -387,7 +423,7 @@ impl Form {
 
 impl ChildForm {
     fn read(self, at: usize, make: Make) -> Result<Child, InvalidDefinition> {
-        let definition = self.definition.into_parts(make).and_then(make);
+        let definition = self.definition.0.into_parts(make).and_then(make);
         let definition = definition.map_err(|mut error| {
             error.place.path = format!("steps[{at}].child.definition.{}", error.place.path);
             error
@@ -409,7 +445,7 @@ impl StepForm {
             })
         };
         let unreadable = |reason: &str| unreadable(format!("steps[{at}]"), reason.to_owned(), None);
-        let child = self.child.map(|child| child.read(at, make)).transpose()?;
+        let child = self.child.map(|child| child.0.read(at, make)).transpose()?;
         let wait = match (self.signal, self.approval, self.timer) {
             (None, None, None) if child.is_some() => child.map(Wait::Child),
             (None, None, None) if self.action.is_empty() => {
@@ -419,15 +455,15 @@ impl StepForm {
             _ if child.is_some() => {
                 return Err(unreadable("a step with a `child` waits for nothing else"));
             }
-            (Some(it), None, None) => Some(Wait::Signal {
+            (Some(Object(it)), None, None) => Some(Wait::Signal {
                 name: it.name,
                 limit: limit(it.timeout, it.on_timeout),
             }),
-            (None, Some(it), None) => Some(Wait::Approval {
+            (None, Some(Object(it)), None) => Some(Wait::Approval {
                 role: it.role,
                 limit: limit(it.timeout, it.on_timeout),
             }),
-            (None, None, Some(it)) => Some(Wait::Timer(it.r#for.0)),
+            (None, None, Some(Object(it))) => Some(Wait::Timer(it.r#for.0)),
             _ => {
                 return Err(unreadable(
                     "a step has one of `signal`, `approval`, `timer`",
@@ -436,7 +472,7 @@ impl StepForm {
         };
         Ok(Step {
             wait,
-            for_each: self.for_each.map(|list| ForEach {
+            for_each: self.for_each.map(|Object(list)| ForEach {
                 from: list.from,
                 step: list.step,
                 concurrency: list.concurrency.unwrap_or(AT_A_TIME),
@@ -472,44 +508,43 @@ impl StepForm {
         let (mut signal, mut approval, mut timer, mut child) = (None, None, None, None);
         match &step.wait {
             Some(Wait::Signal { name, limit }) => {
-                signal = Some(SignalForm {
+                signal = Some(Object(SignalForm {
                     name: name.clone(),
                     timeout: timeout(limit),
                     on_timeout: on_timeout(limit),
-                });
+                }));
             }
             Some(Wait::Approval { role, limit }) => {
-                approval = Some(ApprovalForm {
+                approval = Some(Object(ApprovalForm {
                     role: role.clone(),
                     timeout: timeout(limit),
                     on_timeout: on_timeout(limit),
-                });
+                }));
             }
             Some(Wait::Timer(delay)) => {
-                timer = Some(TimerForm {
+                timer = Some(Object(TimerForm {
                     r#for: Span(*delay),
-                })
+                }))
             }
             Some(Wait::Child(own)) => {
                 let definition = &own.definition;
-                child = Some(ChildForm {
-                    definition: Form::of(
-                        definition.name(),
-                        definition.steps(),
-                        definition.options(),
-                    ),
+                let form = Form::of(definition.name(), definition.steps(), definition.options());
+                child = Some(Object(ChildForm {
+                    definition: Object(form),
                     from: own.from.clone(),
                     step: own.step.clone(),
-                });
+                }));
             }
             None => {}
         }
         Self {
             child,
-            for_each: step.for_each.as_ref().map(|list| ForEachForm {
-                from: list.from.clone(),
-                step: list.step.clone(),
-                concurrency: (list.concurrency != AT_A_TIME).then_some(list.concurrency),
+            for_each: step.for_each.as_ref().map(|list| {
+                Object(ForEachForm {
+                    from: list.from.clone(),
+                    step: list.step.clone(),
+                    concurrency: (list.concurrency != AT_A_TIME).then_some(list.concurrency),
+                })
             }),
             signal,
             approval,

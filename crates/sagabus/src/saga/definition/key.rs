@@ -52,14 +52,30 @@ impl ConcurrencyKey {
         }
     }
 
-    /// Whether it can be rendered for some input, and has a limit that is one.
-    pub(super) fn is_valid(&self) -> bool {
-        let is_text = (1..=NAME_BYTES_MAX).contains(&self.key.len());
-        let is_shown = !self.key.chars().any(is_hidden);
-        let pieces = pieces(&self.key);
+    /// What keeps it from being rendered for any input, or its limit from being one: the field, and what that must be.
+    pub(super) fn fault(&self) -> Option<(&'static str, String)> {
+        const KEY: &str = "concurrencyKey.key";
+        let (bytes, limit) = (self.key.len(), self.limit);
+        if !(1..=NAME_BYTES_MAX).contains(&bytes) {
+            let must = format!("must have 1 to {NAME_BYTES_MAX} bytes, not {bytes}");
+            return Some((KEY, must));
+        }
+        if self.key.chars().any(is_hidden) {
+            let must = "must have no character that is not to be seen";
+            return Some((KEY, must.to_owned()));
+        }
         let names =
             |pieces: Vec<Piece<'_>>| pieces.iter().any(|it| matches!(it, Piece::Pointer(_)));
-        is_text && is_shown && pieces.is_some_and(names) && (1..=HOLDERS_MAX).contains(&self.limit)
+        let is_of_input = pieces(&self.key).is_some_and(names);
+        if !is_of_input {
+            let must = "must name fields of the input in braces, such as `{sampleId}`";
+            return Some((KEY, must.to_owned()));
+        }
+        if !(1..=HOLDERS_MAX).contains(&limit) {
+            let must = format!("must be 1 to {HOLDERS_MAX} sagas, and is {limit}");
+            return Some(("concurrencyKey.limit", must));
+        }
+        None
     }
 
     /// The key of a saga with this input; in words why it has none.
@@ -86,10 +102,14 @@ impl ConcurrencyKey {
                 _ => return Err(format!("the input has no text or number at `{pointer}`")),
             }
         }
-        if key.len() > NAME_BYTES_MAX || key.chars().any(is_hidden) {
+        if key.len() > NAME_BYTES_MAX {
+            let bytes = key.len();
             return Err(format!(
-                "it must be 1 to {NAME_BYTES_MAX} bytes without characters that are not to be seen"
+                "it would have {bytes} bytes, more than {NAME_BYTES_MAX}"
             ));
+        }
+        if key.chars().any(is_hidden) {
+            return Err("it would have a character that is not to be seen".to_owned());
         }
         Ok(key)
     }

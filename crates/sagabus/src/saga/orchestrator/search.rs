@@ -79,7 +79,8 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self> {
         let parts = text.split_once('_');
         let parts = parts.and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
-        let (at, id) = parts.ok_or_else(|| Error::invalid("place in a list of sagas is none"))?;
+        let (at, id) =
+            parts.ok_or_else(|| Error::invalid("`after` must be `next` of the page before"))?;
         Ok(Self {
             started_at: Timestamp::from_milliseconds(at),
             id,
@@ -90,11 +91,15 @@ impl FromStr for Cursor {
 impl Query {
     fn check(&self) -> Result<()> {
         if !(1..=PAGE_MAX).contains(&self.limit) {
-            return Err(Error::invalid(format!("`limit` must be 1 to {PAGE_MAX}")));
+            let limit = self.limit;
+            return Err(Error::invalid(format!(
+                "`limit` is {limit}, and must be 1 to {PAGE_MAX}"
+            )));
         }
         if self.attributes.len() > ATTRIBUTES_MAX {
             return Err(Error::invalid(format!(
-                "at most {ATTRIBUTES_MAX} attributes can be asked for"
+                "`attribute` is there {} times, more than {ATTRIBUTES_MAX}",
+                self.attributes.len()
             )));
         }
         Ok(())

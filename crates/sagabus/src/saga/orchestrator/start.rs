@@ -232,8 +232,11 @@ impl Sagas {
         let options = definition.options();
         let key = options.concurrency_key.as_ref();
         let key = key.map(|key| key.render(&start.input)).transpose();
-        let concurrency_key =
-            key.map_err(|reason| Error::invalid(format!("saga has no concurrency key: {reason}")))?;
+        let concurrency_key = key.map_err(|reason| {
+            Error::invalid(format!(
+                "`concurrencyKey` cannot be made of the input: {reason}"
+            ))
+        })?;
         definition
             .event_input(&start.input)
             .map_err(|reason| Error::invalid(format!("saga cannot be told of: {reason}")))?;

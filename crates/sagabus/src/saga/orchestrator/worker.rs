@@ -2,6 +2,7 @@
 
 mod calls;
 mod claims;
+mod failures;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -350,6 +351,7 @@ impl Worker {
             before
         };
         self.tell_late_effects(&decision.records);
+        self.tell_failures(&decision.records);
         let is_migrated = |it: &Record| matches!(it.fact, Fact::Migrated { .. });
         if decision.records.iter().any(is_migrated) {
             self.bind_anew();

@@ -140,7 +140,8 @@ fn a_changed_step_changes_the_hash() {
 #[test]
 fn what_does_not_fit_is_refused_with_its_path() {
     for (json, path, reason) in [
-        ("1", ".", "invalid type"),
+        ("1", ".", "must be an object"),
+        ("[]", ".", "is a list, and must be an object"),
         (
             r#"{"name":"s","steps":[{"id":"a","action":"a","retries":1}]}"#,
             "steps[0].retries",
@@ -159,14 +160,14 @@ fn what_does_not_fit_is_refused_with_its_path() {
         (
             r#"{"name":"s","steps":[{"id":"a","action":"a","retryAttempts":-2}]}"#,
             "steps[0].retryAttempts",
-            "u32",
+            "a whole number from 0",
         ),
         (
             r#"{"name":"s","steps":[{"id":"a"}]}"#,
             "steps[0]",
             "missing field `action`",
         ),
-        (r#"{"name":"s","steps":[]} x"#, ".", "trailing"),
+        (r#"{"name":"s","steps":[]} x"#, ".", "more behind its end"),
     ] {
         match Definition::from_json(json.as_bytes()).unwrap_err().fault {
             DefinitionError::Unreadable {

@@ -299,10 +299,11 @@ fn a_step_that_waits_has_nothing_that_goes_with_a_handler() {
     ] {
         assert_eq!(refused(step), text);
     }
-    let text = "step `w` must wait for 1 millisecond to 366 days";
+    let text = "`timer.for` of step `w` must be 1 millisecond to 366 days";
     assert_eq!(refused(Step::new("w").timer(Duration::ZERO)), text);
     assert_eq!(refused(Step::new("w").timer(Duration::MAX)), text);
     let long = bare().waits_at_most(MINUTE * 60 * 24 * 367, OnTimeout::Fail);
+    let text = "`signal.timeout` of step `w` must be 1 millisecond to 366 days";
     assert_eq!(refused(long), text);
     let yaml = "
 name: s

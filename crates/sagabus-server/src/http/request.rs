@@ -1,0 +1,134 @@
+//! What requests have in common: a body that is one object, headers that stand once, who does something and why.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use nanopore::problem::TooLarge;
+use sagabus::event::check_visible;
+use sagabus::ledger::By;
+use sagabus::{Error, Result};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::reply::Failure;
+
+/// Headers of which one counts: of two, each reader might take another.
+const ONCE: [&str; 5] = [
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "x-correlation-id",
+    "x-user-id",
+];
+/// Start of the headers that are attributes of an event.
+const ATTRIBUTE: &str = "ce-";
+
+/// A body that is one JSON object.
+#[derive(Debug)]
+pub(super) struct Sent<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let body = Json::<Object<T>>::from_request(request, state).await;
+        let Json(Object(body)) = body.map_err(|it| unreadable(&it))?;
+        Ok(Self(body))
+    }
+}
+
+/// A body that is no JSON of the wanted form, or too large.
+fn unreadable(rejection: &JsonRejection) -> Error {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        TooLarge::body().into()
+    } else {
+        Error::invalid(rejection.body_text())
+    }
+}
+
+/// A struct that is written as an object: by itself it would be read from a list of its fields as well.
+#[derive(Debug)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(entries)).map(Object)
+    }
+}
+
+/// Refuses requests with a header twice, or unreadable, that says who asks or what is meant.
+pub(super) async fn headers_once(request: Request, next: Next) -> Response {
+    match check_headers(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => Failure::from(error).into_response(),
+    }
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<()> {
+    for name in headers.keys().map(|it| it.as_str()) {
+        let is_one = ONCE.contains(&name);
+        if !is_one && !name.starts_with(ATTRIBUTE) {
+            continue;
+        }
+        let mut values = headers.get_all(name).iter();
+        let first = values.next();
+        if values.next().is_some() {
+            return Err(Error::invalid(format!("header `{name}` is there twice")));
+        }
+        // Attributes of events are percent-encoded, and decoded with care.
+        if is_one && first.is_some_and(|it| it.to_str().is_err()) {
+            let text = format!("header `{name}` has a character that is not of plain ASCII");
+            return Err(Error::invalid(text));
+        }
+    }
+    Ok(())
+}
+
+/// Who does something, and why; both are stored with it.
+pub(super) fn by(author: Option<&str>, reason: Option<&str>) -> Result<By> {
+    Ok(By {
+        author: said("author", author)?,
+        reason: said("reason", reason)?,
+    })
+}
+
+/// The same for what needs no reason.
+pub(super) fn by_whom(author: Option<&str>, reason: Option<&str>) -> Result<By> {
+    let author = said("author", author)?;
+    let reason = reason.unwrap_or_default();
+    check_visible("reason", reason)?;
+    Ok(By::new(&author, reason))
+}
+
+/// A text that must say something.
+fn said(field: &str, text: Option<&str>) -> Result<String> {
+    match text {
+        Some(text) if !text.trim().is_empty() => {
+            check_visible(field, text)?;
+            Ok(text.to_owned())
+        }
+        Some(_) => Err(Error::invalid(format!("`{field}` is empty"))),
+        None => Err(Error::invalid(format!("`{field}` is missing"))),
+    }
+}
