@@ -54,7 +54,7 @@ impl Client {
         let status = response.status();
         let bytes = self.whole(response).await?;
         let told: Value = serde_json::from_slice(&bytes).map_err(|error| self.failed(&error))?;
-        match told["issues"].is_array() {
+        match told.get("issues").is_some_and(Value::is_array) {
             true => Ok(told),
             false => Err(refused(status, &told)),
         }

@@ -142,7 +142,7 @@ impl Saga {
     async fn health(&self, client: &Client) -> Result<(), Failure> {
         let health = client.health(&format!("/api/sagas/{HEALTH}")).await?;
         self.show(&health, show::health)?;
-        match health["healthy"].as_bool() {
+        match health.get("healthy").and_then(Value::as_bool) {
             Some(true) => Ok(()),
             Some(false) | None => Err(Failure::new("not all is well with the sagas")),
         }
