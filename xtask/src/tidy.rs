@@ -69,8 +69,9 @@ const RULES: [Rule; 16] = [
 pub(crate) fn run(root: &Path) -> Result<()> {
     let tree = tree::load(root)?;
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule(&tree)).collect();
+    let programs = generated::build(root);
     findings.extend(generated::differences(&tree, generated::PAGES, |page| {
-        generated::write(root, page)
+        generated::write(root, programs.as_ref()?, page)
     }));
     for finding in &findings {
         eprintln!("{finding}");

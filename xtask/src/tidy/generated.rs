@@ -1,6 +1,6 @@
 //! Reference pages that the program writes itself: the page in the tree must be what it writes today.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Finding;
@@ -104,13 +104,40 @@ pub(crate) fn differences(
     findings
 }
 
-/// Runs the program and takes what it prints.
-pub(crate) fn write(root: &Path, page: &Page) -> Result<String, String> {
-    let output = Command::new("cargo")
-        .args(arguments(page))
-        .current_dir(root)
-        .output()
-        .map_err(|error| error.to_string())?;
+/// Builds the programs, with all that the tests need too: those come after this among all checks, and find it built. Says where
+/// the programs are.
+pub(crate) fn build(root: &Path) -> Result<PathBuf, String> {
+    let mut command = Command::new("cargo");
+    command.args([
+        "test",
+        "--quiet",
+        "--workspace",
+        "--all-features",
+        "--no-run",
+    ]);
+    printed(command.current_dir(root))?;
+    // They are built beside this one.
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let folder = own.parent().ok_or("this program is in no folder")?;
+    Ok(folder.to_owned())
+}
+
+/// Runs the program, which is in this folder, and takes what it prints.
+pub(crate) fn write(root: &Path, programs: &Path, page: &Page) -> Result<String, String> {
+    let mut command = match page.program {
+        Program::Reference(name) => {
+            let mut command = Command::new(programs.join("sagabus"));
+            command.args(["reference", name]);
+            command
+        }
+        Program::Library(name) => Command::new(programs.join(name)),
+    };
+    printed(command.current_dir(root))
+}
+
+/// What a program prints that ends well.
+fn printed(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(text.trim().to_owned());
@@ -118,33 +145,14 @@ pub(crate) fn write(root: &Path, page: &Page) -> Result<String, String> {
     String::from_utf8(output.stdout).map_err(|error| error.to_string())
 }
 
-fn arguments(page: &Page) -> Vec<&'static str> {
+/// What a person types to write the page.
+fn line(page: &Page) -> String {
     match page.program {
         Program::Reference(name) => {
-            vec![
-                "run",
-                "--quiet",
-                "-p",
-                "sagabus-server",
-                "--",
-                "reference",
-                name,
-            ]
+            format!("cargo run --quiet -p sagabus-server -- reference {name}")
         }
         Program::Library(name) => {
-            vec![
-                "run",
-                "--quiet",
-                "-p",
-                "sagabus",
-                "--all-features",
-                "--bin",
-                name,
-            ]
+            format!("cargo run --quiet -p sagabus --all-features --bin {name}")
         }
     }
-}
-
-fn line(page: &Page) -> String {
-    format!("cargo {}", arguments(page).join(" "))
 }
