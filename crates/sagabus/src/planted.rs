@@ -131,12 +131,24 @@ pub enum SagaBug {
     RequestForgotten,
     /// What a service elsewhere is to do is recorded, and it is asked with another append.
     RequestApart,
+    /// A start is acknowledged, and not stored.
+    StartForgotten,
+    /// Each process has a lower epoch than the one before it.
+    EpochFalls,
+    /// What the first step returned is seen by none.
+    OutputForgotten,
+    /// A step that fails is tried again without end.
+    FailuresNotCounted,
+    /// After a restart a step that has succeeded passes for one that runs.
+    SuccessNotReplayed,
+    /// The end of a saga is recorded twice.
+    EndsTwice,
 }
 
 #[cfg(feature = "simulation")]
 impl SagaBug {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 29] = [
         Self::StartsAfterTurningBack,
         Self::ForwardAfterCrash,
         Self::DependencyNotAwaited,
@@ -160,6 +172,12 @@ impl SagaBug {
         Self::ChildFailurePasses,
         Self::RequestForgotten,
         Self::RequestApart,
+        Self::StartForgotten,
+        Self::EpochFalls,
+        Self::OutputForgotten,
+        Self::FailuresNotCounted,
+        Self::SuccessNotReplayed,
+        Self::EndsTwice,
     ];
 
     /// Plants the fault into all sagas of this thread, or takes it out again.

@@ -3,7 +3,9 @@
 //! A [`World`] is what the handlers act on. [`Sweep::run`] brings the same saga to its end again and again, each time in a new world and
 //! with another thing that goes wrong: each step fails, is in doubt, hangs, panics, is called twice; so does each compensation; the
 //! process ends before and after each append; somebody cancels after each. After each run the world says whether it is as the end of the
-//! saga promises, and the saga's records are checked by [`check_log`].
+//! saga promises, and the saga's records are checked by [`check_log`]. So is what the run shows of them: a start that was acknowledged
+//! is in the store; a handler is called for an attempt that is recorded, with the epoch that is; it has the key of its step at each
+//! attempt, and sees what was recorded of the steps that it depends on.
 //!
 //! The paused clock stands still while a handler is at work, so that what it does on another thread, such as that of a database, takes no
 //! time limit away. A handler that waits for the clock itself wants [`Sweep::handlers_wait_for_the_clock`].
@@ -55,6 +57,7 @@
 //! # no_seat_stays_taken_whatever_fails();
 //! ```
 
+mod calls;
 mod fault;
 mod inject;
 mod laws;
@@ -69,6 +72,7 @@ pub use self::fault::{Failure, Fault, Report};
 pub use self::laws::{Broken, check_log};
 pub use self::store::Moment;
 
+use self::calls::Shown;
 use self::inject::{ClockOfHandlers, Injected, Injection, Side};
 use self::store::CutStore;
 use crate::clock::{Clock, TestClock, Timestamp};
@@ -335,7 +339,7 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
             let ended = tokio::select! {
                 biased;
                 () = store.crashed() => None,
-                ended = self.drive(&sagas, world.input(), &store) => Some(ended),
+                ended = self.drive(&sagas, world.input(), &store, &plan.shown) => Some(ended),
             };
             // Whatever still runs ends with the process.
             sagas.shutdown(Duration::ZERO).await;
@@ -344,7 +348,7 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
                 continue;
             };
             self.check(fault, &status, &plan)?;
-            self.check_records(&engine).await?;
+            self.check_records(&engine, &plan.shown).await?;
             world.check(&status).await?;
             return Ok(appends);
         }
@@ -356,6 +360,7 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
         sagas: &Sagas,
         input: Bytes,
         store: &CutStore,
+        shown: &Shown,
     ) -> Result<SagaStatus, String> {
         let start = Start::new(input).keyed(KEY);
         let id = match sagas.start(&self.definition, start).await {
@@ -364,6 +369,7 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
             Err(_) if store.has_crashed() => return std::future::pending().await,
             Err(error) => return Err(said(error)),
         };
+        shown.started(&id, &store.load().await.map_err(said)?)?;
         let mut is_cancelled = false;
         for _ in 0..LOOKS_MAX {
             tokio::select! {
@@ -458,11 +464,12 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
         }
     }
 
-    async fn check_records(&self, engine: &Embedded) -> Result<(), String> {
+    async fn check_records(&self, engine: &Embedded, shown: &Shown) -> Result<(), String> {
         for saga in engine.load().await.map_err(said)? {
             let records = saga.records.iter().map(|bytes| Record::decode(bytes));
             let records: Vec<Record> = records.collect::<Result<_, _>>().map_err(said)?;
             check_log(&self.definition, &records).map_err(|broken| broken.to_string())?;
+            shown.check(&self.definition, &saga.saga, &records)?;
         }
         Ok(())
     }

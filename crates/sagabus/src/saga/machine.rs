@@ -392,6 +392,10 @@ impl<'a> Draft<'a> {
     }
 
     fn end(&mut self, outcome: Outcome, error: String) {
+        if planted::in_sagas(SagaBug::EndsTwice) {
+            let error = error.clone();
+            self.record(Fact::Ended { outcome, error });
+        }
         self.record(Fact::Ended { outcome, error });
     }
 

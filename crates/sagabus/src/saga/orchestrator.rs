@@ -45,6 +45,7 @@ use super::service_limit::ServiceLimit;
 use super::settings::Settings;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
+use crate::planted::{self, SagaBug};
 use crate::saga_store::{SagaBatch, SagaStore};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -92,7 +93,10 @@ impl Builder {
         self.settings.validate()?;
         self.handlers.check()?;
         let stored = self.store.load().await?;
-        let epoch = self.store.epoch();
+        let epoch = match (self.store.epoch(), planted::in_sagas(SagaBug::EpochFalls)) {
+            (epoch, false) => epoch,
+            (epoch, true) => u64::MAX - epoch,
+        };
         let shared = Arc::new(Shared {
             store: self.store,
             epoch,

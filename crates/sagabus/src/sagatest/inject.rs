@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::calls::Shown;
 use crate::saga::handlers::{CompensationHandler, Place, StepHandler};
 use crate::saga::{CompensationContext, Definition, Handlers, StepContext, StepError};
 
@@ -39,7 +40,7 @@ pub(super) enum Injected {
 }
 
 /// Which of the two handlers of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Side {
     Step,
     Compensation,
@@ -74,6 +75,7 @@ pub(super) struct Plan {
     clock: ClockOfHandlers,
     /// The step whose handler was at work for longer than the clock stands still.
     too_long: Arc<Mutex<Option<String>>>,
+    pub(super) shown: Shown,
 }
 
 impl Plan {
@@ -82,6 +84,7 @@ impl Plan {
             injections: Arc::new(Mutex::new(injections)),
             clock,
             too_long: Arc::default(),
+            shown: Shown::default(),
         }
     }
 
@@ -194,6 +197,7 @@ impl<H> Called<H> {
 }
 
 async fn call(called: Called<StepHandler>, context: StepContext) -> Result<Bytes, StepError> {
+    called.plan.shown.step(&called.definition, &context);
     let injected = called.take(context.step_id(), Side::Step);
     fail_before(injected)?;
     let step = context.step_id().to_owned();
@@ -211,6 +215,8 @@ async fn compensate(
     called: Called<CompensationHandler>,
     context: CompensationContext,
 ) -> Result<(), StepError> {
+    let shown = &called.plan.shown;
+    shown.compensation(&called.definition, &context);
     let injected = called.take(context.step_id(), Side::Compensation);
     fail_before(injected)?;
     let step = context.step_id().to_owned();

@@ -17,7 +17,7 @@ pub struct Broken {
 }
 
 /// Checks the records of one saga: it goes forward and then back, never forward again; a step starts when all that it depends on is done;
-/// what had no effect is not taken back; what follows from a step is taken back before it; what has ended stays so, and leaves nothing
+/// no epoch starts anything after a later one; what had no effect is not taken back; what follows from a step is taken back before it; what has ended stays so, and leaves nothing
 /// that was to be taken back. Sagas that an operator ended are not looked at for what they leave.
 ///
 /// # Errors
@@ -27,6 +27,7 @@ pub fn check_log(definition: &Definition, records: &[Record]) -> Result<(), Brok
         definition,
         items: Vec::new(),
         seen: BTreeMap::new(),
+        epoch: 0,
         turned_back: false,
         is_paused: false,
         outcome: None,
@@ -87,6 +88,8 @@ struct Log<'a> {
     /// The steps of the definition that the items of lists are of, in the order in which records number them.
     items: Vec<usize>,
     seen: BTreeMap<u32, Seen>,
+    /// Of the last process that started something.
+    epoch: u64,
     turned_back: bool,
     is_paused: bool,
     outcome: Option<Outcome>,
@@ -171,7 +174,12 @@ impl Log<'_> {
     fn take(&mut self, fact: &Fact) -> Law {
         let is_over = self.outcome.is_some();
         match fact {
-            Fact::StepStarted { step, attempt, .. } => {
+            Fact::StepStarted {
+                step,
+                attempt,
+                epoch,
+            } => {
+                self.begun(*epoch)?;
                 must(!is_over, "a step is started after the end")?;
                 self.started(*step, *attempt)?;
             }
@@ -251,7 +259,10 @@ impl Log<'_> {
                 )?;
                 (self.turned_back, self.is_paused) = (true, false);
             }
-            Fact::CompensationStarted { step, .. } => self.compensation_started(*step)?,
+            Fact::CompensationStarted { step, epoch, .. } => {
+                self.begun(*epoch)?;
+                self.compensation_started(*step)?;
+            }
             Fact::CompensationSucceeded { step, .. } => {
                 let seen = self.of(*step);
                 must(
@@ -278,6 +289,12 @@ impl Log<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A process starts something. One of a version before does not say which.
+    fn begun(&mut self, epoch: Option<u64>) -> Law {
+        let before = std::mem::replace(&mut self.epoch, epoch.unwrap_or_default());
+        must(before <= self.epoch, "an epoch that is over appends")
     }
 
     fn started(&mut self, step: u32, attempt: u32) -> Law {

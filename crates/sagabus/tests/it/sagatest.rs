@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use sagabus::engines::embedded::simulation::SagaBug;
 use sagabus::saga::{
     CompensationContext, Definition, Handlers, Options, Order, SagaStatus, Status, Step,
     StepContext, StepError,
@@ -194,4 +195,78 @@ async fn each_fault_of_handlers_is_found_and_told_with_its_step_and_its_run() {
             "{way:?}: {found:#?}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_engine_below_does_wrong_is_found_by_what_a_run_shows() {
+    for (bug, told) in [
+        (
+            SagaBug::StartForgotten,
+            "a start that was acknowledged is not in the store",
+        ),
+        (SagaBug::EpochFalls, "an epoch that is over appends"),
+        (
+            SagaBug::OutputForgotten,
+            "`b` does not see the durable output of `a`",
+        ),
+        (SagaBug::KeyChanges, "`b` has the keys "),
+        (SagaBug::EndsTwice, "a saga ends twice"),
+    ] {
+        // The diamond: its step `b` is tried twice.
+        let (_, definition) = definitions().swap_remove(1);
+        SagaBug::plant(Some(bug));
+        let sweep = Sweep::new(definition, async || Bench::new(Way::Right));
+        let report = sweep.run().await;
+        SagaBug::plant(None);
+        let found: Vec<&str> = report.failures.iter().map(|it| it.what.as_str()).collect();
+        println!("{bug:?}: {} of {} runs", found.len(), report.runs);
+        assert!(
+            found.iter().any(|it| it.contains(told)),
+            "{bug:?}: {found:#?}"
+        );
+    }
+}
+
+/// A bench with a list, at which nothing is counted: what a run shows is looked at alone.
+struct Lists(Bench);
+
+impl World for Lists {
+    fn handlers(&self) -> Handlers {
+        self.0.handlers()
+    }
+
+    fn input(&self) -> bytes::Bytes {
+        bytes::Bytes::from_static(br#"{"items": [1, 2, 3]}"#)
+    }
+
+    async fn check(&self, _: &SagaStatus) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_of_lists_have_keys_of_their_own_and_their_outputs_are_those_of_the_list() {
+    let run = async || {
+        let list = step("b").after("a").for_each("/items");
+        let definition = define(
+            Options::default(),
+            vec![step("a"), list, step("c").after("b")],
+        );
+        let report = Sweep::new(definition, async || Lists(Bench::new(Way::Right)));
+        let report = report.run().await;
+        // No fault is put into single items.
+        let mut found = report.failures;
+        found.retain(|it| !it.what.starts_with("its fault did not happen"));
+        found
+    };
+    let found = run().await;
+    assert!(found.is_empty(), "{found:#?}");
+    SagaBug::plant(Some(SagaBug::ItemKeysShared));
+    let found = run().await;
+    SagaBug::plant(None);
+    let told = "`b[0]` and `b[1]` have the key ";
+    assert!(
+        found.iter().any(|it| it.what.starts_with(told)),
+        "{found:#?}"
+    );
 }

@@ -5,6 +5,7 @@ use super::{
     Timer, clipped, number,
 };
 use crate::clock::Timestamp;
+use crate::planted::{self, SagaBug};
 use crate::saga::backoff::{Backoff, UNAVAILABLE};
 use crate::saga::definition::{OnInDoubt, PlainErrors};
 use crate::saga::handlers::StepError;
@@ -147,7 +148,8 @@ impl Draft<'_> {
         let failures = self.state.step(step).map_or(0, |state| state.failures);
         let retries = self.state.step_of(step);
         let retries = retries.map_or(0, |step| step.retry_attempts);
-        if self.state.stage != Stage::Running || failures >= retries {
+        let is_last = failures >= retries && !planted::in_sagas(SagaBug::FailuresNotCounted);
+        if self.state.stage != Stage::Running || is_last {
             return self.fail_for_good(step, attempt, effect, error);
         }
         let backoff = self.step_backoff(step);

@@ -333,6 +333,9 @@ impl State {
     #[must_use]
     pub fn output(&self, index: usize) -> Option<&Bytes> {
         match &self.steps.get(index)?.phase {
+            Phase::Succeeded(_) if index == 0 && planted::in_sagas(SagaBug::OutputForgotten) => {
+                None
+            }
             Phase::Succeeded(output) => Some(output),
             _ => None,
         }

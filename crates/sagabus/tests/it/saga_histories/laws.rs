@@ -31,7 +31,7 @@ fn check(definition: &Definition, records: &[Record]) -> Result<(), String> {
         definition,
         records,
     };
-    let (mut epoch_before, mut has_ended, mut is_closed) = (0, false, false);
+    let (mut has_ended, mut is_closed) = (false, false);
     let mut tries: BTreeMap<(u32, bool), Tries> = BTreeMap::new();
     for (number, record) in records.iter().enumerate() {
         let must = |holds: bool, what: &str| match holds {
@@ -46,11 +46,7 @@ fn check(definition: &Definition, records: &[Record]) -> Result<(), String> {
         match &record.fact {
             Fact::Ended { .. } => has_ended = true,
             Fact::Closed => is_closed = true,
-            Fact::StepStarted { step, epoch, .. }
-            | Fact::CompensationStarted { step, epoch, .. } => {
-                let epoch = epoch.unwrap_or_default();
-                must(epoch >= epoch_before, "an epoch that is over appends")?;
-                epoch_before = epoch;
+            Fact::StepStarted { step, .. } | Fact::CompensationStarted { step, .. } => {
                 let is_back = matches!(record.fact, Fact::CompensationStarted { .. });
                 let own = tries.entry((*step, is_back)).or_default();
                 own.cuts += u32::from(own.is_open);

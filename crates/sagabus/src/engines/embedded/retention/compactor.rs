@@ -25,7 +25,7 @@ pub(super) struct Compactor<'a> {
     /// Sagas, and whether their last record is there.
     sagas: HashMap<String, bool>,
     /// Where the keys of sagas are that are over and have one to be kept, as many as may be.
-    keys: VecDeque<u64>,
+    keys: Newest,
     now: Timestamp,
     stop: CancellationToken,
 }
@@ -43,7 +43,7 @@ impl<'a> Compactor<'a> {
             fold: Fold::default(),
             moved: BTreeSet::new(),
             sagas: HashMap::new(),
-            keys: VecDeque::new(),
+            keys: Newest::new(KEYS_KEPT_MAX),
             now,
             stop,
         };
@@ -84,16 +84,13 @@ impl<'a> Compactor<'a> {
 
     fn count_key(&mut self, position: u64, kept: Option<&KeptKey<'_>>) {
         if kept.is_some_and(|kept| kept.is_due(self.now)) {
-            self.keys.push_back(position);
-            if self.keys.len() > KEYS_KEPT_MAX {
-                self.keys.pop_front();
-            }
+            self.keys.add(position);
         }
     }
 
     /// Whether the key that is at `position` outlives its saga.
     fn is_kept(&self, position: u64) -> bool {
-        self.keys.binary_search(&position).is_ok()
+        self.keys.has(position)
     }
 
     fn go_on(&self) -> Result<()> {
@@ -157,5 +154,52 @@ impl<'a> Compactor<'a> {
             }
             _ => false,
         })
+    }
+}
+
+/// The newest of positions that come in their order, and no more than so many.
+struct Newest {
+    positions: VecDeque<u64>,
+    max: usize,
+}
+
+impl Newest {
+    const fn new(max: usize) -> Self {
+        let positions = VecDeque::new();
+        Self { positions, max }
+    }
+
+    fn add(&mut self, position: u64) {
+        self.positions.push_back(position);
+        if self.positions.len() > self.max {
+            self.positions.pop_front();
+        }
+    }
+
+    fn has(&self, position: u64) -> bool {
+        self.positions.binary_search(&position).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_keys_of_sagas_that_are_over_the_newest_are_kept_and_no_more_than_may_be() {
+        for max in [1, 2, 7, KEYS_KEPT_MAX] {
+            let max_position = max as u64;
+            let mut newest = Newest::new(max);
+            for position in 1..=max_position {
+                newest.add(position * 3);
+            }
+            assert!(newest.has(3), "as many as may be are kept");
+            newest.add(max_position * 3 + 1);
+            assert!(!newest.has(3), "the oldest goes first");
+            assert!(max == 1 || newest.has(6));
+            assert!(newest.has(max_position * 3 + 1));
+            assert!(!newest.has(2));
+            assert_eq!(newest.positions.len(), max);
+        }
     }
 }
