@@ -110,6 +110,18 @@ fn a_body_that_is_too_large_is_413_on_every_route_that_takes_one() {
 }
 
 #[test]
+fn a_definition_that_is_nested_deep_and_refused_does_not_end_the_program() {
+    let door = Door::new();
+    for depth in [50, 62, 64, 65, 100, 126, 127, 5_000] {
+        let data = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let step = format!(r#"{{"id":"a","action":"a","dependencies":["z"],"data":{data}}}"#);
+        let order = format!(r#"{{"name":"q","context":{{}},"steps":[{step}]}}"#);
+        door.refuses("/api/sagas", order, 400, &[]);
+    }
+    door.is_well();
+}
+
+#[test]
 fn ten_thousand_headers_or_entries_are_refused() {
     let door = Door::new();
     let metadata: serde_json::Map<String, Value> = (0..10_000)

@@ -207,6 +207,8 @@ fn a_saga_that_is_stuck_behind_its_pivot_goes_on_or_is_given_up_by_command() {
     let id = desk.forward_stuck();
     desk.tell(&["abandon", &id]);
     assert_eq!(desk.at(&id, "failed")["inconsistent"], true);
+    let shown = desk.ask(&["show", &id]).out;
+    assert!(shown.contains("work left "), "{shown}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::book::{Admission, Book};
+use self::book::{Admission, Book, Known};
 use self::saga::{Progress, Saga};
 use self::slots::{Claim, Limits, Slots};
 use self::worker::Worker;
@@ -38,7 +38,7 @@ pub use start::{ATTRIBUTES_MAX, Earlier, Start, Started};
 use super::definition::Definition;
 use super::handlers::{Bound, Handlers};
 use super::id::SagaId;
-use super::machine::Input;
+use super::machine::{Input, State};
 use super::monitor::{SagaStatus, Status, Unreadable};
 use super::record::{Fact, Record};
 use super::service_limit::ServiceLimit;
@@ -164,8 +164,22 @@ impl Sagas {
     /// # Cancel safety
     /// As there.
     pub async fn start_or_find(&self, definition: &Definition, start: Start) -> Result<Started> {
-        let bound = self.0.handlers.bind(definition)?;
-        self.start_bound(definition, start, bound).await
+        let error = match self.0.handlers.bind(definition) {
+            Ok(bound) => return self.start_bound(definition, start, bound).await,
+            Err(error) => error,
+        };
+        // A repeat is the saga of before, although a handler of it is gone since.
+        let (state, _) = self.first_record(definition, start)?;
+        let known = self.0.book().known(state.idempotency_key(), state.id());
+        self.found(known.ok_or(error)?, &state).await
+    }
+
+    /// The saga of an earlier start, once it is stored.
+    async fn found(&self, known: Known, state: &State) -> Result<Started> {
+        if let Some(saga) = &known.saga {
+            saga.stored().await?;
+        }
+        Ok(self.earlier(known, state))
     }
 
     async fn start_bound(
@@ -178,12 +192,7 @@ impl Sagas {
         let saga = Arc::new(Saga::new(state.clone(), Progress::Storing));
         let admission = self.0.book().admit(&saga, &self.0)?;
         let has_slot = match admission {
-            Admission::Known(known) => {
-                if let Some(saga) = &known.saga {
-                    saga.stored().await?;
-                }
-                return Ok(self.earlier(known, &state));
-            }
+            Admission::Known(known) => return self.found(known, &state).await,
             Admission::New { has_slot } => has_slot,
         };
         let (reply, stored) = oneshot::channel();

@@ -74,6 +74,11 @@ pub(super) fn one(saga: &Value) {
     if let Some(steps) = effects {
         let steps: Vec<String> = steps.iter().map(text).collect();
         line("effects left", &steps.join(", ").into());
+    } else if saga["inconsistent"] == true {
+        line(
+            "work left",
+            &"it was given up behind its pivot: what it did stays, and the rest is not done".into(),
+        );
     }
     line("turned back", &turned_back(&saga["turnedBackBy"]));
     line("correlation", &saga["correlationId"]);

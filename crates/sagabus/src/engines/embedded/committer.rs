@@ -224,7 +224,7 @@ impl Committer {
         let was_low = self.shared.low.swap(is_low, Ordering::Relaxed);
         if is_low && !was_low {
             tracing::warn!(
-                free_bytes = self.free_bytes,
+                kept_bytes = self.free_bytes,
                 "disk is nearly full: nothing new is accepted"
             );
         } else if was_low && !is_low {

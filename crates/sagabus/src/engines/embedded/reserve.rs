@@ -1,5 +1,7 @@
-//! Room that is kept: so that what was accepted can be worked off before the disk is full, and so that what is old can be dropped
-//! from a full one: the file that stands for that room is written there.
+//! Room that is kept: for working off what was accepted, and for dropping what is old.
+//!
+//! The first is kept free by refusing new work in time. The second is a file, so that a disk that is full to the last byte can be mended: what is
+//! left of the old segments is written there.
 
 use std::io;
 use std::sync::Arc;

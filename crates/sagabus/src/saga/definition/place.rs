@@ -8,6 +8,10 @@ use serde_saphyr::{Location, Spanned};
 use super::{DEFINITION_BYTES_MAX, DefinitionError};
 use crate::error::Error;
 
+/// Stack on which a text is read again to find something in it: unoptimized, what is nested 126 deep takes nearly 4 MiB, and a
+/// thread of a server has 2.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
+
 /// Where something of a definition stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
@@ -45,7 +49,7 @@ impl Place {
     pub fn found_in(mut self, text: &str) -> Self {
         // What is larger than any definition is not read to say where in it something is.
         if text.len() <= DEFINITION_BYTES_MAX {
-            self.position = find(&self.path, text);
+            self.position = find_with_room(&self.path, text);
         }
         self
     }
@@ -107,6 +111,15 @@ impl Position {
             column: location.column(),
         })
     }
+}
+
+/// Looks for it on a stack of its own, which holds what is nested as deep as its reader takes.
+fn find_with_room(path: &str, text: &str) -> Option<Position> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let found = thread.spawn_scoped(scope, || find(path, text)).ok()?;
+        found.join().ok().flatten()
+    })
 }
 
 /// The position of `path` in `text`. JSON is YAML, so one reader finds both.

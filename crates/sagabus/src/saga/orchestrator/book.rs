@@ -87,12 +87,12 @@ impl Known {
         })
     }
 
-    fn same(id: &SagaId, saga: Option<Arc<Saga>>) -> Admission {
-        Admission::Known(Self {
+    fn same(id: &SagaId, saga: Option<Arc<Saga>>) -> Self {
+        Self {
             id: id.clone(),
             saga,
             is_attached: false,
-        })
+        }
     }
 }
 
@@ -116,17 +116,21 @@ impl Book {
         }
     }
 
+    /// The saga of an earlier start with this idempotency key, or with this id.
+    pub(super) fn known(&self, key: Option<&Arc<str>>, id: &SagaId) -> Option<Known> {
+        if let Some(id) = key.and_then(|key| self.keys.get(key)) {
+            return Some(Known::same(id, self.find(id)));
+        }
+        // An id that was made of an event may be there although its key is forgotten.
+        let known = self.find(id)?;
+        Some(Known::same(id, Some(known)))
+    }
+
     /// Takes in a new saga, unless its key is known, the orchestrator closes, or too many wait.
     pub(super) fn admit(&mut self, saga: &Arc<Saga>, shared: &Shared) -> Result<Admission> {
         let key = saga.state().idempotency_key().cloned();
-        if let Some(key) = &key
-            && let Some(id) = self.keys.get(key)
-        {
-            return Ok(Known::same(id, self.find(id)));
-        }
-        // An id that was made of an event may be there although its key is forgotten.
-        if let Some(known) = self.find(&saga.id) {
-            return Ok(Known::same(&saga.id, Some(known)));
+        if let Some(known) = self.known(key.as_ref(), &saga.id) {
+            return Ok(Admission::Known(known));
         }
         if let Some(reason) = self.why_unreadable(&saga.id) {
             let text = format!("saga `{}` is there and cannot be read: {reason}", saga.id);
