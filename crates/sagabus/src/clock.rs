@@ -71,7 +71,7 @@ impl FromStr for Timestamp {
         let time: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| {
             let wrong = match is_too_late(text) {
                 true => format!(
-                    "time is after {}, the latest that is taken",
+                    "time is after `{}`, the latest that is taken",
                     Self(Self::MILLISECONDS_MAX)
                 ),
                 false => "time is not RFC 3339, such as `2026-03-01T12:00:00Z`".to_owned(),
