@@ -80,7 +80,7 @@ fn the_processing_saga_has_its_four_steps_one_after_the_other() {
                 "update_status",
                 Some("revert_status"),
                 Some(15),
-                8,
+                0,
                 after("process_pdf")
             ),
             (
@@ -89,7 +89,7 @@ fn the_processing_saga_has_its_four_steps_one_after_the_other() {
                 "create_audit_log",
                 None,
                 Some(10),
-                8,
+                0,
                 after("update_sample_status")
             ),
         ]

@@ -91,6 +91,10 @@ type Key = (usize, u64);
 struct Notes {
     /// Handlers fail no more.
     is_calm: bool,
+    /// How often the bus was stopped in order: what that cuts does not count.
+    stops: u32,
+    /// Attempts on what is answered that were handled: where there is no room for the answer, they do not count.
+    answered: BTreeMap<Key, u32>,
     /// The latest attempt since attempts may have been forgotten.
     attempts: BTreeMap<Key, u32>,
     /// Events of which an attempt was begun, by subscription: the filter is asked no more.
@@ -386,6 +390,7 @@ impl History {
         if self.has_crashes && self.chance.one_in(2) {
             return false;
         }
+        lock(&self.notes).stops += 1;
         life.bus
             .shutdown(Duration::from_millis(self.chance.below(2_000)))
             .await;
@@ -704,14 +709,12 @@ async fn handle(
         notes.deliveries += 1;
         notes.begun.insert((number, delivery.event.id.to_string()));
         let earlier = notes.attempts.insert(key, delivery.attempt).unwrap_or(0);
+        let answered = notes.answered.get(&key).copied().unwrap_or_default();
+        let most = known.retries + 1 + notes.stops + answered;
         let broken = if delivery.attempt <= earlier {
             Some(format!("attempt {} after {earlier}", delivery.attempt))
-        } else if delivery.attempt > known.retries + 1 {
-            Some(format!(
-                "attempt {} of {}",
-                delivery.attempt,
-                known.retries + 1
-            ))
+        } else if delivery.attempt > most {
+            Some(format!("attempt {} of {most}", delivery.attempt))
         } else if notes.settled.contains(&key) || notes.handled_now.contains(&key) {
             Some("a delivery after it was handled".to_owned())
         } else {
@@ -737,8 +740,10 @@ async fn handle(
     }
     let mut notes = lock(notes);
     notes.handled.insert(key);
-    if !known.answers(&delivery.event) {
-        // Otherwise its answer may not be stored yet, and it comes again.
+    if known.answers(&delivery.event) {
+        // Its answer may not be stored yet, and it comes again.
+        *notes.answered.entry(key).or_default() += 1;
+    } else {
         notes.handled_now.insert(key);
     }
     Ok(())

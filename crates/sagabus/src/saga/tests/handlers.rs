@@ -73,9 +73,10 @@ fn errors_of_the_bus_become_step_errors_by_kind() {
     for kind in [ErrorKind::Invalid, ErrorKind::NotFound, ErrorKind::Conflict] {
         assert!(matches!(Error::new(kind, "x").into(), StepError::Reject(_)));
     }
-    for kind in [ErrorKind::Transient, ErrorKind::Full] {
-        assert!(matches!(Error::new(kind, "x").into(), StepError::Retry(_)));
-    }
+    let busy = Error::new(ErrorKind::Transient, "x");
+    assert!(matches!(busy.into(), StepError::Retry(_)));
+    let full = Error::new(ErrorKind::Full, "x");
+    assert!(matches!(full.into(), StepError::Unavailable(_)));
     assert!(matches!(Error::closed("x").into(), StepError::InDoubt(_)));
 }
 
