@@ -424,7 +424,7 @@ impl Ledger {
             Settled::RetryAt { due, fault, .. } => {
                 delivery.note(fault);
                 delivery.silent = 0;
-                if !fault.is_counted() && !planted::has(DeliveryBug::UnavailableCosts) {
+                if !fault.is_counted() {
                     delivery.uncounted = delivery.uncounted.saturating_add(1);
                 }
                 self.set(at, position, DeliveryState::Waiting(*due));

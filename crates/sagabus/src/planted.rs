@@ -35,8 +35,6 @@ pub enum DeliveryBug {
     SuspectInCompany,
     /// What is handed back costs its attempt.
     ReleaseCosts,
-    /// An attempt whose handler could not have what it needs counts.
-    UnavailableCosts,
     /// What is handled is not counted.
     AckNotCounted,
     /// A transient error is tried again without end.
