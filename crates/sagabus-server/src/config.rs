@@ -99,7 +99,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable {
         name: "EVENT_BUS_RETENTION_MEBIBYTES",
         default: "4096",
-        meaning: "MiB of the event log's files beyond which the oldest events that nobody needs are dropped before that",
+        meaning: "MiB of the event log's files beyond which the oldest events that nobody needs are dropped before that; the last 262,144 stay for a day, as their ids are remembered",
         set: Set::Number {
             set: |config, value| config.engine.retention_bytes = value.saturating_mul(1024 * 1024),
             min: 0,
@@ -109,7 +109,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable {
         name: "EVENT_BUS_FREE_MEBIBYTES",
         default: "256",
-        meaning: "MiB of the disk, or a twentieth of it if that is less, kept for what was accepted: with less room new events, forms and sagas are refused, and all else goes on",
+        meaning: "MiB of the disk, or an eighth of it if that is less, kept for what was accepted: with less room new events, forms and sagas are refused, and all else goes on",
         set: Set::Number {
             set: |config, value| config.engine.free_bytes = value.saturating_mul(1024 * 1024),
             min: 0,

@@ -26,6 +26,11 @@ pub const TABLES: &str = include_str!("sqlite/tables.sql");
 /// The fences of the [`barrier`]: a later migration, behind those that a service's database has already.
 pub const FENCES: &str = include_str!("sqlite/fences.sql");
 
+const NO_ROOM: (ErrorKind, &str) = (
+    ErrorKind::Full,
+    "the disk has no room for the database; free some space and repeat",
+);
+
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let (kind, text) = match &error {
@@ -35,7 +40,13 @@ impl From<rusqlite::Error> for Error {
                     ErrorKind::Transient,
                     "database is locked by another process",
                 ),
-                ErrorCode::DiskFull => (ErrorKind::Full, "no room left for the database"),
+                ErrorCode::DiskFull => NO_ROOM,
+                // The file beside the database that its connections share could not grow; nothing was written.
+                ErrorCode::SystemIoFailure
+                    if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE =>
+                {
+                    NO_ROOM
+                }
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
                     (ErrorKind::Corrupt, "database file is damaged")
                 }

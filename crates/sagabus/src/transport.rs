@@ -100,6 +100,9 @@ pub struct Kept {
     /// Subscriptions for which more is kept than the settings ask for, as they have not looked at it yet; as of the last
     /// look.
     pub holding: Vec<Holding>,
+    /// Bytes of files that are kept beyond what the settings ask for, as their events are remembered: one that is published
+    /// again is known. As of the last look.
+    pub remembered: u64,
     /// Why what is due to be dropped could not be, at the last try.
     pub fault: Option<String>,
 }

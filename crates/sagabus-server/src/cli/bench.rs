@@ -6,9 +6,11 @@ mod footprint;
 mod latency;
 mod load;
 mod memory;
+mod process;
 mod publish;
 mod read;
 mod restart;
+mod retention;
 mod saga;
 mod timers;
 
@@ -93,6 +95,18 @@ enum What {
         #[arg(long, default_value_t = 1_000_000)]
         events: usize,
     },
+    /// Time and peak memory of dropping old events while dead letters of them are kept
+    Retention {
+        /// Directory on the disk to measure; a folder is made in it and removed
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Events
+        #[arg(long, default_value_t = 1_000_000)]
+        events: usize,
+        /// How many of them become dead letters
+        #[arg(long, default_value_t = 100_000)]
+        dead_letters: usize,
+    },
     /// Time of a start with a backlog of small events behind a subscription that does not run
     Restart {
         /// Directory on the disk to measure; a folder is made in it and removed
@@ -160,6 +174,11 @@ impl Bench {
                 latency::run(&runtime, &order, self.output)
             }
             What::Footprint { dir, events } => footprint::run(&runtime, &dir, events, self.output),
+            What::Retention {
+                dir,
+                events,
+                dead_letters,
+            } => retention::run(&runtime, &dir, events, dead_letters, self.output),
             What::Restart { dir, events } => restart::run(&runtime, &dir, events, self.output),
             What::Memory { events } => memory::run(&runtime, events, self.output),
             What::Timers {

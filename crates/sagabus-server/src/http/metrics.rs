@@ -130,6 +130,11 @@ impl Snapshot {
                 .iter()
                 .map(|it| ([("subscription", it.subscription.clone())], it.bytes)),
         )?;
+        out.gauge(
+            "event_bus_log_remembered_bytes",
+            "Bytes due to be dropped that are kept since the ids of their events are remembered",
+            bus.kept.remembered,
+        )?;
         self.encode_schedules(out)?;
         self.encode_deliveries(out)
     }

@@ -30,6 +30,7 @@ pub(super) async fn show(State(app): State<App>) -> Json<Value> {
                 "subscription": it.subscription,
                 "bytes": it.bytes,
             })).collect::<Vec<_>>(),
+            "remembered": bus.kept.remembered,
         },
         "scheduledEvents": bus.scheduled,
         "scheduledLateness": {

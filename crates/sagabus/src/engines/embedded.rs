@@ -24,6 +24,7 @@ mod record;
 mod recovery;
 mod reserve;
 mod retention;
+mod room;
 mod saga;
 mod scan;
 mod schedule;
@@ -53,6 +54,7 @@ use self::member::EmbeddedMember;
 use self::published::Counter;
 use self::recovery::{Place, recover};
 use self::retention::LastTry;
+use self::room::Watch;
 use self::schedule::Clockwork;
 use self::tally::Tally;
 use self::window::{Limits, Window};
@@ -110,7 +112,7 @@ pub struct Settings {
     /// Bytes of files of the log beyond which the oldest records that nobody needs are dropped before that time; not
     /// those that are remembered by `deduplication_events` and `deduplication_time` (any number).
     pub retention_bytes: u64,
-    /// Bytes of the disk, or a twentieth of it if that is less, that are kept for what was accepted: with less room new events,
+    /// Bytes of the disk, or an eighth of it if that is less, that are kept for what was accepted: with less room new events,
     /// schedules and sagas are refused as `Full`, and all else goes on (any number; with 0 until the disk is full).
     pub free_bytes: u64,
 }
@@ -272,7 +274,10 @@ impl Embedded {
             Arc::new(Cell::new(&name, ledger))
         });
         let hub = Arc::new(Hub::new(recovered.next_position, cells));
-        let reader = Arc::new(log::Shared::new(&recovered));
+        let reader = Arc::new(log::Shared::new(
+            &recovered,
+            Watch::new(Arc::clone(&disk), settings.free_bytes),
+        ));
         let limits = Limits {
             events: settings.deduplication_events,
             time: settings.deduplication_time,
@@ -287,7 +292,6 @@ impl Embedded {
             observer: Arc::clone(&hub) as Arc<dyn log::Observer>,
             window,
             clock: Arc::clone(&clock),
-            free_bytes: settings.free_bytes,
         })?;
         hub.write(|state| state.floor = log.reader().oldest());
         let shared = Arc::new_cyclic(|this| Shared {
@@ -591,11 +595,7 @@ impl Transport for Embedded {
                 "the disk has no room for the log; nothing is accepted until there is",
             ));
         }
-        let free_bytes = self.shared.settings.free_bytes;
-        if self.shared.log.is_low() || reserve::is_low(self.shared.disk.as_ref(), free_bytes) {
-            return Err(committer::low(free_bytes));
-        }
-        Ok(())
+        self.shared.log.look_for_room()
     }
 
     fn kept(&self) -> Kept {

@@ -257,6 +257,31 @@ async fn what_a_subscription_has_not_looked_at_is_kept_and_it_is_told_until_it_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_much_is_kept_since_it_is_remembered_is_told() {
+    let mut bed = Bed::new();
+    bed.settings.deduplication_events = 1_000_000;
+    let (engine, bus) = bed.open();
+    fill(&bus, 30 * SEGMENT_BYTES).await;
+    engine.retain().await.unwrap();
+    let kept = bus.stats().kept;
+    assert_eq!((kept.oldest, kept.holding.len()), (1, 0));
+    // All that is too much, but for a segment that is only in part.
+    let too_much = kept.bytes - RETENTION_BYTES;
+    assert!(
+        (too_much..too_much + SEGMENT_BYTES).contains(&kept.remembered),
+        "{kept:?}"
+    );
+    close((engine, bus)).await;
+
+    bed.settings.deduplication_events = 8;
+    let (engine, bus) = bed.open();
+    engine.retain().await.unwrap();
+    let kept = bus.stats().kept;
+    assert!(kept.oldest > 1 && kept.remembered == 0, "{kept:?}");
+    close((engine, bus)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_falls_behind_and_comes_back_gets_everything() {
     let bed = Bed::new();
     let (engine, bus) = bed.open();

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
 use super::load::{self, Load};
-use super::{Folder, failed};
+use super::{Folder, failed, process};
 use crate::cli::print::say;
 use crate::cli::{Failure, Output};
 
@@ -66,7 +66,7 @@ pub(super) fn run(
         all_handled.notified().await;
         Ok::<(), Failure>(())
     })?;
-    let peak = peak_bytes()?;
+    let peak = process::peak_bytes()?;
     runtime.block_on(bus.shutdown(Duration::from_secs(5)));
     match output {
         Output::Json => say!(
@@ -84,16 +84,4 @@ pub(super) fn run(
         ),
     }
     Ok(())
-}
-
-/// The most memory that this process has had, as Linux counts it.
-fn peak_bytes() -> Result<u64, Failure> {
-    let status = std::fs::read_to_string("/proc/self/status").map_err(failed)?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line
-        .and_then(|it| it.trim().strip_suffix(" kB"))
-        .and_then(|it| it.parse::<u64>().ok());
-    kibibytes
-        .map(|it| it * 1024)
-        .ok_or_else(|| failed("this system does not say how much memory a process has had"))
 }

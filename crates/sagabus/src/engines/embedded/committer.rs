@@ -17,7 +17,6 @@ use super::log::{
 use super::planted::{self, Bug};
 use super::record;
 use super::recovery::Recovered;
-use super::reserve;
 use super::segment::{INDEX_STEP_BYTES, Segment, name_of};
 use super::spare::{SPARE_NAME, Spare};
 use super::window::{Known, Mark, Window};
@@ -54,8 +53,6 @@ pub(crate) struct Parts {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) window: Window,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Room below which nothing new is taken, see [`reserve::is_low`].
-    pub(crate) free_bytes: u64,
 }
 
 /// The one writer of the log.
@@ -65,7 +62,6 @@ pub(crate) struct Committer {
     /// Length of the segments to come.
     segment_bytes: u64,
     salt_seed: (u64, u64),
-    free_bytes: u64,
     /// When it is looked for the room again, since the log was opened.
     look_at: Duration,
     shared: Arc<Shared>,
@@ -131,14 +127,15 @@ impl Committer {
                 (segment, SEGMENT_HEADER_BYTES as u64)
             }
         };
-        spare.prepare();
+        // One of the process before may be what fills the disk, and others have files to open.
+        let _none_or_removed = parts.disk.remove(SPARE_NAME);
+        spare.prepare_ahead();
         let remembered = parts.window.oldest();
         parts.shared.remembered.store(remembered, Ordering::Relaxed);
         Ok(Self {
             disk: parts.disk,
             segment_bytes: parts.segment_bytes,
             salt_seed: parts.salt_seed,
-            free_bytes: parts.free_bytes,
             look_at: Duration::ZERO,
             shared: parts.shared,
             observer: parts.observer,
@@ -201,13 +198,7 @@ impl Committer {
         while self.lacks_room() || !self.spare.is_ready() {
             match requests.recv_timeout(ROOM_CHECK) {
                 Ok(first) => return Some(first),
-                Err(RecvTimeoutError::Timeout) if self.shared.low.load(Ordering::Relaxed) => {
-                    self.look();
-                }
-                Err(RecvTimeoutError::Timeout) if self.spare.is_ready() => {
-                    self.shared.full.store(false, Ordering::Relaxed);
-                }
-                Err(RecvTimeoutError::Timeout) => self.spare.prepare(),
+                Err(RecvTimeoutError::Timeout) => self.look_for_room(),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
@@ -215,28 +206,29 @@ impl Committer {
     }
 
     fn lacks_room(&self) -> bool {
-        self.shared.full.load(Ordering::Relaxed) || self.shared.low.load(Ordering::Relaxed)
+        self.is_full() || self.shared.room.is_low()
     }
 
-    /// Finds out whether there is room for new work.
-    fn look(&self) {
-        let is_low = reserve::is_low(self.disk.as_ref(), self.free_bytes);
-        let was_low = self.shared.low.swap(is_low, Ordering::Relaxed);
-        if is_low && !was_low {
-            tracing::warn!(
-                kept_bytes = self.free_bytes,
-                "disk is nearly full: nothing new is accepted"
-            );
-        } else if was_low && !is_low {
-            tracing::info!("disk has room again");
+    fn is_full(&self) -> bool {
+        self.shared.full.load(Ordering::Relaxed)
+    }
+
+    /// Makes a spare as soon as there is room for one: what is full needs it, else it is to leave what is kept.
+    fn look_for_room(&self) {
+        let _told = self.shared.room.look();
+        match (self.is_full(), self.spare.is_ready()) {
+            (true, true) => self.shared.full.store(false, Ordering::Relaxed),
+            (true, false) => self.spare.prepare(),
+            (false, true) => {}
+            (false, false) => self.spare.prepare_ahead(),
         }
     }
 
-    /// The same now and then: others write to the disk too.
+    /// Looks for room now and then: others write to the disk too.
     fn look_again(&mut self, age: Duration) {
         if age >= self.look_at {
             self.look_at = age.saturating_add(ROOM_CHECK);
-            self.look();
+            let _told = self.shared.room.look();
         }
     }
 
@@ -265,11 +257,11 @@ impl Committer {
             link.refuse();
             return refuse(reply, no_room().with_source(BehindRefused));
         }
-        if append.admission.is_new() && self.shared.low.load(Ordering::Relaxed) {
-            self.look();
-            if self.shared.low.load(Ordering::Relaxed) {
-                return refuse(reply, low(self.free_bytes));
-            }
+        if append.admission.is_new()
+            && self.shared.room.is_low()
+            && let Err(error) = self.shared.room.look()
+        {
+            return refuse(reply, error);
         }
         let mut placed = Placed {
             first: self.next,
@@ -396,10 +388,14 @@ impl Committer {
             )));
         }
         let end = self.offset + (self.buffer.len() + bytes) as u64;
-        if refusable && end > self.roomy_upto() && self.spare.has_failed() {
+        if end > self.roomy_upto() {
+            // With little room none was made ahead.
+            let has_failed = self.spare.has_failed();
             self.spare.prepare();
-            self.shared.full.store(true, Ordering::Relaxed);
-            return Err(no_room());
+            if refusable && has_failed {
+                self.shared.full.store(true, Ordering::Relaxed);
+                return Err(no_room());
+            }
         }
         if end + MARKS_BYTES <= self.segment.bytes() {
             return Ok(());
@@ -428,7 +424,7 @@ impl Committer {
                 self.records_end = 0;
                 self.index_from = 0;
                 self.shared.full.store(false, Ordering::Relaxed);
-                self.spare.prepare();
+                self.spare.prepare_ahead();
                 Ok(())
             }
             Err(error) => {
@@ -607,16 +603,6 @@ fn bytes_of(append: &Append) -> usize {
         .map(|entry| RECORD_HEADER_BYTES + entry.content().1.len())
         .sum();
     content + BATCH_HEADER_BYTES + ALIGNMENT
-}
-
-pub(crate) fn low(bytes: u64) -> Error {
-    Error::new(
-        ErrorKind::Full,
-        format!(
-            "the disk has no room for new work: the last {} MiB, or the last twentieth of it, are kept for what was accepted; nothing was stored, free some space and repeat",
-            bytes / (1024 * 1024)
-        ),
-    )
 }
 
 fn no_room() -> Error {

@@ -14,6 +14,7 @@ use super::compacted::Compacted;
 use super::frame::records;
 use super::record;
 use super::recovery::Recovered;
+use super::room::Watch;
 use super::segment::Segment;
 use super::window::{Keys, Mark, Named};
 use crate::error::{Error, ErrorKind, Result};
@@ -276,8 +277,8 @@ pub(crate) struct Shared {
     pub(crate) stopped: RwLock<Option<Arc<std::io::Error>>>,
     /// The last append was refused for want of room.
     pub(crate) full: AtomicBool,
-    /// There is less room than is kept free for what was accepted.
-    pub(crate) low: AtomicBool,
+    /// What is left free for what was accepted.
+    pub(crate) room: Watch,
 }
 
 /// The files that a log consists of.
@@ -290,7 +291,7 @@ pub(crate) struct Files {
 }
 
 impl Shared {
-    pub(crate) fn new(recovered: &Recovered) -> Self {
+    pub(crate) fn new(recovered: &Recovered, room: Watch) -> Self {
         Self {
             files: RwLock::new(Files {
                 compacted: recovered.compacted.clone(),
@@ -302,7 +303,7 @@ impl Shared {
             durable: AtomicU64::new(recovered.next_position),
             stopped: RwLock::new(None),
             full: AtomicBool::new(false),
-            low: AtomicBool::new(false),
+            room,
         }
     }
 }
@@ -471,9 +472,12 @@ impl Log {
         self.shared.full.load(Ordering::Relaxed)
     }
 
-    /// Whether new work is refused, since there is less room than is kept free.
-    pub(crate) fn is_low(&self) -> bool {
-        self.shared.low.load(Ordering::Relaxed)
+    /// Whether there is room for new work.
+    ///
+    /// # Errors
+    /// `Full`; new work is refused from then on.
+    pub(crate) fn look_for_room(&self) -> Result<()> {
+        self.shared.room.look()
     }
 
     /// A handle that only reads.

@@ -1,21 +1,10 @@
-//! Room that is kept: for working off what was accepted, and for dropping what is old.
-//!
-//! The first is kept free by refusing new work in time. The second is a file, so that a disk that is full to the last byte can be mended: what is
-//! left of the old segments is written there.
+//! Room that is kept for dropping what is old: a file, so that a disk that is full to the last byte can be mended. What is left of the old
+//! segments is written there.
 
 use std::io;
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile};
-
-/// Of a small disk only this part is kept free.
-const FREE_PART: u64 = 20;
-
-/// Whether there is less room than is to be left for what was accepted: `bytes`, or a twentieth of a disk that has less than
-/// twenty times as much. A disk that does not say has room until a write fails.
-pub(crate) fn is_low(disk: &dyn Disk, bytes: u64) -> bool {
-    matches!(disk.room(), Ok(Some(room)) if room.free < bytes.min(room.total / FREE_PART))
-}
 
 /// Name of the file that keeps the room.
 pub(crate) const RESERVE_NAME: &str = "reserve.tmp";

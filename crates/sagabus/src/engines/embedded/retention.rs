@@ -68,6 +68,12 @@ fn whole(pieces: &[Piece], position: u64) -> u64 {
     last.map_or(1, |it| it.first)
 }
 
+/// Bytes of the segments that begin at `from` or later, and before `upto`.
+fn bytes(pieces: &[Piece], from: u64, upto: u64) -> u64 {
+    let within = pieces.iter().filter(|it| (from..upto).contains(&it.first));
+    within.map(|it| it.bytes).sum()
+}
+
 /// What subscriptions need of the records before a position.
 #[derive(Debug)]
 struct Needs {
@@ -89,6 +95,8 @@ struct Behind {
 #[derive(Debug, Default)]
 pub(super) struct LastTry {
     holding: Vec<Holding>,
+    /// Bytes that stay since their events are remembered.
+    remembered: u64,
     fault: Option<String>,
 }
 
@@ -138,8 +146,8 @@ impl Shared {
     /// Drops what is old and needed by nobody. Does nothing when there is too little of it.
     pub(super) async fn retain(self: &Arc<Self>) -> Result<()> {
         let one_at_a_time = Arc::clone(&self.retaining).lock_owned().await;
-        let mut holding = Vec::new();
-        let outcome = self.try_retain(one_at_a_time, &mut holding).await;
+        let mut found = LastTry::default();
+        let outcome = self.try_retain(one_at_a_time, &mut found).await;
         let fault = outcome.as_ref().err().map(Error::chain);
         if let Some(fault) = fault
             .as_ref()
@@ -147,7 +155,7 @@ impl Shared {
         {
             tracing::warn!(error = fault, "cannot drop what is old; tried again later");
         }
-        *self.last_try() = LastTry { holding, fault };
+        *self.last_try() = LastTry { fault, ..found };
         outcome
     }
 
@@ -158,7 +166,7 @@ impl Shared {
     async fn try_retain(
         self: &Arc<Self>,
         one_at_a_time: OwnedMutexGuard<()>,
-        holding: &mut Vec<Holding>,
+        found: &mut LastTry,
     ) -> Result<()> {
         let log = self.log.reader();
         if log.files().segments.len() < 2 {
@@ -181,11 +189,14 @@ impl Shared {
         // Held no longer, lest a segment that is dropped seems to be read.
         drop(files);
         let remembered = log.remembered.load(Ordering::Relaxed);
-        let due = due(&pieces, self.clock.now(), remembered, &self.settings);
+        let now = self.clock.now();
+        let due_before = |remembered| due(&pieces, now, remembered, &self.settings);
+        let due = due_before(remembered);
+        found.remembered = bytes(&pieces, due, due_before(u64::MAX));
         if due <= oldest {
             return Ok(());
         }
-        let needed_from = self.needed_from(due, &pieces, holding).await?;
+        let needed_from = self.needed_from(due, &pieces, &mut found.holding).await?;
         let upto = whole(&pieces, needed_from.min(due));
         let dropped = pieces.iter().take_while(|it| it.first < upto);
         let dropped_bytes: u64 = dropped.map(|it| it.bytes).sum();
@@ -213,9 +224,9 @@ impl Shared {
 
     /// Keeps room for what stands for the log's beginning.
     async fn keep_room(self: &Arc<Self>) -> Result<()> {
-        let disk = Arc::clone(&self.disk);
+        let (disk, log) = (Arc::clone(&self.disk), self.log.reader());
         let bytes = reserve::bytes(self.settings.segment_bytes);
-        let keep = move || keep_room(disk.as_ref(), bytes);
+        let keep = move || keep_room(disk.as_ref(), &log, bytes);
         if self.is_instant {
             keep();
             return Ok(());
@@ -277,11 +288,7 @@ impl Shared {
                 }
                 continue;
             }
-            let from = whole(pieces, it.cursor);
-            let held = pieces
-                .iter()
-                .filter(|it| it.first >= from && it.first < due);
-            let bytes: u64 = held.map(|it| it.bytes).sum();
+            let bytes = bytes(pieces, whole(pieces, it.cursor), due);
             if bytes > 0 {
                 holding.push(Holding {
                     subscription: it.cell.name.to_string(),
@@ -382,6 +389,7 @@ impl Shared {
             })?;
             keep_room(
                 shared.disk.as_ref(),
+                &log,
                 reserve::bytes(shared.settings.segment_bytes),
             );
             tracing::info!(upto, "dropped what is old and needed by nobody");
@@ -405,6 +413,7 @@ impl Shared {
             oldest: files.segments.first().map_or(1, |it| it.first_position()),
             bytes: segments + files.compacted.map_or(0, |it| it.bytes()),
             holding: last_try.holding.iter().filter(is_there).cloned().collect(),
+            remembered: last_try.remembered,
             fault: last_try.fault.clone(),
         }
     }
@@ -466,8 +475,12 @@ pub(crate) fn replace_beginning(
     Ok(())
 }
 
-/// What can be dropped from a full disk is bounded by this; where there is no room for it now, it is tried again.
-fn keep_room(disk: &dyn Disk, bytes: u64) {
+/// What can be dropped from a full disk is bounded by this; where there is no room for it now, it is tried again. It takes
+/// nothing of what is left free for what was accepted.
+fn keep_room(disk: &dyn Disk, log: &log::Shared, bytes: u64) {
+    if !log.room.is_enough_for(bytes) {
+        return;
+    }
     if let Err(error) = reserve::keep(disk, bytes) {
         tracing::debug!(%error, "cannot keep room for what is left of old segments");
     }

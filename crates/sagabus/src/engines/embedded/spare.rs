@@ -64,17 +64,26 @@ impl Spare {
         Ok(Self { shared, thread })
     }
 
-    /// Asks for a spare; a failed one is tried again. Does not wait.
+    /// Asks for a spare, unless there is one; a failed one is tried again. Does not wait.
     pub(crate) fn prepare(&self) {
+        let mut state = self.shared.lock();
+        if !matches!(*state, State::Idle | State::Failed(_)) {
+            return;
+        }
         if self.thread.is_none() {
+            drop(state);
             let made = self.shared.make();
             self.shared.set(made);
             return;
         }
-        let mut state = self.shared.lock();
-        if matches!(*state, State::Idle | State::Failed(_)) {
-            *state = State::Preparing;
-            self.shared.changed.notify_all();
+        *state = State::Preparing;
+        self.shared.changed.notify_all();
+    }
+
+    /// The same long before one is needed: not where it would take the room that is kept for what was accepted.
+    pub(crate) fn prepare_ahead(&self) {
+        if self.shared.has_retired() || self.shared.log.room.is_enough_for(self.shared.bytes) {
+            self.prepare();
         }
     }
 
@@ -141,6 +150,11 @@ impl Shared {
             Ok(file) => State::Ready(file),
             Err(error) => State::Failed(error),
         }
+    }
+
+    fn has_retired(&self) -> bool {
+        let retired = self.log.retired.lock();
+        !retired.unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// A segment that is not part of the log any more, written over with zeros: it needs no new room on the disk.

@@ -9,8 +9,9 @@ use shuttle::thread;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::engines::embedded::disk::MemoryDisk;
+use crate::engines::embedded::disk::{Disk, MemoryDisk};
 use crate::engines::embedded::recovery::recover;
+use crate::engines::embedded::room;
 use crate::engines::embedded::window::Limits;
 use crate::engines::embedded::window::Window;
 use crate::event::EventType;
@@ -33,9 +34,10 @@ impl Observer for Watch {
 
 /// A new log in memory, with who watches it.
 fn parts() -> (committer::Parts, Arc<Watch>) {
-    let disk = Arc::new(MemoryDisk::default());
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
     let recovered = recover(disk.as_ref(), &mut |_, _, _, _| Ok(())).unwrap();
-    let shared = Arc::new(Shared::new(&recovered));
+    let room = room::Watch::new(Arc::clone(&disk), 0);
+    let shared = Arc::new(Shared::new(&recovered, room));
     let watch = Arc::new(Watch {
         shared: Arc::clone(&shared),
         told: Mutex::default(),
@@ -52,7 +54,6 @@ fn parts() -> (committer::Parts, Arc<Watch>) {
             time: Duration::from_hours(24),
         }),
         clock: Arc::new(SystemClock),
-        free_bytes: 0,
     };
     (parts, watch)
 }

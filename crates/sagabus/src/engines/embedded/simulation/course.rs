@@ -12,6 +12,7 @@ use super::disk::{Crash, Mutation, SimDisk};
 use super::model::{Answered, Attempt, Model, Record};
 use crate::clock::{SystemClock, Timestamp, mix};
 use crate::engines::embedded::committer::{Parts, salt};
+use crate::engines::embedded::disk::Disk;
 use crate::engines::embedded::frame::{BatchHeader, SEGMENT_HEADER_BYTES, push_batch, seal};
 use crate::engines::embedded::log::{
     Admission, Append, Durability, Entry, Log, Observer, Pending, Placed, Shared,
@@ -20,6 +21,7 @@ use crate::engines::embedded::record;
 use crate::engines::embedded::recovery::{Recovered, recover};
 use crate::engines::embedded::reserve::{self, RESERVE_NAME};
 use crate::engines::embedded::retention::replace_beginning;
+use crate::engines::embedded::room::Watch;
 use crate::engines::embedded::window::{Limits, Window};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventId, EventType};
@@ -301,16 +303,17 @@ impl Course {
         self.outcome.torn_tails += u64::from(recovered.torn_bytes > 0);
         self.outcome.recovered += found.len() as u64;
         self.model.recover(found)?;
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let room = Watch::new(Arc::clone(&disk), 0);
         let parts = Parts {
-            disk: Arc::new(self.disk.clone()),
+            disk,
             segment_bytes: self.knobs.segment_bytes,
             salt_seed: (self.chance.bits(), self.chance.bits()),
-            shared: Arc::new(Shared::new(&recovered)),
+            shared: Arc::new(Shared::new(&recovered, room)),
             recovered,
             observer: Arc::new(Nobody),
             window,
             clock: Arc::new(SystemClock),
-            free_bytes: 0,
         };
         match Log::start_manual(parts) {
             Ok(log) => self.log = Some(log),

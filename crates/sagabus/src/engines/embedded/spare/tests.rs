@@ -3,6 +3,7 @@
 use super::*;
 use crate::engines::embedded::disk::MemoryDisk;
 use crate::engines::embedded::recovery::recover;
+use crate::engines::embedded::room::Watch;
 
 const BYTES: u64 = 4096;
 
@@ -13,9 +14,10 @@ fn spare_after(disk: &MemoryDisk, bytes: u64) -> Arc<dyn DiskFile> {
         .write_at(0, &vec![7; usize::try_from(bytes).unwrap()])
         .unwrap();
     let empty = recover(&MemoryDisk::default(), &mut |_, _, _, _| Ok(())).unwrap();
-    let log = log::Shared::new(&empty);
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let log = log::Shared::new(&empty, Watch::new(Arc::clone(&disk), 0));
     log.retired.lock().unwrap().push("dropped".to_owned());
-    let spare = Spare::start(Arc::new(disk.clone()), BYTES, Arc::new(log)).unwrap();
+    let spare = Spare::start(disk, BYTES, Arc::new(log)).unwrap();
     spare.take().unwrap()
 }
 
