@@ -1,6 +1,7 @@
 //! The shell around the machine: stores what it decides, calls the handlers, keeps the time.
 
 mod answer;
+mod attach;
 mod book;
 mod child;
 mod health;
@@ -25,6 +26,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::attach::Attaching;
 use self::book::{Admission, Book, Known};
 use self::saga::{Progress, Saga};
 use self::slots::{Claim, Limits, Slots};
@@ -143,8 +145,8 @@ impl Sagas {
     /// [`Sagas::start_or_find`] says so.
     ///
     /// # Errors
-    /// `Invalid` when a step has no handler or the input is not JSON; `Full` when too many sagas wait or the store has no
-    /// room: nothing is stored. `Closed` after shutdown, or when the store stopped: then the saga may be stored, and a
+    /// `Invalid` when a step has no handler or the input is not JSON; `Full` when too many sagas wait, the store has no room, or
+    /// the saga that this one attaches to has [as many keys as may be](crate::saga::ATTACHED_MAX): nothing is stored. `Closed` after shutdown, or when the store stopped: then the saga may be stored, and a
     /// start with the same idempotency key finds out. `Corrupt` when a key is given and a saga in the store, whose key cannot be
     /// read, may be the one.
     ///
@@ -171,15 +173,30 @@ impl Sagas {
         // A repeat is the saga of before, although a handler of it is gone since.
         let (state, _) = self.first_record(definition, start)?;
         let known = self.0.book().known(state.idempotency_key(), state.id());
-        self.found(known.ok_or(error)?, &state).await
+        match known {
+            Some(known) => {
+                let found = self.found(known, &state).await?;
+                found.ok_or_else(|| error.into())
+            }
+            None => Err(error.into()),
+        }
     }
 
-    /// The saga of an earlier start, once it is stored.
-    async fn found(&self, known: Known, state: &State) -> Result<Started> {
+    /// The saga of an earlier start, once it is stored, and has the key of this one too. None: it was over before that.
+    async fn found(&self, known: Known, state: &State) -> Result<Option<Started>> {
+        let attaching = known
+            .claim
+            .clone()
+            .map(|key| Attaching::noted(&self.0, key));
         if let Some(saga) = &known.saga {
             saga.stored().await?;
+            if let Some(attaching) = &attaching
+                && !attaching.keep(saga).await?
+            {
+                return Ok(None);
+            }
         }
-        Ok(self.earlier(known, state))
+        Ok(Some(self.earlier(known, state)))
     }
 
     async fn start_bound(
@@ -188,18 +205,25 @@ impl Sagas {
         start: Start,
         bound: Arc<[Bound]>,
     ) -> Result<Started> {
-        let (state, record) = self.first_record(definition, start)?;
-        let saga = Arc::new(Saga::new(state.clone(), Progress::Storing));
-        let admission = self.0.book().admit(&saga, &self.0)?;
-        let has_slot = match admission {
-            Admission::Known(known) => return self.found(known, &state).await,
-            Admission::New { has_slot } => has_slot,
+        // Again when the saga that it was to be taken for is over.
+        let (saga, created, has_slot) = loop {
+            let (state, record) = self.first_record(definition, start.clone())?;
+            let saga = Arc::new(Saga::new(state.clone(), Progress::Storing));
+            let admission = self.0.book().admit(&saga, &self.0)?;
+            match admission {
+                Admission::New { has_slot } => break (saga, (state, record), has_slot),
+                Admission::Known(known) => {
+                    if let Some(started) = self.found(known, &state).await? {
+                        return Ok(started);
+                    }
+                }
+            }
         };
         let (reply, stored) = oneshot::channel();
         let worker = Worker::bound(Arc::clone(&self.0), Arc::clone(&saga), bound);
         self.0
             .tracker
-            .spawn(worker.create((state, record), has_slot, reply));
+            .spawn(worker.create(created, has_slot, reply));
         stored.await.map_err(|_| closed())??;
         Ok(Started {
             id: saga.id.clone(),
@@ -415,7 +439,7 @@ impl Shared {
     /// may drop them. What cannot be stored now is so at the next interval or after the next open.
     async fn close_expired(&self, now: Timestamp) {
         let expired = self.book().take_expired();
-        for (done, (saga, key)) in expired.iter().enumerate() {
+        for (done, (saga, keys)) in expired.iter().enumerate() {
             let batch = Record::new(now, Fact::Closed)
                 .encode()
                 .map(|record| SagaBatch {
@@ -424,7 +448,7 @@ impl Shared {
                     events: Vec::new(),
                     is_start: false,
                     is_last: true,
-                    key: key.as_ref().map(|key| key.to_string()),
+                    keys: keys.iter().map(|key| key.to_string()).collect(),
                 });
             let stored = match batch {
                 Ok(batch) => self.store.append(vec![batch]).await,

@@ -341,6 +341,14 @@ pub enum Fact {
     /// Its turn has come, and all steps that it could begin with wait for a slot at their service.
     #[n(21)]
     Begun,
+    /// A start was taken for this saga, since this one has its concurrency key. A later start with its idempotency key is this
+    /// saga too.
+    #[n(22)]
+    Attached {
+        /// The idempotency key of that start.
+        #[n(0)]
+        key: String,
+    },
 }
 
 /// Whether an attempt had an effect on the world.
@@ -501,6 +509,7 @@ impl Fact {
             | Self::Spread { .. }
             | Self::Migrated { .. }
             | Self::Begun
+            | Self::Attached { .. }
             | Self::Closed => 2,
         }
     }

@@ -47,7 +47,7 @@ pub struct Started {
     pub earlier: Option<Earlier>,
 }
 
-/// Why a start is taken for the saga of an earlier one.
+/// Why a start is taken for the saga of an earlier one. That has the idempotency key of this one too, and keeps it as its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Earlier {
     /// That one had the same idempotency key, or was for the same event.
@@ -59,7 +59,8 @@ pub enum Earlier {
     Forgotten,
     /// The same, and its saga cannot be read: see [`Sagas::unreadable`].
     Unreadable,
-    /// That one has the concurrency key of this start, whose definition says [`OnConflict::Attach`](crate::saga::OnConflict).
+    /// That one has the concurrency key of this start, whose definition says [`OnConflict::Attach`](crate::saga::OnConflict); or
+    /// it had that of an earlier start with the idempotency key of this one.
     Attached,
 }
 

@@ -281,6 +281,12 @@ fn facts() -> Vec<(Fact, &'static str)> {
         ),
         (Fact::Closed, "83021903e8821480"),
         (Fact::Begun, "83021903e8821580"),
+        (
+            Fact::Attached {
+                key: "k".to_owned(),
+            },
+            "83021903e8821681616b",
+        ),
     ]
 }
 
