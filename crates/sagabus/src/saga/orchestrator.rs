@@ -22,6 +22,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,6 +31,7 @@ use self::attach::Attaching;
 use self::book::{Admission, Book, Known};
 use self::saga::{Progress, Saga};
 use self::slots::{Claim, Limits, Slots};
+use self::start::check_text;
 use self::worker::Worker;
 
 #[cfg(test)]
@@ -166,24 +168,49 @@ impl Sagas {
     /// # Cancel safety
     /// As there.
     pub async fn start_or_find(&self, definition: &Definition, start: Start) -> Result<Started> {
-        let error = match self.0.handlers.bind(definition) {
-            Ok(bound) => return self.start_bound(definition, start, bound).await,
-            Err(error) => error,
-        };
-        // A repeat is the saga of before, although a handler of it is gone since.
-        let (state, _) = self.first_record(definition, start)?;
-        let known = self.0.book().known(state.idempotency_key(), state.id());
-        match known {
-            Some(known) => {
-                let found = self.found(known, &state).await?;
-                found.ok_or_else(|| error.into())
+        // A repeat is the saga of before whatever is wrong with it otherwise, such as a handler that is gone since.
+        if let Some(key) = start.key() {
+            let order = Some((definition, start.input()));
+            let repeated = self.repeated(key, order).await?;
+            if let Some(started) = repeated {
+                return Ok(started);
             }
-            None => Err(error.into()),
+        }
+        let bound = self.0.handlers.bind(definition)?;
+        self.start_bound(definition, start, bound).await
+    }
+
+    /// The saga of an earlier start with this idempotency key, for a start that orders nothing that could be done. It says that
+    /// the saga has another definition or input.
+    ///
+    /// # Errors
+    /// `Invalid` when the key is none; otherwise as [`Sagas::start`].
+    ///
+    /// # Cancel safety
+    /// Safe: only waits.
+    pub async fn find_start(&self, idempotency_key: &str) -> Result<Option<Started>> {
+        self.repeated(idempotency_key, None).await
+    }
+
+    async fn repeated(
+        &self,
+        key: &str,
+        order: Option<(&Definition, &Bytes)>,
+    ) -> Result<Option<Started>> {
+        check_text("idempotencyKey", key)?;
+        let known = self.0.book().known_by_key(&key.into());
+        match known {
+            Some(known) => self.found(known, order).await,
+            None => Ok(None),
         }
     }
 
     /// The saga of an earlier start, once it is stored, and has the key of this one too. None: it was over before that.
-    async fn found(&self, known: Known, state: &State) -> Result<Option<Started>> {
+    async fn found(
+        &self,
+        known: Known,
+        order: Option<(&Definition, &Bytes)>,
+    ) -> Result<Option<Started>> {
         let attaching = known
             .claim
             .clone()
@@ -196,7 +223,7 @@ impl Sagas {
                 return Ok(None);
             }
         }
-        Ok(Some(self.earlier(known, state)))
+        Ok(Some(self.earlier(known, order)))
     }
 
     async fn start_bound(
@@ -213,7 +240,8 @@ impl Sagas {
             match admission {
                 Admission::New { has_slot } => break (saga, (state, record), has_slot),
                 Admission::Known(known) => {
-                    if let Some(started) = self.found(known, &state).await? {
+                    let order = Some((definition, state.input()));
+                    if let Some(started) = self.found(known, order).await? {
                         return Ok(started);
                     }
                 }

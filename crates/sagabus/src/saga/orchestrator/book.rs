@@ -96,19 +96,9 @@ impl Book {
 
     /// The saga of an earlier start with this idempotency key, or with this id.
     pub(super) fn known(&mut self, key: Option<&Arc<str>>, id: &SagaId) -> Option<Known> {
-        if let Some((key, id)) = key.and_then(|key| Some((key, self.keys.get(key)?))) {
-            let saga = self.find(id);
-            let is_of_other = |saga: &Arc<Saga>| saga.state().idempotency_key() != Some(key);
-            return Some(Known {
-                id: id.clone(),
-                is_attached: saga.as_ref().is_some_and(is_of_other),
-                saga,
-                claim: None,
-            });
-        }
-        let attaching = key.and_then(|key| self.find(&self.attaching.get(key)?.0));
-        if let Some(holder) = attaching {
-            return Some(self.attach(holder, key.cloned()));
+        let known = key.and_then(|key| self.known_by_key(key));
+        if known.is_some() {
+            return known;
         }
         // An id that was made of an event may be there although its key is forgotten.
         let known = self.find(id)?;
@@ -118,6 +108,22 @@ impl Book {
             is_attached: false,
             claim: None,
         })
+    }
+
+    /// The saga of an earlier start with this idempotency key.
+    pub(super) fn known_by_key(&mut self, key: &Arc<str>) -> Option<Known> {
+        if let Some(id) = self.keys.get(key) {
+            let saga = self.find(id);
+            let is_of_other = |saga: &Arc<Saga>| saga.state().idempotency_key() != Some(key);
+            return Some(Known {
+                id: id.clone(),
+                is_attached: saga.as_ref().is_some_and(is_of_other),
+                saga,
+                claim: None,
+            });
+        }
+        let holder = self.find(&self.attaching.get(key)?.0)?;
+        Some(self.attach(holder, Some(Arc::clone(key))))
     }
 
     /// Takes a start with the idempotency key `key` for the saga `holder`, which is to keep that key.
