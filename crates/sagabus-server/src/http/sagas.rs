@@ -73,6 +73,13 @@ fn query(parameters: Vec<(String, String)>) -> Result<saga::Query> {
                     .ok_or_else(|| Error::invalid("`attribute` is not of the form `name=value`"))?;
                 query.attributes.push((name.to_owned(), value.to_owned()));
             }
+            "inconsistent" => {
+                let wanted = value.parse().ok();
+                let wanted = wanted.ok_or_else(|| {
+                    Error::invalid("`inconsistent` is neither `true` nor `false`")
+                })?;
+                query.inconsistent = Some(wanted);
+            }
             "from" => query.started_from = Some(time("from", &value)?),
             "before" => query.started_before = Some(time("before", &value)?),
             "after" => query.after = Some(value.parse()?),
