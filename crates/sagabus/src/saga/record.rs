@@ -182,6 +182,11 @@ pub enum Fact {
         /// The attempt.
         #[n(1)]
         attempt: u32,
+        /// Whether an effect that came to light late is taken back with it. A reader before, and one of a record without it, takes
+        /// that effect for one that is left.
+        #[n(2)]
+        #[cbor(default, skip_if = "is_false")]
+        takes_late_effect: bool,
     },
     /// An attempt to take a step back failed and another one follows.
     #[n(8)]

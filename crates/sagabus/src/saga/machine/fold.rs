@@ -239,9 +239,16 @@ impl State {
                     step.compensation.epoch = epoch.unwrap_or_default();
                 });
             }
-            Fact::CompensationSucceeded { step, .. } => {
+            Fact::CompensationSucceeded {
+                step,
+                takes_late_effect,
+                ..
+            } => {
                 self.progress_record = position;
-                self.with(*step, |step| step.compensation.succeed());
+                self.with(*step, |step| {
+                    step.compensation.succeed();
+                    step.has_late_effect &= !takes_late_effect;
+                });
             }
             Fact::CompensationAttemptFailed {
                 step,

@@ -131,8 +131,17 @@ fn facts() -> Vec<(Fact, &'static str)> {
             Fact::CompensationSucceeded {
                 step: 1,
                 attempt: 2,
+                takes_late_effect: false,
             },
             "83011903e88207820102",
+        ),
+        (
+            Fact::CompensationSucceeded {
+                step: 1,
+                attempt: 2,
+                takes_late_effect: true,
+            },
+            "83011903e88207830102f5",
         ),
         (
             Fact::CompensationAttemptFailed {
