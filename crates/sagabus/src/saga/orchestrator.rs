@@ -42,7 +42,7 @@ pub use start::{ATTRIBUTES_MAX, Earlier, Start, Started};
 use super::definition::Definition;
 use super::handlers::{Bound, Handlers};
 use super::id::SagaId;
-use super::machine::{Input, State};
+use super::machine::Input;
 use super::monitor::{SagaStatus, Status, Unreadable};
 use super::record::{Fact, Record};
 use super::service_limit::ServiceLimit;

@@ -14,7 +14,7 @@ use crate::ledger::{By, Priority};
 use crate::planted::{self, SagaBug};
 use crate::saga::definition::OnConflict;
 use crate::saga::id::SagaId;
-use crate::saga::machine::{Action, InFlight, Input, Operation, State};
+use crate::saga::machine::{Action, InFlight, Input, Operation, Stage, State};
 use crate::saga::monitor::{Stats, Unreadable};
 use crate::saga::record::Outcome;
 use crate::saga::settings::Settings;
@@ -123,14 +123,18 @@ impl Book {
             });
         }
         let holder = self.find(&self.attaching.get(key)?.0)?;
-        Some(self.attach(holder, Some(Arc::clone(key))))
+        // One that is over takes no key any more.
+        let is_over = matches!(holder.state().stage, Stage::Ended(_));
+        (!is_over).then(|| self.attach(holder, Some(Arc::clone(key))))
     }
 
     /// Takes a start with the idempotency key `key` for the saga `holder`, which is to keep that key.
     fn attach(&mut self, holder: Arc<Saga>, key: Option<Arc<str>>) -> Known {
         if let Some(key) = &key {
             let none = || (holder.id.clone(), 0);
-            let (_, starts) = self.attaching.entry(Arc::clone(key)).or_insert_with(none);
+            let (id, starts) = self.attaching.entry(Arc::clone(key)).or_insert_with(none);
+            // The one of before is over.
+            id.clone_from(&holder.id);
             *starts += 1;
         }
         Known {

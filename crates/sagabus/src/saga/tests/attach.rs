@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Act, Bed, chain, settled, step};
+use super::bed::{Act, Bed, chain, settled};
 use super::play::Play;
 use super::store::{Fault, TestStore};
 use crate::error::ErrorKind;
@@ -12,6 +12,10 @@ use crate::saga::record::Fact;
 use crate::saga::{ConcurrencyKey, Definition, Earlier, OnConflict, SagaId, Sagas, Start, Started};
 
 fn of_sample(on_conflict: OnConflict) -> Definition {
+    with_steps(on_conflict, &["a"])
+}
+
+fn with_steps(on_conflict: OnConflict, ids: &[&str]) -> Definition {
     let options = Options {
         concurrency_key: Some(ConcurrencyKey {
             on_conflict,
@@ -20,7 +24,9 @@ fn of_sample(on_conflict: OnConflict) -> Definition {
         ..Options::default()
     };
     let builder = Definition::builder("keyed").options(options);
-    builder.step(step("a")).build().unwrap()
+    let steps = chain(ids).steps().to_vec();
+    let builder = steps.into_iter().fold(builder, |all, step| all.step(step));
+    builder.build().unwrap()
 }
 
 fn sample(key: &str) -> Start {
@@ -96,10 +102,12 @@ async fn a_start_without_a_key_attaches_and_leaves_nothing_behind() {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_comes_at_the_end_of_the_other_saga_is_done_once_whichever_it_is() {
     let mut ends = [0; 2];
+    let longer = with_steps(OnConflict::Attach, &["a", "b", "c"]);
     for turns in 0..30 {
         let bed = Bed::new();
         let sagas = bed.open().await;
-        let first = attach(&sagas, "first").await;
+        let first = sagas.start_or_find(&longer, sample("first")).await;
+        let first = first.unwrap();
         for _ in 0..turns {
             tokio::task::yield_now().await;
         }
