@@ -35,7 +35,7 @@ pub use handlers::{
     StepError, TurnedBackBy, Versions,
 };
 pub use id::SagaId;
-pub use machine::{Action, Answer, Answered, Approval, InFlight, Signal};
+pub use machine::{ATTACHED_MAX, Action, Answer, Answered, Approval, InFlight, Signal};
 pub use monitor::{
     Health, OperatedStatus, SagaStatus, SignalStatus, Stats, Status, StepPhase, StepStatus,
     Unreadable, Waits,

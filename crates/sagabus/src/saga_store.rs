@@ -32,9 +32,9 @@ pub struct SagaBatch {
     /// that is over, and what was appended behind this by mistake with it. Until then it is handed back by
     /// [`SagaStore::load`].
     pub is_last: bool,
-    /// With the last batch: the key that a second start of the saga would have. It is handed back for [`KEYS_KEPT`] although the
-    /// records are dropped, of at most [`KEYS_KEPT_MAX`] sagas.
-    pub key: Option<String>,
+    /// With the last batch: the keys that other starts of the saga would have. They are handed back for [`KEYS_KEPT`] although the
+    /// records are dropped, at most [`KEYS_KEPT_MAX`] of all sagas.
+    pub keys: Vec<String>,
 }
 
 /// A saga as found in the store: all its records, in the order in which they were appended.
@@ -42,9 +42,9 @@ pub struct SagaBatch {
 pub struct StoredSaga {
     /// The saga, as the text of its id.
     pub saga: String,
-    /// Encoded records, in order. Empty: they were dropped, and only the key is left.
+    /// Encoded records, in order. Empty: this is only a key of it, whose records were dropped or are handed back apart.
     pub records: Vec<Bytes>,
-    /// The key that is left of it.
+    /// A key that outlives it.
     pub key: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub trait SagaStore: fmt::Debug + Send + Sync {
     /// Dropping the future does not undo the append.
     async fn append(&self, batches: Vec<SagaBatch>) -> Result<()>;
 
-    /// Every saga in the store, oldest first, and what is left of those that were dropped.
+    /// Every saga in the store, oldest first, and each key that is left of those that were dropped.
     ///
     /// # Errors
     /// `Corrupt` when stored bytes are damaged.

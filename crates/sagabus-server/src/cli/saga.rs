@@ -57,6 +57,9 @@ struct List {
     /// With this attribute, `name=value`; may be given more than once
     #[arg(long)]
     attribute: Vec<String>,
+    /// Only those that are over with effects left, or with work that is not done
+    #[arg(long)]
+    inconsistent: bool,
     /// Started then or later, such as `2026-03-01T12:00:00Z`
     #[arg(long)]
     from: Option<String>,
@@ -83,6 +86,9 @@ struct Show {
 impl List {
     fn path(&self) -> String {
         let mut path = format!("/api/sagas?limit={}", self.limit);
+        if self.inconsistent {
+            path.push_str("&inconsistent=true");
+        }
         let once = [
             ("name", &self.name),
             ("from", &self.from),

@@ -73,6 +73,13 @@ fn query(parameters: Vec<(String, String)>) -> Result<saga::Query> {
                     .ok_or_else(|| Error::invalid("`attribute` is not of the form `name=value`"))?;
                 query.attributes.push((name.to_owned(), value.to_owned()));
             }
+            "inconsistent" => {
+                let wanted = value.parse().ok();
+                let wanted = wanted.ok_or_else(|| {
+                    Error::invalid("`inconsistent` is neither `true` nor `false`")
+                })?;
+                query.inconsistent = Some(wanted);
+            }
             "from" => query.started_from = Some(time("from", &value)?),
             "before" => query.started_before = Some(time("before", &value)?),
             "after" => query.after = Some(value.parse()?),
@@ -161,7 +168,25 @@ pub(super) async fn start(
     headers: HeaderMap,
     Sent(order): Sent<Order>,
 ) -> Reply<Response> {
-    let definition = definition(&app, &order)?;
+    let key = order.idempotency_key.clone();
+    let sagas = &app.system.sagas;
+    let started = match ordered(&app, order, &headers) {
+        Ok((definition, start)) => sagas.start_or_find(&definition, start).await?,
+        Err(refused) => {
+            // A repeat is the saga of before, whatever is wrong with it otherwise.
+            let earlier = match &key {
+                Some(key) => sagas.find_start(key).await?,
+                None => None,
+            };
+            earlier.ok_or(refused)?
+        }
+    };
+    Ok(told(&started))
+}
+
+/// What is to be done, and what with.
+fn ordered(app: &App, order: Order, headers: &HeaderMap) -> Result<(Definition, saga::Start)> {
+    let definition = definition(app, &order)?;
     let mut start = saga::Start::new(order.context.get().to_owned());
     if let Some(correlation_id) = order.correlation_id {
         start = start.correlated(correlation_id);
@@ -175,12 +200,10 @@ pub(super) async fn start(
     if let Some(word) = &order.priority {
         start = start.priority(priority(word)?);
     }
-    if let Some(span) = trace(&headers) {
+    if let Some(span) = trace(headers) {
         start = start.traced(span);
     }
-    Ok(told(
-        &app.system.sagas.start_or_find(&definition, start).await?,
-    ))
+    Ok((definition, start))
 }
 
 /// Which saga it is, where, and why it is that of an earlier start, if it is.

@@ -236,6 +236,16 @@ fn a_saga_in_flight_is_cancelled_or_ended_and_what_it_left_is_taken_back_by_comm
     let shown = desk.ask(&["show", &id]).out;
     let left = shown.lines().find(|it| it.starts_with("effects left"));
     assert_eq!(left, Some("effects left note"), "{shown}");
+    let found = |inconsistent: bool| -> Vec<Value> {
+        let path = format!("/api/sagas?inconsistent={inconsistent}&status=terminated");
+        let page = desk.server.get(&path).expect(200);
+        let sagas = page["sagas"].as_array().unwrap().clone();
+        sagas.into_iter().map(|saga| saga["id"].clone()).collect()
+    };
+    assert_eq!((found(true), found(false)), (vec![json!(id)], vec![]));
+    let listed = desk.ask(&["list", "--inconsistent"]).out;
+    let row = listed.lines().find(|it| it.starts_with(&id)).unwrap();
+    assert!(row.contains("effects left: note"), "{row}");
     desk.tell(&["recompensate", &id, "note"]);
     let saga = desk.when(&id, "repaired", |saga| saga["inconsistent"] == false);
     assert_eq!(last(&saga), did("recompensate", Some("note")));
@@ -244,5 +254,7 @@ fn a_saga_in_flight_is_cancelled_or_ended_and_what_it_left_is_taken_back_by_comm
         (&json!("terminated"), &json!([]))
     );
     assert_eq!(step(&saga, "note")["status"], "compensated");
+    assert_eq!((found(true), found(false)), (vec![], vec![json!(id)]));
+    assert!(!desk.ask(&["list", "--inconsistent"]).out.contains(&id));
     desk.refused(&["recompensate", &id, "note"], "nothing left to repair");
 }

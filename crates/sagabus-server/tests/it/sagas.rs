@@ -401,6 +401,48 @@ steps:
     );
 }
 
+#[test]
+fn a_repeat_of_an_order_finds_its_saga_although_the_order_is_refused_otherwise() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let waits = json!({"name": "w", "steps": [{"id": "w", "signal": {"name": "go"}}]});
+    let order = json!({"definition": waits, "context": {}, "idempotencyKey": "k"});
+    let first = server.post("/api/sagas", &order).expect(202);
+    for (mut order, is_other) in [
+        (
+            json!({"name": "x", "steps": [{"id": ""}], "context": {}}),
+            true,
+        ),
+        (json!({"definition": [], "context": {}}), true),
+        (json!({"name": "nobody knows it", "context": {}}), true),
+        (json!({"context": {}}), true),
+        (
+            json!({"definition": waits, "context": {}, "priority": "soon"}),
+            true,
+        ),
+        (
+            json!({"definition": waits, "context": {}, "correlationId": ""}),
+            false,
+        ),
+    ] {
+        order["idempotencyKey"] = "new".into();
+        let refused = server.post("/api/sagas", &order).status;
+        assert!((400..500).contains(&refused), "{order}: {refused}");
+        order["idempotencyKey"] = "k".into();
+        let again = server.post("/api/sagas", &order).expect(202);
+        assert_eq!(
+            again,
+            json!({
+                "sagaId": first["sagaId"], "saga": first["saga"], "duplicate": true,
+                "sameBy": "idempotencyKey", "otherOrder": is_other,
+            })
+        );
+        // What is no key finds nothing.
+        order["idempotencyKey"] = "".into();
+        assert_eq!(server.post("/api/sagas", &order).status, 400);
+    }
+}
+
 /// The rows of the table of words: each with the word of the guide.
 fn words() -> Vec<(String, String)> {
     let page = include_str!("../../../../docs/reference/sagas.md");

@@ -256,6 +256,7 @@ impl Teller<'_> {
             | Fact::Spread { .. }
             | Fact::Migrated { .. }
             | Fact::Begun
+            | Fact::Attached { .. }
             | Fact::Closed => Ok(()),
         }
     }

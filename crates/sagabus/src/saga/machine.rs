@@ -1,6 +1,7 @@
 //! The rules of a saga, pure: a state and an input give the records to store and what to do once they are durable.
 
 mod answer;
+mod attach;
 mod backward;
 mod child;
 mod each;
@@ -16,11 +17,13 @@ mod state;
 mod step;
 mod wait;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use answer::{Answer, Answered, answer_refusal};
+pub use attach::{ATTACHED_MAX, attach_refusal};
 pub use child::ChildEnd;
 pub use limits::STUCK_RETRIES_MAX;
 pub use migrate::Misfit;
@@ -87,6 +90,11 @@ pub enum Input {
     Operate(Operation),
     /// Somebody tells it something that a step waits for, or will.
     Signal(Signal),
+    /// A start is taken for it, since it has the concurrency key of that start.
+    Attach {
+        /// The idempotency key of that start.
+        key: Arc<str>,
+    },
     /// Somebody outside of this process tells what an attempt did. Refused unless it is of the present epoch of its step.
     Answered(Answer),
     /// The saga that a step is, is over.
@@ -328,6 +336,8 @@ impl<'a> Draft<'a> {
             ) => return self.operate(operation),
             Input::Operate(operation) => self.operate(operation),
             Input::Signal(signal) => self.signalled(signal),
+            // It changes nothing of what is to be done.
+            Input::Attach { key } => return self.attached(&key),
             Input::Answered(answer) => self.answered(answer),
             Input::ChildEnded { step, attempt, end } => self.child_ended(step, attempt, end),
         }

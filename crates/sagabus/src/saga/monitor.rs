@@ -171,6 +171,10 @@ pub enum StepPhase {
     CompensationSkipped,
     /// An operator said that it is taken back.
     CompensationForced,
+    /// An operator ended the saga while it was run, or waited: it may have had an effect.
+    Aborted,
+    /// An operator ended the saga while it was taken back: it may be, or not.
+    CompensationAborted,
 }
 
 impl StepPhase {
@@ -191,21 +195,31 @@ impl StepPhase {
             Self::Waiting => "waiting",
             Self::CompensationSkipped => "compensation_skipped",
             Self::CompensationForced => "compensation_forced",
+            Self::Aborted => "aborted",
+            Self::CompensationAborted => "compensation_aborted",
         }
     }
 
-    fn of(state: &StepState, waits: bool, is_to_be_taken_back: bool) -> Self {
+    /// Of a saga that is over nothing goes on but what an operator has repaired.
+    fn of(state: &StepState, waits: bool, is_to_be_taken_back: bool, is_over: bool) -> Self {
+        let is_over = is_over && !state.compensation.is_repair;
         match state.compensation.phase {
+            CompensationPhase::Started | CompensationPhase::Backoff { .. } if is_over => {
+                Self::CompensationAborted
+            }
             CompensationPhase::Started | CompensationPhase::Backoff { .. } => Self::Compensating,
             CompensationPhase::Stuck => Self::CompensationStuck,
             CompensationPhase::Done => Self::Compensated,
             CompensationPhase::Skipped => Self::CompensationSkipped,
             CompensationPhase::Forced => Self::CompensationForced,
             CompensationPhase::Idle => match state.phase {
+                Phase::Pending if is_over => Self::NotRun,
+                Phase::Started if is_over => Self::Aborted,
+                Phase::Backoff { .. } if is_over => Self::Failed,
                 Phase::Pending => Self::Pending,
                 Phase::Started if waits => Self::Waiting,
                 Phase::Started | Phase::Backoff { .. } => Self::Executing,
-                Phase::Succeeded(_) if is_to_be_taken_back => Self::Compensating,
+                Phase::Succeeded(_) if is_to_be_taken_back && !is_over => Self::Compensating,
                 Phase::Succeeded(_) => Self::Completed,
                 Phase::Failed(_) => Self::Failed,
                 Phase::Stuck(_) => Self::Stuck,
@@ -346,6 +360,7 @@ impl SagaStatus {
     /// those that wait for a slot of their service.
     pub(crate) fn of(state: &State, missing: &[(usize, String)], slots: &[usize]) -> Self {
         let has_turned_back = state.turned_back.is_some();
+        let is_over = matches!(state.stage, Stage::Ended(_));
         let is_taken_back = |at: usize| has_turned_back && state.is_unsettled(at);
         let definition = state.definition();
         let paused = state.paused.map(|paused| match paused.cause {
@@ -371,7 +386,7 @@ impl SagaStatus {
                 version: step.version,
                 dependencies: step.dependencies.clone(),
                 timeout: step.timeout,
-                phase: StepPhase::of(own, step.wait.is_some(), is_taken_back(at)),
+                phase: StepPhase::of(own, step.wait.is_some(), is_taken_back(at), is_over),
                 attempts: own.attempts,
                 started_at: own.started_at,
                 ended_at: own.ended_at,

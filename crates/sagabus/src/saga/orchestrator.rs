@@ -1,6 +1,7 @@
 //! The shell around the machine: stores what it decides, calls the handlers, keeps the time.
 
 mod answer;
+mod attach;
 mod book;
 mod child;
 mod health;
@@ -21,13 +22,16 @@ use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::attach::Attaching;
 use self::book::{Admission, Book, Known};
 use self::saga::{Progress, Saga};
 use self::slots::{Claim, Limits, Slots};
+use self::start::check_text;
 use self::worker::Worker;
 
 #[cfg(test)]
@@ -38,7 +42,7 @@ pub use start::{ATTRIBUTES_MAX, Earlier, Start, Started};
 use super::definition::Definition;
 use super::handlers::{Bound, Handlers};
 use super::id::SagaId;
-use super::machine::{Input, State};
+use super::machine::Input;
 use super::monitor::{SagaStatus, Status, Unreadable};
 use super::record::{Fact, Record};
 use super::service_limit::ServiceLimit;
@@ -143,8 +147,8 @@ impl Sagas {
     /// [`Sagas::start_or_find`] says so.
     ///
     /// # Errors
-    /// `Invalid` when a step has no handler or the input is not JSON; `Full` when too many sagas wait or the store has no
-    /// room: nothing is stored. `Closed` after shutdown, or when the store stopped: then the saga may be stored, and a
+    /// `Invalid` when a step has no handler or the input is not JSON; `Full` when too many sagas wait, the store has no room, or
+    /// the saga that this one attaches to has [as many keys as may be](crate::saga::ATTACHED_MAX): nothing is stored. `Closed` after shutdown, or when the store stopped: then the saga may be stored, and a
     /// start with the same idempotency key finds out. `Corrupt` when a key is given and a saga in the store, whose key cannot be
     /// read, may be the one.
     ///
@@ -164,22 +168,62 @@ impl Sagas {
     /// # Cancel safety
     /// As there.
     pub async fn start_or_find(&self, definition: &Definition, start: Start) -> Result<Started> {
-        let error = match self.0.handlers.bind(definition) {
-            Ok(bound) => return self.start_bound(definition, start, bound).await,
-            Err(error) => error,
-        };
-        // A repeat is the saga of before, although a handler of it is gone since.
-        let (state, _) = self.first_record(definition, start)?;
-        let known = self.0.book().known(state.idempotency_key(), state.id());
-        self.found(known.ok_or(error)?, &state).await
+        // A repeat is the saga of before whatever is wrong with it otherwise, such as a handler that is gone since.
+        if let Some(key) = start.key() {
+            let order = Some((definition, start.input()));
+            let repeated = self.repeated(key, order).await?;
+            if let Some(started) = repeated {
+                return Ok(started);
+            }
+        }
+        let bound = self.0.handlers.bind(definition)?;
+        self.start_bound(definition, start, bound).await
     }
 
-    /// The saga of an earlier start, once it is stored.
-    async fn found(&self, known: Known, state: &State) -> Result<Started> {
+    /// The saga of an earlier start with this idempotency key, for a start that orders nothing that could be done. It says that
+    /// the saga has another definition or input.
+    ///
+    /// # Errors
+    /// `Invalid` when the key is none; otherwise as [`Sagas::start`].
+    ///
+    /// # Cancel safety
+    /// Safe: only waits.
+    pub async fn find_start(&self, idempotency_key: &str) -> Result<Option<Started>> {
+        self.repeated(idempotency_key, None).await
+    }
+
+    async fn repeated(
+        &self,
+        key: &str,
+        order: Option<(&Definition, &Bytes)>,
+    ) -> Result<Option<Started>> {
+        check_text("idempotencyKey", key)?;
+        let known = self.0.book().known_by_key(&key.into());
+        match known {
+            Some(known) => self.found(known, order).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The saga of an earlier start, once it is stored, and has the key of this one too. None: it was over before that.
+    async fn found(
+        &self,
+        known: Known,
+        order: Option<(&Definition, &Bytes)>,
+    ) -> Result<Option<Started>> {
+        let attaching = known
+            .claim
+            .clone()
+            .map(|key| Attaching::noted(&self.0, key));
         if let Some(saga) = &known.saga {
             saga.stored().await?;
+            if let Some(attaching) = &attaching
+                && !attaching.keep(saga).await?
+            {
+                return Ok(None);
+            }
         }
-        Ok(self.earlier(known, state))
+        Ok(Some(self.earlier(known, order)))
     }
 
     async fn start_bound(
@@ -188,18 +232,26 @@ impl Sagas {
         start: Start,
         bound: Arc<[Bound]>,
     ) -> Result<Started> {
-        let (state, record) = self.first_record(definition, start)?;
-        let saga = Arc::new(Saga::new(state.clone(), Progress::Storing));
-        let admission = self.0.book().admit(&saga, &self.0)?;
-        let has_slot = match admission {
-            Admission::Known(known) => return self.found(known, &state).await,
-            Admission::New { has_slot } => has_slot,
+        // Again when the saga that it was to be taken for is over.
+        let (saga, created, has_slot) = loop {
+            let (state, record) = self.first_record(definition, start.clone())?;
+            let saga = Arc::new(Saga::new(state.clone(), Progress::Storing));
+            let admission = self.0.book().admit(&saga, &self.0)?;
+            match admission {
+                Admission::New { has_slot } => break (saga, (state, record), has_slot),
+                Admission::Known(known) => {
+                    let order = Some((definition, state.input()));
+                    if let Some(started) = self.found(known, order).await? {
+                        return Ok(started);
+                    }
+                }
+            }
         };
         let (reply, stored) = oneshot::channel();
         let worker = Worker::bound(Arc::clone(&self.0), Arc::clone(&saga), bound);
         self.0
             .tracker
-            .spawn(worker.create((state, record), has_slot, reply));
+            .spawn(worker.create(created, has_slot, reply));
         stored.await.map_err(|_| closed())??;
         Ok(Started {
             id: saga.id.clone(),
@@ -415,7 +467,7 @@ impl Shared {
     /// may drop them. What cannot be stored now is so at the next interval or after the next open.
     async fn close_expired(&self, now: Timestamp) {
         let expired = self.book().take_expired();
-        for (done, (saga, key)) in expired.iter().enumerate() {
+        for (done, (saga, keys)) in expired.iter().enumerate() {
             let batch = Record::new(now, Fact::Closed)
                 .encode()
                 .map(|record| SagaBatch {
@@ -424,7 +476,7 @@ impl Shared {
                     events: Vec::new(),
                     is_start: false,
                     is_last: true,
-                    key: key.as_ref().map(|key| key.to_string()),
+                    keys: keys.iter().map(|key| key.to_string()).collect(),
                 });
             let stored = match batch {
                 Ok(batch) => self.store.append(vec![batch]).await,

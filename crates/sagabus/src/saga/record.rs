@@ -182,6 +182,11 @@ pub enum Fact {
         /// The attempt.
         #[n(1)]
         attempt: u32,
+        /// Whether an effect that came to light late is taken back with it. A reader before, and one of a record without it, takes
+        /// that effect for one that is left.
+        #[n(2)]
+        #[cbor(default, skip_if = "is_false")]
+        takes_late_effect: bool,
     },
     /// An attempt to take a step back failed and another one follows.
     #[n(8)]
@@ -341,6 +346,14 @@ pub enum Fact {
     /// Its turn has come, and all steps that it could begin with wait for a slot at their service.
     #[n(21)]
     Begun,
+    /// A start was taken for this saga, since this one has its concurrency key. A later start with its idempotency key is this
+    /// saga too.
+    #[n(22)]
+    Attached {
+        /// The idempotency key of that start.
+        #[n(0)]
+        key: String,
+    },
 }
 
 /// Whether an attempt had an effect on the world.
@@ -501,6 +514,7 @@ impl Fact {
             | Self::Spread { .. }
             | Self::Migrated { .. }
             | Self::Begun
+            | Self::Attached { .. }
             | Self::Closed => 2,
         }
     }

@@ -29,7 +29,8 @@ pub struct Settings {
     pub cleanup_interval: Duration,
     /// Finished sagas that stay in memory at most; beyond that the oldest leave before their time.
     pub finished_max: usize,
-    /// Idempotency keys that are remembered after their saga has left the memory; the oldest go first.
+    /// Idempotency keys that are remembered after their saga has left the memory, with those of starts that attached to it; the
+    /// oldest go first.
     pub keys_max: usize,
     /// An active saga older than this makes health complain.
     pub stuck_after: Duration,

@@ -1,6 +1,7 @@
 //! Rules of sagas, through the orchestrator over a store in memory whose time is paused.
 
 mod admission;
+mod attach;
 mod bed;
 mod cancel;
 mod child;

@@ -16,7 +16,8 @@ impl Sagas {
     /// of the subscription's name and the event's id, and so is its idempotency key, which is remembered as that of any
     /// saga: while the log holds the saga, and for [30 days](crate::saga_store::KEYS_KEPT) after its end, the newest
     /// [`Settings::keys_max`](super::Settings) of them. An event that comes again after that starts a saga with the same id, whose
-    /// steps have the same keys and whose events have the same ids.
+    /// steps have the same keys and whose events have the same ids. Where the definition has it attach to a saga, that one keeps
+    /// the key.
     ///
     /// The event is acked when the first record of the saga is durable. The saga is caused by the event, and has the event's
     /// correlation id, or else the event's id, where `start` gives none. It is of the event's trace.

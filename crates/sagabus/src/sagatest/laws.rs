@@ -32,6 +32,7 @@ pub fn check_log(definition: &Definition, records: &[Record]) -> Result<(), Brok
         is_paused: false,
         outcome: None,
         is_touched: false,
+        keys: BTreeSet::new(),
     };
     let broken = |number, law: &str| Broken {
         number,
@@ -95,6 +96,8 @@ struct Log<'a> {
     outcome: Option<Outcome>,
     /// An operator or a late answer has changed what is to be taken back, or in which order.
     is_touched: bool,
+    /// The idempotency keys that it is found by.
+    keys: BTreeSet<String>,
 }
 
 type Law = Result<(), &'static str>;
@@ -174,6 +177,13 @@ impl Log<'_> {
     fn take(&mut self, fact: &Fact) -> Law {
         let is_over = self.outcome.is_some();
         match fact {
+            Fact::Created {
+                idempotency_key, ..
+            } => self.keys.extend(idempotency_key.clone()),
+            Fact::Attached { key } => {
+                must(!is_over, "a start is taken for a saga after its end")?;
+                must(self.keys.insert(key.clone()), "a saga has a key twice")?;
+            }
             Fact::StepStarted {
                 step,
                 attempt,

@@ -424,7 +424,7 @@ async fn saga_records_and_their_events_are_stored_together_and_in_order() {
         .unwrap();
     for number in 0..3_u8 {
         let batches = ["a", "b"].map(|saga| SagaBatch {
-            key: None,
+            keys: Vec::new(),
             saga: saga.to_owned(),
             records: vec![vec![number, 1].into(), vec![number, 2].into()],
             events: vec![event(&bus, "saga.started", &number.to_string())],

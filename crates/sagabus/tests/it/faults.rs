@@ -451,7 +451,12 @@ fn batch(number: usize) -> SagaBatch {
         is_start: place == 0,
         // Every second one stays open.
         is_last: place == 2 && saga % 2 == 0,
-        key: (place == 2 && saga % 2 == 0).then(|| format!("key-{saga}")),
+        keys: match place == 2 && saga % 2 == 0 {
+            true => (0..=saga % 3)
+                .map(|it| format!("key-{saga}-{it}"))
+                .collect(),
+            false => Vec::new(),
+        },
     }
 }
 

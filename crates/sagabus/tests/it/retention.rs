@@ -9,7 +9,10 @@ use sagabus::engines::embedded::disk::{Disk, MemoryDisk, RealDisk};
 use sagabus::engines::embedded::{Embedded, Settings};
 use sagabus::ledger::By;
 use sagabus::saga::record::{Fact, Record};
-use sagabus::saga::{self, Definition, Handlers, SagaId, Status, Step, StepError};
+use sagabus::saga::{
+    self, ConcurrencyKey, Definition, Earlier, Handlers, OnConflict, Options, SagaId, Signal,
+    Started, Status, Step, StepError,
+};
 use sagabus::saga_store::{SagaBatch, SagaStore};
 use sagabus::transport::{PauseUntil, Repair, Transport};
 use sagabus::{Bus, Clock, ErrorKind, Event, HandlerError, Retry, Sagas, Start};
@@ -382,7 +385,7 @@ async fn what_is_scheduled_is_carried_forward_with_what_was_done_to_it() {
 
 async fn append(engine: &Embedded, saga: &str, record: u8, is_last: bool) {
     let batch = SagaBatch {
-        key: None,
+        keys: Vec::new(),
         saga: saga.to_owned(),
         records: vec![vec![record].into()],
         events: Vec::new(),
@@ -476,7 +479,7 @@ async fn a_record_behind_the_last_of_a_saga_keeps_no_log_from_opening() {
         }
         let late = Record::new(bed.clock.now(), Fact::CompensationResumed);
         let batch = SagaBatch {
-            key: None,
+            keys: Vec::new(),
             saga: over.to_string(),
             records: vec![late.encode().unwrap()],
             events: Vec::new(),
@@ -534,12 +537,20 @@ async fn a_saga_that_was_given_up_is_kept_until_its_time_is_over_and_dropped_the
     close((engine, bus)).await;
 }
 
+/// What sagas that events start are given.
+const SAMPLE: &str = r#"{"sampleId":"S-1"}"#;
+
 /// Starts a saga of one step for each `sample.created`.
 async fn trigger(bus: &Bus, orchestrator: &Sagas) {
+    let definition = Definition::from_steps("one", vec![first()]).unwrap();
+    trigger_of(bus, orchestrator, definition).await;
+}
+
+/// The same of any definition.
+async fn trigger_of(bus: &Bus, orchestrator: &Sagas, definition: Definition) {
     let subscription = bus.subscription("one").pattern("sample.*");
     let subscription = subscription.start(Start::Earliest);
-    let definition = Definition::from_steps("one", vec![first()]).unwrap();
-    let started = |_: &Event| Ok(Some(saga::Start::new("1")));
+    let started = |_: &Event| Ok(Some(saga::Start::new(SAMPLE)));
     let trigger = orchestrator.started_by(subscription, definition, started);
     drop(trigger.await.unwrap());
 }
@@ -610,6 +621,87 @@ async fn a_key_outlives_its_saga_and_the_records_of_that_for_thirty_days() {
         .unwrap();
     assert_ne!(other, done);
     orchestrator.shutdown(Duration::from_secs(5)).await;
+    close((engine, bus)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_keys_of_starts_that_attached_outlive_their_saga_and_the_records_of_that_as_its_own_does()
+ {
+    let bed = Bed::new();
+    let (mut engine, mut bus) = bed.open();
+    let mut orchestrator = sagas(&bed, &engine).await;
+    let mut key = ConcurrencyKey::new("sample {sampleId}");
+    key.on_conflict = OnConflict::Attach;
+    let builder = Definition::builder("one").options(Options {
+        concurrency_key: Some(key),
+        ..Options::default()
+    });
+    let waits = Step::new("w").signal("go");
+    let definition = builder.step(waits).build().unwrap();
+    let keyed = |key: &str| saga::Start::new(SAMPLE).keyed(key);
+    let holder = orchestrator.start(&definition, keyed("first")).await;
+    let holder = holder.unwrap();
+    let second = orchestrator.start_or_find(&definition, keyed("second"));
+    let attached = Started {
+        id: holder.clone(),
+        earlier: Some(Earlier::Attached),
+    };
+    assert_eq!(second.await.unwrap(), attached);
+    // An event, too, that comes again later.
+    trigger_of(&bus, &orchestrator, definition.clone()).await;
+    let created = event(&bus, "sample.created", "1");
+    bus.publish(created.clone()).await.unwrap();
+    idle(&bus).await;
+    assert_eq!(orchestrator.stats().started, 1);
+    let signal = Signal {
+        name: "go".to_owned(),
+        key: None,
+        payload: "1".into(),
+        by: By::new("ann", "measured"),
+        approval: None,
+    };
+    orchestrator.signal(&holder, signal).await.unwrap();
+    orchestrator.wait(&holder).await.unwrap();
+    let third = orchestrator.start(&definition, keyed("second")).await;
+    assert_eq!(third.unwrap(), holder);
+
+    // Once with its records still there, then with its keys alone.
+    for is_dropped in [false, true, true] {
+        if is_dropped {
+            retain_and_close(orchestrator, (engine, bus)).await;
+        } else {
+            orchestrator.shutdown(Duration::from_secs(5)).await;
+            close((engine, bus)).await;
+        }
+        (engine, bus) = bed.open();
+        let left = engine.load().await.unwrap();
+        assert!(left.iter().all(|saga| saga.saga == holder.as_str()));
+        let keys = left.iter().filter(|saga| saga.records.is_empty());
+        // The first one is with the last record while that is there.
+        assert_eq!(keys.count(), 2 + usize::from(is_dropped));
+        assert_eq!(left.len(), 3);
+        orchestrator = sagas(&bed, &engine).await;
+        let remembered = orchestrator.stats().remembered_keys;
+        assert_eq!(remembered, if is_dropped { 3 } else { 0 });
+        for key in ["first", "second"] {
+            let again = orchestrator.start(&definition, keyed(key)).await.unwrap();
+            assert_eq!(again, holder);
+        }
+        trigger_of(&bus, &orchestrator, definition.clone()).await;
+        bus.publish(created.clone()).await.unwrap();
+        idle(&bus).await;
+        assert_eq!(orchestrator.stats().started, 0);
+        assert!(orchestrator.active().is_empty());
+    }
+    orchestrator.shutdown(Duration::from_secs(5)).await;
+    close((engine, bus)).await;
+
+    tokio::time::sleep(Duration::from_hours(30 * 24)).await;
+    (engine, bus) = bed.open();
+    orchestrator = sagas(&bed, &engine).await;
+    retain_and_close(orchestrator, (engine, bus)).await;
+    (engine, bus) = bed.open();
+    assert!(engine.load().await.unwrap().is_empty());
     close((engine, bus)).await;
 }
 

@@ -144,7 +144,7 @@ async fn the_epoch_of_the_log_grows_with_each_start_that_stored_something() {
         let epoch = engine.epoch();
         if stores {
             let batch = SagaBatch {
-                key: None,
+                keys: Vec::new(),
                 saga: "s".to_owned(),
                 records: vec![b"record".as_slice().into()],
                 events: Vec::new(),

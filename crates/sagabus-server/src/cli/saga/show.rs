@@ -17,13 +17,27 @@ pub(super) fn list(answer: &Value) {
             text(&saga["status"]),
             text(&saga["startedAt"]),
             text(&saga["currentStep"]),
-            why(saga),
+            match left(saga) {
+                Some(left) => format!("{left}; {}", why(saga)),
+                None => why(saga),
+            },
         ]
     });
     let heads = ["id", "name", "status", "started at", "step", "why"];
     print(heads, rows.collect());
     if let Some(next) = answer["next"].as_str() {
         say!("more with --after {}", plain(next, TEXT_MAX));
+    }
+}
+
+/// What a saga that is over has left, if anything.
+fn left(saga: &Value) -> Option<String> {
+    let steps = saga["unsettled"].as_array().into_iter().flatten();
+    let steps: Vec<String> = steps.map(text).collect();
+    match (saga["inconsistent"] == true, steps.is_empty()) {
+        (false, _) => None,
+        (true, false) => Some(format!("effects left: {}", steps.join(", "))),
+        (true, true) => Some("work left".to_owned()),
     }
 }
 

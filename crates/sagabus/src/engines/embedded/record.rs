@@ -23,7 +23,7 @@ pub(crate) const SAGA: u8 = 3;
 /// A change of what is scheduled.
 pub(crate) const SCHEDULE: u8 = 4;
 
-/// The key of a saga whose records were dropped. A program that does not know it drops it.
+/// A key of a saga that is over, whose records were dropped or which has others too. A program that does not know it drops it.
 pub(crate) const SAGA_KEY: u8 = 5;
 
 /// Room for an envelope of usual size.

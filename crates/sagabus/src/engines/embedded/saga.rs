@@ -27,13 +27,12 @@ impl SagaStore for Embedded {
             let mut batch = batch;
             let events = std::mem::take(&mut batch.events).into_iter().map(Arc::new);
             let events: Vec<Arc<Event>> = events.collect();
-            let records = batch.records.len();
-            let placed = self.enqueue_saga(&batch, &events);
-            pending.push((placed, records, events));
+            let (placed, before_events) = self.enqueue_saga(&batch, &events);
+            pending.push((placed, before_events, events));
         }
-        for (placed, records, events) in pending {
+        for (placed, before_events, events) in pending {
             let placed = placed.done().await?;
-            let positions = placed.positions().skip(records);
+            let positions = placed.positions().skip(before_events);
             let fresh = events
                 .iter()
                 .zip(positions)
@@ -62,14 +61,16 @@ impl SagaStore for Embedded {
 }
 
 impl Embedded {
-    fn enqueue_saga(&self, batch: &SagaBatch, events: &[Arc<Event>]) -> Pending {
+    /// Returns how many entries come before the events, too.
+    fn enqueue_saga(&self, batch: &SagaBatch, events: &[Arc<Event>]) -> (Pending, usize) {
         let saga = batch.saga.as_str();
         let last = batch.records.len().saturating_sub(1);
-        let kept = batch.key.as_deref().map(|key| KeptKey {
-            saga,
-            key,
-            at: self.shared.clock.now(),
-        });
+        let at = self.shared.clock.now();
+        let keys = batch.keys.iter().filter(|_| batch.is_last);
+        let mut keys = keys.map(|key| KeptKey { saga, key, at });
+        // The first is in the last record, and each further one has a record of its own.
+        let kept = keys.next();
+        let keys = keys.map(|kept| Entry::record(record::SAGA_KEY, record::encode(&kept)));
         let records = batch.records.iter().enumerate().map(|(number, record)| {
             let is_last = batch.is_last && number == last;
             let stored = StoredSagaRecord {
@@ -80,12 +81,12 @@ impl Embedded {
             };
             Entry::record(record::SAGA, record::encode(&stored))
         });
+        let mut entries: Vec<Entry> = records.chain(keys).collect();
+        let before_events = entries.len();
         let keys = self.shared.log.keys();
-        let events = events
-            .iter()
-            .map(|event| Entry::event(Arc::clone(event), keys, self.shared.age()));
-        let entries = records.chain(events).collect();
-        self.shared.log.enqueue(Append {
+        let events = events.iter().map(Arc::clone);
+        entries.extend(events.map(|event| Entry::event(event, keys, self.shared.age())));
+        let placed = self.shared.log.enqueue(Append {
             entries,
             durability: Durability::Synced,
             admission: if batch.is_start {
@@ -94,7 +95,8 @@ impl Embedded {
                 Admission::Always
             },
             link: None,
-        })
+        });
+        (placed, before_events)
     }
 }
 

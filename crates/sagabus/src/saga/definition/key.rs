@@ -29,7 +29,7 @@ pub enum OnConflict {
     Queue,
     /// It is refused.
     Reject,
-    /// The one that was there first is taken for it.
+    /// The one that was there first is taken for it, and keeps its idempotency key.
     Attach,
     /// Those that were there first are cancelled, and it waits until they are over.
     CancelExisting,

@@ -150,10 +150,16 @@ impl Draft<'_> {
             retries.saturating_add(1)
         });
         match result {
-            Ok(()) => self.record(Fact::CompensationSucceeded {
-                step: number(step),
-                attempt,
-            }),
+            Ok(()) => {
+                // What came to light while this attempt was in flight is taken back by the next one, or after the end by nobody.
+                let is_over = matches!(self.state.stage, Stage::Ended(_));
+                let takes_late_effect = state.has_late_effect && !compensation.again && !is_over;
+                self.record(Fact::CompensationSucceeded {
+                    step: number(step),
+                    attempt,
+                    takes_late_effect,
+                });
+            }
             Err(StepError::Unavailable(error)) => {
                 let times = attempt.saturating_sub(compensation.failures);
                 let retry_at = self.unavailable_until(step, times);

@@ -53,6 +53,7 @@ impl State {
             paused: None,
             operated: Arc::default(),
             signals: Arc::default(),
+            attached: Arc::default(),
             ended_at: None,
             error: None,
             records: 1,
@@ -129,6 +130,7 @@ impl State {
             | Fact::Migrated { .. }
             | Fact::Ended { .. }
             | Fact::Begun
+            | Fact::Attached { .. }
             | Fact::Closed => 0,
         };
         if step >= self.steps.len() {
@@ -161,7 +163,9 @@ impl State {
     pub(super) fn apply(&mut self, record: &Record) {
         let position = self.records;
         self.records += 1;
-        self.recorded_at = record.at;
+        if !matches!(record.fact, Fact::Attached { .. }) {
+            self.recorded_at = record.at;
+        }
         match &record.fact {
             Fact::Created { .. } => {}
             Fact::StepStarted {
@@ -235,9 +239,16 @@ impl State {
                     step.compensation.epoch = epoch.unwrap_or_default();
                 });
             }
-            Fact::CompensationSucceeded { step, .. } => {
+            Fact::CompensationSucceeded {
+                step,
+                takes_late_effect,
+                ..
+            } => {
                 self.progress_record = position;
-                self.with(*step, |step| step.compensation.succeed());
+                self.with(*step, |step| {
+                    step.compensation.succeed();
+                    step.has_late_effect &= !takes_late_effect;
+                });
             }
             Fact::CompensationAttemptFailed {
                 step,
@@ -329,6 +340,7 @@ impl State {
                     self.migrate(new);
                 }
             }
+            Fact::Attached { key } => self.attach(key),
             Fact::Closed => self.has_closed = true,
             Fact::Begun => {
                 self.stage = Stage::Running;
@@ -566,6 +578,7 @@ fn may_follow_the_end(fact: &Fact) -> bool {
         | Fact::Spread { .. }
         | Fact::Migrated { .. }
         | Fact::Begun
+        | Fact::Attached { .. }
         | Fact::Closed => false,
     }
 }

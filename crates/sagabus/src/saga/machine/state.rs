@@ -42,13 +42,15 @@ pub struct State {
     pub operated: Arc<Vec<Operated>>,
     /// What it was told, at most one thing of each name.
     pub signals: Arc<Vec<Signalled>>,
+    /// The idempotency keys of other starts that were taken for it, in their order, at most [`ATTACHED_MAX`](super::ATTACHED_MAX).
+    pub attached: Arc<Vec<Arc<str>>>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// Why it did not complete.
     pub error: Option<Arc<str>>,
     /// How many records it has.
     pub records: u64,
-    /// When the last of them became a fact.
+    /// When the last of them became a fact that says something of what it does: those of other starts do not.
     pub recorded_at: Timestamp,
     /// When its turn had come.
     pub(super) begun_at: Option<Timestamp>,

@@ -51,7 +51,7 @@ pub struct StepState {
     pub doubt: Doubt,
     /// What an attempt returned after the saga had gone on without it.
     pub late_output: Option<Bytes>,
-    /// Whether an effect came to light when the step had been taken back, or the saga was over.
+    /// Whether an effect came to light when the step had been taken back, or the saga was over, and is not taken back since.
     pub has_late_effect: bool,
     /// The last error.
     pub error: Option<Arc<str>>,

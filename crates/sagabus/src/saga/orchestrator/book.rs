@@ -14,7 +14,7 @@ use crate::ledger::{By, Priority};
 use crate::planted::{self, SagaBug};
 use crate::saga::definition::OnConflict;
 use crate::saga::id::SagaId;
-use crate::saga::machine::{Action, InFlight, Input, Operation, State};
+use crate::saga::machine::{Action, InFlight, Input, Operation, Stage, State};
 use crate::saga::monitor::{Stats, Unreadable};
 use crate::saga::record::Outcome;
 use crate::saga::settings::Settings;
@@ -23,7 +23,10 @@ use crate::saga::settings::Settings;
 #[derive(Default)]
 pub(super) struct Book {
     sagas: BTreeMap<SagaId, Arc<Saga>>,
+    /// The idempotency keys of all sagas, of those that started them and of those that were taken for them.
     keys: HashMap<Arc<str>, SagaId>,
+    /// Keys of starts that are being taken for a saga which does not have them yet, and how many starts of each.
+    attaching: HashMap<Arc<str>, (SagaId, usize)>,
     /// Keys of sagas that have left the memory, oldest first.
     old_keys: VecDeque<Arc<str>>,
     /// Whether a key was forgotten, so that one that is not here may be that of a saga in the store.
@@ -49,17 +52,8 @@ pub(super) struct Book {
     keyless: Option<String>,
 }
 
-/// A saga that has left the memory, and its idempotency key.
-pub(super) type Expired = (SagaId, Option<Arc<str>>);
-
-/// What is known of the idempotency key of a saga that cannot be read.
-pub(super) enum UnreadKey {
-    /// It has none, or none that matters any more.
-    None,
-    Known(Arc<str>),
-    /// It may be any.
-    Unknown,
-}
+/// A saga that has left the memory, and its idempotency keys.
+pub(super) type Expired = (SagaId, Vec<Arc<str>>);
 
 /// What becomes of a start.
 pub(super) enum Admission {
@@ -74,26 +68,10 @@ pub(super) struct Known {
     pub(super) id: SagaId,
     /// None when it has left the memory, or cannot be read.
     pub(super) saga: Option<Arc<Saga>>,
-    /// Whether it was there first with the concurrency key; otherwise it has the idempotency key, or the id.
+    /// Whether it was there first with the concurrency key; otherwise it was started with the idempotency key, or has the id.
     pub(super) is_attached: bool,
-}
-
-impl Known {
-    fn holder(saga: Arc<Saga>) -> Admission {
-        Admission::Known(Self {
-            id: saga.id.clone(),
-            saga: Some(saga),
-            is_attached: true,
-        })
-    }
-
-    fn same(id: &SagaId, saga: Option<Arc<Saga>>) -> Self {
-        Self {
-            id: id.clone(),
-            saga,
-            is_attached: false,
-        }
-    }
+    /// The idempotency key that it is to keep first, noted in the book until [`Book::unclaim`].
+    pub(super) claim: Option<Arc<str>>,
 }
 
 impl Book {
@@ -117,13 +95,69 @@ impl Book {
     }
 
     /// The saga of an earlier start with this idempotency key, or with this id.
-    pub(super) fn known(&self, key: Option<&Arc<str>>, id: &SagaId) -> Option<Known> {
-        if let Some(id) = key.and_then(|key| self.keys.get(key)) {
-            return Some(Known::same(id, self.find(id)));
+    pub(super) fn known(&mut self, key: Option<&Arc<str>>, id: &SagaId) -> Option<Known> {
+        let known = key.and_then(|key| self.known_by_key(key));
+        if known.is_some() {
+            return known;
         }
         // An id that was made of an event may be there although its key is forgotten.
         let known = self.find(id)?;
-        Some(Known::same(id, Some(known)))
+        Some(Known {
+            id: id.clone(),
+            saga: Some(known),
+            is_attached: false,
+            claim: None,
+        })
+    }
+
+    /// The saga of an earlier start with this idempotency key.
+    pub(super) fn known_by_key(&mut self, key: &Arc<str>) -> Option<Known> {
+        if let Some(id) = self.keys.get(key) {
+            let saga = self.find(id);
+            let is_of_other = |saga: &Arc<Saga>| saga.state().idempotency_key() != Some(key);
+            return Some(Known {
+                id: id.clone(),
+                is_attached: saga.as_ref().is_some_and(is_of_other),
+                saga,
+                claim: None,
+            });
+        }
+        let holder = self.find(&self.attaching.get(key)?.0)?;
+        // One that is over takes no key any more.
+        let is_over = matches!(holder.state().stage, Stage::Ended(_));
+        (!is_over).then(|| self.attach(holder, Some(Arc::clone(key))))
+    }
+
+    /// Takes a start with the idempotency key `key` for the saga `holder`, which is to keep that key.
+    fn attach(&mut self, holder: Arc<Saga>, key: Option<Arc<str>>) -> Known {
+        if let Some(key) = &key {
+            let none = || (holder.id.clone(), 0);
+            let (id, starts) = self.attaching.entry(Arc::clone(key)).or_insert_with(none);
+            // The one of before is over.
+            id.clone_from(&holder.id);
+            *starts += 1;
+        }
+        Known {
+            id: holder.id.clone(),
+            saga: Some(holder),
+            is_attached: true,
+            claim: key,
+        }
+    }
+
+    /// A start with this key is not being taken for another saga any more: that has the key, or is over.
+    pub(super) fn unclaim(&mut self, key: &Arc<str>) {
+        if let Some((_, starts)) = self.attaching.get_mut(key) {
+            *starts -= 1;
+            if *starts == 0 {
+                self.attaching.remove(key);
+            }
+        }
+    }
+
+    /// A saga has the key of a start that was taken for it.
+    pub(super) fn attached(&mut self, saga: &Saga, key: Arc<str>) {
+        self.keys.insert(key, saga.id.clone());
     }
 
     /// Takes in a new saga, unless its key is known, the orchestrator closes, or too many wait.
@@ -151,7 +185,7 @@ impl Book {
         }
         let is_free = self.line.is_free(saga);
         if !is_free && let Some(found) = self.conflict(saga)? {
-            return Ok(found);
+            return Ok(Admission::Known(found));
         }
         let waiting = self.line.len() + self.queueing;
         let is_next = is_free && self.line.is_open() && self.queueing == 0;
@@ -169,7 +203,7 @@ impl Book {
         if is_free {
             self.line.hold(saga);
         }
-        self.insert(Arc::clone(saga), key);
+        self.insert(Arc::clone(saga));
         Ok(Admission::New { has_slot })
     }
 
@@ -179,13 +213,16 @@ impl Book {
     }
 
     /// What becomes of a saga whose key is held, unless it waits.
-    fn conflict(&self, saga: &Saga) -> Result<Option<Admission>> {
+    fn conflict(&mut self, saga: &Saga) -> Result<Option<Known>> {
         let (Some(lock), Some(holder)) = (&saga.lock, self.line.first_holder(saga)) else {
             return Ok(None);
         };
         match lock.on_conflict {
             OnConflict::Queue | OnConflict::CancelExisting => Ok(None),
-            OnConflict::Attach => Ok(Some(Known::holder(holder))),
+            OnConflict::Attach => {
+                let key = saga.state().idempotency_key().cloned();
+                Ok(Some(self.attach(holder, key)))
+            }
             OnConflict::Reject => Err(Error::new(
                 ErrorKind::Conflict,
                 format!(
@@ -197,12 +234,15 @@ impl Book {
         }
     }
 
-    /// Notes a saga that cannot be read. A start with its key stays the same saga.
-    pub(super) fn set_aside(&mut self, saga: Unreadable, key: UnreadKey) {
-        match (key, saga.id.parse()) {
-            (UnreadKey::None, _) => {}
-            (UnreadKey::Known(key), Ok(id)) => drop(self.keys.insert(key, id)),
-            (UnreadKey::Known(_), Err(_)) | (UnreadKey::Unknown, _) => {
+    /// Notes a saga that cannot be read. A start with one of its keys stays the same saga; without `keys` it may have any.
+    pub(super) fn set_aside(&mut self, saga: Unreadable, keys: Option<Vec<Arc<str>>>) {
+        match (keys, saga.id.parse::<SagaId>()) {
+            (Some(keys), _) if keys.is_empty() => {}
+            (Some(keys), Ok(id)) => {
+                let keys = keys.into_iter().map(|key| (key, id.clone()));
+                self.keys.extend(keys);
+            }
+            (Some(_), Err(_)) | (None, _) => {
                 self.keyless.get_or_insert_with(|| saga.id.clone());
             }
         }
@@ -233,9 +273,9 @@ impl Book {
     }
 
     /// Adds a saga as it is.
-    pub(super) fn insert(&mut self, saga: Arc<Saga>, key: Option<Arc<str>>) {
-        if let Some(key) = key {
-            self.keys.insert(key, saga.id.clone());
+    pub(super) fn insert(&mut self, saga: Arc<Saga>) {
+        for key in saga.state().keys() {
+            self.keys.insert(Arc::clone(key), saga.id.clone());
         }
         self.sagas.insert(saga.id.clone(), saga);
     }
@@ -401,14 +441,15 @@ impl Book {
             return false;
         }
         if let Some(saga) = self.sagas.remove(&id) {
-            let (key, is_closed) = {
+            let (keys, is_closed) = {
                 let state = saga.state();
-                (state.idempotency_key().cloned(), state.is_closed())
+                let keys: Vec<Arc<str>> = state.keys().cloned().collect();
+                (keys, state.is_closed())
             };
             if !is_closed {
-                self.expired.push((saga.id.clone(), key.clone()));
+                self.expired.push((saga.id.clone(), keys.clone()));
             }
-            if let Some(key) = key {
+            for key in keys {
                 self.remember_key(key, saga.id.clone(), settings.keys_max);
             }
         }
@@ -421,8 +462,8 @@ impl Book {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::saga) struct Held {
     pub(in crate::saga) keys: usize,
-    /// Sagas, places in lines, and tasks.
-    pub(in crate::saga) others: [usize; 7],
+    /// Sagas, places in lines, starts, and tasks.
+    pub(in crate::saga) others: [usize; 8],
 }
 
 #[cfg(test)]
@@ -440,6 +481,7 @@ impl super::Sagas {
                 book.finished.len(),
                 book.awaited.len(),
                 book.expired.len(),
+                book.attaching.len(),
                 self.0.slots().waiting(),
             ],
         }

@@ -1,10 +1,9 @@
 //! Going on after a restart: every saga of the store is folded from its records and given a worker.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Shared;
-use super::book::UnreadKey;
 use super::saga::{Progress, Saga};
 use super::worker::Worker;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,7 +20,14 @@ type Definitions = HashMap<[u8; 32], Definition>;
 pub(super) fn recover(shared: &Arc<Shared>, stored: Vec<StoredSaga>) {
     let mut definitions = Definitions::new();
     let mut states = Vec::with_capacity(stored.len());
+    let has_records = |saga: &&StoredSaga| !saga.records.is_empty();
+    let whole = stored.iter().filter(has_records);
+    let whole: HashSet<String> = whole.map(|saga| saga.saga.clone()).collect();
     for saga in stored {
+        if saga.records.is_empty() && whole.contains(&saga.saga) {
+            // Its records say what keys it has.
+            continue;
+        }
         if let (Some(key), Ok(id), true) = (&saga.key, saga.saga.parse(), saga.records.is_empty()) {
             let keys_max = shared.settings.keys_max;
             shared
@@ -66,21 +72,33 @@ pub(super) fn recover(shared: &Arc<Shared>, stored: Vec<StoredSaga>) {
 fn set_aside(shared: &Shared, saga: &StoredSaga, error: &Error) {
     let reason = clipped(error.chain());
     tracing::error!(saga_id = %saga.saga.escape_debug(), error = %reason, "saga cannot be read");
-    let key = match saga.records.first().map(|bytes| Record::decode(bytes)) {
-        Some(Ok(Record {
-            fact:
-                Fact::Created {
-                    idempotency_key: Some(key),
-                    ..
-                },
-            ..
-        })) => UnreadKey::Known(key.into()),
-        // Without its first record it was over, and its key is forgotten like that of every saga that was dropped.
-        Some(Ok(_)) => UnreadKey::None,
-        Some(Err(_)) | None => UnreadKey::Unknown,
-    };
     let id = saga.saga.clone();
-    shared.book().set_aside(Unreadable { id, reason }, key);
+    let keys = unread_keys(saga);
+    shared.book().set_aside(Unreadable { id, reason }, keys);
+}
+
+/// The idempotency keys of a saga that cannot be read. None: it may have any.
+fn unread_keys(saga: &StoredSaga) -> Option<Vec<Arc<str>>> {
+    let mut records = saga.records.iter().map(|bytes| Record::decode(bytes));
+    let Fact::Created {
+        idempotency_key,
+        concurrency_key,
+        ..
+    } = records.next()?.ok()?.fact
+    else {
+        // Without its first record it was over, and its key is forgotten like that of every saga that was dropped.
+        return Some(Vec::new());
+    };
+    let mut keys: Vec<Arc<str>> = idempotency_key.into_iter().map(Arc::from).collect();
+    for record in records {
+        match record.map(|record| record.fact) {
+            Ok(Fact::Attached { key }) => keys.push(key.into()),
+            // No start is taken for one without a concurrency key.
+            Err(_) if concurrency_key.is_some() => return None,
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Some(keys)
 }
 
 /// The state of a saga from all its records.
@@ -111,7 +129,6 @@ fn remember(shared: &Arc<Shared>, mut ended: Vec<State>) {
     ended.sort_by_key(|state| state.ended_at);
     let mut book = shared.book();
     for state in ended {
-        let key = state.idempotency_key().cloned();
         let is_being_repaired = state.is_being_repaired();
         let saga = Arc::new(Saga::new(state, Progress::Ended));
         if is_being_repaired {
@@ -120,14 +137,13 @@ fn remember(shared: &Arc<Shared>, mut ended: Vec<State>) {
         } else {
             saga.inbox.close();
         }
-        book.insert(Arc::clone(&saga), key);
+        book.insert(Arc::clone(&saga));
         book.finish(&saga, &shared.settings);
     }
     book.clean_up(shared.clock.now(), &shared.settings);
 }
 
 fn resume(shared: &Arc<Shared>, state: State) -> Worker {
-    let key = state.idempotency_key().cloned();
     let (stage, is_paused) = (state.stage, state.paused.is_some());
     let saga = Arc::new(Saga::new(state, Progress::Stored));
     let worker = Worker::new(Arc::clone(shared), Arc::clone(&saga));
@@ -137,7 +153,7 @@ fn resume(shared: &Arc<Shared>, state: State) -> Worker {
     }
     {
         let mut book = shared.book();
-        book.insert(Arc::clone(&saga), key);
+        book.insert(Arc::clone(&saga));
         if stage != Stage::Queued {
             book.hold(&saga);
         }

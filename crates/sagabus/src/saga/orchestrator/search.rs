@@ -27,6 +27,8 @@ pub struct Query {
     pub status: Vec<Status>,
     /// With all of these attributes.
     pub attributes: Vec<(String, String)>,
+    /// Over with something left to repair, or not so.
+    pub inconsistent: Option<bool>,
     /// Started then or later.
     pub started_from: Option<Timestamp>,
     /// Started before.
@@ -43,6 +45,7 @@ impl Default for Query {
             name: None,
             status: Vec::new(),
             attributes: Vec::new(),
+            inconsistent: None,
             started_from: None,
             started_before: None,
             after: None,
@@ -116,6 +119,7 @@ impl Query {
             && self.started_before.is_none_or(|before| at < before)
             && asked.all(|(key, value)| of.get(key) == Some(value))
             && (self.status.is_empty() || self.status.contains(&Status::of(state)))
+            && (self.inconsistent).is_none_or(|wanted| wanted == state.is_inconsistent())
     }
 }
 

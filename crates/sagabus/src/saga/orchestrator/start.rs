@@ -47,7 +47,7 @@ pub struct Started {
     pub earlier: Option<Earlier>,
 }
 
-/// Why a start is taken for the saga of an earlier one.
+/// Why a start is taken for the saga of an earlier one. That has the idempotency key of this one too, and keeps it as its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Earlier {
     /// That one had the same idempotency key, or was for the same event.
@@ -59,7 +59,8 @@ pub enum Earlier {
     Forgotten,
     /// The same, and its saga cannot be read: see [`Sagas::unreadable`].
     Unreadable,
-    /// That one has the concurrency key of this start, whose definition says [`OnConflict::Attach`](crate::saga::OnConflict).
+    /// That one has the concurrency key of this start, whose definition says [`OnConflict::Attach`](crate::saga::OnConflict); or
+    /// it had that of an earlier start with the idempotency key of this one.
     Attached,
 }
 
@@ -139,6 +140,14 @@ impl Start {
         self
     }
 
+    pub(super) fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    pub(super) fn input(&self) -> &Bytes {
+        &self.input
+    }
+
     fn take_attributes(&mut self) -> Result<Option<BTreeMap<String, String>>> {
         let given = std::mem::take(&mut self.attributes);
         if given.is_empty() {
@@ -181,12 +190,12 @@ impl Sagas {
         Ok(())
     }
 
-    /// The saga that a start is taken for which would have begun as `wanted`.
-    pub(super) fn earlier(&self, known: Known, wanted: &State) -> Started {
+    /// The saga that a start is taken for which orders this; nothing that could be done where there is none.
+    pub(super) fn earlier(&self, known: Known, order: Option<(&Definition, &Bytes)>) -> Started {
         let earlier = match &known.saga {
             Some(_) if known.is_attached => Earlier::Attached,
             Some(saga) => Earlier::Keyed {
-                is_other: is_other(&saga.state(), wanted),
+                is_other: order.is_none_or(|order| is_other(&saga.state(), order)),
             },
             None if self.0.book().why_unreadable(&known.id).is_some() => Earlier::Unreadable,
             None => Earlier::Forgotten,
@@ -213,16 +222,9 @@ impl Sagas {
             ("correlationId", &start.correlation_id),
             ("idempotencyKey", &start.idempotency_key),
         ] {
-            if let Some(value) = value
-                && !(1..=ATTRIBUTE_BYTES_MAX).contains(&value.len())
-            {
-                return Err(Error::invalid(format!(
-                    "saga `{field}` must have 1 to {ATTRIBUTE_BYTES_MAX} bytes"
-                )));
+            if let Some(value) = value {
+                check_text(field, value)?;
             }
-            value
-                .as_ref()
-                .map_or(Ok(()), |it| check_visible(field, it))?;
         }
         if let Some(id) = &start.causation_id {
             check_visible("causationId", id.as_str())?;
@@ -267,9 +269,18 @@ impl Sagas {
     }
 }
 
-/// Whether two starts order different work. White space and the order of fields make no difference.
-fn is_other(one: &State, other: &State) -> bool {
+pub(super) fn check_text(field: &str, value: &str) -> Result<()> {
+    if !(1..=ATTRIBUTE_BYTES_MAX).contains(&value.len()) {
+        return Err(Error::invalid(format!(
+            "saga `{field}` must have 1 to {ATTRIBUTE_BYTES_MAX} bytes"
+        )));
+    }
+    check_visible(field, value)
+}
+
+/// Whether a start orders other work than the saga does. White space and the order of fields make no difference.
+fn is_other(saga: &State, (definition, input): (&Definition, &Bytes)) -> bool {
     let value = |json: &Bytes| serde_json::from_slice::<Value>(json).ok();
-    one.definition().hash() != other.definition().hash()
-        || one.input() != other.input() && value(one.input()) != value(other.input())
+    saga.definition().hash() != definition.hash()
+        || saga.input() != input && value(saga.input()) != value(input)
 }

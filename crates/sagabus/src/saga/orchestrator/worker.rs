@@ -209,6 +209,7 @@ impl Worker {
                 machine::refusal(&self.saga.state(), &self.facts(), operation)
             }
             Input::Signal(signal) => machine::signal_refusal(&self.saga.state(), signal),
+            Input::Attach { key } => machine::attach_refusal(&self.saga.state(), key),
             Input::Answered(answer) => {
                 machine::answer_refusal(&self.saga.state(), &self.facts(), answer)
             }
@@ -309,7 +310,7 @@ impl Worker {
             )?,
             is_start: false,
             is_last: decision.state.is_closed(),
-            key: kept_key(&decision.state),
+            keys: kept_keys(&decision.state),
         })
     }
 
@@ -350,6 +351,7 @@ impl Worker {
             *state = decision.state;
             before
         };
+        self.find_by_keys(&decision.records);
         self.tell_late_effects(&decision.records);
         self.tell_failures(&decision.records);
         let is_migrated = |it: &Record| matches!(it.fact, Fact::Migrated { .. });
@@ -420,6 +422,18 @@ impl Worker {
         self.timers = Timers::default();
         if stage == Stage::Running {
             self.saga.inbox.push(Input::Begin);
+        }
+    }
+
+    /// Lets the saga be found by the key of a start that was taken for it.
+    fn find_by_keys(&self, records: &[Record]) {
+        let is_attached = |it: &Record| matches!(it.fact, Fact::Attached { .. });
+        if !records.iter().any(is_attached) {
+            return;
+        }
+        let key = self.saga.state().attached.last().cloned();
+        if let Some(key) = key {
+            self.shared.book().attached(&self.saga, key);
         }
     }
 
@@ -557,10 +571,10 @@ impl Worker {
     }
 }
 
-/// The key that is to outlive a saga.
-fn kept_key(state: &State) -> Option<String> {
-    let key = state.idempotency_key().filter(|_| state.is_closed());
-    key.map(|key| key.to_string())
+/// The keys that are to outlive a saga.
+fn kept_keys(state: &State) -> Vec<String> {
+    let keys = state.keys().filter(|_| state.is_closed());
+    keys.map(|key| key.to_string()).collect()
 }
 
 /// The positions of the steps that are so.

@@ -127,6 +127,7 @@ fn number(fact: &Fact) -> u8 {
         Fact::Migrated { .. } => 19,
         Fact::Closed => 20,
         Fact::Begun => 21,
+        Fact::Attached { .. } => 22,
     }
 }
 

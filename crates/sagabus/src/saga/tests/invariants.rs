@@ -111,10 +111,17 @@ struct Log {
     /// The order in which steps were taken back.
     settled: Vec<usize>,
     starts: usize,
+    /// The idempotency keys that it is found by.
+    keys: HashSet<String>,
 }
 
 fn check_saga(records: &[Record]) {
-    let Fact::Created { definition, .. } = &records[0].fact else {
+    let Fact::Created {
+        definition,
+        idempotency_key,
+        ..
+    } = &records[0].fact
+    else {
         panic!("created by another record");
     };
     let definition = Definition::from_pinned(definition).unwrap();
@@ -133,6 +140,7 @@ fn check_saga(records: &[Record]) {
         is_closed: false,
         settled: Vec::new(),
         starts: 0,
+        keys: idempotency_key.iter().cloned().collect(),
     };
     for record in records {
         assert!(!log.is_closed || record.fact == Fact::Closed, "{record:?}");
@@ -184,6 +192,9 @@ impl Log {
         match fact {
             Fact::Created { .. } | Fact::CompensationResumed | Fact::Signalled { .. } => {}
             Fact::Begun => assert_eq!(self.starts, 0, "begun twice"),
+            Fact::Attached { key } => {
+                assert!(self.keys.insert(key.clone()), "attached twice");
+            }
             Fact::Closed => {
                 assert!(self.outcome.is_some(), "closed before its end");
                 self.is_closed = true;

@@ -208,7 +208,7 @@ fn a_late_success_during_or_after_its_compensation_makes_it_due_again_with_the_o
     play.taken_back("b");
     play.taken_back("a");
     assert!(play.is(Stage::Ended(Outcome::Compensated)));
-    assert!(play.step("b").has_late_effect);
+    assert!(!play.state.is_inconsistent() && play.state.is_closed());
 
     // When it was done.
     let mut play = compensating();
@@ -219,6 +219,52 @@ fn a_late_success_during_or_after_its_compensation_makes_it_due_again_with_the_o
     play.taken_back("b");
     assert_eq!(play.step("b").compensation.attempts, 2);
     assert_eq!(play.step("b").compensation.phase, CompensationPhase::Done);
+    assert!(play.is(Stage::Ended(Outcome::Compensated)));
+    assert!(!play.state.is_inconsistent() && play.state.is_closed());
+}
+
+#[test]
+fn a_log_that_does_not_say_that_a_late_effect_was_taken_back_is_read_as_before() {
+    let mut play = compensating();
+    play.end_attempt(1, 1, ok());
+    play.taken_back("b");
+    play.taken_back("b");
+    play.taken_back("a");
+    for record in &mut play.records {
+        if let Fact::CompensationSucceeded {
+            takes_late_effect, ..
+        } = &mut record.fact
+        {
+            *takes_late_effect = false;
+        }
+    }
+    play.state = super::invariants::fold("saga", &play.records);
+    assert!(play.state.is_inconsistent() && !play.state.is_closed());
+    // An operator had it taken back once more.
+    play.operate(Action::Recompensate {
+        step: "b".to_owned(),
+    });
+    play.restart();
+    play.taken_back("b");
+    super::invariants::fold("saga", &play.records);
+    assert!(!play.state.is_inconsistent() && play.state.is_closed());
+}
+
+#[test]
+fn what_comes_to_light_while_it_is_taken_back_after_the_end_is_left() {
+    let mut play = over();
+    play.operate(Action::Recompensate {
+        step: "b".to_owned(),
+    });
+    assert_eq!(play.compensating, [1]);
+    play.end_attempt(1, 1, ok());
+    play.taken_back("b");
+    assert!(play.state.is_left(1), "it may have been too early for that");
+    play.operate(Action::Recompensate {
+        step: "b".to_owned(),
+    });
+    play.taken_back("b");
+    assert!(!play.state.is_left(1));
 }
 
 #[test]

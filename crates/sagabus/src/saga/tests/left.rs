@@ -6,6 +6,8 @@ use super::bed::{Act, Bed, chain, define, input, step};
 use super::operator::by;
 use super::play::Play;
 use crate::saga::events::SagaFailed;
+use crate::saga::handlers::StepError;
+use crate::saga::machine::AttemptResult;
 use crate::saga::{Action, Compensate, Definition, SagaStatus, Step};
 
 /// The error of a saga that an operator ends, and of the event that tells of it.
@@ -111,4 +113,51 @@ fn a_saga_that_turned_back_and_is_given_up_names_what_was_to_be_taken_back() {
     assert_eq!(left(&play), (false, vec!["b".to_owned()]));
     play.operate(Action::Abandon);
     assert_eq!(left(&play), of(&["b"]));
+}
+
+/// The word for each step.
+fn words(play: &Play) -> Vec<&'static str> {
+    let status = SagaStatus::of(&play.state, &[], &[]);
+    status
+        .steps
+        .iter()
+        .map(|step| step.phase.as_str())
+        .collect()
+}
+
+#[test]
+fn no_step_of_a_saga_that_was_ended_is_shown_as_one_that_goes_on() {
+    let waits = Step::new("w").signal("go");
+    let again = step("d").retries(1);
+    let steps = vec![step("a"), step("b"), again, waits, step("c").after("b")];
+    let mut play = Play::begun(&define(steps));
+    play.succeed("a");
+    play.end(
+        "d",
+        AttemptResult::Err(StepError::Retry("not yet".to_owned())),
+    );
+    let before = ["completed", "executing", "executing", "waiting", "pending"];
+    assert_eq!(words(&play), before);
+    play.operate(Action::Terminate);
+    let after = ["completed", "aborted", "failed", "aborted", "not_run"];
+    assert_eq!(words(&play), after);
+
+    // While it is taken back; an operator can still have that done.
+    let mut play = Play::begun(&chain(&["a", "b", "c"]));
+    play.succeed("a");
+    play.succeed("b");
+    play.reject("c");
+    assert_eq!(words(&play), ["compensating", "compensating", "failed"]);
+    play.operate(Action::Terminate);
+    let after = ["completed", "compensation_aborted", "failed"];
+    assert_eq!(words(&play), after);
+    for id in ["b", "a"] {
+        play.operate(Action::Recompensate {
+            step: id.to_owned(),
+        });
+        let at = play.position(id);
+        assert_eq!(words(&play)[at], "compensating");
+        play.taken_back(id);
+        assert_eq!(words(&play)[at], "compensated");
+    }
 }

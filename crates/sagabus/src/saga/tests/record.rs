@@ -131,8 +131,17 @@ fn facts() -> Vec<(Fact, &'static str)> {
             Fact::CompensationSucceeded {
                 step: 1,
                 attempt: 2,
+                takes_late_effect: false,
             },
             "83011903e88207820102",
+        ),
+        (
+            Fact::CompensationSucceeded {
+                step: 1,
+                attempt: 2,
+                takes_late_effect: true,
+            },
+            "83011903e88207830102f5",
         ),
         (
             Fact::CompensationAttemptFailed {
@@ -281,6 +290,12 @@ fn facts() -> Vec<(Fact, &'static str)> {
         ),
         (Fact::Closed, "83021903e8821480"),
         (Fact::Begun, "83021903e8821580"),
+        (
+            Fact::Attached {
+                key: "k".to_owned(),
+            },
+            "83021903e8821681616b",
+        ),
     ]
 }
 

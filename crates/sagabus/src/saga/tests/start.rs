@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::bed::{Act, Bed, chain, define, input, step};
 use super::store::{Fault, TestStore};
 use crate::error::ErrorKind;
-use crate::saga::{Earlier, Start, Status, Step};
+use crate::saga::definition::Options;
+use crate::saga::{ConcurrencyKey, Definition, Earlier, Start, Status, Step};
 
 #[tokio::test(start_paused = true)]
 async fn a_saga_without_handlers_is_refused_before_anything_is_stored() {
@@ -119,6 +120,39 @@ async fn a_start_says_that_it_is_the_saga_of_an_earlier_one_and_whether_that_was
     assert_eq!(again.earlier, Some(Earlier::Forgotten));
     assert_eq!(bed.world.calls(), ["a#1", "b#1"]);
     sagas.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_finds_its_saga_whatever_else_is_wrong_with_it() {
+    let bed = Bed::new();
+    let sagas = bed.open().await;
+    let definition = chain(&["a"]);
+    let first = sagas.start(&definition, input().keyed("k")).await.unwrap();
+    let of_key = Definition::builder("chain").options(Options {
+        concurrency_key: Some(ConcurrencyKey::new("{runId}")),
+        ..Options::default()
+    });
+    let of_key = of_key.step(step("a")).build().unwrap();
+    for (definition, start, is_other) in [
+        (&definition, Start::new("{"), true),
+        (&definition, Start::new(vec![b'1'; 262_145]), true),
+        (&definition, input().attribute("", "x"), false),
+        (&definition, input().correlated(""), false),
+        (&of_key, input(), true),
+        (&chain(&["z"]), Start::new("{"), true),
+    ] {
+        let keyed = |key: &str| start.clone().keyed(key);
+        let error = sagas.start(definition, keyed("new")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let again = sagas.start_or_find(definition, keyed("k")).await.unwrap();
+        let earlier = Some(Earlier::Keyed { is_other });
+        assert_eq!((&again.id, again.earlier), (&first, earlier));
+        // A key that is none finds nothing.
+        let error = sagas.start(definition, keyed("")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+    sagas.shutdown(Duration::ZERO).await;
+    assert_eq!(bed.disk.stored().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

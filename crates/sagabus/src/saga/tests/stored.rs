@@ -128,6 +128,52 @@ async fn no_keyed_saga_is_started_while_the_key_of_a_stored_one_cannot_be_read()
     assert_eq!(status.status, Status::Completed);
 }
 
+/// The record of a start that was taken for a saga, readable or by a program that came later.
+fn attached(key: &str, is_readable: bool) -> Bytes {
+    let fact = Fact::Attached {
+        key: key.to_owned(),
+    };
+    let record = Record::new(Timestamp::from_milliseconds(2_000), fact);
+    let mut bytes = record.encode().unwrap().to_vec();
+    if !is_readable {
+        bytes[1] = 9;
+    }
+    bytes.into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_that_cannot_be_read_has_the_keys_of_the_starts_that_were_taken_for_it() {
+    for is_readable in [true, false] {
+        let bed = Bed::new();
+        let definition = Bytes::from_static(CYCLE.as_bytes());
+        let hash = Sha256::digest(&definition).into();
+        let first = First {
+            concurrency_key: Some("c"),
+            ..First::pinned(definition, hash)
+        };
+        let first = Record::new(Timestamp::from_milliseconds(1_000), first.fact());
+        bed.disk.put(StoredSaga {
+            key: None,
+            saga: "bad".to_owned(),
+            records: vec![first.encode().unwrap(), attached("k", is_readable)],
+        });
+        let sagas = bed.open().await;
+        let definition = chain(&["a"]);
+        let start = |key: &str| sagas.start_or_find(&definition, input().keyed(key));
+        if is_readable {
+            let again = start("k").await.unwrap();
+            let earlier = Some(Earlier::Unreadable);
+            assert_eq!((again.id, again.earlier), (id("bad"), earlier));
+            assert_eq!(start("other").await.unwrap().earlier, None);
+        } else {
+            // Its key may be any.
+            let error = start("k").await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+        }
+        sagas.shutdown(Duration::ZERO).await;
+    }
+}
+
 #[test]
 fn a_clone_of_a_state_shares_every_step_that_is_not_written_to() {
     let definition = chain(&["a", "b", "c"]);

@@ -53,7 +53,7 @@ fn saga(shared: &Shared, id: &str, definition: &Definition) -> Arc<Saga> {
     let record = Record::new(shared.clock.now(), First::of(definition).fact());
     let state = State::first(id.parse().unwrap(), &record, |_| Ok(definition.clone()));
     let saga = Arc::new(Saga::new(state.unwrap(), Progress::Stored));
-    shared.book().insert(Arc::clone(&saga), None);
+    shared.book().insert(Arc::clone(&saga));
     saga
 }
 
