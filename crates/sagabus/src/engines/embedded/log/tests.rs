@@ -1,5 +1,8 @@
 //! The order in which an append takes effect for those who watch the log, and that each is answered whatever the order of threads.
 
+#[cfg(feature = "simulation")]
+mod power;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -9,7 +12,7 @@ use shuttle::thread;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::engines::embedded::disk::MemoryDisk;
+use crate::engines::embedded::disk::{Disk, MemoryDisk};
 use crate::engines::embedded::recovery::recover;
 use crate::engines::embedded::window::Limits;
 use crate::engines::embedded::window::Window;
@@ -33,7 +36,10 @@ impl Observer for Watch {
 
 /// A new log in memory, with who watches it.
 fn parts() -> (committer::Parts, Arc<Watch>) {
-    let disk = Arc::new(MemoryDisk::default());
+    parts_on(Arc::new(MemoryDisk::default()))
+}
+
+fn parts_on(disk: Arc<dyn Disk>) -> (committer::Parts, Arc<Watch>) {
     let recovered = recover(disk.as_ref(), &mut |_, _, _, _| Ok(())).unwrap();
     let shared = Arc::new(Shared::new(&recovered));
     let watch = Arc::new(Watch {
