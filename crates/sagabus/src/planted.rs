@@ -141,12 +141,14 @@ pub enum SagaBug {
     SuccessNotReplayed,
     /// The end of a saga is recorded twice.
     EndsTwice,
+    /// What a crash cuts off is run again however often that was so before.
+    CutsNotCounted,
 }
 
 #[cfg(feature = "simulation")]
 impl SagaBug {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::StartsAfterTurningBack,
         Self::ForwardAfterCrash,
         Self::DependencyNotAwaited,
@@ -176,6 +178,7 @@ impl SagaBug {
         Self::FailuresNotCounted,
         Self::SuccessNotReplayed,
         Self::EndsTwice,
+        Self::CutsNotCounted,
     ];
 
     /// Plants the fault into all sagas of this thread, or takes it out again.

@@ -2,7 +2,8 @@
 //!
 //! A [`World`] is what the handlers act on. [`Sweep::run`] brings the same saga to its end again and again, each time in a new world and
 //! with another thing that goes wrong: each step fails, is in doubt, hangs, panics, is called twice; so does each compensation; the
-//! process ends before and after each append; somebody cancels after each. After each run the world says whether it is as the end of the
+//! process ends before and after each append; somebody cancels after each. Items of lists are steps of their own, of a long list the
+//! first three and the last, and so are the steps of the sagas that its steps start. After each run the world says whether it is as the end of the
 //! saga promises, and the saga's records are checked by [`check_log`]. So is what the run shows of them: a start that was acknowledged
 //! is in the store; a handler is called for an attempt that is recorded, with the epoch that is; it has the key of its step at each
 //! attempt, and sees what was recorded of the steps that it depends on.
@@ -58,9 +59,11 @@
 //! ```
 
 mod calls;
+mod family;
 mod fault;
 mod inject;
 mod laws;
+mod shape;
 mod store;
 
 use std::sync::Arc;
@@ -72,8 +75,9 @@ pub use self::fault::{Failure, Fault, Report};
 pub use self::laws::{Broken, check_log};
 pub use self::store::Moment;
 
-use self::calls::Shown;
-use self::inject::{ClockOfHandlers, Injected, Injection, Side};
+use self::family::Member;
+use self::inject::{ClockOfHandlers, Plan};
+use self::shape::Shape;
 use self::store::CutStore;
 use crate::clock::{Clock, TestClock, Timestamp};
 use crate::engines::embedded::Embedded;
@@ -81,8 +85,8 @@ use crate::error::Error;
 use crate::ledger::By;
 use crate::saga::record::Record;
 use crate::saga::{
-    Approval, Definition, Handlers, SagaId, SagaStatus, Sagas, Settings, Signal, Start, Status,
-    StepPhase, Wait,
+    Approval, Definition, Handlers, SagaStatus, Sagas, Settings, Signal, Start, Status, StepPhase,
+    Wait,
 };
 use crate::saga_store::SagaStore;
 
@@ -158,165 +162,62 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
     /// All runs.
     pub async fn run(&self) -> Report {
         let mut report = Report::default();
-        for fault in self.faults_of_steps() {
-            self.note(&mut report, fault).await;
+        // Its lists, its children and how many appends there are is known when it has run once.
+        let mut shape = Shape::new(&self.definition);
+        let forward = self.first(&mut shape).await;
+        for fault in shape.faults_of_steps() {
+            self.note(&shape, &mut report, fault).await;
         }
-        // How many appends there are is known when it has run once.
-        let forward = self.appends(Fault::Nothing).await;
-        let backward = match self.last_step() {
-            Some(last) => self.appends(Fault::StepFails(last)).await,
+        let backward = match shape.last_step() {
+            Some(last) => {
+                let run = self.run_one(&shape, &Fault::StepFails(last)).await;
+                // What failed was noted before; there is no more to be learnt of it.
+                run.map_or(0, |run| run.appends)
+            }
             None => 0,
         };
         for at in 0..forward {
-            self.note(&mut report, Fault::Crash(at, Moment::Before))
-                .await;
-            self.note(&mut report, Fault::Crash(at, Moment::After))
-                .await;
-            self.note(&mut report, Fault::Cancel(at)).await;
+            for fault in [
+                Fault::Crash(at, Moment::Before),
+                Fault::Crash(at, Moment::After),
+                Fault::Cancel(at),
+            ] {
+                self.note(&shape, &mut report, fault).await;
+            }
         }
         for at in 0..backward {
             for moment in [Moment::Before, Moment::After] {
                 let fault = Fault::CrashTurningBack(at, moment);
-                self.note(&mut report, fault).await;
+                self.note(&shape, &mut report, fault).await;
             }
         }
         report
     }
 
-    async fn note(&self, report: &mut Report, fault: Fault) {
+    /// A run in which nothing fails, to see what there is. What is wrong with it is noted when it is run again.
+    async fn first(&self, shape: &mut Shape) -> usize {
+        let Ok(run) = self.run_one(shape, &Fault::Nothing).await else {
+            return 0;
+        };
+        for (member, records) in run.sagas {
+            shape.take(member, &records);
+        }
+        run.appends
+    }
+
+    async fn note(&self, shape: &Shape, report: &mut Report, fault: Fault) {
         report.runs += 1;
-        if let Err(what) = self.run_one(&fault).await {
+        if let Err(what) = self.run_one(shape, &fault).await {
             report.failures.push(Failure { fault, what });
         }
     }
 
-    async fn appends(&self, fault: Fault) -> usize {
-        // What failed was noted before; there is no more to be learnt of it.
-        self.run_one(&fault).await.unwrap_or(0)
-    }
-
-    fn faults_of_steps(&self) -> Vec<Fault> {
-        let mut faults = vec![Fault::Nothing];
-        for (position, step) in self.definition.steps().iter().enumerate() {
-            if !self.runs(position) {
-                continue;
-            }
-            let id = || step.id.clone();
-            faults.extend([
-                Fault::StepFails(id()),
-                Fault::StepInDoubt(id()),
-                Fault::StepHangs(id()),
-                Fault::StepPanics(id()),
-                Fault::StepTwice(id()),
-            ]);
-            if step.compensation_action.is_some() && !self.is_behind_pivot(position) {
-                faults.extend([
-                    Fault::CompensationFails(id()),
-                    Fault::CompensationStuck(id()),
-                    Fault::CompensationHangs(id()),
-                    Fault::CompensationPanics(id()),
-                    Fault::CompensationTwice(id()),
-                ]);
-            }
-        }
-        faults
-    }
-
-    fn position(&self, id: &str) -> Option<usize> {
-        let mut steps = self.definition.steps().iter();
-        steps.position(|step| step.id == id)
-    }
-
-    /// Whether a handler does the step.
-    fn runs(&self, position: usize) -> bool {
-        let step = self.definition.steps().get(position);
-        step.is_some_and(|step| step.wait.is_none())
-    }
-
-    fn is_behind_pivot(&self, position: usize) -> bool {
-        let pivot = self.definition.pivot();
-        pivot.is_some_and(|pivot| self.definition.ancestors(position).contains(&pivot))
-    }
-
-    /// The step whose failure takes the most back: the pivot, or the one with the most before it.
-    fn last_step(&self) -> Option<String> {
-        let steps = self.definition.steps();
-        let last = (0..steps.len())
-            .filter(|position| self.runs(*position))
-            .max_by_key(|&position| self.definition.ancestors(position).len());
-        let position = self.definition.pivot().or(last)?;
-        Some(steps.get(position)?.id.clone())
-    }
-
-    /// The step whose failure has this one taken back: the pivot or one that follows from it; without such, itself, in doubt.
-    fn turned_back_by(&self, position: usize) -> Injection {
-        // What fails behind the pivot takes nothing back.
-        let follows = |other: &usize| {
-            let is_behind = self.is_behind_pivot(*other);
-            !is_behind && self.definition.ancestors(*other).contains(&position)
-        };
-        let pivot = self.definition.pivot().filter(follows);
-        let mut steps = (0..self.definition.steps().len()).filter(follows);
-        match pivot.or_else(|| steps.find(|other| self.runs(*other))) {
-            Some(other) => Injection::new(other, Side::Step, Injected::Fails, 1),
-            None => {
-                let times = self.attempts(position);
-                Injection::new(position, Side::Step, Injected::InDoubt, times)
-            }
-        }
-    }
-
-    /// How many attempts the step has.
-    fn attempts(&self, position: usize) -> u32 {
-        let step = self.definition.steps().get(position);
-        step.map_or(1, |step| step.retry_attempts.saturating_add(1))
-    }
-
-    fn injections(&self, fault: &Fault) -> Vec<Injection> {
-        let Some(position) = fault.step().and_then(|id| self.position(id)) else {
-            return self.injections_of_crash(fault);
-        };
-        let attempts = self.attempts(position);
-        let of_step = |injected, times| vec![Injection::new(position, Side::Step, injected, times)];
-        let of_compensation = |injected| {
-            vec![
-                self.turned_back_by(position),
-                Injection::new(position, Side::Compensation, injected, 1),
-            ]
-        };
-        match fault {
-            Fault::StepFails(_) => of_step(Injected::Fails, 1),
-            Fault::StepInDoubt(_) => of_step(Injected::InDoubt, attempts),
-            Fault::StepHangs(_) => of_step(Injected::Hangs, attempts),
-            Fault::StepPanics(_) => of_step(Injected::Panics, attempts),
-            Fault::StepTwice(_) => of_step(Injected::Twice, 1),
-            Fault::CompensationFails(_) => of_compensation(Injected::FailsForNow),
-            Fault::CompensationStuck(_) => of_compensation(Injected::Fails),
-            Fault::CompensationHangs(_) => of_compensation(Injected::Hangs),
-            Fault::CompensationPanics(_) => of_compensation(Injected::Panics),
-            Fault::CompensationTwice(_) => of_compensation(Injected::Twice),
-            Fault::Nothing | Fault::Crash(..) | Fault::CrashTurningBack(..) | Fault::Cancel(_) => {
-                Vec::new()
-            }
-        }
-    }
-
-    fn injections_of_crash(&self, fault: &Fault) -> Vec<Injection> {
-        let is_back = matches!(fault, Fault::CrashTurningBack(..));
-        let last = self.last_step().filter(|_| is_back);
-        let position = last.and_then(|id| self.position(&id));
-        // Also after the crash: it fails whenever it is called.
-        let fails = |step| Injection::new(step, Side::Step, Injected::Fails, u32::MAX);
-        position.map(fails).into_iter().collect()
-    }
-
-    /// One run; how many appends it took.
-    async fn run_one(&self, fault: &Fault) -> Result<usize, String> {
+    async fn run_one(&self, shape: &Shape, fault: &Fault) -> Result<Run, String> {
         let world = (self.world)().await;
         let clock = TestClock::new(Timestamp::from_milliseconds(START_MS), 1);
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let engine = Arc::new(Embedded::in_memory(Arc::clone(&clock)).map_err(said)?);
-        let plan = inject::Plan::new(self.injections(fault), self.clock);
+        let plan = Plan::new(shape.injections(fault), self.clock);
         let (cut, cancel_after) = match fault {
             Fault::Crash(at, moment) | Fault::CrashTurningBack(at, moment) => {
                 (Some((*at, *moment)), None)
@@ -327,7 +228,7 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
         let mut appends = 0;
         // With a crash there is a second process, which does not end before the saga does.
         for cut in [cut, None] {
-            let store = CutStore::new(Arc::clone(&engine), cut, cancel_after);
+            let store = CutStore::new(Arc::clone(&engine), plan.family.clone(), cut, cancel_after);
             let handlers = inject::wrap(&world.handlers(), &self.definition, &plan);
             let sagas =
                 Sagas::builder(Arc::clone(&store) as Arc<dyn SagaStore>, Arc::clone(&clock))
@@ -339,18 +240,20 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
             let ended = tokio::select! {
                 biased;
                 () = store.crashed() => None,
-                ended = self.drive(&sagas, world.input(), &store, &plan.shown) => Some(ended),
+                ended = self.drive(&sagas, world.input(), &store, &plan) => Some(ended),
             };
+            let history = sagas.history();
             // Whatever still runs ends with the process.
             sagas.shutdown(Duration::ZERO).await;
             appends += store.appends();
             let Some(status) = ended.transpose()? else {
                 continue;
             };
-            self.check(fault, &status, &plan)?;
-            self.check_records(&engine, &plan.shown).await?;
+            check(shape, fault, &status, &plan)?;
+            check_unsettled(&history, &plan)?;
+            let sagas = check_records(&engine, &plan).await?;
             world.check(&status).await?;
-            return Ok(appends);
+            return Ok(Run { appends, sagas });
         }
         Err("the process ended twice".to_owned())
     }
@@ -360,7 +263,7 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
         sagas: &Sagas,
         input: Bytes,
         store: &CutStore,
-        shown: &Shown,
+        plan: &Plan,
     ) -> Result<SagaStatus, String> {
         let start = Start::new(input).keyed(KEY);
         let id = match sagas.start(&self.definition, start).await {
@@ -369,7 +272,8 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
             Err(_) if store.has_crashed() => return std::future::pending().await,
             Err(error) => return Err(said(error)),
         };
-        shown.started(&id, &store.load().await.map_err(said)?)?;
+        plan.shown
+            .started(&id, &store.load().await.map_err(said)?)?;
         let mut is_cancelled = false;
         for _ in 0..LOOKS_MAX {
             tokio::select! {
@@ -380,7 +284,11 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
                     // Refused where the saga has passed its pivot.
                     let _refused = sagas.cancel(&id, "the run wants it").await;
                 }
-                () = tokio::time::sleep(LOOK) => self.help(sagas, &id).await?,
+                () = tokio::time::sleep(LOOK) => {
+                    for saga in sagas.active() {
+                        self.help(sagas, &saga, plan).await;
+                    }
+                }
             }
         }
         let status = sagas.status(&id).map_err(said)?;
@@ -388,8 +296,8 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
     }
 
     /// Does what a saga waits for. What is refused meanwhile is looked at again.
-    async fn help(&self, sagas: &Sagas, id: &SagaId) -> Result<(), String> {
-        let status = sagas.status(id).map_err(said)?;
+    async fn help(&self, sagas: &Sagas, status: &SagaStatus, plan: &Plan) {
+        let id = &status.id;
         let by = || By::new("sagatest", "so that it goes on");
         match status.status {
             Status::Paused => drop(sagas.resume(id, by()).await),
@@ -398,7 +306,10 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
             }
             _ => {}
         }
-        let waiting = self.definition.steps().iter().zip(&status.steps);
+        let Some(saga) = plan.family.get(id.as_str()) else {
+            return;
+        };
+        let waiting = saga.definition.steps().iter().zip(&status.steps);
         for (step, _) in waiting.filter(|(_, shown)| shown.phase == StepPhase::Waiting) {
             match &step.wait {
                 Some(Wait::Signal { name, .. }) => {
@@ -414,7 +325,6 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
                 _ => {}
             }
         }
-        Ok(())
     }
 
     fn signal(&self, name: &str, by: By) -> Signal {
@@ -428,51 +338,92 @@ impl<W: World, F: AsyncFn() -> W> Sweep<F> {
             approval: None,
         }
     }
+}
 
-    /// What any saga promises, whatever its world is.
-    fn check(&self, fault: &Fault, status: &SagaStatus, plan: &inject::Plan) -> Result<(), String> {
-        if let Some(step) = plan.too_long() {
-            let limit = inject::AT_WORK_MAX.as_secs();
-            return Err(format!(
-                "a handler of `{step}` was at work for more than {limit} s of real time: if it waits for the clock, say `handlers_wait_for_the_clock`"
-            ));
+/// What one run was.
+struct Run {
+    appends: usize,
+    /// All sagas of it.
+    sagas: Vec<(Member, Vec<Record>)>,
+}
+
+/// What any saga promises, whatever its world is.
+fn check(shape: &Shape, fault: &Fault, status: &SagaStatus, plan: &Plan) -> Result<(), String> {
+    if let Some(step) = plan.too_long() {
+        let limit = inject::AT_WORK_MAX.as_secs();
+        return Err(format!(
+            "a handler of `{step}` was at work for more than {limit} s of real time: if it waits for the clock, say `handlers_wait_for_the_clock`"
+        ));
+    }
+    let error = status.error.as_deref().unwrap_or_default();
+    if let Some(unused) = plan.unused() {
+        return Err(format!("its fault did not happen: {unused}"));
+    }
+    let failing = fault.failing_step().filter(|id| !shape.is_behind_pivot(id));
+    let is_back_by = |id: &str| {
+        // Of a child, its own step has failed; of an item, the item or the list.
+        let step = id.split('/').next().unwrap_or_default();
+        let list = step.split('[').next().unwrap_or_default();
+        let named = [step, list]
+            .iter()
+            .any(|it| error.contains(&format!("`{it}`")));
+        status.status == Status::Compensated && named
+    };
+    let fits = match (fault, failing) {
+        (_, Some(id)) => is_back_by(id),
+        (Fault::Nothing | Fault::StepTwice(_), None) => status.status == Status::Completed,
+        _ => matches!(
+            status.status,
+            Status::Completed | Status::Compensated | Status::Cancelled
+        ),
+    };
+    fits.then_some(())
+        .ok_or_else(|| format!("it is {}: {error}", status.status))
+}
+
+/// No saga of a run leaves anything that was to be taken back.
+fn check_unsettled(history: &[SagaStatus], plan: &Plan) -> Result<(), String> {
+    for saga in history {
+        if let Some(step) = saga.unsettled.first() {
+            let member = plan.family.get(saga.id.as_str());
+            let prefix = member.map(|it| it.prefix).unwrap_or_default();
+            return Err(format!("`{prefix}{step}` is not taken back"));
         }
-        let error = status.error.as_deref().unwrap_or_default();
-        if let Some(unused) = plan.unused() {
-            return Err(format!("its fault did not happen: {unused}"));
-        }
-        let failing = fault.failing_step().filter(|id| {
-            let position = self.position(id);
-            position.is_some_and(|position| !self.is_behind_pivot(position))
-        });
-        let is_back_by =
-            |id| status.status == Status::Compensated && error.contains(&format!("`{id}`"));
-        let fits = match (fault, failing) {
-            (_, Some(id)) => is_back_by(id),
-            (Fault::Nothing | Fault::StepTwice(_), None) => status.status == Status::Completed,
-            _ => matches!(
-                status.status,
-                Status::Completed | Status::Compensated | Status::Cancelled
-            ),
+    }
+    Ok(())
+}
+
+/// The laws of each saga of a run, and of the calls that it made.
+async fn check_records(
+    engine: &Embedded,
+    plan: &Plan,
+) -> Result<Vec<(Member, Vec<Record>)>, String> {
+    let mut sagas = Vec::new();
+    let mut ids = Vec::new();
+    for saga in engine.load().await.map_err(said)? {
+        let records = saga.records.iter().map(|bytes| Record::decode(bytes));
+        let records: Vec<Record> = records.collect::<Result<_, _>>().map_err(said)?;
+        let Some(member) = plan.family.get(&saga.saga) else {
+            return Err(format!("saga {} was started by no step", saga.saga));
         };
-        if !fits {
-            return Err(format!("it is {}: {error}", status.status));
-        }
-        match status.unsettled.first() {
-            Some(step) => Err(format!("`{step}` is not taken back")),
-            None => Ok(()),
+        check_log(&member.definition, &records).map_err(|broken| broken.to_string())?;
+        plan.shown.check(&member.definition, &saga.saga, &records)?;
+        sagas.push((member, records));
+        ids.push(saga.saga);
+    }
+    for (member, _) in &sagas {
+        let Some(by) = &member.started_by else {
+            continue;
+        };
+        let mut all = ids.iter().zip(&sagas);
+        let has_begun = all
+            .any(|(id, (around, records))| family::has_begun(by, id, &around.definition, records));
+        if !has_begun {
+            let prefix = &member.prefix;
+            return Err(format!("`{prefix}` is a saga that no attempt has started"));
         }
     }
-
-    async fn check_records(&self, engine: &Embedded, shown: &Shown) -> Result<(), String> {
-        for saga in engine.load().await.map_err(said)? {
-            let records = saga.records.iter().map(|bytes| Record::decode(bytes));
-            let records: Vec<Record> = records.collect::<Result<_, _>>().map_err(said)?;
-            check_log(&self.definition, &records).map_err(|broken| broken.to_string())?;
-            shown.check(&self.definition, &saga.saga, &records)?;
-        }
-        Ok(())
-    }
+    Ok(sagas)
 }
 
 #[expect(

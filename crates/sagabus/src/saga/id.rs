@@ -25,6 +25,11 @@ impl SagaId {
     }
 
     /// The id that is made of these parts: a UUID (version 8, RFC 9562), the same whenever it is made.
+    /// The id of the saga that this attempt of a step starts: after a crash the same is meant.
+    pub(crate) fn of_child(parent: &str, step: &str, attempt: u32) -> Result<Self> {
+        Self::derived(&["child", parent, step, &attempt.to_string()])
+    }
+
     pub(super) fn derived(parts: &[&str]) -> Result<Self> {
         let mut hash = Sha256::new();
         for part in parts {

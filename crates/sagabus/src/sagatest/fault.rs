@@ -38,7 +38,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The step at which it is.
+    /// The step at which it is. An item of a list has its number behind it, such as `weigh[0]`, and a step of a child the step that
+    /// starts that before it, such as `order/pay`.
     #[must_use]
     pub fn step(&self) -> Option<&str> {
         match self {

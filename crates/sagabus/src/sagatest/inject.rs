@@ -1,6 +1,7 @@
 //! Faults in front of a user's handlers.
 
 use std::future::pending;
+use std::num::NonZeroU32;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::calls::Shown;
-use crate::saga::handlers::{CompensationHandler, Place, StepHandler};
+use super::family::{Family, Member};
+use crate::saga::handlers::{CallContext, CompensationHandler, Place, StepHandler};
 use crate::saga::{CompensationContext, Definition, Handlers, StepContext, StepError};
 
 /// How long the paused clock stands still for one call, in real time: a thread that answers at all has answered by then.
@@ -47,9 +49,10 @@ pub(super) enum Side {
 }
 
 /// A fault at the first calls of one handler.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Injection {
-    step: usize,
+    /// As [`Fault::step`](super::Fault::step) names it.
+    step: String,
     side: Side,
     injected: Injected,
     times: u32,
@@ -57,7 +60,7 @@ pub(super) struct Injection {
 }
 
 impl Injection {
-    pub(super) fn new(step: usize, side: Side, injected: Injected, times: u32) -> Self {
+    pub(super) fn new(step: String, side: Side, injected: Injected, times: u32) -> Self {
         Self {
             step,
             side,
@@ -76,6 +79,7 @@ pub(super) struct Plan {
     /// The step whose handler was at work for longer than the clock stands still.
     too_long: Arc<Mutex<Option<String>>>,
     pub(super) shown: Shown,
+    pub(super) family: Family,
 }
 
 impl Plan {
@@ -85,6 +89,7 @@ impl Plan {
             clock,
             too_long: Arc::default(),
             shown: Shown::default(),
+            family: Family::default(),
         }
     }
 
@@ -112,7 +117,7 @@ impl Plan {
     }
 
     /// The fault of this call.
-    fn take(&self, step: usize, side: Side) -> Option<Injected> {
+    fn take(&self, step: &str, side: Side) -> Option<Injected> {
         let mut plan = self
             .injections
             .lock()
@@ -133,26 +138,38 @@ impl Plan {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let unused = plan.iter().find(|it| !it.is_used && it.times < u32::MAX);
-        unused.map(|it| format!("{:?} of {:?} {}", it.injected, it.side, it.step))
+        unused.map(|it| format!("{:?} of {:?} `{}`", it.injected, it.side, it.step))
     }
 }
 
 /// The user's handlers with the faults in front of them. What a definition has no handler for stays so.
 pub(super) fn wrap(handlers: &Handlers, definition: &Definition, plan: &Plan) -> Handlers {
+    let mut names = Vec::new();
+    wrap_all(handlers, definition, plan, &mut names)
+}
+
+/// A handler: of which side, its service, action and version.
+type Name = (Side, String, String, Option<NonZeroU32>);
+
+fn wrap_all(
+    handlers: &Handlers,
+    definition: &Definition,
+    plan: &Plan,
+    names: &mut Vec<Name>,
+) -> Handlers {
     let mut wrapped = Handlers::new();
     let bound = handlers.bind_what_is_there(definition);
-    let mut names = Vec::new();
     for (step, bound) in definition.steps().iter().zip(bound.iter()) {
-        let is_new = |names: &mut Vec<_>, side, action| {
-            let name: (_, &str, &str, _) = (side, &step.service, action, step.version);
+        let mut is_new = |side, action: &str| {
+            let name = (side, step.service.clone(), action.to_owned(), step.version);
             let is_new = !names.contains(&name);
             names.push(name);
             is_new
         };
         if let Some(Ok(Place::Here(handler))) = &bound.run
-            && is_new(&mut names, Side::Step, step.action.as_str())
+            && is_new(Side::Step, &step.action)
         {
-            let called = Called::new(definition, plan, Arc::clone(handler));
+            let called = Called::new(plan, Arc::clone(handler));
             let own = Handlers::new().handle(&step.service, &step.action, move |context| {
                 call(called.clone(), context)
             });
@@ -160,13 +177,16 @@ pub(super) fn wrap(handlers: &Handlers, definition: &Definition, plan: &Plan) ->
         }
         if let (Some(Ok(Place::Here(handler))), Some(action)) =
             (&bound.compensate, &step.compensation_action)
-            && is_new(&mut names, Side::Compensation, action.as_str())
+            && is_new(Side::Compensation, action)
         {
-            let called = Called::new(definition, plan, Arc::clone(handler));
+            let called = Called::new(plan, Arc::clone(handler));
             let own = Handlers::new().compensate(&step.service, action, move |context| {
                 compensate(called.clone(), context)
             });
             wrapped = wrapped.and(own.of(step.version));
+        }
+        if let Some(child) = step.child_definition() {
+            wrapped = wrapped.and(wrap_all(handlers, child, plan, names));
         }
     }
     wrapped
@@ -175,32 +195,29 @@ pub(super) fn wrap(handlers: &Handlers, definition: &Definition, plan: &Plan) ->
 /// What a call needs.
 #[derive(Clone)]
 struct Called<H> {
-    definition: Definition,
     plan: Plan,
     handler: H,
 }
 
 impl<H> Called<H> {
-    fn new(definition: &Definition, plan: &Plan, handler: H) -> Self {
-        Self {
-            definition: definition.clone(),
-            plan: plan.clone(),
-            handler,
-        }
+    fn new(plan: &Plan, handler: H) -> Self {
+        let plan = plan.clone();
+        Self { plan, handler }
     }
 
-    fn take(&self, step: &str, side: Side) -> Option<Injected> {
-        let mut steps = self.definition.steps().iter();
-        let step = steps.position(|other| other.id == step)?;
-        self.plan.take(step, side)
+    /// The saga whose step it is.
+    fn saga(&self, context: &CallContext) -> Result<Member, StepError> {
+        let saga = self.plan.family.get(context.saga_id().as_str());
+        saga.ok_or_else(|| StepError::Reject("its saga has no record".to_owned()))
     }
 }
 
 async fn call(called: Called<StepHandler>, context: StepContext) -> Result<Bytes, StepError> {
-    called.plan.shown.step(&called.definition, &context);
-    let injected = called.take(context.step_id(), Side::Step);
+    let saga = called.saga(&context)?;
+    called.plan.shown.step(&saga.definition, &context);
+    let step = format!("{}{}", saga.prefix, context.step_id());
+    let injected = called.plan.take(&step, Side::Step);
     fail_before(injected)?;
-    let step = context.step_id().to_owned();
     let work = async {
         let output = (called.handler)(context.clone()).await?;
         match injected {
@@ -215,11 +232,12 @@ async fn compensate(
     called: Called<CompensationHandler>,
     context: CompensationContext,
 ) -> Result<(), StepError> {
+    let saga = called.saga(&context)?;
     let shown = &called.plan.shown;
-    shown.compensation(&called.definition, &context);
-    let injected = called.take(context.step_id(), Side::Compensation);
+    shown.compensation(&saga.definition, &context);
+    let step = format!("{}{}", saga.prefix, context.step_id());
+    let injected = called.plan.take(&step, Side::Compensation);
     fail_before(injected)?;
-    let step = context.step_id().to_owned();
     let work = async {
         (called.handler)(context.clone()).await?;
         match injected {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use super::family::Family;
 use crate::engines::embedded::Embedded;
 use crate::error::{Error, Result};
 use crate::saga_store::{SagaBatch, SagaStore, StoredSaga};
@@ -32,6 +33,7 @@ impl fmt::Display for Moment {
 #[derive(Debug)]
 pub(super) struct CutStore {
     engine: Arc<Embedded>,
+    family: Family,
     cut: Option<(usize, Moment)>,
     cancel_after: Option<usize>,
     appends: AtomicUsize,
@@ -42,11 +44,13 @@ pub(super) struct CutStore {
 impl CutStore {
     pub(super) fn new(
         engine: Arc<Embedded>,
+        family: Family,
         cut: Option<(usize, Moment)>,
         cancel_after: Option<usize>,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine,
+            family,
             cut,
             cancel_after,
             appends: AtomicUsize::new(0),
@@ -89,6 +93,9 @@ impl SagaStore for CutStore {
         let number = self.appends.fetch_add(1, Ordering::Relaxed);
         if self.cut == Some((number, Moment::Before)) {
             return self.crash();
+        }
+        for batch in &batches {
+            self.family.note(batch);
         }
         self.engine.append(batches).await?;
         if self.cut == Some((number, Moment::After)) {

@@ -883,10 +883,75 @@ async fn a_sign_of_life_counts_only_for_its_attempt_and_with_its_fencing_token()
     process
         .progress(&second, |sign| sign.saga_id = lost.to_owned())
         .await;
+    let status = process.sagas.status(&id).unwrap();
+    assert_eq!(status.status, Status::Executing, "it has a second left");
     tokio::time::sleep(2 * SECOND).await;
+    let status = process.sagas.status(&id).unwrap();
+    assert_eq!(status.status, Status::Compensating, "{status:?}");
     let back = process.request(2).await;
     assert!(back.compensation.is_some() && back.heartbeat_ms.is_none());
     assert_eq!(process.bus.stats().failed_attempts, 0);
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_of_life_of_one_step_says_nothing_of_another() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let other = Step::new("other").service("ai").action("read");
+    let other = other.heartbeat(3 * SECOND).timeout(600 * SECOND);
+    let read = watched().service("ai").action("read");
+    let definition = Definition::from_steps("two", vec![read, other]).unwrap();
+    let id = process.start(&definition).await;
+    let requests = [process.request(0).await, process.request(1).await];
+    let [heard, silent] = match requests[0].step_id.as_str() {
+        "read" => requests,
+        _ => {
+            let [first, second] = requests;
+            [second, first]
+        }
+    };
+    assert_eq!(
+        (heard.step_id.as_str(), silent.step_id.as_str()),
+        ("read", "other")
+    );
+    for _ in 0..2 {
+        tokio::time::sleep(2 * SECOND).await;
+        process.progress(&heard, |_| {}).await;
+    }
+    let status = process.sagas.status(&id).unwrap();
+    let reason = status.error.as_deref().unwrap_or_default();
+    assert!(
+        reason.contains("`other`") && reason.contains("no sign of life"),
+        "{status:?}"
+    );
+    process.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_of_life_after_the_end_of_its_attempt_changes_nothing() {
+    let (notes, clock) = (Notes::default(), clock());
+    let process = Process::open(&MemoryDisk::default(), &clock, local(&notes)).await;
+    let step = watched().retries(1).retry_delay(60 * SECOND);
+    let id = process.start(&alone(step)).await;
+    let first = process.request(0).await;
+    let began = tokio::time::Instant::now();
+    tokio::time::sleep(4 * SECOND).await;
+    let before = process.records().await;
+    for _ in 0..10 {
+        process.progress(&first, |_| {}).await;
+        tokio::time::sleep(SECOND).await;
+    }
+    assert_eq!(process.records().await, before);
+    let second = process.request(1).await;
+    // The delay is half of what it says, or more.
+    assert!(began.elapsed() >= 30 * SECOND, "{:?}", began.elapsed());
+    process.reply(&second, |_| {}).await;
+    let ended = process.sagas.wait(&id).await.unwrap();
+    assert_eq!(ended.status, Status::Completed, "{ended:?}");
+    process.progress(&second, |_| {}).await;
+    let after = process.sagas.status(&id).unwrap();
+    assert_eq!(format!("{after:?}"), format!("{ended:?}"));
     process.close().await;
 }
 
@@ -1052,6 +1117,10 @@ async fn one_trace_goes_from_an_event_over_a_restart_through_steps_here_and_else
     assert_eq!(replied, spans[2].1);
     let requested = TraceContext::of(&second.events("saga.step_requested").await[0]).unwrap();
     assert_ne!(requested, replied);
+    // The command comes from the attempt's span, and not from that of a saga, which its events come from.
+    for event in &started {
+        assert_ne!(TraceContext::of(event), Some(requested));
+    }
     drop(served);
     second.close().await;
 }

@@ -49,7 +49,7 @@ impl World for Bench {
                 } else {
                     1
                 };
-                let output = serde_json::json!({ "took": context.step_id() });
+                let output = serde_json::json!({ "took": context.key() });
                 async move { Ok::<_, StepError>(output) }
             })
             .compensate("bench", "free", move |context: CompensationContext| {
@@ -227,46 +227,123 @@ async fn what_the_engine_below_does_wrong_is_found_by_what_a_run_shows() {
     }
 }
 
-/// A bench with a list, at which nothing is counted: what a run shows is looked at alone.
-struct Lists(Bench);
+/// A bench at which everything that is taken is counted, whichever saga took it and for which item.
+struct Counted {
+    bench: Bench,
+    /// How much there is of a saga that completes.
+    whole: usize,
+}
 
-impl World for Lists {
+impl World for Counted {
     fn handlers(&self) -> Handlers {
-        self.0.handlers()
+        let taken = Arc::clone(&self.bench.taken);
+        let recall = move |context: CompensationContext| {
+            let output = context.step_output().cloned().unwrap_or_default();
+            // Without an output its saga did not complete, and has taken back what it did.
+            let steps: BTreeMap<String, serde_json::Value> =
+                serde_json::from_slice(&output).unwrap_or_default();
+            for step in steps.values() {
+                taken.lock().unwrap().remove(step["took"].as_str().unwrap());
+            }
+            async { Ok(()) }
+        };
+        let handlers = self.bench.handlers();
+        handlers.compensate("bench", "recall", recall)
     }
 
     fn input(&self) -> bytes::Bytes {
         bytes::Bytes::from_static(br#"{"items": [1, 2, 3]}"#)
     }
 
-    async fn check(&self, _: &SagaStatus) -> Result<(), String> {
-        Ok(())
+    async fn check(&self, ended: &SagaStatus) -> Result<(), String> {
+        let taken = self.bench.taken.lock().unwrap();
+        if let Some((key, count)) = taken.iter().find(|(_, count)| **count > 1) {
+            return Err(format!("`{key}` is there {count} times"));
+        }
+        let wanted = match ended.status {
+            Status::Completed => self.whole,
+            _ => 0,
+        };
+        let found = taken.len();
+        (found == wanted)
+            .then_some(())
+            .ok_or_else(|| format!("{found} are taken, not {wanted}: {taken:?}"))
+    }
+}
+
+/// `a`, then what is in the middle, then `c`.
+fn around(middle: Step) -> Definition {
+    let last = step("c").after(middle.id.clone());
+    define(Options::default(), vec![step("a"), middle.after("a"), last])
+}
+
+fn order() -> Definition {
+    let order = Definition::builder("order").step(step("pay"));
+    order.step(step("ship").after("pay")).build().unwrap()
+}
+
+/// A saga with a list, one with a child, and one with a child for each item; with how much a completed one takes.
+fn nested() -> [(&'static str, Definition, usize); 3] {
+    let child = |id| {
+        let child = Step::new(id).service("bench").child(order());
+        child.compensated_by("recall")
+    };
+    [
+        ("list", around(step("b").for_each("/items")), 5),
+        ("child", around(child("order")), 4),
+        ("children", around(child("order").for_each("/items")), 8),
+    ]
+}
+
+async fn found((_, definition, whole): (&str, Definition, usize), way: Way) -> Vec<String> {
+    let world = async move || Counted {
+        bench: Bench::new(way),
+        whole,
+    };
+    let report = Sweep::new(definition, world).run().await;
+    report.failures.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_found_in_items_of_lists_and_in_sagas_inside_sagas_whose_handlers_are_right() {
+    for (shape, definition, whole) in nested() {
+        let found = found((shape, definition, whole), Way::Right).await;
+        assert!(found.is_empty(), "{shape}: {found:#?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_of_lists_have_keys_of_their_own_and_their_outputs_are_those_of_the_list() {
-    let run = async || {
-        let list = step("b").after("a").for_each("/items");
-        let definition = define(
-            Options::default(),
-            vec![step("a"), list, step("c").after("b")],
+async fn each_fault_of_handlers_is_told_with_its_item_and_with_the_step_that_started_its_saga() {
+    for (shape, way, told) in [
+        (0, Way::CountsTwice, "step `b[1]` is done twice: "),
+        (0, Way::TrustsOutput, "step `b[2]` is in doubt: "),
+        (1, Way::CountsTwice, "step `order/pay` is done twice: "),
+        (1, Way::TrustsOutput, "step `order/ship` hangs: "),
+        (2, Way::CountsTwice, "step `order[2]/ship` is done twice: "),
+    ] {
+        let found = found(nested()[shape].clone(), way).await;
+        assert!(
+            found.iter().any(|it| it.starts_with(told)),
+            "{told}: {found:#?}"
         );
-        let report = Sweep::new(definition, async || Lists(Bench::new(Way::Right)));
-        let report = report.run().await;
-        // No fault is put into single items.
-        let mut found = report.failures;
-        found.retain(|it| !it.what.starts_with("its fault did not happen"));
-        found
-    };
-    let found = run().await;
-    assert!(found.is_empty(), "{found:#?}");
-    SagaBug::plant(Some(SagaBug::ItemKeysShared));
-    let found = run().await;
-    SagaBug::plant(None);
-    let told = "`b[0]` and `b[1]` have the key ";
-    assert!(
-        found.iter().any(|it| it.what.starts_with(told)),
-        "{found:#?}"
-    );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_lists_and_sagas_inside_sagas_below_is_found() {
+    for (shape, bug) in [
+        (0, SagaBug::ItemKeysShared),
+        (0, SagaBug::ItemForgotten),
+        (0, SagaBug::ListDoneTooEarly),
+        (1, SagaBug::ChildNotAwaited),
+        (1, SagaBug::ChildStartedAgain),
+        (1, SagaBug::ChildFailurePasses),
+        (1, SagaBug::OutputForgotten),
+    ] {
+        SagaBug::plant(Some(bug));
+        let found = found(nested()[shape].clone(), Way::Right).await;
+        SagaBug::plant(None);
+        println!("{bug:?}: {:?}", found.first());
+        assert!(!found.is_empty(), "{bug:?}");
+    }
 }

@@ -39,10 +39,10 @@ impl State {
         let attempt = self.step(position).map_or(0, |step| step.attempts);
         let (saga, step) = (self.id().as_str(), self.step_id(position));
         let attempt = match planted::in_sagas(SagaBug::ChildStartedAgain) {
-            true => self.records.to_string(),
-            false => attempt.to_string(),
+            true => u32::try_from(self.records).unwrap_or(u32::MAX),
+            false => attempt,
         };
-        SagaId::derived(&["child", saga, &step, &attempt])
+        SagaId::of_child(saga, &step, attempt)
     }
 
     /// What the child of the step at `position` is started with, one JSON value.

@@ -132,6 +132,40 @@ fn what_comes_without_what_it_needs_after_its_saga_turned_back_has_failed_withou
 }
 
 #[test]
+fn failures_that_count_make_the_delays_of_want_of_room_no_longer() {
+    let full = || StepError::Unavailable("full".to_owned());
+    let busy = || StepError::Retry("busy".to_owned());
+    let mut play = Play::begun(&define(vec![step("a").retries(9), step("b").after("a")]));
+    play.settings.compensation_attempts_max = 9;
+    let delay = |play: &Play| match &play.records.last().unwrap().fact {
+        Fact::AttemptFailed { retry_at, .. } | Fact::CompensationAttemptFailed { retry_at, .. } => {
+            retry_at.since(play.now)
+        }
+        other => panic!("{other:?}"),
+    };
+    for _ in 0..6 {
+        play.end("a", AttemptResult::Err(busy()));
+        play.due("a");
+    }
+    for most in [1, 2, 4].map(Duration::from_secs) {
+        play.end("a", AttemptResult::Err(full()));
+        assert!(delay(&play) <= most, "{:?}", delay(&play));
+        play.due("a");
+    }
+    play.succeed("a");
+    play.reject("b");
+    for _ in 0..6 {
+        play.end_compensation("a", Err(busy()));
+        play.due("a");
+    }
+    for most in [1, 2, 4].map(Duration::from_secs) {
+        play.end_compensation("a", Err(full()));
+        assert!(delay(&play) <= most, "{:?}", delay(&play));
+        play.due("a");
+    }
+}
+
+#[test]
 fn an_error_for_want_of_room_says_that_the_attempt_does_not_count() {
     let full = Error::new(ErrorKind::Full, "no room");
     assert_eq!(

@@ -109,6 +109,9 @@ pub(super) async fn run(
         is_far,
         is_calm,
     } = called(disk, notes, context).await;
+    if lock(notes).is_cut_short {
+        return pending().await;
+    }
     let effect = || done(notes, &key);
     let mut chance = chance_of(seed, &key, context.attempt());
     let what = if is_calm { 15 } else { chance.below(20) };
@@ -230,6 +233,9 @@ pub(super) async fn take_back(
     context: &CompensationContext,
 ) -> Result<(), StepError> {
     let Called { key, is_calm, .. } = called_back(disk, notes, context).await;
+    if lock(notes).is_cut_short {
+        return pending().await;
+    }
     let mut chance = chance_of(!seed, &key, context.attempt());
     let effect = || lock(notes).take_back(context.saga_id().as_str(), context.step_id());
     match if is_calm { 15 } else { chance.below(16) } {

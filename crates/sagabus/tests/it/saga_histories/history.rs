@@ -25,6 +25,10 @@ use super::life::{Birth, Life};
 use super::notes::{Notes, lock};
 use super::{FAR, LOOK, LOOKS_MAX, OUTERMOST, SIGNAL, TIMEOUT};
 
+/// One in so many histories ends with so many lives in a row that are cut short: more than a step is run again for.
+const LOOP_EVERY: u64 = 8;
+const LOOP_LIVES: usize = 8;
+
 /// A saga that was, or may have been, started.
 #[derive(Debug)]
 pub(super) struct Begun {
@@ -58,6 +62,8 @@ pub(super) struct History {
 enum Course {
     /// To be cut short.
     Faulty,
+    /// To be cut short before anything new is done.
+    CutShort,
     /// To bring everything to its end.
     Last,
     /// To look whether the records say what the life before said.
@@ -89,6 +95,13 @@ impl History {
         for _ in 0..1 + self.chance.below(4) {
             self.one_life(Course::Faulty);
         }
+        if self.has_crashes && self.seed.is_multiple_of(LOOP_EVERY) {
+            lock(&self.notes).is_cut_short = true;
+            for _ in 0..LOOP_LIVES {
+                self.one_life(Course::CutShort);
+            }
+            lock(&self.notes).is_cut_short = false;
+        }
         self.one_life(Course::Last);
         self.one_life(Course::Again);
         let notes = lock(&self.notes);
@@ -112,6 +125,10 @@ impl History {
             let began = tokio::time::Instant::now();
             let is_clean = match course {
                 Course::Faulty => self.act_all().await,
+                Course::CutShort => {
+                    self.begin_only().await;
+                    false
+                }
                 Course::Last => {
                     self.last().await;
                     true
@@ -225,6 +242,14 @@ impl History {
         }
         life.bus.shutdown(Duration::from_secs(1)).await;
         !self.disk.is_down() && !self.disk.has_failed_sync()
+    }
+
+    /// A life that goes on with what there is, and not for long.
+    async fn begin_only(&mut self) {
+        let life = self.open().await;
+        let _life = life.unwrap_or_else(|error| panic!("{}", error.chain()));
+        let milliseconds = *self.chance.pick(&[1, 10, 50]);
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
     }
 
     async fn act(&mut self, sagas: &Sagas) {

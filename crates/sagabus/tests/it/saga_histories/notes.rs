@@ -34,6 +34,8 @@ pub(super) struct Notes {
     pub(super) returned: BTreeSet<String>,
     /// Handlers fail no more.
     pub(super) is_calm: bool,
+    /// The process ends before any handler does.
+    pub(super) is_cut_short: bool,
     /// The process ends in good order, which tells handlers to stop.
     pub(super) is_closing: bool,
     pub(super) calls: u64,

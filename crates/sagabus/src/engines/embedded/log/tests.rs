@@ -1,5 +1,8 @@
 //! The order in which an append takes effect for those who watch the log, and that each is answered whatever the order of threads.
 
+#[cfg(feature = "simulation")]
+mod power;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -34,7 +37,10 @@ impl Observer for Watch {
 
 /// A new log in memory, with who watches it.
 fn parts() -> (committer::Parts, Arc<Watch>) {
-    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+    parts_on(Arc::new(MemoryDisk::default()))
+}
+
+fn parts_on(disk: Arc<dyn Disk>) -> (committer::Parts, Arc<Watch>) {
     let recovered = recover(disk.as_ref(), &mut |_, _, _, _| Ok(())).unwrap();
     let room = room::Watch::new(Arc::clone(&disk), 0);
     let shared = Arc::new(Shared::new(&recovered, room));

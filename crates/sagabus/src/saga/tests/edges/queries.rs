@@ -130,7 +130,8 @@ fn each_attempt_has_a_span_of_its_own_in_the_trace_of_its_saga() {
     *trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned());
     play.state = fold("saga", &play.records);
     play.give(Input::Begin);
-    let mut spans = vec![play.state.trace().unwrap().span_id()];
+    let parent = 0x00f0_67aa_0ba9_02b7;
+    let mut spans = vec![parent, play.state.trace().unwrap().span_id()];
     spans.push(span(&play, Direction::Forward));
     play.end("a", AttemptResult::Err(StepError::Retry("busy".to_owned())));
     play.due("a");
