@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use crate::form::{self, Extraction, Form};
-use crate::model::{ExtractionResult, Fault, Job, JobStatus, ResultStatus};
+use crate::model::{ExtractionResult, Fault, FaultKind, Job, JobStatus, ResultStatus};
 use crate::pdf::{PdfError, PdfErrorKind, PdfReader, Progress};
 use crate::publisher::Publisher;
 use crate::repository as rows;
@@ -187,12 +187,13 @@ impl AiService {
     fn spawn(&self, job: Job, on_progress: OnProgress) -> JoinHandle<Result<Processed>> {
         let service = self.clone();
         let stop = self.shared.stop.clone();
+        let job_id = job.id.clone();
         self.shared.tasks.spawn(async move {
             let running = service.run(job, on_progress);
             let outcome = stop.run_until_cancelled(running).await;
             let outcome = outcome.unwrap_or_else(|| Err(interrupted()));
             if let Err(error) = &outcome {
-                tracing::warn!(error = error.chain(), "document was not processed");
+                log_failure(&job_id, error);
             }
             outcome
         })
@@ -286,6 +287,16 @@ impl AiService {
             })
             .await?;
         outcome.map_err(|fault| Error::from(&fault))
+    }
+}
+
+/// What a fault says may cite the form, and stands with the job: the log has its kind alone.
+fn log_failure(job_id: &str, error: &Error) {
+    let text = error.to_string();
+    let kind = text.split(':').next().and_then(FaultKind::from_word);
+    match kind.map(FaultKind::as_str) {
+        Some(kind) => tracing::warn!(job_id, kind, "document was not processed"),
+        None => tracing::warn!(job_id, error = error.chain(), "document was not processed"),
     }
 }
 

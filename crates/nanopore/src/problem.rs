@@ -48,10 +48,22 @@ impl TooLarge {
     }
 }
 
+/// What was sent is of a form that is not taken there. As the source of an `Invalid` error, it makes the status 415.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct OtherFormat(pub String);
+
+/// What is said of a body that is no form.
+pub const NO_FORM: &str = "the body must be `multipart/form-data`, with its `boundary`";
+/// What is said of a form that cannot be read to its end. Its reader has no words that whoever sent it could use.
+pub const BROKEN_FORM: &str =
+    "the form ends too early, or is none: the name of a field or file is one line, in quotes";
+
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
         let (status, title) = match error.kind() {
-            ErrorKind::Invalid if is_too_large(error) => (413, "The content is too large"),
+            ErrorKind::Invalid if is_from::<TooLarge>(error) => (413, "The content is too large"),
+            ErrorKind::Invalid if is_from::<OtherFormat>(error) => (415, "The form is not taken"),
             ErrorKind::Invalid => (400, "The input is wrong"),
             ErrorKind::NotFound => (404, "It does not exist"),
             ErrorKind::Conflict => (409, "The present state does not allow it"),
@@ -109,8 +121,14 @@ fn clipped(text: &str, characters_max: usize) -> String {
     format!("{start} … {end}")
 }
 
-fn is_too_large(error: &Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<TooLarge>())
+fn is_from<T: std::error::Error + 'static>(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<T>())
+}
+
+impl From<OtherFormat> for Error {
+    fn from(other: OtherFormat) -> Self {
+        Self::invalid("what was sent is refused").with_source(other)
+    }
 }
 
 impl From<TooLarge> for Error {

@@ -7,6 +7,7 @@ mod dead_letters;
 mod events;
 mod health;
 mod metrics;
+mod query;
 mod reply;
 mod request;
 mod sagas;
@@ -132,6 +133,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
             StatusCode::REQUEST_TIMEOUT,
             REQUEST_LIMIT,
         ))
+        .layer(middleware::from_fn(query::addressed))
         .layer(middleware::from_fn(request::headers_once))
         .layer(middleware::from_fn(reply::problems_only))
         .layer(middleware::from_fn(reply::local_host_only))

@@ -22,6 +22,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::ledger::Priority;
 pub use crate::text::{check_visible, hidden};
+pub use crate::words::json_fault;
 
 /// Largest payload, in bytes (256 KiB): larger things are stored elsewhere and the event carries their id.
 pub const DATA_BYTES_MAX: usize = 256 * 1024;
@@ -296,9 +297,10 @@ pub(crate) fn decode<P: Payload>(data: &[u8]) -> Result<P> {
     let payload: P = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let reason = error.inner().to_string();
         Error::invalid(format!(
-            "payload of `{}` does not fit its type at `{}`: {reason}",
+            "payload of `{}` does not fit its type at `{}`: {}",
             P::TYPE,
-            field_path(&error.path().to_string(), &reason)
+            field_path(&error.path().to_string(), &reason),
+            json_fault(error.inner())
         ))
     })?;
     reader

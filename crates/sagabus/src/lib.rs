@@ -14,6 +14,7 @@ pub mod retry;
 pub mod settings;
 mod sync;
 mod text;
+mod words;
 
 pub mod saga_store;
 pub mod transport;

@@ -5,14 +5,16 @@ use std::borrow::Cow;
 use crate::error::{Error, Result};
 
 /// Whether the character shows nothing by itself: controls, ends of lines, marks that turn the direction of a text, joiners,
-/// fillers and selectors. Two names that differ by them alone look the same, and a line of a log with them is no line.
+/// fillers, selectors and what is no character. Two names that differ by them alone look the same, and a line of a log with them is no line.
 pub(crate) fn is_hidden(it: char) -> bool {
     it.is_control()
+        // The last two of each plane are no characters, as some before them are none.
+        || u32::from(it) & 0xfffe == 0xfffe
         || matches!(it,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{2800}' | '\u{fdd0}'..='\u{fdef}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}')
 }
 

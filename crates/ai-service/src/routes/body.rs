@@ -17,7 +17,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Pairs {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let Query(pairs) = Query::try_from_uri(&parts.uri)
-            .map_err(|error| Error::invalid("query cannot be read").with_source(error))?;
+            .map_err(|_| Error::invalid("the query cannot be read"))?;
         Ok(Self(pairs))
     }
 }

@@ -5,8 +5,9 @@ use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
 use axum::extract::{Multipart, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use nanopore::problem::{BROKEN_FORM, NO_FORM};
 use nanopore::sample::{FieldErrors, check_file_name};
-use sagabus::{Error, ErrorKind};
+use sagabus::Error;
 use serde_json::json;
 
 use super::body::Caller;
@@ -33,9 +34,7 @@ pub(super) async fn pdf(
     caller: Caller,
     body: Result<Multipart, MultipartRejection>,
 ) -> Reply<impl IntoResponse> {
-    let body = body.map_err(|rejection| {
-        Error::invalid("body is not `multipart/form-data`").with_source(rejection)
-    })?;
+    let body = body.map_err(|_| Error::invalid(NO_FORM))?;
     let cause = caller.cause(&*service.clock);
     let mut said = Said::default();
     if let Err(error) = read(&service, body, &mut said).await {
@@ -76,9 +75,7 @@ pub(super) async fn keep_only(
     caller: Caller,
     body: Result<Multipart, MultipartRejection>,
 ) -> Reply<impl IntoResponse> {
-    let body = body.map_err(|rejection| {
-        Error::invalid("body is not `multipart/form-data`").with_source(rejection)
-    })?;
+    let body = body.map_err(|_| Error::invalid(NO_FORM))?;
     let mut said = Said::default();
     if let Err(error) = read(&service, body, &mut said).await {
         return Err(refused(&service, said, &caller, error).await?.into());
@@ -173,5 +170,5 @@ fn unreadable(error: MultipartError) -> Error {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return UploadTooLarge.into();
     }
-    Error::new(ErrorKind::Invalid, "body cannot be read").with_source(error)
+    Error::invalid(BROKEN_FORM)
 }

@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use nanopore::problem::TooLarge;
-use sagabus::event::Cause;
+use sagabus::event::{Cause, json_fault};
 use sagabus::{Clock, Error};
 use serde_json::{Map, Value};
 
@@ -25,17 +25,22 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(unreadable)?;
-        let fields = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::invalid("body is not a JSON object").with_source(error))?;
+        let fields = serde_json::from_slice(&bytes).map_err(|error| {
+            Error::invalid(format!("body is not a JSON object: {}", json_fault(&error)))
+        })?;
         Ok(Self(fields))
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "used as a function for `map_err`"
+)]
 fn unreadable(rejection: BytesRejection) -> Error {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return TooLarge::body().into();
     }
-    Error::invalid("body cannot be read").with_source(rejection)
+    Error::invalid("the body broke off")
 }
 
 /// The pairs of the query.
@@ -47,7 +52,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Pairs {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let Query(pairs) = Query::try_from_uri(&parts.uri)
-            .map_err(|error| Error::invalid("query cannot be read").with_source(error))?;
+            .map_err(|_| Error::invalid("the query cannot be read"))?;
         Ok(Self(pairs))
     }
 }

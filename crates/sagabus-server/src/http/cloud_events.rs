@@ -3,21 +3,18 @@
 mod header_text;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
-use nanopore::problem::Problem;
+use nanopore::problem::OtherFormat;
 use sagabus::event::{attributes, envelope};
 use sagabus::{Clock, Error, Event};
 
-use super::reply::respond;
 use header_text::{decoded, encoded};
 
 /// Media type of one event in structured mode.
 pub(super) const STRUCTURED: &str = "application/cloudevents+json";
 /// Media type of a batch.
 const BATCH: &str = "application/cloudevents-batch+json";
-/// What the media types of all structured forms begin with.
-const FAMILY: &str = "application/cloudevents";
 /// Start of the headers that are attributes.
 const PREFIX: &str = "ce-";
 /// Most bytes of `ce-` headers in an answer: clients stop reading heads between 8 and 64 KiB.
@@ -28,8 +25,6 @@ const HEADER_BYTES_MAX: usize = 16 * 1024;
 pub(super) enum Published {
     One(Event),
     Batch(Vec<Event>),
-    /// Nothing: the answer says which formats are taken.
-    OtherFormat(Response),
 }
 
 /// Reads the body of a publish in the form that its headers say.
@@ -38,14 +33,20 @@ pub(super) fn read(
     body: &[u8],
     clock: &dyn Clock,
 ) -> Result<Published, Error> {
-    let media_type = media_type(headers);
+    let given = media_type(headers);
+    let media_type = given.split(';').next().unwrap_or_default().trim();
     if media_type.eq_ignore_ascii_case(BATCH) {
         return envelope::from_batch(body, clock).map(Published::Batch);
     }
     let event = if media_type.eq_ignore_ascii_case(STRUCTURED) {
         envelope::from_structured(body, clock)
-    } else if is_of_family(&media_type) {
-        return Ok(Published::OtherFormat(no_such_format(&media_type)));
+    } else if !attributes::is_json(&given) {
+        return Err(OtherFormat(format!(
+            "`{}` is not taken; an event comes as `application/json` in UTF-8, with its attributes as `ce-` headers or \
+             without, as `{STRUCTURED}`, or with others as `{BATCH}`",
+            given.escape_debug()
+        ))
+        .into());
     } else if headers.contains_key("ce-specversion") {
         from_binary(headers, body, clock)
     } else {
@@ -54,26 +55,17 @@ pub(super) fn read(
     event.map(Published::One)
 }
 
-fn is_of_family(media_type: &str) -> bool {
-    media_type
-        .get(..FAMILY.len())
-        .is_some_and(|it| it.eq_ignore_ascii_case(FAMILY))
+/// The media type of the body, with its parameters; where none is said it is JSON, as CloudEvents have it.
+pub(super) fn media_type(headers: &HeaderMap) -> String {
+    match headers.get(header::CONTENT_TYPE) {
+        None => "application/json".to_owned(),
+        Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+    }
 }
 
-/// The media type of the body without its parameters.
-fn media_type(headers: &HeaderMap) -> String {
-    let value = headers.get(header::CONTENT_TYPE);
-    let text = value.and_then(|it| it.to_str().ok()).unwrap_or_default();
-    text.split(';').next().unwrap_or_default().trim().to_owned()
-}
-
-fn no_such_format(media_type: &str) -> Response {
-    let mut problem = Problem::from(&Error::invalid(format!(
-        "`{}` is not taken; CloudEvents come as `{STRUCTURED}`, `{BATCH}`, or in binary mode with a JSON body",
-        media_type.escape_debug()
-    )));
-    problem.status = StatusCode::UNSUPPORTED_MEDIA_TYPE.as_u16();
-    respond(&problem)
+/// Whether what is percent-encoded in a text is UTF-8.
+pub(super) fn is_percent_encoded(text: &str) -> bool {
+    decoded(text.as_bytes()).is_some()
 }
 
 fn from_binary(headers: &HeaderMap, body: &[u8], clock: &dyn Clock) -> Result<Event, Error> {

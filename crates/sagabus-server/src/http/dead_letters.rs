@@ -4,8 +4,7 @@ pub(super) mod import;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -18,7 +17,8 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::events::raw;
-use super::reply::{Reply, bounded};
+use super::query::{Asked, Parameters, number};
+use super::reply::Reply;
 use super::request::{Object, Sent, by, by_whom};
 
 /// Dead letters of one answer unless said otherwise.
@@ -47,6 +47,17 @@ pub(super) struct Wanted {
     after: Option<String>,
     limit: Option<usize>,
 }
+
+impl Parameters for Wanted {
+    const LIMIT_MAX: usize = DEAD_LETTERS_MAX;
+}
+
+/// Which ones, of any number.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Exported(Wanted);
+
+impl Parameters for Exported {}
 
 impl Wanted {
     fn query(self, max: usize) -> Result<DeadLetterQuery, Error> {
@@ -181,10 +192,9 @@ fn letters(app: &App) -> DeadLetters {
 /// `GET /api/dead-letters`
 pub(super) async fn list(
     State(app): State<App>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Reply<Json<Part>> {
-    let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
-    let max = bounded("limit", wanted.limit, LIMIT, DEAD_LETTERS_MAX)?;
+    let max = wanted.limit.unwrap_or(LIMIT);
     let page = letters(&app).page(&wanted.query(max)?).await?;
     let shown: Result<Vec<Box<RawValue>>, Error> = page
         .letters
@@ -201,10 +211,9 @@ pub(super) async fn list(
 /// `GET /api/dead-letters/{subscription}/{position}`
 pub(super) async fn show(
     State(app): State<App>,
-    id: Result<Path<(String, u64)>, PathRejection>,
+    Path((subscription, position)): Path<(String, String)>,
 ) -> Reply<Json<Box<RawValue>>> {
-    let Path((subscription, position)) = id.map_err(|error| Error::invalid(error.body_text()))?;
-    let id = DeadLetterId::new(&subscription, position);
+    let id = DeadLetterId::new(&subscription, number("position", &position)?);
     let letter = letters(&app).get(&id).await?;
     Ok(Json(raw(to_json(&letter)?)?))
 }
@@ -213,9 +222,8 @@ pub(super) async fn show(
 /// for an error ends without its last chunk.
 pub(super) async fn export(
     State(app): State<App>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    Asked(Exported(wanted)): Asked<Exported>,
 ) -> Reply<Response> {
-    let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
     let max = wanted.limit.unwrap_or(usize::MAX);
     let mut export = letters(&app).export(wanted.query(max)?);
     // What is wrong with the query is said before the answer begins.

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use nanopore::problem::{BODY_BYTES_MAX, Problem};
@@ -16,8 +16,12 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::cloud_events::{self, Published, STRUCTURED};
-use super::reply::{Reply, bounded, respond};
+use super::query::{Asked, Parameters, number};
+use super::reply::{Reply, respond};
+use super::request::broken;
 
+/// Events of one answer unless said otherwise.
+const LIMIT: usize = 100;
 /// Most events of one answer.
 const LIMIT_MAX: usize = 1000;
 /// Events read from the log at once: at most 16 MiB.
@@ -40,6 +44,10 @@ pub(super) struct Wanted {
     limit: Option<usize>,
 }
 
+impl Parameters for Wanted {
+    const LIMIT_MAX: usize = LIMIT_MAX;
+}
+
 /// `POST /api/events`: one event, as a CloudEvent (structured or binary) or in the envelope form; or a batch of
 /// CloudEvents, which is stored whole or not at all.
 pub(super) async fn publish(
@@ -50,7 +58,7 @@ pub(super) async fn publish(
     let body = match body {
         Ok(body) => body,
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => return Ok(too_large()),
-        Err(error) => return Err(Error::invalid(error.body_text()).into()),
+        Err(_) => return Err(broken().into()),
     };
     let events = match cloud_events::read(&headers, &body, app.system.clock.as_ref())? {
         Published::One(event) => {
@@ -59,7 +67,6 @@ pub(super) async fn publish(
             return Ok(answer.into_response());
         }
         Published::Batch(events) => events,
-        Published::OtherFormat(refused) => return Ok(refused),
     };
     for (index, event) in events.iter().enumerate() {
         app.system.bus.check(event).map_err(|error| {
@@ -103,10 +110,9 @@ pub(super) fn too_large() -> Response {
 pub(super) async fn list(
     State(app): State<App>,
     headers: HeaderMap,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Reply<Response> {
-    let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
-    let limit = bounded("limit", wanted.limit, 100, LIMIT_MAX)?;
+    let limit = wanted.limit.unwrap_or(LIMIT);
     let pattern = wanted.event_type.as_deref().map(Pattern::new).transpose()?;
     let fits = |event: &Event| {
         pattern
@@ -161,15 +167,16 @@ pub(super) struct Shown {
     form: Option<Form>,
 }
 
+impl Parameters for Shown {}
+
 /// `GET /api/events/{position}`: one stored event; `?form=` is `envelope`, `structured` or `binary`.
 pub(super) async fn show(
     State(app): State<App>,
-    position: Result<Path<u64>, PathRejection>,
-    shown: Result<Query<Shown>, QueryRejection>,
+    Path(position): Path<String>,
+    Asked(shown): Asked<Shown>,
     headers: HeaderMap,
 ) -> Reply<Response> {
-    let Path(position) = position.map_err(|error| Error::invalid(error.body_text()))?;
-    let Query(shown) = shown.map_err(|error| Error::invalid(error.body_text()))?;
+    let position = number("position", &position)?;
     let page = app.system.bus.read(position, 1).await?;
     let found = page.events.iter().find(|(it, _)| *it == position);
     let Some((_, event)) = found else {

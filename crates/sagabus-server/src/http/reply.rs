@@ -120,21 +120,5 @@ fn is_local(headers: &HeaderMap) -> bool {
         && headers.get_all(header::ORIGIN).iter().all(named)
 }
 
-/// The number in a query, or `default`; above `max` it is refused.
-pub(crate) fn bounded(
-    name: &str,
-    given: Option<usize>,
-    default: usize,
-    max: usize,
-) -> Reply<usize> {
-    match given {
-        None => Ok(default),
-        Some(number) if (1..=max).contains(&number) => Ok(number),
-        Some(number) => {
-            Err(Error::invalid(format!("`{name}` is {number}, and must be 1 to {max}")).into())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -3,20 +3,21 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use nanopore::problem::TooLarge;
-use sagabus::event::check_visible;
+use nanopore::problem::{OtherFormat, TooLarge};
+use sagabus::event::attributes::is_json;
+use sagabus::event::{check_visible, json_fault};
 use sagabus::ledger::By;
 use sagabus::{Error, Result};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::cloud_events::media_type;
 use super::reply::Failure;
 
 /// Headers of which one counts: of two, each reader might take another.
@@ -38,19 +39,40 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let body = Json::<Object<T>>::from_request(request, state).await;
-        let Json(Object(body)) = body.map_err(|it| unreadable(&it))?;
-        Ok(Self(body))
+        let media_type = media_type(request.headers());
+        if !is_json(&media_type) {
+            let given = media_type.escape_debug();
+            let text = format!("`{given}` is not taken; the body is `application/json` in UTF-8");
+            return Err(Error::from(OtherFormat(text)).into());
+        }
+        let body = Bytes::from_request(request, state).await;
+        let body = body.map_err(|it| match it.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => TooLarge::body().into(),
+            _ => broken(),
+        })?;
+        Ok(Self(read(&body)?))
     }
 }
 
-/// A body that is no JSON of the wanted form, or too large.
-fn unreadable(rejection: &JsonRejection) -> Error {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        TooLarge::body().into()
-    } else {
-        Error::invalid(rejection.body_text())
-    }
+/// A body that ends before all of it is there.
+pub(super) fn broken() -> Error {
+    Error::invalid("the body broke off")
+}
+
+/// Reads a body as an object.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let Object(read) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let fault = json_fault(error.inner());
+        Error::invalid(match path.as_str() {
+            "." => format!("the body is wrong: {fault}"),
+            path => format!("the body is wrong at `{path}`: {fault}"),
+        })
+    })?;
+    let end = reader.end();
+    end.map_err(|error| Error::invalid(format!("the body is wrong: {}", json_fault(&error))))?;
+    Ok(read)
 }
 
 /// A struct that is written as an object: by itself it would be read from a list of its fields as well.

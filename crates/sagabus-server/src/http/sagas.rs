@@ -6,9 +6,8 @@ mod tell;
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use nanopore::sample::FieldErrors;
 use sagabus::event::trace::{TRACEPARENT, TraceContext};
@@ -21,6 +20,7 @@ use serde_json::{Value, json};
 pub(super) use self::operate::operate;
 pub(super) use self::tell::{approve, refuse, signal};
 use super::App;
+use super::query::{Asked, Parameters, from_one, pairs};
 use super::reply::Reply;
 use super::request::Sent;
 use crate::wire::{self, Include};
@@ -45,12 +45,8 @@ pub(super) struct Order {
 }
 
 /// `GET /api/sagas`: those that fit, the one that was started last first, in pages.
-pub(super) async fn list(
-    State(app): State<App>,
-    wanted: std::result::Result<Query<Vec<(String, String)>>, QueryRejection>,
-) -> Reply<Json<Value>> {
-    let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
-    let page = app.system.sagas.search(&query(wanted)?)?;
+pub(super) async fn list(State(app): State<App>, uri: Uri) -> Reply<Json<Value>> {
+    let page = app.system.sagas.search(&query(pairs(&uri)?)?)?;
     let shown = page.sagas.iter();
     let shown: Vec<Value> = shown
         .map(|saga| wire::saga(saga, Include::Nothing))
@@ -83,10 +79,7 @@ fn query(parameters: Vec<(String, String)>) -> Result<saga::Query> {
             "from" => query.started_from = Some(time("from", &value)?),
             "before" => query.started_before = Some(time("before", &value)?),
             "after" => query.after = Some(value.parse()?),
-            "limit" => {
-                let limit = value.parse().ok();
-                query.limit = limit.ok_or_else(|| Error::invalid("`limit` is no whole number"))?;
-            }
+            "limit" => query.limit = from_one("limit", &value, saga::PAGE_MAX)?,
             other => {
                 let text = format!("parameter `{}` is not known", other.escape_debug());
                 return Err(Error::invalid(text));
@@ -126,13 +119,14 @@ pub(super) struct Shown {
     include: Option<String>,
 }
 
+impl Parameters for Shown {}
+
 /// `GET /api/sagas/{id}`: with `include=outputs` its input and the outputs of its steps as well.
 pub(super) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
-    shown: std::result::Result<Query<Shown>, QueryRejection>,
+    Asked(shown): Asked<Shown>,
 ) -> Reply<Json<Value>> {
-    let Query(shown) = shown.map_err(|error| Error::invalid(error.body_text()))?;
     let include = match shown.include.as_deref() {
         None => Include::Nothing,
         Some("outputs") => Include::Outputs,

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sagabus::event::envelope;
@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 use super::App;
 use super::cloud_events::{self, Published};
 use super::events::{raw, too_large};
-use super::reply::{Reply, bounded};
-use super::request::Sent;
+use super::query::{Asked, Parameters};
+use super::reply::Reply;
+use super::request::{Sent, broken};
 
 /// Scheduled events of one answer unless said otherwise.
 const LIMIT: usize = 100;
@@ -40,6 +41,12 @@ pub(super) struct Wanted {
     /// `next` of the page before.
     after: Option<String>,
     limit: Option<usize>,
+}
+
+impl Parameters for When {}
+
+impl Parameters for Wanted {
+    const LIMIT_MAX: usize = SCHEDULES_MAX;
 }
 
 /// Another time.
@@ -84,22 +91,20 @@ impl Listed {
 /// `POST /api/schedules?due=…&cancelKey=…`: one event, in the forms of `POST /api/events`, to be published at `due`.
 pub(super) async fn set(
     State(app): State<App>,
-    when: Result<Query<When>, QueryRejection>,
+    Asked(when): Asked<When>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply<Response> {
-    let Query(when) = when.map_err(|error| Error::invalid(error.body_text()))?;
     let body = match body {
         Ok(body) => body,
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => return Ok(too_large()),
-        Err(error) => return Err(Error::invalid(error.body_text()).into()),
+        Err(_) => return Err(broken().into()),
     };
     let event = match cloud_events::read(&headers, &body, app.system.clock.as_ref())? {
         Published::One(event) => event,
         Published::Batch(_) => {
             return Err(Error::invalid("events are scheduled one at a time").into());
         }
-        Published::OtherFormat(refused) => return Ok(refused),
     };
     let bus = &app.system.bus;
     let receipt = bus
@@ -123,10 +128,9 @@ pub(super) async fn set(
 /// `GET /api/schedules`: what is to be published, in the order of its times.
 pub(super) async fn list(
     State(app): State<App>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Reply<Json<Part>> {
-    let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
-    let limit = bounded("limit", wanted.limit, LIMIT, SCHEDULES_MAX)?;
+    let limit = wanted.limit.unwrap_or(LIMIT);
     let mut after = wanted.after.as_deref().map(read_place).transpose()?;
     let schedules = app.system.bus.schedules();
     let (mut listed, mut bytes, mut is_last) = (Vec::new(), 0, false);

@@ -7,6 +7,7 @@ use axum::extract::{Multipart, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
+use nanopore::problem::{BROKEN_FORM, NO_FORM};
 use nanopore::sample::{FieldErrors, check_file_name};
 use sagabus::Error;
 use sagabus::event::Cause;
@@ -28,7 +29,7 @@ pub(super) async fn submit(
     headers: HeaderMap,
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Reply<Response> {
-    let mut multipart = multipart.map_err(|error| Error::invalid(error.body_text()))?;
+    let mut multipart = multipart.map_err(|_| Error::invalid(NO_FORM))?;
     let mut form = form_of(&headers)?;
     let mut file: Option<UploadWriter> = None;
     while let Some(field) = multipart.next_field().await.map_err(broken)? {
@@ -165,8 +166,5 @@ fn broken(error: MultipartError) -> Error {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return UploadTooLarge.into();
     }
-    Error::invalid(format!(
-        "the upload broke off or is no multipart form: {}",
-        error.body_text()
-    ))
+    Error::invalid(BROKEN_FORM)
 }

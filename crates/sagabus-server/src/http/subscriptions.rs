@@ -1,8 +1,8 @@
 //! Subscriptions: where their deliveries are, pausing and removing them.
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use sagabus::ledger::{By, REPAIRS_MAX};
 use sagabus::transport::{PauseUntil, RepairQuery};
 use sagabus::{Error, Timestamp};
@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use super::reply::{Reply, bounded};
+use super::query::{Asked, Parameters};
+use super::reply::Reply;
 use super::request::{Sent, by};
 use crate::wire;
 
@@ -37,15 +38,18 @@ pub(super) struct Repairs {
     limit: Option<usize>,
 }
 
+impl Parameters for Repairs {
+    const LIMIT_MAX: usize = REPAIRS_MAX;
+}
+
 /// `GET /api/subscriptions/{name}/repairs`: who redrove, revised, skipped or discarded what, and why, the latest first.
 pub(super) async fn repairs(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
-    wanted: Result<Query<Repairs>, QueryRejection>,
+    Asked(wanted): Asked<Repairs>,
 ) -> Reply<Json<Value>> {
     let Path(name) = name.map_err(|error| Error::invalid(error.body_text()))?;
-    let Query(wanted) = wanted.map_err(|error| Error::invalid(error.body_text()))?;
-    let max = bounded("limit", wanted.limit, REPAIRS, REPAIRS_MAX)?;
+    let max = wanted.limit.unwrap_or(REPAIRS);
     let query = RepairQuery {
         position: wanted.position,
         before: wanted.before,

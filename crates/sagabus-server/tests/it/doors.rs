@@ -396,7 +396,12 @@ fn what_stands_twice_in_a_request_is_refused_by_name() {
 #[test]
 fn names_of_files_authors_and_reasons_have_nothing_that_is_not_to_be_seen() {
     let door = Door::new();
-    for (hidden, shown) in [("\u{202e}", "U+202E"), ("\u{85}", "U+0085")] {
+    for (hidden, shown) in [
+        ("\u{202e}", "U+202E"),
+        ("\u{85}", "U+0085"),
+        ("\u{2800}", "U+2800"),
+        ("\u{ffff}", "U+FFFF"),
+    ] {
         let name = format!("form{hidden}fdp.exe");
         for path in UPLOADS {
             let request = door.server.request("POST", path);

@@ -40,6 +40,13 @@ fn logs_are_json_lines_with_ids_and_without_personal_data() {
         submission["submitterEmail"], "canary@lab.example.org",
         "{submission}"
     );
+    // What was wrong cites the form.
+    let path = format!(
+        "/api/jobs?submissionId={}",
+        bad["submissionId"].as_str().unwrap()
+    );
+    let job = server.get(&path).expect(200)["jobs"][0].clone();
+    let cited = job["error"]["message"].as_str().unwrap().to_owned();
     let events = world::all_events(&server);
     let ids: BTreeSet<&str> = events.iter().map(|it| it["id"].as_str().unwrap()).collect();
     let ran = server.terminate();
@@ -54,6 +61,7 @@ fn logs_are_json_lines_with_ids_and_without_personal_data() {
         "Abara",
         "example.org",
         "moss-A1",
+        &cited,
     ] {
         let line = ran.err.lines().find(|line| line.contains(canary));
         assert_eq!(line, None, "`{canary}` is in the log");
@@ -68,6 +76,10 @@ fn logs_are_json_lines_with_ids_and_without_personal_data() {
             assert!(line[field].is_string(), "no `{field}`: {line}");
         }
     }
+    let told = |line: &&Value| line["message"] == "document was not processed";
+    let told = lines.iter().find(told).unwrap();
+    assert_eq!(told["kind"], job["error"]["kind"], "{told}");
+    assert_eq!(told["job_id"], job["id"], "{told}");
     let logged = |field: &str, value: &Value| lines.iter().any(|line| &line[field] == value);
     for answer in [&taken, &bad] {
         assert!(logged("saga_id", &answer["sagaId"]), "{answer}");

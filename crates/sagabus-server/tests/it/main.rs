@@ -21,6 +21,7 @@ mod faults;
 mod http;
 mod kill;
 mod logs;
+mod parameters;
 mod pdf;
 mod program;
 mod saga_checks;

@@ -164,8 +164,36 @@ fn faults() -> Vec<Fault> {
         fault(
             "Unreadable",
             one(&format!("data: {}{}", "[".repeat(65), "]".repeat(65))),
-            "5:70",
+            "5:3",
             "steps[0].data`: it is nested deeper than 64",
+        ),
+        fault(
+            "Cycle",
+            one(&format!(
+                "data: {}{}\n  dependencies: [a]",
+                "[".repeat(64),
+                "]".repeat(64)
+            )),
+            "6:18",
+            "a → a",
+        ),
+        fault(
+            "Unreadable",
+            one("data: {x: [1, 2}"),
+            "5:13",
+            "it is no YAML: a bracket is closed by one of another kind",
+        ),
+        fault(
+            "Unreadable",
+            "name: 5\nsteps: [{id: a, action: a}]\n".to_owned(),
+            "1:1",
+            "`name`: is 5, and must be a text",
+        ),
+        fault(
+            "Unreadable",
+            one("pivot: yes"),
+            "5:3",
+            "steps[0].pivot`: is the text \"yes\", and must be `true` or `false`",
         ),
         fault(
             "Pointer",

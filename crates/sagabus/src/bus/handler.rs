@@ -194,17 +194,21 @@ impl fmt::Display for HandlerError {
 impl std::error::Error for HandlerError {}
 
 impl From<Error> for HandlerError {
-    /// Wrong input stays wrong; where there is no room, the attempt does not count; everything else may pass.
+    /// Wrong input stays wrong; where there is no room, the attempt does not count; everything else may pass. Its type is
+    /// the kind in one word.
     fn from(error: Error) -> Self {
-        match error.kind() {
-            ErrorKind::Full => Self::unavailable(error.chain()),
-            ErrorKind::Invalid | ErrorKind::Corrupt => Self::permanent(error.chain()),
+        let disposition = match error.kind() {
+            ErrorKind::Full => Disposition::Unavailable,
+            ErrorKind::Invalid | ErrorKind::Corrupt => Disposition::Reject,
             ErrorKind::NotFound
             | ErrorKind::Conflict
             | ErrorKind::Transient
             | ErrorKind::Fenced
-            | ErrorKind::Closed => Self::transient(error.chain()),
-        }
+            | ErrorKind::Closed => Disposition::Retry {
+                after: Duration::ZERO,
+            },
+        };
+        Self::chained(disposition, error.kind().as_str(), &error)
     }
 }
 

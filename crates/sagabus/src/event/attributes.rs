@@ -11,6 +11,7 @@ use super::strict::Entries;
 use super::{Event, envelope};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::words::json_fault;
 
 /// The extension that carries, as JSON, the metadata whose names no CloudEvents attribute may have.
 const OTHER_METADATA: &str = "sagabusmetadata";
@@ -74,12 +75,10 @@ pub fn from_attributes(
     }
     let mut all = BTreeMap::new();
     for (name, value) in attributes {
-        if !is_attribute_name(&name) || name == "data" {
-            return Err(Error::invalid(format!(
-                "`{}` is no name of a CloudEvents attribute, which has small letters and digits",
-                name.escape_debug()
-            )));
+        if name == "data" {
+            return Err(no_attribute(&name));
         }
+        check_name(&name)?;
         if all.contains_key(&name) {
             return Err(Error::invalid(format!("attribute `{name}` is there twice")));
         }
@@ -90,8 +89,12 @@ pub fn from_attributes(
     }
     let structured = Structured {
         attributes: all,
-        data: serde_json::from_slice(data)
-            .map_err(|error| Error::invalid("`data` is not one JSON value").with_source(error))?,
+        data: serde_json::from_slice(data).map_err(|error| {
+            Error::invalid(format!(
+                "`data` is not one JSON value: {}",
+                json_fault(&error)
+            ))
+        })?,
     };
     let json = serde_json::to_vec(&structured)
         .map_err(|error| Error::invalid("event cannot be written as JSON").with_source(error))?;
@@ -136,6 +139,21 @@ pub(super) fn metadata(
     Ok(extensions)
 }
 
+/// Checks that CloudEvents allows an attribute of that name. It only advises against more than 20 characters.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    if is_attribute_name(name) {
+        return Ok(());
+    }
+    Err(no_attribute(name))
+}
+
+fn no_attribute(name: &str) -> Error {
+    Error::invalid(format!(
+        "`{}` is no name of a CloudEvents attribute, which has small letters and digits",
+        name.escape_debug()
+    ))
+}
+
 fn is_attribute_name(name: &str) -> bool {
     !name.is_empty()
         && name
@@ -153,7 +171,9 @@ pub(super) fn check_media_type(media_type: &str) -> Result<()> {
     ))
 }
 
-fn is_json(media_type: &str) -> bool {
+/// Whether a media type is JSON in UTF-8, as payloads are.
+#[must_use]
+pub fn is_json(media_type: &str) -> bool {
     let mut parts = media_type.split(';').map(str::trim);
     let is_json = parts
         .next()

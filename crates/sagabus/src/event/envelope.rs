@@ -7,12 +7,16 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::attributes::{check_media_type, extensions, metadata};
+use super::attributes::{check_media_type, check_name, extensions, metadata};
 use super::strict::Entries;
 use super::{Event, EventId, EventType};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::ledger::Priority;
+use crate::words::json_fault;
+
+/// What CloudEvents have in the place of `data` where it is no JSON.
+const BASE64: &str = "data_base64";
 
 /// The envelope: `id, type, timestamp, version, source, subject, correlationId, causationId, metadata, data`.
 ///
@@ -123,8 +127,10 @@ pub fn from_structured(bytes: &[u8], clock: &dyn Clock) -> Result<Event> {
 /// # Errors
 /// As [`from_json`]; the text says which event, from 0.
 pub fn from_batch(bytes: &[u8], clock: &dyn Clock) -> Result<Vec<Event>> {
-    let batch: Vec<&RawValue> = serde_json::from_slice(bytes)
-        .map_err(|error| Error::invalid("batch is not a JSON array").with_source(error))?;
+    let batch: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|error| {
+        let fault = json_fault(&error);
+        Error::invalid(format!("batch is not a JSON array: {fault}"))
+    })?;
     batch
         .into_iter()
         .enumerate()
@@ -220,13 +226,22 @@ fn from_cloud_event(event: CloudEvent<'_>, clock: &dyn Clock) -> Result<Event> {
     if let Some(kind) = &event.datacontenttype {
         check_media_type(kind)?;
     }
-    let Some(data) = event.data else {
-        return Err(Error::invalid(
-            "`data` is missing; `data_base64` is not taken",
-        ));
+    let data = match (event.data, event.extensions.0.contains_key(BASE64)) {
+        (Some(data), false) => data,
+        (Some(_), true) => {
+            return Err(Error::invalid(
+                "`data` and `data_base64` are there together; `data` is taken alone",
+            ));
+        }
+        (None, _) => {
+            return Err(Error::invalid(
+                "`data` is missing; `data_base64` is not taken",
+            ));
+        }
     };
     let mut texts = BTreeMap::new();
     for (key, value) in event.extensions.0 {
+        check_name(&key)?;
         let text = match value {
             serde_json::Value::String(text) => text,
             serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
@@ -290,7 +305,8 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
             .map(|error| error.path().to_string())
             .filter(|path| path != ".")
             .map_or_else(String::new, |path| format!(" at `{path}`"));
-        Error::invalid(format!("event is not a JSON envelope{place}: {error}"))
+        let fault = json_fault(&error);
+        Error::invalid(format!("event is not a JSON envelope{place}: {fault}"))
     })
 }
 

@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result};
+use crate::words::json_fault;
 
 /// Deepest nesting of arrays and objects; common parsers end at 100 or more.
 pub(crate) const DEPTH_MAX: usize = 64;
@@ -23,7 +24,7 @@ pub(crate) fn check(field: &str, data: &[u8]) -> Result<()> {
     Value { depth: 0 }
         .deserialize(&mut parser)
         .and_then(|()| parser.end())
-        .map_err(|error| Error::invalid(format!("`{field}` is not taken")).with_source(error))
+        .map_err(|error| Error::invalid(format!("`{field}` is not taken: {}", json_fault(&error))))
 }
 
 /// Checks the nesting alone, of a payload that may be made by code and read by nobody before it is stored.

@@ -68,7 +68,7 @@ fn bad_envelopes_are_refused_with_the_field_named() {
         (r#"{"type":"a.b","source":"","data":1}"#, "`source`"),
         (
             r#"{"type":"a.b","type":"a.c","source":"s","data":1}"#,
-            "duplicate field `type`",
+            "field `type` is there twice",
         ),
         (
             r#"{"type":"a.b","source":"s","timestamp":"yesterday","data":1}"#,
@@ -261,6 +261,63 @@ fn wrong_attributes_are_refused_and_named() {
     check(&[("sagabusmetadata", "[1]")], "1", "`sagabusmetadata`");
     for data in ["", "{", "1 2", r#"{"a":1,"a":1}"#] {
         check(&[], data, "`data`");
+    }
+}
+
+#[test]
+fn an_extension_has_a_name_that_cloud_events_allows() {
+    let with = |name: &str| {
+        let mut event = serde_json::json!({"specversion": "1.0", "id": "1", "type": "a.b", "source": "s", "data": 1});
+        event[name] = "v".into();
+        event.to_string()
+    };
+    for name in [
+        "Tenant",
+        "foo-bar",
+        "foo_bar",
+        "",
+        "with space",
+        "grün",
+        "a.b",
+    ] {
+        let json = with(name);
+        let batch = format!("[{json}]");
+        for error in [
+            read(&json).unwrap_err(),
+            envelope::from_structured(json.as_bytes(), &SystemClock).unwrap_err(),
+            envelope::from_batch(batch.as_bytes(), &SystemClock).unwrap_err(),
+            attributes::from_attributes([(name.to_owned(), "v".to_owned())], b"1", &SystemClock)
+                .unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            let words = format!("`{name}` is no name of a CloudEvents attribute");
+            assert!(error.chain().contains(&words), "{}", error.chain());
+        }
+    }
+    // Longer than 20 is only advised against.
+    let long = "a1".repeat(20);
+    assert_eq!(read(&with(&long)).unwrap().metadata[&long], "v");
+    // In the envelope they are names of metadata, which may be any, and came in before.
+    let own = r#"{"type":"a.b","source":"s","metadata":{"Foo-Bar":"v"},"data":1}"#;
+    assert_eq!(read(own).unwrap().metadata["Foo-Bar"], "v");
+}
+
+#[test]
+fn data_twice_is_refused_and_both_are_named() {
+    for (fields, words) in [
+        (
+            r#""data":1,"data_base64":"MQ==""#,
+            "`data` and `data_base64` are there together; `data` is taken",
+        ),
+        (
+            r#""data_base64":"MQ==""#,
+            "`data` is missing; `data_base64` is not taken",
+        ),
+    ] {
+        let json =
+            format!(r#"{{"specversion":"1.0","id":"1","type":"a.b","source":"s",{fields}}}"#);
+        let error = envelope::from_structured(json.as_bytes(), &SystemClock).unwrap_err();
+        assert!(error.chain().contains(words), "{}", error.chain());
     }
 }
 

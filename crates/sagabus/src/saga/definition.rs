@@ -13,7 +13,6 @@ mod place;
 mod step;
 mod wait;
 mod warning;
-mod words;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -4,13 +4,14 @@ use super::*;
 
 #[test]
 fn what_a_reader_does_not_see_is_hidden_and_nothing_else() {
-    let hidden = "\0\n\r\t\u{7f}\u{85}\u{ad}\u{200b}\u{200d}\u{200e}\u{2028}\u{202e}\u{2066}\u{feff}\u{e0041}";
+    let hidden = "\0\n\r\t\u{7f}\u{85}\u{ad}\u{200b}\u{200d}\u{200e}\u{2028}\u{202e}\u{2066}\u{feff}\u{e0041}\
+        \u{2800}\u{fdd0}\u{fdef}\u{fffe}\u{ffff}\u{1fffe}\u{1ffff}\u{10fffe}\u{10ffff}\u{3164}\u{115f}\u{1160}\u{180e}\u{ffa0}";
     for it in hidden.chars() {
         assert!(is_hidden(it), "{it:?}");
         assert!(check_visible("id", &format!("a{it}b")).is_err(), "{it:?}");
     }
     // Letters of any script and signs are seen, those that look like others too: they are other names.
-    for it in "aZ0 -_./µéаΑ١漢😀".chars() {
+    for it in "aZ0 -_./µéаΑ١漢😀⠁\u{fdcf}\u{fdf0}\u{fffd}".chars() {
         assert!(!is_hidden(it), "{it:?}");
     }
     assert!(check_visible("id", "аdmin").is_ok());

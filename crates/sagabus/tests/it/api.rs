@@ -7,8 +7,8 @@ use std::time::Duration;
 use sagabus::testing::TestBus;
 use sagabus::transport::Attribute;
 use sagabus::{
-    Data, Delivery, Disposition, Emit, Event, HandlerError, Payload, Retry, Start, SystemClock,
-    subscriber,
+    Data, Delivery, Disposition, Emit, ErrorKind, Event, HandlerError, Payload, Retry, Start,
+    SystemClock, subscriber,
 };
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +129,29 @@ fn a_derived_payload_fills_the_envelope() {
     let read = Read { words: 0, ..read };
     let error = Event::new(&read, &SystemClock).unwrap_err();
     assert_eq!(error.to_string(), "`words` must be at least 1");
+}
+
+#[test]
+fn an_error_of_the_library_names_its_kind_to_those_who_sort_dead_letters() {
+    let later = Disposition::Retry {
+        after: Duration::ZERO,
+    };
+    for (kind, word, disposition) in [
+        (ErrorKind::Invalid, "invalid", Disposition::Reject),
+        (ErrorKind::NotFound, "not_found", later),
+        (ErrorKind::Conflict, "conflict", later),
+        (ErrorKind::Full, "full", Disposition::Unavailable),
+        (ErrorKind::Transient, "transient", later),
+        (ErrorKind::Fenced, "fenced", later),
+        (ErrorKind::Corrupt, "corrupt", Disposition::Reject),
+        (ErrorKind::Closed, "closed", later),
+    ] {
+        let cause = std::io::Error::other("why");
+        let error = HandlerError::from(sagabus::Error::new(kind, "what").with_source(cause));
+        assert_eq!(error.error_type(), word);
+        assert_eq!(error.disposition(), disposition, "{word}");
+        assert_eq!(error.to_string(), "what: why");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use nanopore::problem::TooLarge;
 use nanopore::sample::FieldErrors;
 use sagabus::Error;
+use sagabus::event::json_fault;
 use serde_json::{Map, Value};
 
 use super::reply::Failure;
@@ -26,8 +27,9 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(unreadable)?;
-        let fields = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::invalid("body is not a JSON object").with_source(error))?;
+        let fields = serde_json::from_slice(&bytes).map_err(|error| {
+            Error::invalid(format!("body is not a JSON object: {}", json_fault(&error)))
+        })?;
         Ok(Self(fields))
     }
 }
@@ -57,11 +59,15 @@ impl Body {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "used as a function for `map_err`"
+)]
 fn unreadable(rejection: BytesRejection) -> Error {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return TooLarge::body().into();
     }
-    Error::invalid("body cannot be read").with_source(rejection)
+    Error::invalid("the body broke off")
 }
 
 /// The pairs of the query.
@@ -73,7 +79,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Pairs {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let Query(pairs) = Query::try_from_uri(&parts.uri)
-            .map_err(|error| Error::invalid("query cannot be read").with_source(error))?;
+            .map_err(|_| Error::invalid("the query cannot be read"))?;
         Ok(Self(pairs))
     }
 }

@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{Query, State};
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use nanopore::problem::TooLarge;
 use sagabus::Error;
@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 
 use super::letters;
 use crate::http::App;
+use crate::http::query::{Asked, Parameters};
 use crate::http::reply::Reply;
-use crate::http::request::by;
+use crate::http::request::{broken, by};
 
 /// Largest body: one dead letter with the most and largest revisions, or the lines of a page of an export.
 pub(in crate::http) const BODY_BYTES_MAX: usize = PAGE_BYTES_MAX;
@@ -32,14 +33,15 @@ pub(in crate::http) struct About {
     first_line: Option<NonZeroU64>,
 }
 
+impl Parameters for About {}
+
 /// `POST /api/dead-letters/import?author=…&reason=…`: lines of an export are dead letters again, up to the first that is
 /// refused.
 pub(in crate::http) async fn import(
     State(app): State<App>,
-    about: Result<Query<About>, QueryRejection>,
+    Asked(about): Asked<About>,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply<Json<Value>> {
-    let Query(about) = about.map_err(|error| Error::invalid(error.body_text()))?;
     let body = body.map_err(|error| {
         if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let text = format!(
@@ -47,7 +49,7 @@ pub(in crate::http) async fn import(
             );
             return Error::from(TooLarge(text));
         }
-        Error::invalid(error.body_text())
+        broken()
     })?;
     let by = by(about.author.as_deref(), about.reason.as_deref())?;
     let lines = Lines {

@@ -14,8 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::each::AT_A_TIME;
 use super::options::is_default;
-use super::place::{InvalidDefinition, Place, Position};
-use super::words::{is_too_deep, plain};
+use super::place::{InvalidDefinition, Place, Position, options, with_room};
 use super::{
     Child, Compensate, ConcurrencyKey, DEFINITION_BYTES_MAX, Definition, DefinitionError,
     DefinitionHash, ForEach, OnConflict, OnInDoubt, OnTimeout, Options, Order, PlainErrors, Step,
@@ -23,6 +22,7 @@ use super::{
 };
 use crate::event::strict::{DEPTH_MAX, Object};
 use crate::ledger::Priority;
+use crate::words::{is_too_deep, no_yaml, plain};
 
 /// What a definition is made of.
 pub(super) type Parts = (String, Vec<Step>, Options);
@@ -119,7 +119,7 @@ struct StepForm {
     dependencies: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<Value>,
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "flag", skip_serializing_if = "is_default")]
     pivot: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     compensate: Compensate,
@@ -135,9 +135,9 @@ struct StepForm {
     queue_timeout: Option<Span>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     heartbeat: Option<Span>,
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "flag", skip_serializing_if = "is_default")]
     overlap: bool,
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "flag", skip_serializing_if = "is_default")]
     late_binding: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     for_each: Option<Object<ForEachForm>>,
@@ -195,6 +195,23 @@ struct ApprovalForm {
 #[serde(deny_unknown_fields)]
 struct TimerForm {
     r#for: Span,
+}
+
+/// `true` or `false`, and nothing that a reader of YAML would take for one of them.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    struct FlagVisitor;
+    impl Visitor<'_> for FlagVisitor {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a boolean")
+        }
+
+        fn visit_bool<E>(self, it: bool) -> Result<bool, E> {
+            Ok(it)
+        }
+    }
+    deserializer.deserialize_any(FlagVisitor)
 }
 
 /// A duration: milliseconds as a number, or a number with `ms`, `s`, `m` or `h` as text.
@@ -285,10 +302,24 @@ fn unreadable_json(path: String, json: &[u8], error: &serde_json::Error) -> Inva
     unreadable(path, reason, position)
 }
 
+/// Fields whose values are of a few words.
+const OF_WORDS: [&str; 6] = [
+    "compensate",
+    "compensation",
+    "onConflict",
+    "onInDoubt",
+    "onTimeout",
+    "plainErrors",
+];
+
 /// What is wrong at `path`, in plain words.
 fn said(path: &str, reason: &str) -> String {
-    match is_too_deep(reason) && path.ends_with("].data") {
-        true => too_deep(),
+    if is_too_deep(reason) && path.ends_with("].data") {
+        return too_deep();
+    }
+    let field = path.rsplit('.').next().unwrap_or_default();
+    match reason.ends_with("] must be quoted") && OF_WORDS.contains(&field) {
+        true => "must be one of its words".to_owned(),
         false => plain(reason),
     }
 }
@@ -299,16 +330,32 @@ pub(super) fn too_deep() -> String {
 
 pub(super) fn from_yaml(yaml: &str) -> Result<Parts, InvalidDefinition> {
     bounded(yaml.len())?;
+    let nowhere = || {
+        unreadable(
+            ".".to_owned(),
+            "there is no room to read it".to_owned(),
+            None,
+        )
+    };
+    with_room(|| read_yaml(yaml)).unwrap_or_else(|| Err(nowhere()))
+}
+
+fn read_yaml(yaml: &str) -> Result<Parts, InvalidDefinition> {
     let mut path = ".".to_owned();
-    let form: Object<Form> = serde_saphyr::with_deserializer_from_str(yaml, |reader| {
+    let read = serde_saphyr::with_deserializer_from_str_with_options(yaml, options(), |reader| {
         serde_path_to_error::deserialize(reader).map_err(|error| {
             path = path_of(error.path());
             error.into_inner()
         })
-    })
-    .map_err(|error| {
-        let reason = DefaultMessageFormatter.format_message(error.without_snippet());
-        let reason = said(&path, &reason.replace(char::is_control, " "));
+    });
+    let form: Object<Form> = read.map_err(|error| {
+        let error = error.without_snippet();
+        let reason = DefaultMessageFormatter.format_message(error);
+        let reason = reason.replace(char::is_control, " ");
+        let reason = match error {
+            serde_saphyr::Error::ExternalMessage { .. } => no_yaml(&reason),
+            _ => said(&path, &reason),
+        };
         // A path says more than where the reader was, but what is no YAML at all has no paths.
         let of_path = (path != ".").then(|| Place::of(path.as_str()).found_in(yaml).position);
         let of_reader = || error.location().and_then(Position::of);

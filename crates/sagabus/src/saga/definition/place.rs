@@ -3,12 +3,16 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::Budget;
 use serde_saphyr::{Location, Spanned};
 
 use super::{DEFINITION_BYTES_MAX, DefinitionError};
 use crate::error::Error;
 
-/// Stack on which a text is read again to find something in it: unoptimized, what is nested 126 deep takes nearly 4 MiB, and a
+/// Deepest nesting of a text that is read: what the reader of JSON takes as well. Data may be nested less deep, which is
+/// checked where it is known where it begins.
+const DEPTH_MAX: usize = 128;
+/// Stack on which YAML is read, or read again to find something in it: unoptimized, what is nested 126 deep takes nearly 4 MiB, and a
 /// thread of a server has 2.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
@@ -49,7 +53,7 @@ impl Place {
     pub fn found_in(mut self, text: &str) -> Self {
         // What is larger than any definition is not read to say where in it something is.
         if text.len() <= DEFINITION_BYTES_MAX {
-            self.position = find_with_room(&self.path, text);
+            self.position = with_room(|| find(&self.path, text)).flatten();
         }
         self
     }
@@ -113,18 +117,29 @@ impl Position {
     }
 }
 
-/// Looks for it on a stack of its own, which holds what is nested as deep as its reader takes.
-fn find_with_room(path: &str, text: &str) -> Option<Position> {
+/// Does it on a stack of its own, which holds what is nested as deep as [`options`] allows. None: there is no such stack.
+pub(super) fn with_room<T: Send>(read: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-        let found = thread.spawn_scoped(scope, || find(path, text)).ok()?;
-        found.join().ok().flatten()
+        let read = thread.spawn_scoped(scope, read).ok()?;
+        read.join().ok()
     })
+}
+
+/// How YAML is read: as its version 1.2 has it, where `5` is no text and `yes` is one; and as deep as JSON.
+pub(super) fn options() -> serde_saphyr::Options {
+    let mut budget = Budget::default();
+    budget.max_depth = DEPTH_MAX;
+    serde_saphyr::options! {
+        budget: Some(budget),
+        strict_booleans: true,
+        no_schema: true,
+    }
 }
 
 /// The position of `path` in `text`. JSON is YAML, so one reader finds both.
 fn find(path: &str, text: &str) -> Option<Position> {
-    let root: Spanned<Node> = serde_saphyr::from_str(text).ok()?;
+    let root: Spanned<Node> = serde_saphyr::from_str_with_options(text, options()).ok()?;
     let mut position = Position::of(root.referenced);
     let mut node = &root.value;
     for part in path.split(['.', '[', ']']).filter(|part| !part.is_empty()) {

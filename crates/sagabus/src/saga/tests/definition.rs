@@ -276,7 +276,7 @@ fn every_refusal_names_its_path_and_its_line_and_column() {
             "steps",
             3,
             3,
-            "unclosed bracket",
+            "a bracket is not closed",
         ),
     ] {
         let error = Definition::from_yaml(yaml).unwrap_err();

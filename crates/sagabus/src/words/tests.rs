@@ -16,6 +16,64 @@ fn step(more: &str) -> String {
     format!(r#"{{"name":"s","steps":[{{"id":"a","action":"a",{more}}}]}}"#)
 }
 
+/// What is no YAML, or not of the kind that is wanted, and what is said of it.
+const NO_YAML_AND_WHY: [(&str, &str); 27] = [
+    (
+        "name: s\nsteps:\n\t- id: a\n",
+        "a tab stands where only spaces may",
+    ),
+    (
+        "name: s\nsteps:\n- id: a\n\taction: a\n",
+        "a tab stands where",
+    ),
+    ("name: s\nsteps: |\n\tx\n", "a tab stands where"),
+    ("name: s\0\nsteps: []\n", "a character"),
+    ("name: \0\nsteps: []\n", "a character"),
+    ("\0", "a character"),
+    ("name: s\nsteps: [\n", "a bracket is not closed"),
+    ("name: s\nsteps: {\n", "a bracket is not closed"),
+    (
+        "name: s\nsteps: ]\n",
+        "a bracket is closed that was not opened",
+    ),
+    (
+        "name: s\nsteps: [}\n",
+        "a bracket is closed by one of another kind",
+    ),
+    ("name: s\nsteps: [a b: c d: e]\n", "no YAML"),
+    ("name: {a b\nsteps: []\n", "no YAML"),
+    ("name: &\nsteps: []\n", "a `&` or `*` has no name"),
+    ("name: *\nsteps: []\n", "a `&` or `*` has no name"),
+    ("name: s\nsteps: &x [*x]\n", "a name that begins with `*`"),
+    ("name: \"s\nsteps: []\n", "a quote is not closed"),
+    ("name: s: t\nsteps: []\n", "a `:` stands in a text"),
+    ("name: s\n  steps: []\n", "no YAML"),
+    ("name: s\nsteps\n", "a `:` is missing"),
+    (
+        "name: @s\nsteps: []\n",
+        "a character stands where it cannot",
+    ),
+    ("name: \"\\q\"\nsteps: []\n", "a `\\` before what"),
+    ("name: !x!y s\nsteps: []\n", "`!` is not taken"),
+    ("name: 5\nsteps: []\n", "`name`: is 5, and must be a text"),
+    (
+        "name: true\nsteps: []\n",
+        "`name`: is true, and must be a text",
+    ),
+    (
+        "name: 1.5\nsteps: []\n",
+        "`name`: is 1.5, and must be a text",
+    ),
+    (
+        "name: s\nsteps: [{id: a, action: a, pivot: yes}]\n",
+        "`steps[0].pivot`: is the text \"yes\", and must be `true` or `false`",
+    ),
+    (
+        "name: s\nsteps: [{id: a, action: a, lateBinding: on}]\n",
+        "`steps[0].lateBinding`: is the text \"on\", and must be `true` or `false`",
+    ),
+];
+
 #[test]
 fn what_the_readers_of_json_and_yaml_say_is_said_in_plain_words() {
     for (more, words) in [
@@ -74,6 +132,29 @@ fn what_the_readers_of_json_and_yaml_say_is_said_in_plain_words() {
     ] {
         let said = said(json, true);
         assert!(said.contains(words), "{json}: {said}");
+    }
+    for (yaml, words) in NO_YAML_AND_WHY {
+        let said = said(yaml, false);
+        assert!(said.contains(words), "{yaml:?}: {said}");
+        for word in [
+            "anchor",
+            "alias",
+            "scalar",
+            "flow",
+            "node",
+            "mapping",
+            "sequence",
+            "expected",
+            "token",
+            "simple",
+            "context",
+            "string",
+            "EOF",
+            "misplaced",
+            "strict",
+        ] {
+            assert!(!said.contains(word), "{yaml:?}: {word}: {said}");
+        }
     }
     for (yaml, words) in [
         ("name: s\nname: t\nsteps: []\n", "`name` is there twice"),

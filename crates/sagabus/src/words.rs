@@ -1,7 +1,7 @@
-//! What the readers of JSON and YAML say is wrong, in words for whoever wrote the definition. Pure.
+//! What the readers of JSON and YAML say is wrong, in words for whoever wrote it. Pure.
 
 /// How readers begin what they say, and how it is said here; the rest of the line, if it is wanted, follows.
-const PLAIN: [(&str, &str); 33] = [
+const PLAIN: [(&str, &str); 36] = [
     ("EOF while parsing", "it ends too early"),
     ("unexpected end of input", "it ends too early"),
     ("trailing characters", "there is more behind its end"),
@@ -41,11 +41,11 @@ const PLAIN: [(&str, &str); 33] = [
     ("invalid number", "a number is not written as one"),
     (
         "recursion limit exceeded",
-        "it is nested deeper than any definition",
+        "it is nested deeper than is taken",
     ),
     (
         "budget breached: Depth",
-        "it is nested deeper than any definition",
+        "it is nested deeper than is taken",
     ),
     (
         "budget breached",
@@ -63,6 +63,12 @@ const PLAIN: [(&str, &str); 33] = [
         "alias references unknown anchor",
         "a name that begins with `*` is not given before with `&`",
     ),
+    (
+        "recursive references",
+        "a name that begins with `*` stands inside of what it names",
+    ),
+    ("unsupported tag", "`!` is not taken"),
+    ("invalid !!binary", "`!` is not taken"),
     ("multiple YAML documents", "there is more than one document"),
     (
         "cannot deserialize null into string",
@@ -85,15 +91,116 @@ const PLAIN: [(&str, &str); 33] = [
     ("expected mapping start", "must be an object"),
 ];
 
+/// The same of what is no YAML.
+const NO_YAML: [(&str, &str); 29] = [
+    (
+        "while scanning a plain scalar",
+        "a tab stands where only spaces may",
+    ),
+    ("tab", "a tab stands where only spaces may"),
+    (
+        "a block scalar content cannot start with a tab",
+        "a tab stands where only spaces may",
+    ),
+    (
+        "while scanning an anchor or alias",
+        "a `&` or `*` has no name behind it; a text that begins with one is written in quotes",
+    ),
+    (
+        "misplaced bracket",
+        "a bracket is closed that was not opened",
+    ),
+    (
+        "mismatched bracket",
+        "a bracket is closed by one of another kind",
+    ),
+    ("unclosed bracket", "a bracket is not closed"),
+    ("unclosed quote", "a quote is not closed"),
+    ("while parsing a flow mapping", "a `,` or a `}` is missing"),
+    ("while parsing a flow sequence", "a `,` or a `]` is missing"),
+    (
+        "while parsing a block mapping",
+        "a name of a field is missing, or does not stand below the others",
+    ),
+    (
+        "while parsing a block collection",
+        "a `-` is missing, or does not stand below the others",
+    ),
+    ("while parsing a node", "a value is missing"),
+    ("unexpected EOF", "it ends too early"),
+    ("unexpected eof", "it ends too early"),
+    ("simple key", "a `:` is missing behind the name of a field"),
+    (
+        "mapping values are not allowed",
+        "a `:` stands in a text, which is then written in quotes, or a line is not below the others",
+    ),
+    (
+        "mapping keys are not allowed",
+        "a line is not below the others",
+    ),
+    (
+        "block sequence entries are not allowed",
+        "a line is not below the others",
+    ),
+    ("\"-\" is only valid", "a `-` stands inside brackets"),
+    ("'-' must be followed", "a `-` has no space behind it"),
+    ("invalid indentation", "a line is not below the others"),
+    ("wrongly indented line", "a line is not below the others"),
+    (
+        "unexpected character",
+        "a character stands where it cannot; a text that begins with one such is written in quotes",
+    ),
+    ("comment", "a `#` stands where it cannot"),
+    (
+        "unknown escape character",
+        "a text has a `\\` before what does not go with it",
+    ),
+    (
+        "while parsing a quoted scalar",
+        "a text has a `\\` before what does not go with it",
+    ),
+    (
+        "while scanning a tag",
+        "`!` is not taken; a text that begins with it is written in quotes",
+    ),
+    (
+        "the handle",
+        "`!` is not taken; a text that begins with it is written in quotes",
+    ),
+];
+
+/// What is no YAML at all, in plain words: those of its reader are not for whoever wrote it.
+pub(crate) fn no_yaml(reason: &str) -> String {
+    if is_too_deep(reason) {
+        return plain(reason);
+    }
+    let known = NO_YAML.iter().find(|(start, _)| reason.starts_with(start));
+    let why = known.map_or("it is not written as one", |(_, plain)| plain);
+    format!("it is no YAML: {why}")
+}
+
 /// Whether the reader says that there are too many lists and objects inside each other.
-pub(super) fn is_too_deep(reason: &str) -> bool {
+pub(crate) fn is_too_deep(reason: &str) -> bool {
     ["recursion limit exceeded", "budget breached: Depth"]
         .iter()
         .any(|start| reason.starts_with(start))
 }
 
-/// The same in plain words. Of what YAML itself is there is too much to say: that is left as its reader has it.
-pub(super) fn plain(reason: &str) -> String {
+/// What is wrong with JSON from outside, in plain words and with its line and column: what its reader says of it is not for
+/// whoever wrote it.
+#[must_use]
+pub fn json_fault(error: &serde_json::Error) -> String {
+    let reason = error.to_string();
+    let (line, column) = (error.line(), error.column());
+    let place = format!(" at line {line} column {column}");
+    match reason.strip_suffix(&place) {
+        Some(reason) => format!("{}, line {line}, column {column}", plain(reason)),
+        None => plain(&reason),
+    }
+}
+
+/// The same in plain words.
+pub(crate) fn plain(reason: &str) -> String {
     if let Some((field, known)) = after(reason, "unknown field ").and_then(of_expected) {
         return format!("unknown field {field}: there are {}", listed(known));
     }
@@ -107,6 +214,11 @@ pub(super) fn plain(reason: &str) -> String {
             self::given(given),
             self::wanted(wanted)
         );
+    }
+    let bare =
+        after(reason, "The string value [").and_then(|it| it.strip_suffix("] must be quoted"));
+    if let Some(bare) = bare {
+        return format!("is {bare}, and must be a text, which is written in quotes here");
     }
     if let Some(field) = after(reason, "duplicate field ") {
         return format!("field {field} is there twice");
@@ -162,10 +274,18 @@ fn given(given: &str) -> String {
 
 fn wanted(wanted: &str) -> String {
     let plain = match wanted {
+        "u8" => "a whole number from 0 to 255",
         "u32" | "unsigned integer" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number from 0 to 18446744073709551615",
         "a nonzero u32" | "nonzero u32" => "a whole number from 1 to 4294967295",
-        "a string" | "string" => "a text",
+        "a nonzero u64" | "nonzero u64" => "a whole number from 1 to 18446744073709551615",
+        "a string" | "string" | "a borrowed string" | "str" => "a text",
         "a sequence" => "a list",
+        "a map" => "an object",
+        "any valid JSON value" => "a value",
+        "f64" | "f32" => "a number",
+        other if other.starts_with("struct ") => "an object",
+        other if other.starts_with("enum ") || other == "variant identifier" => "one of its words",
         "a boolean" | "boolean" => "`true` or `false`",
         "string or map" => "one of its words",
         other => other,
