@@ -120,7 +120,7 @@ async fn refused(
 }
 
 async fn read(service: &AiService, mut body: Multipart, said: &mut Said) -> Result<(), Error> {
-    while let Some(field) = body.next_field().await.map_err(unreadable)? {
+    while let Some(field) = body.next_field().await.map_err(|it| unreadable(&it))? {
         let name = field.name().unwrap_or_default().to_owned();
         let twice = match name.as_str() {
             "file" => {
@@ -147,7 +147,7 @@ async fn read(service: &AiService, mut body: Multipart, said: &mut Said) -> Resu
 
 async fn keep(service: &AiService, mut field: Field<'_>) -> Result<Upload, Error> {
     let mut upload = service.begin_upload()?;
-    while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
+    while let Some(chunk) = field.chunk().await.map_err(|it| unreadable(&it))? {
         upload.write(chunk).await?;
     }
     upload.finish().await
@@ -156,7 +156,7 @@ async fn keep(service: &AiService, mut field: Field<'_>) -> Result<Upload, Error
 async fn text(mut field: Field<'_>) -> Result<String, Error> {
     let name = field.name().unwrap_or_default().to_owned();
     let mut bytes = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
+    while let Some(chunk) = field.chunk().await.map_err(|it| unreadable(&it))? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > TEXT_BYTES_MAX {
             let message = format!("has more than {TEXT_BYTES_MAX} bytes");
@@ -166,7 +166,7 @@ async fn text(mut field: Field<'_>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| FieldErrors::one(name, "is not UTF-8").into())
 }
 
-fn unreadable(error: MultipartError) -> Error {
+fn unreadable(error: &MultipartError) -> Error {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return UploadTooLarge.into();
     }

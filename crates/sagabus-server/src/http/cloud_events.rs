@@ -23,7 +23,7 @@ const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// What was published: one event, or several that are stored together or not at all.
 #[derive(Debug)]
 pub(super) enum Published {
-    One(Event),
+    One(Box<Event>),
     Batch(Vec<Event>),
 }
 
@@ -52,7 +52,7 @@ pub(super) fn read(
     } else {
         envelope::from_json(body, clock)
     };
-    event.map(Published::One)
+    event.map(|it| Published::One(Box::new(it)))
 }
 
 /// The media type of the body, with its parameters; where none is said it is JSON, as CloudEvents have it.

@@ -62,7 +62,7 @@ pub(super) async fn publish(
     };
     let events = match cloud_events::read(&headers, &body, app.system.clock.as_ref())? {
         Published::One(event) => {
-            let receipt = app.system.bus.publish(event).await?;
+            let receipt = app.system.bus.publish(*event).await?;
             let answer = (created(&[&receipt]), Json(told(&receipt)));
             return Ok(answer.into_response());
         }

@@ -101,7 +101,7 @@ pub(super) async fn set(
         Err(_) => return Err(broken().into()),
     };
     let event = match cloud_events::read(&headers, &body, app.system.clock.as_ref())? {
-        Published::One(event) => event,
+        Published::One(event) => *event,
         Published::Batch(_) => {
             return Err(Error::invalid("events are scheduled one at a time").into());
         }

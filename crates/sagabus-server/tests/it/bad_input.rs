@@ -427,7 +427,7 @@ fn what_a_saga_is_given_is_refused_where_readers_could_not_hold_it_or_would_not_
         |context: &str| format!(r#"{{"name":"sample_processing_workflow","context":{context}}}"#);
     for (value, words) in [
         ("1e400", "larger than readers can hold"),
-        (r#""\ud800""#, "hex escape"),
+        (r#""\ud800""#, "half a pair"),
         (r#"{"submissionId":"x","submissionId":"y"}"#, "twice"),
         (&nested(65), "64"),
     ] {

@@ -18,7 +18,7 @@ const OF_LIBRARIES: [&str; 22] = [
     "digit",
     "Cannot parse",
     "URL",
-    "struct",
+    "struct ",
     "enum",
     "variant",
     "expected",
@@ -203,7 +203,11 @@ fn a_body_of_the_wrong_shape_is_refused_in_plain_words_with_its_field() {
         ),
         ("/api/sagas", "{".to_owned(), &["ends too early", "line 1"]),
         ("/api/sagas", String::new(), &["ends too early"]),
-        ("/api/sagas", "{} x".to_owned(), &["behind its end"]),
+        (
+            "/api/sagas",
+            r#"{"context":{},"steps":[]} x"#.to_owned(),
+            &["behind its end"],
+        ),
         (
             "/api/sagas",
             json!({"name": 5, "context": {}}).to_string(),

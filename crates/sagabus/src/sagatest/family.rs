@@ -116,10 +116,11 @@ pub(super) fn has_begun(
                 let list = name(&names, *step).unwrap_or_default();
                 names.extend((0..*count).map(|item| format!("{list}[{item}]")));
             }
-            Fact::StepStarted { step, attempt, .. } if *attempt == by.attempt => {
-                if by.saga == saga && name(&names, *step).as_ref() == Some(&by.step) {
-                    return true;
-                }
+            Fact::StepStarted { step, attempt, .. }
+                if (*attempt, saga) == (by.attempt, by.saga.as_str())
+                    && name(&names, *step).as_ref() == Some(&by.step) =>
+            {
+                return true;
             }
             _ => {}
         }

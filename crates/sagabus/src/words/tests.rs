@@ -31,7 +31,7 @@ const NO_YAML_AND_WHY: [(&str, &str); 27] = [
     ("name: \0\nsteps: []\n", "a character"),
     ("\0", "a character"),
     ("name: s\nsteps: [\n", "a bracket is not closed"),
-    ("name: s\nsteps: {\n", "a bracket is not closed"),
+    ("name: s\nsteps: {\n", "`steps`: must be a list"),
     (
         "name: s\nsteps: ]\n",
         "a bracket is closed that was not opened",

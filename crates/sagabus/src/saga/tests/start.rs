@@ -37,7 +37,10 @@ async fn input_and_names_beyond_their_limits_are_refused() {
     let bed = Bed::new();
     let sagas = bed.open().await;
     for (start, text) in [
-        (Start::new("{"), "`input` is not taken"),
+        (
+            Start::new("{"),
+            "`input` is not taken: it ends too early, line 1, column 1",
+        ),
         (
             Start::new(vec![b'1'; 262_145]),
             "saga `input` has 262145 bytes, more than 262144",

@@ -6,7 +6,7 @@
 mod kinds;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -65,6 +65,8 @@ struct Sweep<'a> {
     /// How often each action was called.
     calls: Arc<Mutex<BTreeMap<String, usize>>>,
     now: Timestamp,
+    /// Lives so far. Each draws other ids.
+    lives: AtomicU64,
     /// The sagas whose start was acknowledged.
     begun: Vec<Option<SagaId>>,
 }
@@ -77,6 +79,7 @@ impl<'a> Sweep<'a> {
             notes: Arc::default(),
             calls: Arc::default(),
             now: Timestamp::from_milliseconds(1_767_225_600_000),
+            lives: AtomicU64::new(0),
             begun: vec![None; kind.sagas],
         }
     }
@@ -140,7 +143,10 @@ impl<'a> Sweep<'a> {
         Birth {
             disk: &self.disk,
             notes: &self.notes,
-            clock: Arc::new(TestClock::new(self.now, 7)),
+            clock: Arc::new(TestClock::new(
+                self.now,
+                self.lives.fetch_add(1, Ordering::Relaxed),
+            )),
             settings,
             here: self.handlers("world"),
             far: Some(self.handlers(FAR)),
