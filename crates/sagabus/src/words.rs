@@ -1,7 +1,7 @@
 //! What the readers of JSON and YAML say is wrong, in words for whoever wrote it. Pure.
 
 /// How readers begin what they say, and how it is said here; the rest of the line, if it is wanted, follows.
-const PLAIN: [(&str, &str); 36] = [
+const PLAIN: [(&str, &str); 37] = [
     ("EOF while parsing", "it ends too early"),
     ("unexpected end of input", "it ends too early"),
     ("trailing characters", "there is more behind its end"),
@@ -87,6 +87,7 @@ const PLAIN: [(&str, &str); 36] = [
         "must be one of its words, and no more",
     ),
     ("YAML merge", "`<<` is not taken"),
+    ("expected string scalar", "must be a text"),
     ("expected sequence start", "must be a list"),
     ("expected mapping start", "must be an object"),
 ];
