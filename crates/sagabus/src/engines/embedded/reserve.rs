@@ -1,5 +1,6 @@
-//! Room that is kept for dropping what is old: a file, so that a disk that is full to the last byte can be mended. What is left of the old
-//! segments is written there.
+//! Room that is kept for dropping what is old.
+//!
+//! It is a file, so that a disk that is full to the last byte can be mended: what is left of the old segments is written there.
 
 use std::io;
 use std::sync::Arc;
