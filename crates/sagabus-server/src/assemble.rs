@@ -17,7 +17,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::start_room;
 use crate::steps::{self, Shipped};
+
+/// The databases of the services.
+const SAMPLES: &str = "samples";
+const AUDIT: &str = "audit";
+const AI: &str = "ai";
+
+fn database(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.sqlite"))
+}
 
 /// What to put together.
 #[derive(Debug)]
@@ -58,15 +68,23 @@ impl System {
             Arc::clone(&clock),
         )?);
         let bus = bus(Arc::clone(&engine) as _, &plan.config, &clock)?;
-        let samples = SampleService::open(dir.join("samples.sqlite"), Arc::clone(&clock)).await?;
-        let audit = AuditService::open(dir.join("audit.sqlite"), Arc::clone(&clock)).await?;
+        start_room::give_up(dir, SAMPLES);
+        let samples = SampleService::open(database(dir, SAMPLES), Arc::clone(&clock)).await?;
+        start_room::give_up(dir, AUDIT);
+        let audit = AuditService::open(database(dir, AUDIT), Arc::clone(&clock)).await?;
+        start_room::give_up(dir, AI);
         let ai = AiService::open(
-            dir.join("ai.sqlite"),
+            database(dir, AI),
             dir.join("uploads"),
             reader()?,
             Arc::clone(&clock),
         )
         .await?;
+        if bus.condition().is_ok() {
+            for name in [SAMPLES, AUDIT, AI] {
+                start_room::keep(dir, name);
+            }
+        }
         samples.subscribe(&bus).await?;
         audit.subscribe(&bus).await?;
         let shipped = Shipped::new(plan.fail_at.as_deref())?;

@@ -9,6 +9,7 @@ mod http;
 mod intake;
 mod logging;
 mod memory;
+mod start_room;
 mod steps;
 mod wire;
 

@@ -232,6 +232,9 @@ impl Event {
         ] {
             text.map_or(Ok(()), |it| check_visible(field, it))?;
         }
+        if self.idempotency_key.as_deref() == Some("") {
+            return Err(Error::invalid("`idempotencyKey` is empty"));
+        }
         let mut keys = self.metadata.keys();
         keys.try_for_each(|it| check_visible("metadata", it))
     }

@@ -493,6 +493,40 @@ fn the_program_starts_on_a_disk_that_others_have_filled_to_the_last_byte() {
 }
 
 #[test]
+fn the_program_starts_on_a_disk_that_its_own_events_have_filled() {
+    let place = Place::new();
+    let disk = match SmallDisk::mount(&place, "160m") {
+        Ok(disk) => disk,
+        Err(why) => return println!("skipped: a start without room: cannot mount one: {why}"),
+    };
+    let data = place.data_text();
+    let start = || {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", &data];
+        let mut command = sagabus(&arguments);
+        let command = command.args(["--log", "error"]);
+        Server::spawn(&place, command.env("EVENT_BUS_FREE_MEBIBYTES", "0"))
+    };
+    let server = start();
+    let (taken, refusal) = publish_until_refused(&server, 200_000);
+    refusal
+        .expect("an answer")
+        .expect_problem(507, &["no room"]);
+    // What is stored already is said to be, also where nothing new is taken.
+    let padding = "x".repeat(200_000);
+    let again = json!({"id": taken[0], "type": "lab.filled", "source": "test", "data": {"padding": padding}});
+    let again = server.post("/api/events", &again).expect(200);
+    assert_eq!(again["duplicate"], true, "{again}");
+    let filler = Filler::leave(&place, 0);
+    server.kill();
+    let server = start();
+    assert_eq!(server.get("/health/ready").status, 503);
+    check_kept(&server, &taken);
+    filler.remove();
+    server.kill();
+    drop(disk);
+}
+
+#[test]
 fn a_disk_that_is_full_for_a_while_costs_no_saga_no_attempt_and_no_entry_of_the_trail() {
     const FORMS: usize = 40;
     let place = Place::new();

@@ -112,6 +112,9 @@ async fn attributes_over_their_limits_are_refused_by_name() {
     with("`idempotencyKey`", &|it| {
         it.idempotency_key = Some(long.clone())
     });
+    let mut empty = event(&bus, "a.b", "{}");
+    empty.idempotency_key = Some(String::new());
+    refused(bus.publish(empty).await, &["`idempotencyKey` is empty"]);
     for (field, bad) in events {
         refused(
             bus.publish(bad).await,

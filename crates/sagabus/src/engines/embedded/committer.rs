@@ -12,7 +12,8 @@ use super::frame::{
     SegmentHeader, batch_bytes, pad, push_head, push_record, seal,
 };
 use super::log::{
-    Append, BATCH_BYTES_MAX, BehindRefused, Durability, Entry, Observer, Placed, Request, Shared,
+    Admission, Append, BATCH_BYTES_MAX, BehindRefused, Durability, Entry, Observer, Placed,
+    Request, Shared,
 };
 use super::planted::{self, Bug};
 use super::record;
@@ -32,6 +33,8 @@ const IDLE: Duration = Duration::from_millis(200);
 /// How often a full log looks for room by itself: a person who made some sees it at once, and a disk that has none is
 /// not kept busy with writing and deleting half a segment.
 const ROOM_CHECK: Duration = Duration::from_secs(1);
+/// The room is looked at again after so many bytes: what handles them may write as many.
+const LOOK_BYTES: usize = 1024 * 1024;
 /// Answers that were left to another task are given by the committer itself when they wait for this long.
 const LATE: Duration = Duration::from_millis(1);
 /// What a disk loses as a whole: see [`Committer::leave`].
@@ -62,8 +65,9 @@ pub(crate) struct Committer {
     /// Length of the segments to come.
     segment_bytes: u64,
     salt_seed: (u64, u64),
-    /// When it is looked for the room again, since the log was opened.
+    /// When it is looked for the room again, since the log was opened; or after so many bytes.
     look_at: Duration,
+    bytes_to_look: usize,
     shared: Arc<Shared>,
     observer: Arc<dyn Observer>,
     window: Window,
@@ -137,6 +141,7 @@ impl Committer {
             segment_bytes: parts.segment_bytes,
             salt_seed: parts.salt_seed,
             look_at: Duration::ZERO,
+            bytes_to_look: 0,
             shared: parts.shared,
             observer: parts.observer,
             window: parts.window,
@@ -226,7 +231,8 @@ impl Committer {
 
     /// Looks for room now and then: others write to the disk too.
     fn look_again(&mut self, age: Duration) {
-        if age >= self.look_at {
+        if age >= self.look_at || self.bytes_to_look == 0 {
+            self.bytes_to_look = LOOK_BYTES;
             self.look_at = age.saturating_add(ROOM_CHECK);
             let _told = self.shared.room.look();
         }
@@ -256,12 +262,6 @@ impl Committer {
         if let Some(link) = append.link.as_ref().filter(|it| it.is_broken()) {
             link.refuse();
             return refuse(reply, no_room().with_source(BehindRefused));
-        }
-        if append.admission.is_new()
-            && self.shared.room.is_low()
-            && let Err(error) = self.shared.room.look()
-        {
-            return refuse(reply, error);
         }
         let mut placed = Placed {
             first: self.next,
@@ -294,9 +294,7 @@ impl Committer {
         }
         if records > 0 {
             let bytes = batch_bytes(body_bytes);
-            if self.offset + (self.buffer.len() + bytes) as u64 > self.roomy_upto()
-                && let Err(error) = self.make_room(bytes, append.admission.is_refusable())
-            {
+            if let Err(error) = self.find_room(bytes, append.admission) {
                 self.forget();
                 if let Some(link) = &append.link {
                     link.break_chain();
@@ -377,6 +375,17 @@ impl Committer {
         self.segment.bytes() - self.segment.bytes() / RESERVE_PARTS
     }
 
+    /// Whether something may be stored. What is stored already is found also where there is no room for anything new.
+    fn find_room(&mut self, bytes: usize, admission: Admission) -> Result<()> {
+        if admission.is_new() && self.shared.room.is_low() {
+            self.shared.room.look()?;
+        }
+        if self.offset + (self.buffer.len() + bytes) as u64 > self.roomy_upto() {
+            self.make_room(bytes, admission.is_refusable())?;
+        }
+        Ok(())
+    }
+
     /// Makes sure that a batch of `bytes` fits behind the buffer, moving on to the next segment if it must.
     fn make_room(&mut self, bytes: usize, refusable: bool) -> Result<()> {
         // Room for the last marks is kept, without which damage to the last batch would pass for a torn tail.
@@ -445,6 +454,7 @@ impl Committer {
             seal(&mut self.buffer, self.segment.salt());
             self.segment.file().write_at(self.offset, &self.buffer)?;
             self.offset += self.buffer.len() as u64;
+            self.bytes_to_look = self.bytes_to_look.saturating_sub(self.buffer.len());
             self.buffer.clear();
             self.dirty = true;
         }

@@ -80,9 +80,9 @@ impl Spare {
         self.shared.changed.notify_all();
     }
 
-    /// The same long before one is needed: not where it would take the room that is kept for what was accepted.
+    /// The same long before one is needed: only where it leaves as much again, besides what is kept for what was accepted.
     pub(crate) fn prepare_ahead(&self) {
-        if self.shared.has_retired() || self.shared.log.room.is_enough_for(self.shared.bytes) {
+        if self.shared.has_retired() || self.shared.log.room.is_enough_for(2 * self.shared.bytes) {
             self.prepare();
         }
     }
