@@ -33,6 +33,16 @@ impl RealDisk {
     fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
+
+    /// A file that cannot be made whole is not begun: others would find no room meanwhile.
+    fn check_room(&self, len: u64) -> io::Result<()> {
+        match self.room()? {
+            Some(Room { free, total }) if total > 0 && free < len => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {
@@ -61,7 +71,10 @@ impl Disk for RealDisk {
             .create(true)
             .truncate(true)
             .open(&path)?;
-        let filled = fill(&file, len).and_then(|()| sync_directory(&self.directory));
+        let filled = self
+            .check_room(len)
+            .and_then(|()| fill(&file, len))
+            .and_then(|()| sync_directory(&self.directory));
         if let Err(error) = filled {
             // Half a file is of no use and may be what fills the disk.
             let _removed = std::fs::remove_file(&path);
