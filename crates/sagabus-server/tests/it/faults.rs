@@ -523,7 +523,7 @@ fn the_program_starts_on_a_disk_that_its_own_events_have_filled() {
     let filler = Filler::leave(&place, 0);
     server.kill();
     let server = start();
-    assert_eq!(server.get("/health/ready").status, 503);
+    assert_eq!(server.get("/health/live").status, 200);
     check_kept(&server, &taken);
     filler.remove();
     server.kill();
