@@ -26,7 +26,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// What to log on standard error: `error`, `warn`, `info`, `debug`, or a filter such as `info,sagabus=debug`
-    /// [default: `warn` for serve, otherwise `error`]
+    /// [default: `warn` for serve, `off` for bench, otherwise `error`]
     #[arg(long, global = true)]
     log: Option<String>,
 }
@@ -100,6 +100,8 @@ pub(crate) fn main() -> ExitCode {
     }
     let usual = match cli.command {
         Command::Serve(_) => "warn",
+        // What fails ends it, and events that fail on purpose are not to be told one by one.
+        Command::Bench(_) => "off",
         _ => "error",
     };
     let result = crate::logging::start(cli.log.as_deref().unwrap_or(usual))

@@ -48,6 +48,13 @@ impl SmallDisk {
         Ok(Self(path))
     }
 
+    /// The same, or the reason why what is to be seen on it is not.
+    fn under(place: &Place, size: &str, what: &str) -> Option<Self> {
+        let disk = Self::mount(place, size);
+        disk.inspect_err(|why| println!("skipped: {what}: cannot mount a small disk: {why}"))
+            .ok()
+    }
+
     fn resize(&self, size: &str) {
         Self::run(&["-o", &format!("remount,size={size}")], &self.0).unwrap();
     }
@@ -104,9 +111,8 @@ fn check_kept(server: &Server, taken: &[String]) {
 #[test]
 fn a_full_disk_stops_acknowledgements_keeps_what_was_there_and_heals_without_a_restart() {
     let place = Place::new();
-    let disk = match SmallDisk::mount(&place, "48m") {
-        Ok(disk) => disk,
-        Err(why) => return println!("skipped: a full disk: cannot mount a small one: {why}"),
+    let Some(disk) = SmallDisk::under(&place, "48m", "a full disk") else {
+        return;
     };
     let data = place.data();
     let server = Server::start_with(&place, &["--log", "error"]);
@@ -353,6 +359,13 @@ fn damage_to_what_was_acknowledged_stops_the_start_and_is_not_cut_away() {
     let _: Value = server.get("/api/stats").expect(200);
 }
 
+/// Hands in a small form.
+fn small_form(server: &Server) -> Answer {
+    let form = server.request("POST", "/api/submissions");
+    form.upload("small.pdf", &form_bytes("small.pdf"), &[])
+        .send()
+}
+
 /// What others put on the disk.
 struct Filler(PathBuf);
 
@@ -379,9 +392,8 @@ impl Filler {
 #[test]
 fn with_little_room_nothing_new_is_taken_and_what_was_taken_goes_on_until_there_is_room_again() {
     let place = Place::new();
-    let disk = match SmallDisk::mount(&place, "160m") {
-        Ok(disk) => disk,
-        Err(why) => return println!("skipped: a disk with little room: cannot mount one: {why}"),
+    let Some(disk) = SmallDisk::under(&place, "160m", "a disk with little room") else {
+        return;
     };
     let server = Server::start_with(&place, &["--log", "error"]);
     let steps = json!([
@@ -393,6 +405,9 @@ fn with_little_room_nothing_new_is_taken_and_what_was_taken_goes_on_until_there_
     let id = started["sagaId"].clone();
     let id = id.as_str().unwrap();
 
+    let known = json!({"id": "known", "type": "lab.filled", "source": "test", "data": {}});
+    server.post("/api/events", &known).expect(201);
+
     // An eighth is kept: 20 MiB.
     let filler = Filler::leave(&place, 6 * 1024 * 1024);
     let event = json!({"type": "lab.filled", "source": "test", "data": {}});
@@ -401,20 +416,17 @@ fn with_little_room_nothing_new_is_taken_and_what_was_taken_goes_on_until_there_
         "MiB are free, and 20 MiB are kept",
         "free some space",
     ];
-    let form = || {
-        let form = server.request("POST", "/api/submissions");
-        form.upload("small.pdf", &form_bytes("small.pdf"), &[])
-            .send()
-    };
     let ready = server.get("/health/ready").expect(503);
     for words in words {
         assert!(ready["issues"].to_string().contains(words), "{ready}");
     }
-    // From then on nothing is taken.
+    // From then on nothing is taken, and what is stored already is said to be.
     server
         .post("/api/events", &event)
         .expect_problem(507, &words);
-    form().expect_problem(507, &words);
+    let again = server.post("/api/events", &known).expect(200);
+    assert_eq!(again["duplicate"], true, "{again}");
+    small_form(&server).expect_problem(507, &words);
     server
         .post("/api/sagas", &order)
         .expect_problem(507, &words);
@@ -437,7 +449,7 @@ fn with_little_room_nothing_new_is_taken_and_what_was_taken_goes_on_until_there_
     until("events are taken again", || {
         (server.post("/api/events", &event).status == 201).then_some(())
     });
-    form().expect(202);
+    small_form(&server).expect(202);
     world::check(&server, &place.data(), 3);
     assert_eq!(server.terminate().code, Some(0));
     drop(disk);
@@ -446,17 +458,11 @@ fn with_little_room_nothing_new_is_taken_and_what_was_taken_goes_on_until_there_
 #[test]
 fn the_program_starts_on_a_disk_that_others_have_filled_to_the_last_byte() {
     let place = Place::new();
-    let disk = match SmallDisk::mount(&place, "160m") {
-        Ok(disk) => disk,
-        Err(why) => return println!("skipped: a start without room: cannot mount one: {why}"),
+    let Some(disk) = SmallDisk::under(&place, "160m", "a start without room") else {
+        return;
     };
     let server = Server::start_with(&place, &["--log", "error"]);
-    let form = || {
-        let form = server.request("POST", "/api/submissions");
-        form.upload("small.pdf", &form_bytes("small.pdf"), &[])
-            .send()
-    };
-    form().expect(202);
+    small_form(&server).expect(202);
     world::check(&server, &place.data(), 3);
     let steps = json!([{"id": "w", "signal": {"name": "weighed"}}]);
     let order = json!({"name": "s", "context": {}, "steps": steps});
@@ -499,9 +505,8 @@ fn the_program_starts_on_a_disk_that_others_have_filled_to_the_last_byte() {
 #[test]
 fn the_program_starts_on_a_disk_that_its_own_events_have_filled() {
     let place = Place::new();
-    let disk = match SmallDisk::mount(&place, "160m") {
-        Ok(disk) => disk,
-        Err(why) => return println!("skipped: a start without room: cannot mount one: {why}"),
+    let Some(disk) = SmallDisk::under(&place, "160m", "a start without room") else {
+        return;
     };
     let data = place.data_text();
     let start = || {
@@ -515,11 +520,6 @@ fn the_program_starts_on_a_disk_that_its_own_events_have_filled() {
     refusal
         .expect("an answer")
         .expect_problem(507, &["no room"]);
-    // What is stored already is said to be, also where nothing new is taken.
-    let padding = "x".repeat(200_000);
-    let again = json!({"id": taken[0], "type": "lab.filled", "source": "test", "data": {"padding": padding}});
-    let again = server.post("/api/events", &again).expect(200);
-    assert_eq!(again["duplicate"], true, "{again}");
     let filler = Filler::leave(&place, 0);
     server.kill();
     let server = start();
@@ -534,15 +534,12 @@ fn the_program_starts_on_a_disk_that_its_own_events_have_filled() {
 fn a_disk_that_is_full_for_a_while_costs_no_saga_no_attempt_and_no_entry_of_the_trail() {
     const FORMS: usize = 40;
     let place = Place::new();
-    let disk = match SmallDisk::mount(&place, "160m") {
-        Ok(disk) => disk,
-        Err(why) => return println!("skipped: a disk full for a while: cannot mount one: {why}"),
+    let Some(disk) = SmallDisk::under(&place, "160m", "a disk full for a while") else {
+        return;
     };
     let server = Server::start_with(&place, &["--log", "error"]);
     for _ in 0..FORMS {
-        let form = server.request("POST", "/api/submissions");
-        let form = form.upload("small.pdf", &form_bytes("small.pdf"), &[]);
-        form.send().expect(202);
+        small_form(&server).expect(202);
     }
     let filler = Filler::leave(&place, 0);
     // Longer than all attempts that the steps have would take.
