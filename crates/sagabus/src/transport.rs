@@ -146,8 +146,9 @@ pub const SCHEDULES_MAX: usize = 1000;
 /// Publishes events later: never early, once each. An event enters the order of its key when it is published.
 #[async_trait]
 pub trait Schedules: fmt::Debug + Send + Sync {
-    /// Schedules an event; durable on return. A repeat within the window is the same schedule, and its receipt names the
-    /// first position. The latest of several under one cancel key is the one that the key means.
+    /// Schedules an event; durable on return. A repeat within the window changes nothing: its receipt says where the event
+    /// stands, and for what it waits if it is not published yet. One that was cancelled is forgotten, so that its id may
+    /// come again. The latest of several under one cancel key is the one that the key means.
     ///
     /// # Errors
     /// As [`Transport::append`]; `Full` too when too many are scheduled, `Invalid` for a wrong cancel key.
@@ -427,12 +428,23 @@ impl Durability {
 /// The acknowledgement of a publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// The event.
+    /// The event: of a repeat, the one that is stored, whose id is another one where an idempotency key names it.
     pub id: EventId,
-    /// Where it stands in the log.
+    /// Where it stands in the log; while it waits for its time, where it is scheduled.
     pub position: u64,
-    /// It had been published before, within the window, and was not stored again.
+    /// It had been published or scheduled before, within the window, and was not stored again.
     pub duplicate: bool,
+    /// For what it waits; `None` when it is published.
+    pub waits: Option<Box<Waiting>>,
+}
+
+/// For what an event waits that is scheduled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// It is not published before this time.
+    pub due: Timestamp,
+    /// To cancel it or to give it another time.
+    pub cancel_key: Option<String>,
 }
 
 /// What was stored since the start of the process.

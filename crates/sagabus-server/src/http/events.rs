@@ -88,12 +88,18 @@ fn created(receipts: &[&Receipt]) -> StatusCode {
     }
 }
 
-fn told(receipt: &Receipt) -> Value {
-    json!({
+/// What the answer says of a receipt: of an event that waits, also for what.
+pub(super) fn told(receipt: &Receipt) -> Value {
+    let mut told = json!({
         "id": receipt.id.as_str(),
         "position": receipt.position,
         "duplicate": receipt.duplicate,
-    })
+    });
+    if let Some(waits) = &receipt.waits {
+        told["due"] = json!(waits.due);
+        told["cancelKey"] = json!(waits.cancel_key);
+    }
+    told
 }
 
 pub(super) fn too_large() -> Response {

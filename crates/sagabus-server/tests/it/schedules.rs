@@ -40,6 +40,13 @@ fn events_are_scheduled_listed_moved_and_cancelled_over_http_and_outlast_a_resta
         (&again["duplicate"], &again["position"]),
         (&json!(true), &first["position"])
     );
+    // Nothing is changed by a repeat, which is told what is kept.
+    let again = at(&server, "e-1", "2990-01-01T00:00:00Z", "other").expect(200);
+    let publish = server.post("/api/events", &event("e-1")).expect(200);
+    for told in [again, publish] {
+        assert_eq!(told["due"], first["due"], "{told}");
+        assert_eq!(told["cancelKey"], "one", "{told}");
+    }
     at(&server, "e-2", "2998-01-01T00:00:00Z", "two%2Fa").expect(201);
     at(&server, "e-3", "2997-01-01T00:00:00%2B02:00", "three").expect(201);
 
@@ -74,6 +81,10 @@ fn events_are_scheduled_listed_moved_and_cancelled_over_http_and_outlast_a_resta
     until("it is published", || {
         (published(&server) == ["e-3", "e-1"]).then_some(())
     });
+    let again = at(&server, "e-1", "2990-01-01T00:00:00Z", "other").expect(200);
+    let page = server.get("/api/events?type=lab.noted").expect(200);
+    assert_eq!(again["position"], page["events"][1]["position"], "{page}");
+    assert_eq!(again.get("due"), None, "it is published");
     let stats = server.get("/api/stats").expect(200);
     assert_eq!(stats["scheduledEvents"], 0);
     assert_eq!(stats["scheduledLateness"]["count"], 1, "of this process");

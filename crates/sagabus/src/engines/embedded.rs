@@ -22,6 +22,7 @@ mod planted;
 mod published;
 mod record;
 mod recovery;
+mod repeated;
 mod reserve;
 mod retention;
 mod room;
@@ -430,12 +431,21 @@ impl Shared {
 
     /// Counts the events that a subscription which nobody leases from yet has before it, off the runtime's threads.
     async fn count_one(&self, cell: &Arc<Cell>, head: u64) -> Result<Vec<Special>> {
-        let log = self.log.reader();
         let cells = [Arc::clone(cell)];
+        self.at_disk(move |log| count_ahead(log, &cells, head))
+            .await
+    }
+
+    /// Reads in the log off the runtime's threads, with one hop to a blocking one: for many records, or seldom.
+    async fn at_disk<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&log::Shared) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let log = self.log.reader();
         if self.is_instant {
-            return count_ahead(&log, &cells, head);
+            return read(&log);
         }
-        tokio::task::spawn_blocking(move || count_ahead(&log, &cells, head))
+        tokio::task::spawn_blocking(move || read(&log))
             .await
             .map_err(|error| Error::closed("reading the log was cut short").with_source(error))?
     }
@@ -451,25 +461,21 @@ impl Shared {
             .next()
             .filter(|(at, _)| *at == position)
             .map(|(_, event)| event)
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Corrupt,
-                    format!("the log has no event at position {position}"),
-                )
-            })
+            .ok_or_else(|| no_event(position))
     }
 
     /// Events from `position` on, read from the disk.
     pub(crate) async fn read(&self, position: u64, max: usize) -> Result<Page> {
-        if self.is_instant {
-            return read_page(&self.log.reader(), position, max);
-        }
-        // One hop to a blocking thread for a whole page, never for a single event on the way to a handler.
-        let log = self.log.reader();
-        tokio::task::spawn_blocking(move || read_page(&log, position, max))
-            .await
-            .map_err(|error| Error::closed("reading the log was cut short").with_source(error))?
+        // A whole page, never a single event on the way to a handler.
+        self.at_disk(move |log| read_page(log, position, max)).await
     }
+}
+
+fn no_event(position: u64) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        format!("the log has no event at position {position}"),
+    )
 }
 
 fn read_page(log: &log::Shared, position: u64, max: usize) -> Result<Page> {
@@ -532,15 +538,19 @@ impl Transport for Embedded {
             })
             .done()
             .await?;
-        let receipts: Vec<Receipt> = events
-            .iter()
-            .zip(placed.positions())
-            .map(|(event, (position, duplicate))| Receipt {
-                id: event.id.clone(),
-                position,
-                duplicate,
-            })
-            .collect();
+        let mut receipts = Vec::with_capacity(events.len());
+        for (event, (position, duplicate)) in events.iter().zip(placed.positions()) {
+            receipts.push(if duplicate {
+                self.shared.repeated(event, position).await?
+            } else {
+                Receipt {
+                    id: event.id.clone(),
+                    position,
+                    duplicate,
+                    waits: None,
+                }
+            });
+        }
         self.shared.published.add(
             events
                 .iter()

@@ -27,6 +27,7 @@ async fn another_event_under_the_same_name_is_a_conflict_and_stores_nothing() {
         (repeated.position, repeated.duplicate),
         (stored.position, true)
     );
+    assert_eq!(repeated.id, stored.id, "of the event that is stored");
     let bystander = event(&bus, "a.b", "3");
     let error = bus
         .publish_batch(vec![bystander.clone(), other])
@@ -36,7 +37,23 @@ async fn another_event_under_the_same_name_is_a_conflict_and_stores_nothing() {
     assert!(error.to_string().contains("`lims-4711`"), "{error}");
     assert_eq!(bus.stats().total_events, 1);
     // What was refused with it is not remembered.
-    assert!(!bus.publish(bystander).await.unwrap().duplicate);
+    assert!(!bus.publish(bystander.clone()).await.unwrap().duplicate);
+    let mut two = [event(&bus, "a.b", "4"), event(&bus, "a.b", "5")];
+    two[1].id = two[0].id.clone();
+    let error = bus.publish_batch(two.to_vec()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let text = error.to_string();
+    assert!(text.contains(two[0].id.as_str()), "{text}");
+    assert!(
+        text.contains("of the batch") && !text.contains("position"),
+        "{text}"
+    );
+    let receipts = bus.publish_batch(vec![two[0].clone(); 2]).await.unwrap();
+    assert_eq!(receipts[0].position, receipts[1].position);
+    assert_eq!(
+        (receipts[0].duplicate, receipts[1].duplicate),
+        (false, true)
+    );
 }
 
 #[tokio::test(start_paused = true)]

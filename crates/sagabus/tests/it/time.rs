@@ -136,6 +136,108 @@ async fn scheduled_events_and_what_was_done_to_them_survive_a_restart_longer_tha
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_repeat_of_a_scheduled_event_is_told_what_is_kept_whether_it_waits_or_is_published() {
+    let (disk, clock) = (MemoryDisk::default(), clock());
+    let bus = open(&disk, &clock);
+    let hour = |hours| clock.now().after(Duration::from_hours(hours));
+    let (due, later) = (hour(1), hour(9));
+    let keyed = |bus: &Bus| event(bus, "a.b", "1").idempotency_key("lims-4711");
+    let first = bus.publish_at(keyed(&bus), due, Some("one")).await.unwrap();
+    let waits = first.waits.clone().unwrap();
+    assert_eq!((waits.due, waits.cancel_key.as_deref()), (due, Some("one")));
+    let again = bus
+        .publish_at(keyed(&bus), later, Some("other"))
+        .await
+        .unwrap();
+    assert!(again.duplicate);
+    assert_eq!((&again.id, &again.waits), (&first.id, &first.waits));
+    assert!(
+        !bus.schedules().cancel("other").await.unwrap(),
+        "nothing has it"
+    );
+    assert!(bus.schedules().move_to("one", later).await.unwrap());
+    let published = bus.publish(keyed(&bus)).await.unwrap();
+    assert!(published.duplicate);
+    assert_eq!(
+        (&published.id, published.position),
+        (&first.id, first.position)
+    );
+    assert_eq!(published.waits.unwrap().due, later, "it was moved");
+
+    tokio::time::sleep(Duration::from_hours(10)).await;
+    let position = bus.read(0, 100).await.unwrap().events[0].0;
+    let mut bus = bus;
+    for _life in 0..2 {
+        for receipt in [
+            bus.publish(keyed(&bus)).await.unwrap(),
+            bus.publish_at(keyed(&bus), hour(99), None).await.unwrap(),
+        ] {
+            assert!(receipt.duplicate);
+            assert_eq!((&receipt.id, receipt.position), (&first.id, position));
+            assert_eq!(receipt.waits, None, "it is published");
+        }
+        bus.shutdown(Duration::ZERO).await;
+        bus = open(&disk, &clock);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_cancelled_may_be_published_after_all() {
+    let (disk, clock) = (MemoryDisk::default(), clock());
+    let got = Got::default();
+    let due = clock.now().after(Duration::from_hours(1));
+    let bus = open(&disk, &clock);
+    let events: Vec<_> = ["1", "2", "3"].map(|data| event(&bus, "a.b", data)).into();
+    for (event, key) in events.iter().zip(["one", "two", "three"]) {
+        bus.publish_at(event.clone(), due, Some(key)).await.unwrap();
+    }
+    for key in ["one", "two"] {
+        assert!(bus.schedules().cancel(key).await.unwrap());
+    }
+    assert!(!bus.publish(events[0].clone()).await.unwrap().duplicate);
+    assert!(
+        bus.publish(events[0].clone()).await.unwrap().duplicate,
+        "once"
+    );
+    bus.shutdown(Duration::ZERO).await;
+    let bus = open(&disk, &clock);
+    listen(&bus, &got).await;
+    assert!(
+        bus.publish(events[0].clone()).await.unwrap().duplicate,
+        "over a restart"
+    );
+    let again = bus
+        .publish_at(events[1].clone(), due, Some("two"))
+        .await
+        .unwrap();
+    assert!(!again.duplicate);
+    assert!(
+        bus.publish(events[2].clone()).await.unwrap().duplicate,
+        "it waits"
+    );
+    tokio::time::sleep(Duration::from_hours(2)).await;
+    assert_eq!(all(&got), ["1", "3", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scheduled_event_is_remembered_from_when_it_is_published() {
+    let (bus, got) = (memory_bus(), Got::default());
+    listen(&bus, &got).await;
+    let due = bus.clock().now().after(Duration::from_hours(40));
+    let later = event(&bus, "a.b", "1");
+    bus.publish_at(later.clone(), due, None).await.unwrap();
+    tokio::time::sleep(Duration::from_hours(60)).await;
+    assert!(
+        bus.publish(later.clone()).await.unwrap().duplicate,
+        "20 h after"
+    );
+    tokio::time::sleep(Duration::from_hours(5)).await;
+    assert!(!bus.publish(later).await.unwrap().duplicate, "25 h after");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(all(&got), ["1", "1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn ten_thousand_events_of_one_moment_all_come_and_block_no_key_before() {
     let (bus, got) = (memory_bus(), Got::default());
     listen(&bus, &got).await;

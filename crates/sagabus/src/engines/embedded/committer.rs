@@ -281,6 +281,7 @@ impl Committer {
                         if let Some(link) = &append.link {
                             link.break_chain();
                         }
+                        let earlier = (earlier < self.next).then_some(earlier);
                         return refuse(reply, conflict(entry.content(), earlier));
                     }
                     Known::Same(earlier) | Known::Other(earlier) => {
@@ -344,6 +345,7 @@ impl Committer {
             if !is_one {
                 pad(&mut self.buffer, start);
             }
+            entry.remember(&mut self.window, position);
             if let Some(event) = entry.take_event() {
                 self.events.push((position, event));
             }
@@ -622,7 +624,8 @@ fn no_room() -> Error {
     )
 }
 
-fn conflict((_, content): (u8, &[u8]), position: u64) -> Error {
+/// Another event has this one's name: at a position, or else in the same batch.
+fn conflict((_, content): (u8, &[u8]), earlier: Option<u64>) -> Error {
     let name = record::named(content).map_or_else(
         |_| "the same name".to_owned(),
         |named| match named.idempotency_key {
@@ -630,12 +633,13 @@ fn conflict((_, content): (u8, &[u8]), position: u64) -> Error {
             None => format!("id `{}`", named.id.escape_debug()),
         },
     );
-    Error::new(
-        ErrorKind::Conflict,
-        format!(
-            "another event was published under {name}, at position {position}; nothing was stored"
-        ),
-    )
+    let told = match earlier {
+        Some(position) => {
+            format!("another event was published under {name}, at position {position}")
+        }
+        None => format!("two different events of the batch have {name}"),
+    };
+    Error::new(ErrorKind::Conflict, format!("{told}; nothing was stored"))
 }
 
 fn refuse(reply: Reply, error: Error) {

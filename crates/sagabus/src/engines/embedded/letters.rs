@@ -217,14 +217,8 @@ impl Shared {
         if !kept.is_empty() || positions.is_empty() {
             return Ok(kept);
         }
-        let log = self.log.reader();
-        if self.is_instant {
-            return read_events(&log, positions);
-        }
         let positions = positions.to_vec();
-        tokio::task::spawn_blocking(move || read_events(&log, &positions))
-            .await
-            .map_err(|error| Error::closed("reading the log was cut short").with_source(error))?
+        self.at_disk(move |log| read_events(log, &positions)).await
     }
 }
 

@@ -16,7 +16,7 @@ use super::record;
 use super::recovery::Recovered;
 use super::room::Watch;
 use super::segment::Segment;
-use super::window::{Keys, Mark, Named};
+use super::window::{Keys, Mark, Named, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ledger::Delivery;
@@ -46,10 +46,19 @@ pub(crate) enum Durability {
 pub(crate) struct Entry {
     kind: u8,
     bytes: Vec<u8>,
-    /// What is not stored a second time while it is remembered.
-    mark: Option<Mark>,
+    memory: Memory,
     /// What is for subscriptions once it is durable.
     event: Option<Arc<Event>>,
+}
+
+/// What an entry does to what is remembered.
+#[derive(Debug)]
+enum Memory {
+    Nothing,
+    /// It is not stored a second time while it is remembered.
+    Once(Mark),
+    /// It is stored although it is remembered, from now on as what stands here.
+    Again(Mark),
 }
 
 impl Entry {
@@ -58,17 +67,17 @@ impl Entry {
         Self {
             kind: record::EVENT,
             bytes: record::encode_event(&event),
-            mark: Some(keys.mark(&Named::of(&event), at)),
+            memory: Memory::Once(keys.mark(&Named::of(&event), at)),
             event: Some(event),
         }
     }
 
-    /// An event that was to wait until now: it is remembered since it was scheduled.
-    pub(crate) fn due(event: Arc<Event>) -> Self {
+    /// An event that was to wait until now: it is remembered anew, as one that is published.
+    pub(crate) fn due(event: Arc<Event>, keys: &Keys, at: Duration) -> Self {
         Self {
             kind: record::EVENT,
             bytes: record::encode_event(&event),
-            mark: None,
+            memory: Memory::Again(keys.mark(&Named::of(&event), at)),
             event: Some(event),
         }
     }
@@ -76,7 +85,7 @@ impl Entry {
     /// A record that is remembered by this mark.
     pub(crate) fn marked(kind: u8, bytes: Vec<u8>, mark: Mark) -> Self {
         Self {
-            mark: Some(mark),
+            memory: Memory::Once(mark),
             ..Self::record(kind, bytes)
         }
     }
@@ -86,7 +95,7 @@ impl Entry {
         Self {
             kind,
             bytes,
-            mark: None,
+            memory: Memory::Nothing,
             event: None,
         }
     }
@@ -96,9 +105,21 @@ impl Entry {
         (self.kind, &self.bytes)
     }
 
-    /// What it is remembered by.
+    /// By what it is found that it was stored before, which it must not be.
     pub(crate) fn mark(&self) -> Option<&Mark> {
-        self.mark.as_ref()
+        match &self.memory {
+            Memory::Once(mark) => Some(mark),
+            Memory::Nothing | Memory::Again(_) => None,
+        }
+    }
+
+    /// What is remembered besides, once it is stored at `position`.
+    pub(crate) fn remember(&self, window: &mut Window, position: u64) {
+        match &self.memory {
+            Memory::Again(mark) => window.renew(mark, position),
+            Memory::Nothing if self.kind == record::SCHEDULE => window.take_back(&self.bytes),
+            Memory::Nothing | Memory::Once(_) => {}
+        }
     }
 
     /// The event. It moves on; the content stays, and is freed with the append.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::log::{Admission, Append, Durability, Entry, Pending};
 use super::record::{self, KeptKey, StoredSagaRecord};
 use super::{Embedded, log};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Event;
 use crate::planted::{self, SagaBug};
 use crate::saga_store::{SagaBatch, SagaStore, StoredSaga};
@@ -45,13 +45,7 @@ impl SagaStore for Embedded {
     }
 
     async fn load(&self) -> Result<Vec<StoredSaga>> {
-        let log = self.shared.log.reader();
-        if self.shared.is_instant {
-            return load(&log);
-        }
-        tokio::task::spawn_blocking(move || load(&log))
-            .await
-            .map_err(|error| Error::closed("reading the log was cut short").with_source(error))?
+        self.shared.at_disk(load).await
     }
 
     /// The position of the next record: what is appended from here on is behind it, and so is every later open.

@@ -17,12 +17,14 @@ use tokio_util::task::TaskTracker;
 use super::Shared;
 use super::log::{Admission, Append, Durability, Entry, Pending};
 use super::record::{self, Schedule};
-use super::timers::Timers;
+use super::timers::{Timed, Timers};
 use super::window::Named;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{ATTRIBUTE_BYTES_MAX, Event};
-use crate::transport::{Lateness, Receipt, SCHEDULES_MAX, Scheduled, ScheduledEvent, Schedules};
+use crate::transport::{
+    Lateness, Receipt, SCHEDULES_MAX, Scheduled, ScheduledEvent, Schedules, Waiting,
+};
 
 /// Most events that may be scheduled at a time: about 150 MiB of memory.
 const TIMERS_MAX: usize = 2_097_152;
@@ -170,7 +172,7 @@ impl Shared {
             let fired = record::encode(&Schedule::Fired { positions });
             let entries = events
                 .iter()
-                .map(|(_, event)| Entry::due(Arc::clone(event)))
+                .map(|(_, event)| Entry::due(Arc::clone(event), self.log.keys(), self.age()))
                 .chain([Entry::record(record::SCHEDULE, fired)]);
             (self.put(entries.collect(), Admission::Always), taken)
         };
@@ -203,10 +205,9 @@ impl Shared {
 
     /// The events that are scheduled by the records at these positions; what the log does not have is left out.
     async fn scheduled(&self, positions: &[u64]) -> Result<BTreeMap<u64, Arc<Event>>> {
-        let log = self.log.reader();
         let mut wanted: Vec<u64> = positions.to_vec();
         wanted.sort_unstable();
-        let read = move || {
+        self.at_disk(move |log| {
             let mut found = BTreeMap::new();
             let mut rest = wanted.as_slice();
             while let Some(first) = rest.first().copied() {
@@ -229,13 +230,13 @@ impl Shared {
                 }
             }
             Ok(found)
-        };
-        if self.is_instant {
-            return read();
-        }
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|error| Error::closed("reading the log was cut short").with_source(error))?
+        })
+        .await
+    }
+
+    /// When the event that is scheduled there is due, and its cancel key; `None` when it does not wait any more.
+    pub(super) fn waiting(&self, position: u64) -> Option<Timed> {
+        self.clockwork.timers().key_of(position)
     }
 
     fn change(
@@ -281,7 +282,6 @@ impl Schedules for Shared {
             due,
             cancel_key,
         } = scheduled;
-        let id = event.id.clone();
         let mark = self.log.keys().mark(&Named::of(&event), self.age());
         let bytes = record::encode(&Schedule::Set {
             due,
@@ -302,18 +302,20 @@ impl Schedules for Shared {
         let Some((position, duplicate)) = placed.positions().next() else {
             return Err(Error::closed("the log gave no position"));
         };
-        if !duplicate {
-            let now = self.sure_now();
-            let mut timers = self.clockwork.timers();
-            // What is over is due now, and not late by the time that it is over.
-            timers.set(position, due.max(now), cancel_key.as_deref());
-            drop(timers);
-            self.clockwork.changed.notify_one();
+        if duplicate {
+            return self.repeated(&event, position).await;
         }
+        // What is over is due now, and not late by the time that it is over.
+        let due = due.max(self.sure_now());
+        self.clockwork
+            .timers()
+            .set(position, due, cancel_key.as_deref());
+        self.clockwork.changed.notify_one();
         Ok(Receipt {
-            id,
+            id: event.id.clone(),
             position,
             duplicate,
+            waits: Some(Box::new(Waiting { due, cancel_key })),
         })
     }
 

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::{Entry, OccupiedEntry};
+use hashbrown::hash_table::Entry;
 
 use super::planted::{self, Bug};
 use super::record;
@@ -134,14 +134,57 @@ impl Window {
                     scheduled = event;
                     record::named(&scheduled)?
                 }
+                record::Schedule::Cancelled { position } => {
+                    self.release(position);
+                    return Ok(());
+                }
                 _ => return Ok(()),
             },
             _ => return Ok(()),
         };
         let mark = self.keys.mark(&named, Duration::ZERO);
-        self.insert(&mark, position);
+        // What is there again was published when it was due, or after a time for which it was not remembered.
+        if let Known::Same(_) = self.insert(&mark, position)
+            && kind == record::EVENT
+        {
+            self.renew(&mark, position);
+        }
         self.trim(Duration::ZERO);
         Ok(())
+    }
+
+    /// Remembers an event from now on as what stands at `position`, unless another one has its name.
+    pub(crate) fn renew(&mut self, mark: &Mark, position: u64) {
+        let known = self
+            .numbers
+            .find(hash_of(mark.key), |number| {
+                numbered(&self.order, self.first, *number).is_some_and(|it| it.mark.key == mark.key)
+            })
+            .copied();
+        if let Some(number) = known {
+            let earlier = numbered(&self.order, self.first, number);
+            if earlier.is_some_and(|it| it.mark.content != mark.content) {
+                return;
+            }
+            self.remove(mark.key, number);
+        }
+        self.insert(mark, position);
+    }
+
+    /// Forgets an event that is not to be published after all, if this record says so: its id is free again.
+    pub(crate) fn take_back(&mut self, schedule: &[u8]) {
+        if let Ok(record::Schedule::Cancelled { position }) = record::decode(schedule) {
+            self.release(position);
+        }
+    }
+
+    /// Forgets what stands at `position`.
+    fn release(&mut self, position: u64) {
+        if let Ok(place) = self.order.binary_search_by_key(&position, |it| it.position)
+            && let Some(known) = self.order.get(place)
+        {
+            self.remove(known.mark.key, self.first + place as u64);
+        }
     }
 
     /// Whether as much is remembered as may be.
@@ -159,17 +202,18 @@ impl Window {
         {
             let Remembered { mark, position } = *front;
             self.order.pop_front();
-            if self.remove(mark.key, self.first) {
-                self.oldest = self.oldest.max(position + 1);
-            }
+            // It may have come again since, or been released.
+            self.remove(mark.key, self.first);
+            self.oldest = self.oldest.max(position + 1);
             self.first += 1;
         }
     }
 
-    /// Takes a number out of the table; `false` when it is not there.
-    fn remove(&mut self, key: u128, number: u64) -> bool {
-        let found = self.numbers.find_entry(hash_of(key), |it| *it == number);
-        found.map(OccupiedEntry::remove).is_ok()
+    /// Takes a number out of the table, if it is there.
+    fn remove(&mut self, key: u128, number: u64) {
+        if let Ok(found) = self.numbers.find_entry(hash_of(key), |it| *it == number) {
+            found.remove();
+        }
     }
 
     /// No event before this position is remembered; no end when none is.
