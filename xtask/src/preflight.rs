@@ -41,18 +41,28 @@ const NEEDS: [Need; 4] = [
 /// Something without which some tests and checks are skipped.
 struct Want {
     need: Need,
-    /// Debian's package, for what `apt-get` brings within seconds.
-    package: Option<&'static str>,
+    bring: Bring,
 }
 
-const WANTS: [Want; 8] = [
+/// How what is wanted comes within seconds, to who may install it.
+#[derive(Clone, Copy)]
+enum Bring {
+    /// As Debian's package.
+    Package(&'static str),
+    /// By this line, which leaves the machine as it is.
+    Line(&'static str),
+    /// Not at all.
+    Never,
+}
+
+const WANTS: [Want; 9] = [
     Want {
         need: Need {
             command: &["strace", "-V"],
             what: "`strace`: tests of failed syncs, of kills at chosen syncs and of how a segment is made are skipped",
             install: "sudo apt-get install -y strace",
         },
-        package: Some("strace"),
+        bring: Bring::Package("strace"),
     },
     Want {
         need: Need {
@@ -60,7 +70,7 @@ const WANTS: [Want; 8] = [
             what: "`mkfs.ext4`: tests of a loss of power on ext4 are skipped",
             install: "sudo apt-get install -y e2fsprogs",
         },
-        package: Some("e2fsprogs"),
+        bring: Bring::Package("e2fsprogs"),
     },
     Want {
         need: Need {
@@ -68,7 +78,7 @@ const WANTS: [Want; 8] = [
             what: "`mkfs.xfs`: tests of a loss of power on XFS are skipped",
             install: "sudo apt-get install -y xfsprogs",
         },
-        package: Some("xfsprogs"),
+        bring: Bring::Package("xfsprogs"),
     },
     Want {
         need: Need {
@@ -76,7 +86,7 @@ const WANTS: [Want; 8] = [
             what: "`python3`, which cuts a disk's power: tests of a loss of power are skipped",
             install: "sudo apt-get install -y python3",
         },
-        package: Some("python3"),
+        bring: Bring::Package("python3"),
     },
     Want {
         need: Need {
@@ -84,7 +94,7 @@ const WANTS: [Want; 8] = [
             what: "`valgrind`: tests that count instructions are skipped",
             install: "sudo apt-get install -y valgrind",
         },
-        package: Some("valgrind"),
+        bring: Bring::Package("valgrind"),
     },
     Want {
         need: Need {
@@ -92,7 +102,7 @@ const WANTS: [Want; 8] = [
             what: "`c++`, which builds libFuzzer: parsers are not fuzzed",
             install: "sudo apt-get install -y g++",
         },
-        package: Some("g++"),
+        bring: Bring::Package("g++"),
     },
     Want {
         need: Need {
@@ -100,7 +110,7 @@ const WANTS: [Want; 8] = [
             what: "the right to mount a small disk: tests of a full disk and of a loss of power are skipped",
             install: "run this command as root, in a container that may mount for one",
         },
-        package: None,
+        bring: Bring::Never,
     },
     Want {
         need: Need {
@@ -108,9 +118,23 @@ const WANTS: [Want; 8] = [
             what: "`cargo-deny`: licences and sources of the dependencies are not checked",
             install: "cargo install cargo-deny --locked",
         },
-        package: None,
+        bring: Bring::Never,
+    },
+    Want {
+        need: Need {
+            command: &["sh", "-c", PROMTOOL],
+            what: "`promtool`: the rules for alerts are not tried",
+            install: "sudo apt-get install -y prometheus",
+        },
+        bring: Bring::Line(BRING_PROMTOOL),
     },
 ];
+
+const PROMTOOL: &str = "promtool --version || target/tools/usr/bin/promtool --version";
+
+/// Its package has a server, which would run at once: only the program is taken out of it.
+const BRING_PROMTOOL: &str = "mkdir -p target/tools && cd target/tools && apt-get download prometheus && \
+dpkg --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb";
 
 const CPLUSPLUS: &[&str] = &["c++", "--version"];
 
@@ -169,48 +193,57 @@ pub(crate) fn run(root: &Path) -> Result<Ready> {
         Some(program) => program,
         None => install_nextest(root).map(|()| own)?,
     };
-    let packages = to_bring(answers);
-    let failed = bring(&packages, |line| shell(root, line));
+    let (packages, lines) = to_bring(answers);
+    let failed = bring(&packages, &lines, |line| shell(root, line));
     Ok(Ready {
         nextest,
         skipped: skipped(failed.as_deref(), answers),
     })
 }
 
-/// Debian's packages of what is missing, where this program may install them: as root, with `apt-get`.
-fn to_bring(answers: impl Fn(&[&str]) -> bool) -> Vec<&'static str> {
+/// Debian's packages of what is missing, and lines that bring the rest, where this program may install them: as root, with
+/// `apt-get`.
+fn to_bring(answers: impl Fn(&[&str]) -> bool) -> (Vec<&'static str>, Vec<&'static str>) {
+    let (mut packages, mut lines) = (Vec::new(), Vec::new());
     let may = answers(&["sh", "-c", "test \"$(id -u)\" = 0"]) && answers(&["apt-get", "--version"]);
     if !may {
-        return Vec::new();
+        return (packages, lines);
     }
-    WANTS
-        .iter()
-        .filter_map(|want| Some((want.package?, want)))
-        .filter(|(_, want)| !answers(want.need.command))
-        .map(|(package, _)| package)
-        .collect()
+    for want in WANTS.iter().filter(|want| !answers(want.need.command)) {
+        match want.bring {
+            Bring::Package(package) => packages.push(package),
+            Bring::Line(line) => lines.push(line),
+            Bring::Never => {}
+        }
+    }
+    (packages, lines)
 }
 
-/// Brings the packages, each line said before it runs. On failure says why; what came is seen by whether it answers.
+/// Brings the packages, and then what lines bring, each line said before it runs. On failure says why; what came is seen by whether it answers.
 fn bring(
     packages: &[&str],
+    lines: &[&str],
     run: impl Fn(&str) -> std::result::Result<(), String>,
 ) -> Option<String> {
     /// A machine without network must not hold up the checks.
     const BOUNDS: &str =
         "-o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o DPkg::Lock::Timeout=60";
+    // A bare image has no lists of packages: they are fetched where the first try fails.
+    let update = format!("apt-get {BOUNDS} update");
+    let twice = |line: &str| run(line).or_else(|_| run(&update).and_then(|()| run(line)));
+    let rest = |failed: Option<String>| {
+        lines
+            .iter()
+            .fold(failed, |failed, line| failed.or(twice(line).err()))
+    };
     if packages.is_empty() {
-        return None;
+        return rest(None);
     }
     let install = format!(
         "DEBIAN_FRONTEND=noninteractive apt-get {BOUNDS} install -y --no-install-recommends {}",
         packages.join(" ")
     );
-    // A bare image has no lists of packages: they are fetched where the first try fails.
-    let update = format!("apt-get {BOUNDS} update");
-    run(&install)
-        .or_else(|_| run(&update).and_then(|()| run(&install)))
-        .err()
+    rest(twice(&install).err())
 }
 
 /// Says what runs, and runs it. Its output is shown only when it fails.
@@ -234,8 +267,8 @@ fn shell(root: &Path, line: &str) -> std::result::Result<(), String> {
 fn skipped(failed: Option<&str>, answers: impl Fn(&[&str]) -> bool) -> Vec<String> {
     let missing = WANTS.iter().filter(|want| !answers(want.need.command));
     missing
-        .map(|want| match (want.package, failed) {
-            (Some(_), Some(why)) => format!("{}: {why}", want.need.what),
+        .map(|want| match (want.bring, failed) {
+            (Bring::Package(_) | Bring::Line(_), Some(why)) => format!("{}: {why}", want.need.what),
             _ => format!("{}: {}", want.need.what, want.need.install),
         })
         .collect()

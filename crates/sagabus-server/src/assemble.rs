@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::machine::Machine;
 use crate::start_room;
 use crate::steps::{self, Shipped};
 
@@ -48,6 +49,7 @@ pub(crate) struct System {
     pub(crate) samples: SampleService,
     pub(crate) ai: AiService,
     pub(crate) audit: AuditService,
+    pub(crate) machine: Arc<Machine>,
     /// The sagas that can be started by name.
     pub(crate) shipped: Shipped,
     /// Submissions with a key are entered one after the other.
@@ -104,6 +106,7 @@ impl System {
             samples,
             ai,
             audit,
+            machine: Arc::default(),
             shipped,
             keyed_intake: tokio::sync::Mutex::new(()),
             relays: TaskTracker::new(),
@@ -122,6 +125,10 @@ impl System {
         system
             .relays
             .spawn(async move { stop.run_until_cancelled(letters.watch()).await });
+        let (machine, stop) = (Arc::clone(&system.machine), system.stop_relays.clone());
+        system
+            .relays
+            .spawn(async move { stop.run_until_cancelled(machine.watch()).await });
         crate::intake::resume(&system).await?;
         Ok(system)
     }

@@ -8,7 +8,7 @@ mod config;
 mod http;
 mod intake;
 mod logging;
-mod memory;
+mod machine;
 mod start_room;
 mod steps;
 mod wire;

@@ -8,10 +8,12 @@ pub mod barrier;
 mod database;
 mod handler;
 pub mod inbox;
+mod load;
 mod outbox;
 mod relay;
 
 pub use database::Database;
+pub use load::{LOAD_BOUNDS, Load};
 pub use outbox::{Outbox, OutboxCounts, Publish};
 pub use relay::Relay;
 /// The version of rusqlite that the closures of [`Database::call`] speak.

@@ -41,20 +41,20 @@ fn what_is_skipped_for_want_of_a_tool_is_named_with_the_command_that_installs_it
 #[test]
 fn as_root_on_debian_the_missing_tools_are_brought_and_no_others() {
     let missing = ["strace", "mkfs.xfs"];
-    assert_eq!(
-        to_bring(machine(true, true, &missing)),
-        ["strace", "xfsprogs"]
-    );
-    assert_eq!(to_bring(machine(true, true, &[])), [""; 0]);
-    // What apt-get does not bring is not asked of it: the right to mount, a program that is built for minutes.
-    assert_eq!(to_bring(machine(true, true, &["sh", "cargo"])), [""; 0]);
+    let (packages, lines) = to_bring(machine(true, true, &missing));
+    assert_eq!((packages, lines.len()), (vec!["strace", "xfsprogs"], 0));
+    assert_eq!(to_bring(machine(true, true, &[])), (vec![], vec![]));
+    // What apt-get does not bring is not asked of it: the right to mount, a program that is built for minutes. A program
+    // whose package would start a server is taken out of it.
+    let (packages, lines) = to_bring(machine(true, true, &["sh", "cargo"]));
+    assert_eq!((packages, lines), (vec![], vec![BRING_PROMTOOL]));
 }
 
 #[test]
 fn without_root_or_without_apt_get_nothing_is_installed() {
     let missing = ["strace", "mkfs.xfs", "valgrind"];
-    assert_eq!(to_bring(machine(false, true, &missing)), [""; 0]);
-    assert_eq!(to_bring(machine(true, false, &missing)), [""; 0]);
+    assert_eq!(to_bring(machine(false, true, &missing)), (vec![], vec![]));
+    assert_eq!(to_bring(machine(true, false, &missing)), (vec![], vec![]));
 }
 
 /// The lines that run until the packages are there, where those that hold `fails` fail, and what is said at the end.
@@ -63,7 +63,7 @@ fn brought(
     fails: &dyn Fn(usize, &str) -> bool,
 ) -> (Vec<String>, Option<String>) {
     let lines = std::cell::RefCell::new(Vec::new());
-    let failed = bring(packages, |line| {
+    let failed = bring(packages, &[], |line| {
         lines.borrow_mut().push(line.to_owned());
         let number = lines.borrow().len();
         if fails(number, line) {
@@ -92,6 +92,24 @@ fn the_lists_of_packages_are_fetched_only_where_the_first_try_fails() {
 }
 
 #[test]
+fn what_a_line_brings_is_tried_again_behind_the_lists_and_goes_its_own_way() {
+    let lines = std::cell::RefCell::new(Vec::new());
+    let failed = bring(&["strace"], &["fetch"], |line| {
+        lines.borrow_mut().push(line.to_owned());
+        match line {
+            "fetch" if lines.borrow().len() < 4 => Err("no".to_owned()),
+            _ => Ok(()),
+        }
+    });
+    let lines = lines.into_inner();
+    assert_eq!((lines.len(), failed), (4, None), "{lines:?}");
+    assert_eq!((&*lines[1], &*lines[3]), ("fetch", "fetch"));
+    assert!(lines[2].ends_with(" update"), "{lines:?}");
+    let failed = bring(&[], &["fetch"], |_| Err("no way".to_owned()));
+    assert_eq!(failed.as_deref(), Some("no way"));
+}
+
+#[test]
 fn what_could_not_be_brought_is_skipped_with_the_reason() {
     let (lines, failed) = brought(&["valgrind"], &|_, _| true);
     assert_eq!((lines.len(), failed.as_deref()), (2, Some("no 2")));
@@ -110,7 +128,7 @@ fn the_closing_line_counts_what_is_lacking() {
     assert_eq!(closing(&[]), None);
     let line = closing(&skipped(None, machine(true, true, &["strace", "cargo"]))).unwrap();
     let expected =
-        "skipped: what needs 2 of 8 things that this machine lacks: `strace`; `cargo-deny`";
+        "skipped: what needs 2 of 9 things that this machine lacks: `strace`; `cargo-deny`";
     assert_eq!(line, expected);
 }
 

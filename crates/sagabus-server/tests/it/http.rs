@@ -829,6 +829,17 @@ fn metrics_have_the_names_that_dashboards_expect_and_agree_with_the_stats() {
         "saga_failed_transactions",
         "saga_stuck_transactions",
         "ai_processing_queue_size",
+        "http_request_size_bytes_bucket",
+        "http_response_size_bytes_bucket",
+        "active_requests",
+        "errors_total",
+        "errors_by_type",
+        "cpu_usage_percent",
+        "db_queries_total",
+        "db_query_duration_seconds_bucket",
+        "database_connection_pool_active",
+        "database_connection_pool_idle",
+        "database_connection_pool_max",
     ] {
         assert!(
             values.keys().any(|it| it.starts_with(name)),

@@ -9,6 +9,7 @@
 )]
 
 mod admission;
+mod alerts;
 mod bad_forms;
 mod bad_input;
 mod client;

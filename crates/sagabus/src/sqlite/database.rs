@@ -11,6 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::load::{Load, Meter};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Transactions that may wait: more callers wait in line for a place.
@@ -34,6 +35,7 @@ struct Shared {
     path: PathBuf,
     sender: Mutex<Option<mpsc::Sender<Job>>>,
     thread: tokio::sync::Mutex<Option<Thread>>,
+    meter: Arc<Meter>,
 }
 
 struct Thread {
@@ -64,13 +66,15 @@ impl Database {
         let (opened, open) = oneshot::channel();
         let (end, ended) = oneshot::channel::<()>();
         let thread_path = path.clone();
+        let meter = Arc::new(Meter::default());
+        let read = Arc::clone(&meter);
         let handle = std::thread::Builder::new()
             .name(name)
             .spawn(move || {
                 match prepare(&thread_path, migrations) {
                     Ok(connection) => {
                         if opened.send(Ok(())).is_ok() {
-                            serve(connection, receiver, &thread_path);
+                            serve(connection, receiver, &thread_path, &read);
                         }
                     }
                     Err(error) => {
@@ -94,6 +98,7 @@ impl Database {
                 path,
                 sender: Mutex::new(Some(sender)),
                 thread: tokio::sync::Mutex::new(Some(Thread { handle, ended })),
+                meter,
             }),
         })
     }
@@ -102,6 +107,16 @@ impl Database {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.shared.path
+    }
+
+    /// What it does, and did since it was opened.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let sender = lock(&self.shared.sender);
+        let waiting = sender
+            .as_ref()
+            .map_or(0, |it| it.max_capacity() - it.capacity());
+        self.shared.meter.read(waiting as u64)
     }
 
     /// Runs `work` in a transaction: commits and syncs when it returns `Ok`, rolls back when it returns `Err`.
@@ -217,9 +232,10 @@ where
 }
 
 /// Takes jobs until the last handle is gone or the file fails.
-fn serve(mut connection: Connection, mut jobs: mpsc::Receiver<Job>, path: &Path) {
+fn serve(mut connection: Connection, mut jobs: mpsc::Receiver<Job>, path: &Path, meter: &Meter) {
     while let Some(job) = jobs.blocking_recv() {
-        match std::panic::catch_unwind(AssertUnwindSafe(|| job(&mut connection))) {
+        let work = || meter.time(|| job(&mut connection));
+        match std::panic::catch_unwind(AssertUnwindSafe(work)) {
             Ok(ControlFlow::Continue(())) => {}
             Ok(ControlFlow::Break(())) => {
                 tracing::error!(path = %path.display(), "database file failed; it takes no more work");

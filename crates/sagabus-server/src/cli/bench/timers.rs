@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use super::{Folder, failed};
 use crate::cli::{Failure, Output};
-use crate::memory::resident_bytes;
+use crate::machine::resident_bytes;
 
 /// Callers that schedule at a time.
 const CALLERS: usize = 512;

@@ -1,0 +1,52 @@
+//! What the services tell of themselves.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::Snapshot;
+use super::out::Out;
+
+impl Snapshot {
+    pub(super) fn encode_services(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let word = |label, counts: &BTreeMap<String, u64>| -> Vec<_> {
+            counts
+                .iter()
+                .map(|(word, count)| ([(label, word.clone())], *count))
+                .collect()
+        };
+        out.gauges(
+            "samples_by_status",
+            "Samples, by status",
+            word("status", &self.samples.samples_by_status).into_iter(),
+        )?;
+        out.gauges(
+            "samples_by_priority",
+            "Samples, by priority",
+            word("priority", &self.samples.samples_by_priority).into_iter(),
+        )?;
+        let jobs = &self.ai.jobs;
+        out.gauge(
+            "ai_processing_queue_size",
+            "Jobs that wait for their turn",
+            jobs.queued,
+        )?;
+        out.gauge("ai_processing_active_jobs", "Jobs that run", jobs.active)?;
+        // A gauge, since a job moves from one status to the next; the name is older than that insight.
+        out.gauges(
+            "ai_processing_jobs_total",
+            "Jobs, by present status and type",
+            jobs.by_status.iter().map(|it| {
+                let labels = [
+                    ("status", it.status.as_str().to_owned()),
+                    ("type", it.job_type.to_owned()),
+                ];
+                (labels, it.count)
+            }),
+        )?;
+        out.counters(
+            "ai_processing_errors",
+            "Failed jobs, by kind of error",
+            word("type", &jobs.errors).into_iter(),
+        )
+    }
+}
