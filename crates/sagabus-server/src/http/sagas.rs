@@ -175,7 +175,8 @@ pub(super) async fn start(
             earlier.ok_or(refused)?
         }
     };
-    Ok(told(&started))
+    let known = started.earlier.and_then(|_| sagas.status(&started.id).ok());
+    Ok(told(&started, known.map(|saga| saga.status)))
 }
 
 /// What is to be done, and what with.
@@ -200,8 +201,8 @@ fn ordered(app: &App, order: Order, headers: &HeaderMap) -> Result<(Definition, 
     Ok((definition, start))
 }
 
-/// Which saga it is, where, and why it is that of an earlier start, if it is.
-fn told(started: &Started) -> Response {
+/// Which saga it is, where, and why it is that of an earlier start, if it is, with where that stands.
+fn told(started: &Started, status: Option<Status>) -> Response {
     let place = match started.earlier {
         Some(Earlier::Forgotten) => None,
         _ => Some(format!("/api/sagas/{}", started.id)),
@@ -210,7 +211,7 @@ fn told(started: &Started) -> Response {
         None => (None, None),
         Some(Earlier::Keyed { is_other }) => (Some("idempotencyKey"), Some(is_other)),
         Some(Earlier::Forgotten | Earlier::Unreadable) => (Some("idempotencyKey"), None),
-        Some(Earlier::Attached) => (Some("concurrencyKey"), None),
+        Some(Earlier::Attached { is_other }) => (Some("concurrencyKey"), Some(is_other)),
     };
     let body = Json(json!({
         "sagaId": started.id.as_str(),
@@ -218,6 +219,7 @@ fn told(started: &Started) -> Response {
         "duplicate": started.earlier.is_some(),
         "sameBy": by,
         "otherOrder": is_other,
+        "status": status.map(Status::as_str),
     }));
     match place {
         Some(place) => (StatusCode::ACCEPTED, [("location", place)], body).into_response(),

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use sagabus::saga::Definition;
+use serde_json::Value;
 
-use crate::program::{Place, run};
+use crate::program::{Place, Server, run};
 
 /// A definition with one fault, where it is told, and words that name it.
 struct Fault {
@@ -128,8 +129,54 @@ fn faults() -> Vec<Fault> {
         fault(
             "NotBare",
             steps("- id: a\n  signal: {name: n}\n  timeout: 5\n"),
-            "3:3",
-            "waits and is not run",
+            "5:3",
+            "waits and is not run: `timeout` is too much",
+        ),
+        fault(
+            "NotBare",
+            steps("- {id: a, timer: {for: 5}, data: {x: 1}}\n"),
+            "3:28",
+            "`data` is too much",
+        ),
+        fault(
+            "Unreadable",
+            steps(
+                "- {id: a, signal: {name: n}, child: {definition: {}}}\n"
+                    .replace("{}", inner)
+                    .as_str(),
+            ),
+            "3:30",
+            "`steps[0].child`: is too much beside `signal`",
+        ),
+        fault(
+            "TooLong",
+            child("{name: c, steps: [{id: b, action: b, retryDelay: 8d}]}"),
+            "4:70",
+            "at `steps[0].child.definition.steps[0].retryDelay`",
+        ),
+        fault(
+            "Unreadable",
+            child("{name: c, steps: [{id: b}]}"),
+            "4:51",
+            "at `steps[0].child.definition.steps[0]`: missing field `action`",
+        ),
+        fault(
+            "Unreadable",
+            one("data: {[a]: x}"),
+            "5:10",
+            "the name of a field must be a text",
+        ),
+        fault(
+            "Unreadable",
+            one("timeout: 010"),
+            "5:3",
+            "is the text \"010\", and must be milliseconds",
+        ),
+        fault(
+            "ConcurrencyKey",
+            format!("{}concurrencyKey: {{key: '{{/a~2}}'}}\n", one("timeout: 5")),
+            "6:18",
+            "a JSON pointer, such as `{/sample/id}`, and not `{/a~2}`",
         ),
         fault(
             "WaitLimit",
@@ -210,8 +257,8 @@ fn faults() -> Vec<Fault> {
         fault(
             "NotOfChild",
             child(inner).replace("  child", "  timeout: 5\n  child"),
-            "5:3",
-            "a saga of its own",
+            "4:3",
+            "a saga of its own: `timeout` is too much",
         ),
         fault("TooDeep", nested(4), "1:27", "sagas inside each other"),
         fault(
@@ -323,4 +370,69 @@ fn whatever_makes_a_definition_refused_is_found_offline_with_line_and_column() {
     }
     assert_eq!(elsewhere, [""; 0]);
     assert_eq!(met, kinds(), "each fault has a file that has it");
+}
+
+#[test]
+fn what_is_no_text_is_refused_with_the_place_of_its_first_such_byte() {
+    let folder = Place::new();
+    for name in ["definition.yaml", "definition.json"] {
+        let path = folder.file(name);
+        let file = path.to_str().unwrap();
+        std::fs::write(&path, b"name: s\nst\xc3\xa4\xff: []\n").unwrap();
+        let ran = run(&["saga", "check", file]);
+        assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
+        let told = format!(
+            "{file}:2:4: definition does not fit at `.`: it is not UTF-8: byte 13 of it, 0xff, is part of no character\n"
+        );
+        assert_eq!(ran.out, told);
+        let ran = run(&["saga", "check", file, "-o", "json"]);
+        let told: Value = serde_json::from_str(&ran.out).unwrap();
+        let found = &told["findings"][0];
+        assert_eq!((&found["line"], &found["column"]), (&2.into(), &4.into()));
+        // One that is too large is so, wherever it is cut.
+        std::fs::write(&path, "ä".repeat(1024 * 1024)).unwrap();
+        let ran = run(&["saga", "check", file]);
+        assert!(ran.out.contains("more than 1048576"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn what_the_check_of_a_file_refuses_is_refused_over_http_at_the_same_path() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let inner = |more: &str| {
+        format!(
+            r#"{{"name":"s","steps":[{{"id":"k","child":{{"definition":{{"name":"c","steps":[{{"id":"a",{more}}}]}}}}}}]}}"#
+        )
+    };
+    let within = "steps[0].child.definition.steps[0]";
+    for (more, path, words) in [
+        (
+            r#""action":"a","data":{"x":1,"x":2}"#,
+            format!("{within}.data"),
+            "field `x` is there twice",
+        ),
+        (
+            r#""signal":{"name":"n"},"retryDelay":5"#,
+            format!("{within}.retryDelay"),
+            "`retryDelay` is too much",
+        ),
+        (r#""name":"n""#, within.to_owned(), "missing field `action`"),
+    ] {
+        let definition = inner(more);
+        let file = place.file("definition.json");
+        std::fs::write(&file, &definition).unwrap();
+        let ran = run(&["saga", "check", file.to_str().unwrap(), "-o", "json"]);
+        let told: Value = serde_json::from_str(&ran.out).unwrap();
+        let found = &told["findings"][0];
+        assert_eq!(found["path"], path, "{}", ran.out);
+        let text = found["text"].as_str().unwrap();
+        assert!(text.contains(words) && text.contains(&path), "{text}");
+        let body = format!(r#"{{"definition":{definition},"context":{{}}}}"#);
+        let request = server.request("POST", "/api/sagas");
+        let answer = request.body("application/json", body).send();
+        assert_eq!(answer.status, 400);
+        let told = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(told.contains(words) && told.contains(&path), "{told}");
+    }
 }

@@ -396,9 +396,91 @@ steps:
         answer,
         json!({
             "sagaId": id, "saga": null, "duplicate": true,
-            "sameBy": "idempotencyKey", "otherOrder": null,
+            "sameBy": "idempotencyKey", "otherOrder": null, "status": null,
         })
     );
+    // Of one that attached there is nothing more to see either.
+    let (same, told) = start("second");
+    assert_eq!(same, id);
+    assert!(
+        told.ends_with("idempotency key; it has ended, and is shown no more\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_start_that_attached_is_told_what_became_of_the_saga_that_it_was_taken_for() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let definition = |id: &str| {
+        json!({
+            "name": "keyed",
+            "concurrencyKey": {"key": "sample {sampleId}", "onConflict": "attach"},
+            "steps": [{"id": id, "signal": {"name": "measured"}}],
+        })
+    };
+    let order = |key: &str, id: &str| json!({"definition": definition(id), "context": {"sampleId": "S-1"}, "idempotencyKey": key});
+    let first = server.post("/api/sagas", &order("first", "w")).expect(202);
+    assert_eq!(first["status"], Value::Null);
+    let id = first["sagaId"].as_str().unwrap();
+    let answer = |is_other: bool, status: &str| {
+        json!({
+            "sagaId": id, "saga": first["saga"], "duplicate": true,
+            "sameBy": "concurrencyKey", "otherOrder": is_other, "status": status,
+        })
+    };
+    let file = place.file("keyed.json");
+    let said = |key: &str, step: &str| {
+        std::fs::write(&file, definition(step).to_string()).unwrap();
+        let file = file.to_str().unwrap();
+        let all = [
+            "start",
+            "--file",
+            file,
+            "--context",
+            r#"{"sampleId": "S-1"}"#,
+        ];
+        let ran = ask(&server, &[&all[..], &["--idempotency-key", key]].concat());
+        assert_eq!((ran.code, ran.out.trim()), (Some(0), id), "{}", ran.err);
+        ran.err
+    };
+    let again = |status: &str| {
+        for (step, is_other) in [("w", false), ("other", true)] {
+            let told = server.post("/api/sagas", &order("second", step));
+            assert_eq!(told.expect(202), answer(is_other, status));
+        }
+        // Of what is no order, it is that of another one.
+        let mut wrong = order("second", "w");
+        wrong["definition"] = json!([]);
+        let told = server.post("/api/sagas", &wrong).expect(202);
+        assert_eq!(told, answer(true, status));
+    };
+    again("started");
+    let other = "; it is of another definition or context, and nothing of this one is done\n";
+    let holds = format!("saga `{id}` has the concurrency key");
+    assert_eq!(
+        said("second", "w"),
+        format!("{holds}; no other is started\n")
+    );
+    assert_eq!(said("third", "other"), format!("{holds}{other}"));
+
+    let by = ["--author", "ann", "--reason", "looked at it"];
+    let told = [&["signal", id, "measured"][..], &by].concat();
+    assert_eq!(ask(&server, &told).code, Some(0));
+    until("the saga is over", || {
+        let saga = server.get(&format!("/api/sagas/{id}")).json();
+        (saga["status"] == "completed").then_some(())
+    });
+    again("completed");
+    let over = format!(
+        "this start was taken for saga `{id}`, which had the concurrency key and is over, `completed`"
+    );
+    assert_eq!(
+        said("second", "w"),
+        format!("{over}; no other is started\n")
+    );
+    assert_eq!(said("third", "w"), format!("{over}; no other is started\n"));
+    assert_eq!(said("second", "other"), format!("{over}{other}"));
 }
 
 #[test]
@@ -434,7 +516,7 @@ fn a_repeat_of_an_order_finds_its_saga_although_the_order_is_refused_otherwise()
             again,
             json!({
                 "sagaId": first["sagaId"], "saga": first["saga"], "duplicate": true,
-                "sameBy": "idempotencyKey", "otherOrder": is_other,
+                "sameBy": "idempotencyKey", "otherOrder": is_other, "status": "started",
             })
         );
         // What is no key finds nothing.

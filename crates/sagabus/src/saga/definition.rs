@@ -3,6 +3,7 @@
 mod changes;
 mod check;
 mod child;
+mod data;
 mod each;
 mod event_input;
 mod form;
@@ -11,6 +12,7 @@ mod options;
 mod pivot;
 mod place;
 mod step;
+mod surplus;
 mod wait;
 mod warning;
 

@@ -151,13 +151,13 @@ pub enum StepPhase {
     Executing,
     /// It succeeded.
     Completed,
-    /// It failed, and there is nothing to take back.
+    /// It failed, and nothing takes it back.
     Failed,
     /// Being taken back, or waiting for its turn to be.
     Compensating,
     /// Taken back.
     Compensated,
-    /// It could not be taken back.
+    /// It could not be taken back, and waits for an operator.
     CompensationStuck,
     /// The saga turned back before it was started.
     NotRun,
@@ -175,6 +175,8 @@ pub enum StepPhase {
     Aborted,
     /// An operator ended the saga while it was taken back: it may be, or not.
     CompensationAborted,
+    /// It could not be taken back, and the saga is over: an operator can still repair it.
+    CompensationFailed,
 }
 
 impl StepPhase {
@@ -197,17 +199,20 @@ impl StepPhase {
             Self::CompensationForced => "compensation_forced",
             Self::Aborted => "aborted",
             Self::CompensationAborted => "compensation_aborted",
+            Self::CompensationFailed => "compensation_failed",
         }
     }
 
     /// Of a saga that is over nothing goes on but what an operator has repaired.
-    fn of(state: &StepState, waits: bool, is_to_be_taken_back: bool, is_over: bool) -> Self {
-        let is_over = is_over && !state.compensation.is_repair;
+    fn of(state: &StepState, waits: bool, is_to_be_taken_back: bool, has_ended: bool) -> Self {
+        let is_over = has_ended && !state.compensation.is_repair;
         match state.compensation.phase {
             CompensationPhase::Started | CompensationPhase::Backoff { .. } if is_over => {
                 Self::CompensationAborted
             }
             CompensationPhase::Started | CompensationPhase::Backoff { .. } => Self::Compensating,
+            // A repair that failed is not tried again by itself either.
+            CompensationPhase::Stuck if has_ended => Self::CompensationFailed,
             CompensationPhase::Stuck => Self::CompensationStuck,
             CompensationPhase::Done => Self::Compensated,
             CompensationPhase::Skipped => Self::CompensationSkipped,
@@ -215,7 +220,7 @@ impl StepPhase {
             CompensationPhase::Idle => match state.phase {
                 Phase::Pending if is_over => Self::NotRun,
                 Phase::Started if is_over => Self::Aborted,
-                Phase::Backoff { .. } if is_over => Self::Failed,
+                Phase::Backoff { .. } | Phase::Stuck(_) if is_over => Self::Failed,
                 Phase::Pending => Self::Pending,
                 Phase::Started if waits => Self::Waiting,
                 Phase::Started | Phase::Backoff { .. } => Self::Executing,

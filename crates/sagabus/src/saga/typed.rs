@@ -399,9 +399,8 @@ impl<'a, In: DeserializeOwned + Send + 'static, N: Needs, K: Kind> NewStep<'a, I
                     step,
                 }))
             }
-            Err(mut fault) => {
-                let (at, path) = (self.saga.steps.len(), &fault.place.path);
-                fault.place.path = format!("steps[{at}].child.definition.{path}");
+            Err(fault) => {
+                let fault = fault.in_child_of(self.saga.steps.len());
                 self.saga.fault.get_or_insert(fault);
                 self.ready()
             }

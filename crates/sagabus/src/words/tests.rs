@@ -17,7 +17,7 @@ fn step(more: &str) -> String {
 }
 
 /// What is no YAML, or not of the kind that is wanted, and what is said of it.
-const NO_YAML_AND_WHY: [(&str, &str); 27] = [
+const NO_YAML_AND_WHY: [(&str, &str); 33] = [
     (
         "name: s\nsteps:\n\t- id: a\n",
         "a tab stands where only spaces may",
@@ -72,6 +72,27 @@ const NO_YAML_AND_WHY: [(&str, &str); 27] = [
         "name: s\nsteps: [{id: a, action: a, lateBinding: on}]\n",
         "`steps[0].lateBinding`: is the text \"on\", and must be `true` or `false`",
     ),
+    ("{[a]: x}", "`.`: the name of a field must be a text"),
+    (
+        "name: s\nsteps: [{id: a, action: a, {b: c}: x}]\n",
+        "`steps[0]`: the name of a field must be a text",
+    ),
+    (
+        "name: s\nsteps: [{id: a, action: a, data: {x: {[a]: x}}}]\n",
+        "`steps[0].data`: the name of a field must be a text",
+    ),
+    (
+        "name: s\nsteps: [{id: a, action: a, data: {5: x}}]\n",
+        "`steps[0].data`: the name of a field is 5, and must be a text",
+    ),
+    (
+        "name: s\nsteps: [{id: a, action: [a]}]\n",
+        "`steps[0].action`: must be a text",
+    ),
+    (
+        "name: s\nsteps: [{id: a, action: a, timeout: 010}]\n",
+        "`steps[0].timeout`: is the text \"010\", and must be milliseconds as a number, or text such as",
+    ),
 ];
 
 #[test]
@@ -99,6 +120,14 @@ fn what_the_readers_of_json_and_yaml_say_is_said_in_plain_words() {
         ),
         (r#""id":"b""#, "`id` is there twice"),
         (r#""compensate":5"#, "must be one of"),
+        (
+            r#""data":{"y":[{"x":1,"x":2}]}"#,
+            "`steps[0].data`: field `x` is there twice",
+        ),
+        (
+            r#""timeout":"010""#,
+            "is the text \"010\", and must be milliseconds as a number",
+        ),
     ] {
         for is_json in [true, false] {
             let said = said(&step(more), is_json);
@@ -125,6 +154,7 @@ fn what_the_readers_of_json_and_yaml_say_is_said_in_plain_words() {
         ("{\"name\":\"a\nb\"}", "a control character"),
         (r#"{"name":"\x"}"#, "a `\\` before what"),
         (&step(r#""data":1e999"#), "larger than readers can hold"),
+        (&step(r#""timeout":010"#), "a number is not written as one"),
         (
             &step(&format!(r#""data":{}{}"#, "[".repeat(200), "]".repeat(200))),
             "nested deeper than 64",

@@ -644,7 +644,7 @@ async fn the_keys_of_starts_that_attached_outlive_their_saga_and_the_records_of_
     let second = orchestrator.start_or_find(&definition, keyed("second"));
     let attached = Started {
         id: holder.clone(),
-        earlier: Some(Earlier::Attached),
+        earlier: Some(Earlier::Attached { is_other: false }),
     };
     assert_eq!(second.await.unwrap(), attached);
     // An event, too, that comes again later.

@@ -656,7 +656,10 @@ fn a_saga_that_is_none_is_refused_with_its_place_in_the_one_around_it() {
     let inner = Saga::<Order>::define("inner");
     saga.step("b").child::<_, Inspected>(inner).done();
     let error = saga.build().unwrap_err();
-    assert_eq!(error.to_string(), "saga `inner` has no steps");
+    assert_eq!(
+        error.to_string(),
+        "saga `inner` has no steps, at `steps[1].child.definition.steps`"
+    );
     assert_eq!(error.place.path, "steps[1].child.definition.steps");
 }
 

@@ -32,11 +32,7 @@ impl Check {
         let definition = match &file.definition {
             Ok(definition) => definition,
             Err(error) => {
-                tell(
-                    output,
-                    &file,
-                    (&error.place, "error", &error.fault.to_string()),
-                )?;
+                tell(output, &file, (&error.place, "error", &error.told()))?;
                 return Err(Failure {
                     text: format!("`{}` is refused", file.name),
                     code: 2,

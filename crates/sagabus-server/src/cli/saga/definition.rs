@@ -28,16 +28,15 @@ impl DefinitionFile {
         // One more than it may have, which the definition then refuses.
         let mut file = file.take(bytes_max.saturating_add(1));
         file.read_to_end(&mut bytes).map_err(cannot)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|error| wrong(format!("`{name}` is not UTF-8: {error}")))?;
         let is_json = path.extension().is_some_and(|it| it == "json");
-        let definition = match is_json {
-            true => Definition::from_json(text.as_bytes()),
-            false => Definition::from_yaml(&text),
+        let definition = match std::str::from_utf8(&bytes) {
+            Ok(text) if !is_json => Definition::from_yaml(text),
+            // What is no text is refused as JSON for just that.
+            Ok(_) | Err(_) => Definition::from_json(&bytes),
         };
         Ok(Self {
             name,
-            text,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
             definition,
         })
     }
@@ -46,7 +45,7 @@ impl DefinitionFile {
     pub(super) fn valid(self) -> Result<Definition, Failure> {
         let name = self.name;
         self.definition.map_err(|error| Failure {
-            text: format!("{}: {}", at(&name, error.place.position), error.fault),
+            text: format!("{}: {}", at(&name, error.place.position), error.told()),
             code: 2,
         })
     }

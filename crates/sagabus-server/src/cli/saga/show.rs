@@ -1,5 +1,6 @@
 //! Prints what the server answers about sagas, for people.
 
+use sagabus::saga::Status;
 use serde_json::Value;
 
 use crate::cli::print::say;
@@ -225,16 +226,31 @@ pub(super) fn text(value: &Value) -> String {
 /// What there is to say of a start that is taken for an earlier one.
 pub(super) fn earlier(started: &Value) -> Option<String> {
     let id = text(&started["sagaId"]);
-    let same = format!("saga `{id}` is that of an earlier start with this idempotency key");
-    let more = match (started["sameBy"].as_str()?, started["otherOrder"].as_bool()) {
-        ("concurrencyKey", _) => {
-            return Some(format!(
-                "saga `{id}` has the concurrency key; no other is started"
-            ));
-        }
-        _ if started["saga"].is_null() => "; it has ended, and is shown no more",
-        (_, Some(true)) => ", of another definition or context; nothing of this one is done",
-        (_, Some(false) | None) => "",
+    let is_other = started["otherOrder"].as_bool() == Some(true);
+    let by = started["sameBy"].as_str()?;
+    let said = match by {
+        "concurrencyKey" => attached(&id, &started["status"]),
+        _ => format!("saga `{id}` is that of an earlier start with this idempotency key"),
     };
-    Some(same + more)
+    let more = match by {
+        _ if started["saga"].is_null() => "; it has ended, and is shown no more",
+        "concurrencyKey" if is_other => {
+            "; it is of another definition or context, and nothing of this one is done"
+        }
+        "concurrencyKey" => "; no other is started",
+        _ if is_other => ", of another definition or context; nothing of this one is done",
+        _ => "",
+    };
+    Some(said + more)
+}
+
+/// A start that was taken for the saga that has its concurrency key, or had it then.
+fn attached(id: &str, status: &Value) -> String {
+    let stands = Status::ALL.iter().find(|it| status == it.as_str());
+    match stands.filter(|it| it.is_final()) {
+        Some(over) => format!(
+            "this start was taken for saga `{id}`, which had the concurrency key and is over, `{over}`"
+        ),
+        None => format!("saga `{id}` has the concurrency key"),
+    }
 }

@@ -67,10 +67,14 @@ pub enum DefinitionError {
         field: &'static str,
     },
     /// A step without a handler has a field that goes with one.
-    #[error("step `{step}` waits and is not run: it has `name`, `dependencies` and `pivot` only")]
+    #[error(
+        "step `{step}` waits and is not run: `{field}` is too much, it has `name`, `dependencies` and `pivot` only"
+    )]
     NotBare {
         /// The step.
         step: String,
+        /// The field.
+        field: &'static str,
     },
     /// Where a step takes its items from is written in a way that leads nowhere.
     #[error("`{field}.from` of step `{step}` must be a JSON pointer such as `/samples`")]
@@ -90,11 +94,13 @@ pub enum DefinitionError {
     },
     /// A step that is a saga has a field that goes with a handler.
     #[error(
-        "step `{step}` is a saga of its own: it has no `action` and nothing that goes with attempts"
+        "step `{step}` is a saga of its own: `{field}` is too much, it has `name`, `dependencies`, `pivot`, `data`, `forEach`, `lateBinding`, and what takes it back: `compensationAction` with its `service`, `version`, `compensate`, `compensationTimeout` and `compensationRetryAttempts`"
     )]
     NotOfChild {
         /// The step.
         step: String,
+        /// The field.
+        field: &'static str,
     },
     /// There are more than [`DEPTH_MAX`] sagas inside each other.
     #[error("step `{step}` has more than {DEPTH_MAX} sagas inside each other")]
@@ -198,13 +204,11 @@ impl DefinitionError {
             | Self::Name { field, .. } => field,
             Self::EventInput { .. } => "eventInput",
             Self::TwoPivots { .. } => "pivot",
-            Self::NotBare { .. } => "id",
-            Self::Pointer { field, .. } => field,
+            Self::Pointer { field, .. }
+            | Self::NotBare { field, .. }
+            | Self::NotOfChild { field, .. } => field,
             Self::NotBefore { .. } => "dependencies",
-            Self::NotOfChild { .. }
-            | Self::TooDeep { .. }
-            | Self::KeyInside { .. }
-            | Self::TwoInputs { .. } => "child",
+            Self::TooDeep { .. } | Self::KeyInside { .. } | Self::TwoInputs { .. } => "child",
             Self::Empty { .. } | Self::TooManySteps { .. } => "steps",
             Self::TooLarge { .. } | Self::Unreadable { .. } => ".",
         }
@@ -350,8 +354,9 @@ fn check_wait(step: &Step, wait: &Wait) -> Result<(), DefinitionError> {
             return super::child::check(step, child);
         }
     }
-    if !step.is_bare() {
-        return Err(DefinitionError::NotBare { step: owner() });
+    if let Some(field) = step.surplus() {
+        let step = owner();
+        return Err(DefinitionError::NotBare { step, field });
     }
     let time = wait.time();
     if time.is_some_and(|time| time.as_millis() == 0 || time > WAIT_MAX) {

@@ -64,27 +64,10 @@ pub(super) fn depth(steps: &[Step]) -> usize {
 }
 
 pub(super) fn check(step: &Step, child: &Child) -> Result<(), DefinitionError> {
-    let of_attempts = Step {
-        name: step.name.clone(),
-        action: String::new(),
-        service: step.service.clone(),
-        compensation_action: step.compensation_action.clone(),
-        // It is that of what takes it back.
-        version: step.version.filter(|_| step.compensation_action.is_some()),
-        compensate: step.compensate,
-        compensation_timeout: step.compensation_timeout,
-        compensation_retry_attempts: step.compensation_retry_attempts,
-        data: step.data.clone(),
-        dependencies: step.dependencies.clone(),
-        pivot: step.pivot,
-        late_binding: step.late_binding,
-        for_each: step.for_each.clone(),
-        wait: step.wait.clone(),
-        ..Step::new(step.id.clone())
-    };
-    if of_attempts != *step {
+    if let Some(field) = step.surplus_of_child() {
         return Err(DefinitionError::NotOfChild {
             step: step.id.clone(),
+            field,
         });
     }
     if child.definition.depth() >= DEPTH_MAX {

@@ -117,7 +117,11 @@ struct StepForm {
     retry_delay: Option<Span>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dependencies: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "super::data::read",
+        skip_serializing_if = "Option::is_none"
+    )]
     data: Option<Value>,
     #[serde(default, deserialize_with = "flag", skip_serializing_if = "is_default")]
     pivot: bool,
@@ -264,7 +268,20 @@ impl<'de> Deserialize<'de> for Span {
 
 pub(super) fn from_json(json: &[u8]) -> Result<Parts, InvalidDefinition> {
     bounded(json.len())?;
+    if let Err(error) = std::str::from_utf8(json) {
+        return Err(no_text(json, error.valid_up_to()));
+    }
     read_json(json, Definition::from_parts)
+}
+
+/// What is no text from `at` on.
+fn no_text(bytes: &[u8], at: usize) -> InvalidDefinition {
+    let byte = bytes.get(at).copied().unwrap_or_default();
+    let number = at.saturating_add(1);
+    let reason =
+        format!("it is not UTF-8: byte {number} of it, {byte:#04x}, is part of no character");
+    let position = Position::of_no_text(bytes, at);
+    unreadable(".".to_owned(), reason, Some(position))
 }
 
 /// Without a bound on its size: for what is stored already.
@@ -287,10 +304,7 @@ fn unreadable_json(path: String, json: &[u8], error: &serde_json::Error) -> Inva
     // What is no JSON at all ends where it ends, and a field that is there twice has no one place; what is of another form
     // stands at its path.
     let is_of_reader = !error.is_data() || reason.starts_with("duplicate field");
-    let position = is_of_reader.then(|| Position {
-        line: error.line().max(1) as u64,
-        column: error.column().max(1) as u64,
-    });
+    let position = is_of_reader.then(|| Position::of_byte(json, (error.line(), error.column())));
     let is_json = || serde_json::from_slice::<IgnoredAny>(json).is_ok();
     let reason = match reason {
         _ if error.is_data() || is_too_deep(reason) => said(&path, reason),
@@ -312,15 +326,33 @@ const OF_WORDS: [&str; 6] = [
     "plainErrors",
 ];
 
+/// Fields whose values are objects, or lists of them: what must be a text there is the name of one of their fields.
+const OF_FIELDS: [&str; 9] = [
+    "approval",
+    "child",
+    "concurrencyKey",
+    "data",
+    "definition",
+    "forEach",
+    "signal",
+    "steps",
+    "timer",
+];
+
 /// What is wrong at `path`, in plain words.
 fn said(path: &str, reason: &str) -> String {
     if is_too_deep(reason) && path.ends_with("].data") {
         return too_deep();
     }
     let field = path.rsplit('.').next().unwrap_or_default();
-    match reason.ends_with("] must be quoted") && OF_WORDS.contains(&field) {
-        true => "must be one of its words".to_owned(),
-        false => plain(reason),
+    let field = field.split('[').next().unwrap_or_default();
+    if reason.ends_with("] must be quoted") && OF_WORDS.contains(&field) {
+        return "must be one of its words".to_owned();
+    }
+    let said = plain(reason);
+    match said.contains("must be a text") && (path == "." || OF_FIELDS.contains(&field)) {
+        true => format!("the name of a field {said}"),
+        false => said,
     }
 }
 
@@ -471,12 +503,8 @@ impl Form {
 impl ChildForm {
     fn read(self, at: usize, make: Make) -> Result<Child, InvalidDefinition> {
         let definition = self.definition.0.into_parts(make).and_then(make);
-        let definition = definition.map_err(|mut error| {
-            error.place.path = format!("steps[{at}].child.definition.{}", error.place.path);
-            error
-        })?;
         Ok(Child {
-            definition,
+            definition: definition.map_err(|error| error.in_child_of(at))?,
             from: self.from,
             step: self.step,
         })
@@ -484,6 +512,30 @@ impl ChildForm {
 }
 
 impl StepForm {
+    /// Checks that it is to be run, or waits for one thing.
+    fn check_waits(&self, at: usize) -> Result<(), InvalidDefinition> {
+        let waits = [
+            ("signal", self.signal.is_some()),
+            ("approval", self.approval.is_some()),
+            ("timer", self.timer.is_some()),
+            ("child", self.child.is_some()),
+        ];
+        let mut waits = waits.iter().filter(|(_, is_given)| *is_given);
+        let (path, reason) = match (waits.next(), waits.next()) {
+            (None, _) if self.action.is_empty() => {
+                (format!("steps[{at}]"), "missing field `action`".to_owned())
+            }
+            (Some((first, _)), Some((second, _))) => (
+                format!("steps[{at}].{second}"),
+                format!(
+                    "is too much beside `{first}`: a step has one of `signal`, `approval`, `timer`, `child`"
+                ),
+            ),
+            (None | Some(_), _) => return Ok(()),
+        };
+        Err(unreadable(path, reason, None))
+    }
+
     fn into_step(self, at: usize, make: Make) -> Result<Step, InvalidDefinition> {
         let limit = |timeout: Option<Span>, on_timeout| {
             timeout.map(|span| WaitLimit {
@@ -491,32 +543,19 @@ impl StepForm {
                 on_timeout,
             })
         };
-        let unreadable = |reason: &str| unreadable(format!("steps[{at}]"), reason.to_owned(), None);
+        self.check_waits(at)?;
         let child = self.child.map(|child| child.0.read(at, make)).transpose()?;
-        let wait = match (self.signal, self.approval, self.timer) {
-            (None, None, None) if child.is_some() => child.map(Wait::Child),
-            (None, None, None) if self.action.is_empty() => {
-                return Err(unreadable("missing field `action`"));
-            }
-            (None, None, None) => None,
-            _ if child.is_some() => {
-                return Err(unreadable("a step with a `child` waits for nothing else"));
-            }
-            (Some(Object(it)), None, None) => Some(Wait::Signal {
-                name: it.name,
-                limit: limit(it.timeout, it.on_timeout),
-            }),
-            (None, Some(Object(it)), None) => Some(Wait::Approval {
-                role: it.role,
-                limit: limit(it.timeout, it.on_timeout),
-            }),
-            (None, None, Some(Object(it))) => Some(Wait::Timer(it.r#for.0)),
-            _ => {
-                return Err(unreadable(
-                    "a step has one of `signal`, `approval`, `timer`",
-                ));
-            }
-        };
+        let signal = self.signal.map(|Object(it)| Wait::Signal {
+            name: it.name,
+            limit: limit(it.timeout, it.on_timeout),
+        });
+        let approval = self.approval.map(|Object(it)| Wait::Approval {
+            role: it.role,
+            limit: limit(it.timeout, it.on_timeout),
+        });
+        let timer = self.timer.map(|Object(it)| Wait::Timer(it.r#for.0));
+        let wait = signal.or(approval).or(timer);
+        let wait = wait.or(child.map(Wait::Child));
         Ok(Step {
             wait,
             for_each: self.for_each.map(|Object(list)| ForEach {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::NAME_BYTES_MAX;
+use super::each::is_pointer;
 use crate::text::is_hidden;
 
 /// Most sagas of one key that run at one time.
@@ -64,12 +65,21 @@ impl ConcurrencyKey {
             let must = "must have no character that is not to be seen";
             return Some((KEY, must.to_owned()));
         }
-        let names =
-            |pieces: Vec<Piece<'_>>| pieces.iter().any(|it| matches!(it, Piece::Pointer(_)));
-        let is_of_input = pieces(&self.key).is_some_and(names);
-        if !is_of_input {
+        let pointers = pieces(&self.key).unwrap_or_default().into_iter();
+        let pointers = pointers.filter_map(|it| match it {
+            Piece::Text(_) => None,
+            Piece::Pointer(pointer) => Some(pointer),
+        });
+        let pointers: Vec<&str> = pointers.collect();
+        if pointers.is_empty() {
             let must = "must name fields of the input in braces, such as `{sampleId}`";
             return Some((KEY, must.to_owned()));
+        }
+        if let Some(pointer) = pointers.into_iter().find(|it| leads_nowhere(it)) {
+            let must = format!(
+                "must name a field of the input, such as `{{sampleId}}`, or a JSON pointer, such as `{{/sample/id}}`, and not `{{{pointer}}}`"
+            );
+            return Some((KEY, must));
         }
         if !(1..=HOLDERS_MAX).contains(&limit) {
             let must = format!("must be 1 to {HOLDERS_MAX} sagas, and is {limit}");
@@ -113,6 +123,12 @@ impl ConcurrencyKey {
         }
         Ok(key)
     }
+}
+
+/// Whether it is no JSON pointer though it looks like one, or has white space around it, which no name of a field has. A field
+/// with a `/` in its name is found by a pointer, such as `/a~1b`.
+fn leads_nowhere(pointer: &str) -> bool {
+    pointer.trim() != pointer || pointer.contains('/') && !is_pointer(pointer)
 }
 
 /// The text cut at its braces; none where one is not closed, or has nothing in it.

@@ -83,6 +83,30 @@ impl InvalidDefinition {
         }
         self
     }
+
+    /// The same of the definition of a child, as that of the parent has it whose step at `step` is the child.
+    pub(in crate::saga) fn in_child_of(mut self, step: usize) -> Self {
+        let whole = |path: &str| match path {
+            "." => format!("steps[{step}].child.definition"),
+            path => format!("steps[{step}].child.definition.{path}"),
+        };
+        self.place.path = whole(&self.place.path);
+        if let DefinitionError::Unreadable { path, .. } = &mut self.fault {
+            *path = whole(path);
+        }
+        self
+    }
+
+    /// What is wrong, and the way to it where a step of that name need not be one of the definition itself.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let (fault, path) = (&self.fault, &self.place.path);
+        let has_path = matches!(fault, DefinitionError::Unreadable { .. });
+        match path.contains(".child.definition") && !has_path {
+            true => format!("{fault}, at `{path}`"),
+            false => fault.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for InvalidDefinition {
@@ -90,7 +114,7 @@ impl fmt::Display for InvalidDefinition {
         if let Some(position) = self.place.position {
             write!(f, "{position}: ")?;
         }
-        fmt::Display::fmt(&self.fault, f)
+        f.write_str(&self.told())
     }
 }
 
@@ -109,6 +133,26 @@ impl DefinitionError {
 }
 
 impl Position {
+    /// That of the first character of `bytes` that is no text, which begins at `at`.
+    pub(super) fn of_no_text(bytes: &[u8], at: usize) -> Self {
+        let text = bytes.get(..at).unwrap_or_default();
+        let lines = text.split(|byte| *byte == b'\n');
+        let column = lines.clone().last().map_or(0, <[u8]>::len);
+        Self::of_byte(bytes, (lines.count(), column.saturating_add(1)))
+    }
+
+    /// That of a byte of `text`, by its line and how many of that line end with it, as the reader of JSON counts.
+    pub(super) fn of_byte(text: &[u8], (line, bytes): (usize, usize)) -> Self {
+        let count = |count: usize| u64::try_from(count.max(1)).unwrap_or(u64::MAX);
+        let mut lines = text.split(|byte| *byte == b'\n');
+        let own = lines.nth(line.saturating_sub(1)).unwrap_or_default();
+        let before = own.get(..bytes).unwrap_or(own);
+        Self {
+            line: count(line),
+            column: count(String::from_utf8_lossy(before).chars().count()),
+        }
+    }
+
     pub(super) fn of(location: Location) -> Option<Self> {
         (location.line() > 0).then(|| Self {
             line: location.line(),
@@ -134,6 +178,8 @@ pub(super) fn options() -> serde_saphyr::Options {
         budget: Some(budget),
         strict_booleans: true,
         no_schema: true,
+        // Others read `010` as 8, or as 10.
+        leading_zero_numbers_as_strings: true,
     }
 }
 

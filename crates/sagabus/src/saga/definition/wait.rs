@@ -111,17 +111,4 @@ impl Step {
         self.wait = Some(wait);
         self
     }
-
-    /// Whether it has only what fits a step without a handler.
-    pub(super) fn is_bare(&self) -> bool {
-        let bare = Self {
-            name: self.name.clone(),
-            action: String::new(),
-            dependencies: self.dependencies.clone(),
-            pivot: self.pivot,
-            wait: self.wait.clone(),
-            ..Self::new(self.id.clone())
-        };
-        bare == *self
-    }
 }

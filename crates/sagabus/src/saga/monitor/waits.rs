@@ -194,10 +194,13 @@ impl<'a> Waiting<'a> {
     /// What the step at `at` waits for.
     pub(super) fn step(&self, at: usize) -> Option<Waits> {
         let state = self.state;
-        if matches!(state.stage, Stage::Ended(_)) && !state.is_being_repaired() {
+        let own = state.step(at)?;
+        let back = &own.compensation;
+        let is_over = matches!(state.stage, Stage::Ended(_));
+        // Of a saga that is over only what is being repaired goes on.
+        if is_over && !(back.is_repair && back.is_under_way()) {
             return None;
         }
-        let own = state.step(at)?;
         match own.compensation.phase {
             CompensationPhase::Backoff { .. } if self.slots.contains(&at) => return self.slot(at),
             CompensationPhase::Backoff { until } => return Some(Waits::Attempt(until)),

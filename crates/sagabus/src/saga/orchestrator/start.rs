@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Sagas;
 use super::book::Known;
+use super::saga::Saga;
 use crate::error::{Error, Result};
 use crate::event::strict;
 use crate::event::trace::TraceContext;
@@ -55,13 +56,17 @@ pub enum Earlier {
         /// Whether it has another definition or another input than this start.
         is_other: bool,
     },
-    /// The same, and its saga has ended and left the memory: nothing can be shown of it any more.
+    /// The same, and its saga has ended and left the memory: nothing can be shown of it any more, also whether it is one that a
+    /// start was taken for.
     Forgotten,
     /// The same, and its saga cannot be read: see [`Sagas::unreadable`].
     Unreadable,
     /// That one has the concurrency key of this start, whose definition says [`OnConflict::Attach`](crate::saga::OnConflict); or
-    /// it had that of an earlier start with the idempotency key of this one.
-    Attached,
+    /// it had that of an earlier start with the idempotency key of this one, and may be over by now.
+    Attached {
+        /// Whether it has another definition or another input than this start.
+        is_other: bool,
+    },
 }
 
 impl Start {
@@ -192,10 +197,13 @@ impl Sagas {
 
     /// The saga that a start is taken for which orders this; nothing that could be done where there is none.
     pub(super) fn earlier(&self, known: Known, order: Option<(&Definition, &Bytes)>) -> Started {
+        let is_other = |saga: &Saga| order.is_none_or(|order| is_other(&saga.state(), order));
         let earlier = match &known.saga {
-            Some(_) if known.is_attached => Earlier::Attached,
+            Some(saga) if known.is_attached => Earlier::Attached {
+                is_other: is_other(saga),
+            },
             Some(saga) => Earlier::Keyed {
-                is_other: order.is_none_or(|order| is_other(&saga.state(), order)),
+                is_other: is_other(saga),
             },
             None if self.0.book().why_unreadable(&known.id).is_some() => Earlier::Unreadable,
             None => Earlier::Forgotten,

@@ -229,7 +229,7 @@ async fn a_key_that_is_held_refuses_attaches_or_cancels_as_the_definition_says()
     let same = sagas.start_or_find(&attach, sample("S-1")).await.unwrap();
     assert_eq!(
         (same.id, same.earlier),
-        (first.clone(), Some(Earlier::Attached))
+        (first.clone(), Some(Earlier::Attached { is_other: true }))
     );
     assert_eq!(bed.disk.stored().len(), 1, "nothing is stored for both");
     let cancel = of_sample(OnConflict::CancelExisting);

@@ -39,9 +39,13 @@ async fn attach(sagas: &Sagas, key: &str) -> Started {
 }
 
 fn attached(id: &SagaId) -> Started {
+    attached_to(id, false)
+}
+
+fn attached_to(id: &SagaId, is_other: bool) -> Started {
     Started {
         id: id.clone(),
-        earlier: Some(Earlier::Attached),
+        earlier: Some(Earlier::Attached { is_other }),
     }
 }
 
@@ -57,15 +61,26 @@ async fn a_start_that_attached_is_the_same_saga_when_that_is_over_and_after_a_re
     for _ in 0..2 {
         assert_eq!(attach(&sagas, "second").await, same);
     }
-    // Whatever it orders, as with the key of any saga.
-    let other = sagas.start_or_find(&chain(&["b"]), sample("second")).await;
-    assert_eq!(other.unwrap(), same);
+    // Whatever it orders, as with the key of any saga; and what it orders otherwise is told, also of a first one.
+    let more = Start::new(r#"{"sampleId":"S-1","more":1}"#).keyed("third");
+    let attaches = of_sample(OnConflict::Attach);
+    let other = sagas.start_or_find(&attaches, more).await.unwrap();
+    assert_eq!(other, attached_to(&first.id, true));
+    let tell_apart = async |sagas: &Sagas| {
+        assert_eq!(attach(sagas, "second").await, same);
+        let other = attached_to(&first.id, true);
+        let found = sagas.start_or_find(&chain(&["b"]), sample("second")).await;
+        assert_eq!(found.unwrap(), other);
+        let found = sagas.find_start("second").await.unwrap();
+        assert_eq!(found, Some(other));
+    };
+    tell_apart(&sagas).await;
     settled(&sagas, &first.id).await;
-    assert_eq!(attach(&sagas, "second").await, same);
+    tell_apart(&sagas).await;
     sagas.shutdown(Duration::ZERO).await;
 
     let sagas = bed.open().await;
-    assert_eq!(attach(&sagas, "second").await, same);
+    tell_apart(&sagas).await;
     let of_first = attach(&sagas, "first").await;
     assert_eq!(of_first.earlier, Some(Earlier::Keyed { is_other: false }));
     tokio::time::sleep(Duration::from_secs(150)).await;

@@ -499,18 +499,23 @@ fn a_step_that_is_a_saga_has_no_attempts_and_not_too_many_inside_it() {
         (error.place.path.clone(), error.fault.to_string())
     };
     let own = || child("g", pair());
-    let text =
-        "step `g` is a saga of its own: it has no `action` and nothing that goes with attempts";
-    for step in [
-        own().retries(1),
-        own().timeout(Duration::from_secs(1)),
-        own().action("x"),
-        own().overlap(),
+    let own_version = |version| Step {
+        version: NonZeroU32::new(version),
+        compensation_action: None,
+        ..own()
+    };
+    for (step, field) in [
+        (own().retries(1), "retryAttempts"),
+        (own().timeout(Duration::from_secs(1)), "timeout"),
+        (own().action("x"), "action"),
+        (own().overlap(), "overlap"),
+        (own_version(2), "version"),
     ] {
-        assert_eq!(
-            refused(vec![step]),
-            ("steps[0].child".to_owned(), text.to_owned())
-        );
+        let (path, text) = refused(vec![step]);
+        assert_eq!(path, format!("steps[0].{field}"));
+        let too_much =
+            format!("step `g` is a saga of its own: `{field}` is too much, it has `name`,");
+        assert!(text.starts_with(&too_much), "{text}");
     }
     let mut deep = pair();
     for _ in 1..4 {

@@ -278,6 +278,27 @@ fn every_refusal_names_its_path_and_its_line_and_column() {
             3,
             "a bracket is not closed",
         ),
+        (
+            "name: s\nsteps:\n- id: a\n  child:\n    definition:\n      name: c\n      steps:\n      - id: b\n        action: b\n        retryDelay: 8d\n",
+            "steps[0].child.definition.steps[0].retryDelay",
+            10,
+            9,
+            "longer than 7 days, at `steps[0].child.definition.steps[0].retryDelay`",
+        ),
+        (
+            "name: s\nsteps:\n- id: a\n  child:\n    definition:\n      name: c\n      steps:\n      - {id: b, action: b}\n      - id: d\n        child: {definition: {name: e, steps: [{id: f}]}}\n",
+            "steps[0].child.definition.steps[1].child.definition.steps[0]",
+            10,
+            47,
+            "at `steps[0].child.definition.steps[1].child.definition.steps[0]`: missing field",
+        ),
+        (
+            "name: s\nsteps:\n- {id: a, signal: {name: n}, retryDelay: 5}\n",
+            "steps[0].retryDelay",
+            3,
+            30,
+            "`retryDelay` is too much",
+        ),
     ] {
         let error = Definition::from_yaml(yaml).unwrap_err();
         let expected = (path.to_owned(), Some((line, column)));
@@ -307,11 +328,37 @@ fn json_has_the_same_places_and_one_that_is_cut_off_is_told_where_it_ends() {
         ("{\"name\": \"s\",\n \"steps\": [}", "steps[0]", 2, 12),
         ("{\"name\": \"s\",\n", ".", 2, 1),
         ("{\"name\":\"s\",\"steps\":[]}\nx", ".", 2, 1),
+        (
+            "{\"name\":\"s\",\n\"steps\":[{\"id\":\"a\",\"action\":\"a\",\n\"data\":{\"x\":1,\n\"x\":2}}]}",
+            "steps[0].data",
+            4,
+            3,
+        ),
+        (
+            "{\"name\":\"s\",\"steps\":[{\"id\":\"k\",\"child\":{\"definition\":{\"name\":\"c\",\n\"steps\":[{\"id\":\"a\",\"action\":\"a\",\"data\":[{\"y\":{\"x\":1,\n\"x\":2}}]}]}}}]}",
+            "steps[0].child.definition.steps[0].data",
+            3,
+            3,
+        ),
+        // A column is a character.
+        (
+            "{\"name\":\"s\",\n\"steps\":[{\"id\":\"a\",\"action\":\"a\",\n\"data\":{\"ää\":1,\"ää\":2}}]}",
+            "steps[0].data",
+            3,
+            19,
+        ),
+        ("{\"name\":\"ää\",\"steps\":x", "steps", 1, 22),
     ] {
         let error = Definition::from_json(json.as_bytes()).unwrap_err();
         let expected = (path.to_owned(), Some((line, column)));
         assert_eq!(place(&error), expected, "{json}\n{error}");
     }
+    // What is no text has the place of its first such byte.
+    let bytes = b"{\"name\": \"s\",\n \"st\xc3\xa4\xff\": 5}";
+    let error = Definition::from_json(bytes).unwrap_err();
+    assert_eq!(place(&error), (".".to_owned(), Some((2, 6))));
+    let text = "it is not UTF-8: byte 21 of it, 0xff, is part of no character";
+    assert!(error.to_string().ends_with(text), "{error}");
     let twice = vec![step("a"), step("a")];
     let error = Definition::from_steps("s", twice).unwrap_err();
     assert_eq!(place(&error), ("steps[1].id".to_owned(), None));
@@ -319,6 +366,59 @@ fn json_has_the_same_places_and_one_that_is_cut_off_is_told_where_it_ends() {
     let error = Definition::from_json(large.as_bytes()).unwrap_err();
     assert_eq!(place(&error), (".".to_owned(), None));
     assert!(matches!(error.fault, DefinitionError::TooLarge { .. }));
+}
+
+#[test]
+fn data_is_kept_as_it_is_written_and_no_name_stands_twice_in_it() {
+    let of = |data: &str| {
+        let json = format!(r#"{{"name":"s","steps":[{{"id":"a","action":"a","data":{data}}}]}}"#);
+        Definition::from_json(json.as_bytes())
+    };
+    for data in [
+        r#"{"a":[1,-1,1.5,1e300,18446744073709551615,-9223372036854775808],"b":{"a":null,"":"ä\n"}}"#,
+        "[[],{},true,false,\"x\"]",
+        "5",
+        "\"\"",
+    ] {
+        let read = of(data).unwrap();
+        let value: serde_json::Value = serde_json::from_str(data).unwrap();
+        assert_eq!(read.steps()[0].data, Some(value), "{data}");
+        let pinned = Definition::from_pinned(&read.to_json()).unwrap();
+        assert_eq!(pinned.steps(), read.steps());
+    }
+    assert_eq!(of("null").unwrap().steps()[0].data, None);
+    for data in [
+        r#"{"x":1,"x":1}"#,
+        r#"[{"y":{"x":1,"z":2,"x":3}}]"#,
+        r#"{"x":1,"\u0078":2}"#,
+    ] {
+        let error = of(data).unwrap_err().to_string();
+        let text = "at `steps[0].data`: field `x` is there twice";
+        assert!(error.ends_with(text), "{data}: {error}");
+    }
+    // A number that readers take for different ones is a text; what was written is kept.
+    let yaml = "name: s\nsteps:\n- {id: a, action: a, data: [010, 10, 0]}\n";
+    let data = Definition::from_yaml(yaml).unwrap().steps()[0].data.clone();
+    assert_eq!(data, Some(serde_json::json!(["010", 10, 0])));
+}
+
+#[test]
+fn a_concurrency_key_names_what_can_be_found_in_an_input() {
+    let of = |key: &str| {
+        let json = format!(
+            r#"{{"name":"s","steps":[{{"id":"a","action":"a"}}],"concurrencyKey":{{"key":"{key}"}}}}"#
+        );
+        Definition::from_json(json.as_bytes())
+    };
+    for key in ["{a}", "{/a/b}", "x {a.b} {/a~0~1} {a b}", "{/}", "{a~b}"] {
+        of(key).unwrap();
+    }
+    for key in ["{/a~2}", "{/a~}", "{a/b}", "{a} {/b/~}", "{ a}", "{a }"] {
+        let error = of(key).unwrap_err();
+        assert_eq!(error.place.path, "concurrencyKey.key", "{key}");
+        let named = error.to_string().contains(", and not `{");
+        assert!(named, "{key}: {error}");
+    }
 }
 
 #[test]

@@ -161,3 +161,47 @@ fn no_step_of_a_saga_that_was_ended_is_shown_as_one_that_goes_on() {
         assert_eq!(words(&play)[at], "compensated");
     }
 }
+
+#[test]
+fn a_step_that_was_stuck_is_shown_as_failed_once_its_saga_is_given_up() {
+    let steps = || vec![step("a").pivot(), step("b").after("a")];
+    for end in [Action::Abandon, Action::Terminate] {
+        // Behind the pivot.
+        let mut play = Play::begun(&define(steps()));
+        play.succeed("a");
+        play.reject("b");
+        assert_eq!(words(&play), ["completed", "stuck"]);
+        play.operate(end.clone());
+        assert_eq!(words(&play), ["completed", "failed"], "{end:?}");
+
+        // On the way back; the other one was not reached.
+        let mut play = Play::begun(&chain(&["a", "b", "c"]));
+        play.succeed("a");
+        play.succeed("b");
+        play.reject("c");
+        play.not_taken_back("b");
+        let before = ["compensating", "compensation_stuck", "failed"];
+        assert_eq!(words(&play), before);
+        play.operate(end.clone());
+        let after = ["completed", "compensation_failed", "failed"];
+        assert_eq!(words(&play), after, "{end:?}");
+        play.restart();
+        assert_eq!(words(&play), after, "{end:?}");
+        // An operator can still have it done, and it fails again; nobody waits for them.
+        let waits = |play: &Play| {
+            let status = SagaStatus::of(&play.state, &[], &[]);
+            status.steps.iter().any(|step| step.waits.is_some())
+        };
+        for id in ["b", "a"] {
+            play.operate(Action::Recompensate {
+                step: id.to_owned(),
+            });
+            let at = play.position(id);
+            assert_eq!(words(&play)[at], "compensating", "{end:?}");
+            assert!(!waits(&play), "{end:?}: {id}");
+            play.not_taken_back(id);
+            assert_eq!(words(&play)[at], "compensation_failed", "{end:?}");
+            assert!(!waits(&play), "{end:?}: {id}");
+        }
+    }
+}

@@ -140,7 +140,7 @@ async fn a_step_behind_the_pivot_that_fails_for_good_leaves_its_saga_stuck_and_n
             Status::Completed,
             StepPhase::Skipped,
         ),
-        (Action::Abandon, Status::Failed, StepPhase::Stuck),
+        (Action::Abandon, Status::Failed, StepPhase::Failed),
     ] {
         let bed = Bed::new();
         bed.world.script("b", &[Act::Reject]);

@@ -311,7 +311,7 @@ fn a_version_is_a_whole_number_from_one_and_without_one_the_hash_stays() {
     // Only what has a handler can have one of a version.
     let child = || Step::new("c").child(plain.clone()).version(version(2));
     let refused = Definition::from_steps("s", vec![child()]).unwrap_err();
-    assert_eq!(refused.place.path, "steps[0].child");
+    assert_eq!(refused.place.path, "steps[0].version");
     Definition::from_steps("s", vec![child().compensated_by("back")]).unwrap();
     let timer = Step::new("t")
         .timer(Duration::from_secs(1))

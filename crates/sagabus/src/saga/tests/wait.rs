@@ -288,16 +288,54 @@ fn a_step_that_waits_has_nothing_that_goes_with_a_handler() {
         error.to_string()
     };
     let bare = || Step::new("w").signal("measured");
-    let text = "step `w` waits and is not run: it has `name`, `dependencies` and `pivot` only";
-    for step in [
-        bare().compensated_by("undo"),
-        bare().retries(1),
-        bare().timeout(MINUTE),
-        bare().service("svc"),
-        bare().data(1.into()),
-        bare().overlap(),
+    for (step, field) in [
+        (bare().compensated_by("undo"), "compensationAction"),
+        (bare().retries(1), "retryAttempts"),
+        (bare().timeout(MINUTE), "timeout"),
+        (bare().service("svc"), "service"),
+        (bare().data(1.into()), "data"),
+        (bare().overlap(), "overlap"),
     ] {
+        let text = format!(
+            "step `w` waits and is not run: `{field}` is too much, it has `name`, `dependencies` and `pivot` only"
+        );
         assert_eq!(refused(step), text);
+    }
+    for (field, value, goes_with_child) in [
+        ("service", "\"x\"", true),
+        ("action", "\"x\"", false),
+        ("compensationAction", "\"x\"", true),
+        ("version", "1", false),
+        ("timeout", "1", false),
+        ("retryAttempts", "1", false),
+        ("retryDelay", "1", false),
+        ("data", "1", true),
+        ("compensate", "\"always\"", true),
+        ("onInDoubt", "\"park\"", false),
+        ("compensationTimeout", "1", true),
+        ("compensationRetryAttempts", "1", true),
+        ("stepDeadline", "1", false),
+        ("queueTimeout", "1", false),
+        ("heartbeat", "1", false),
+        ("overlap", "true", false),
+        ("lateBinding", "true", true),
+        ("forEach", "{\"from\":\"\"}", true),
+    ] {
+        let inner = r#"{"name":"c","steps":[{"id":"a","action":"a"}]}"#;
+        for (wait, is_taken) in [
+            (r#""signal":{"name":"n"}"#.to_owned(), false),
+            (r#""timer":{"for":5}"#.to_owned(), false),
+            (
+                format!(r#""child":{{"definition":{inner}}}"#),
+                goes_with_child,
+            ),
+        ] {
+            let json = format!(r#"{{"name":"s","steps":[{{"id":"w",{wait},"{field}":{value}}}]}}"#);
+            let read = Definition::from_json(json.as_bytes());
+            let at = read.err().map(|error| error.place.path);
+            let expected = (!is_taken).then(|| format!("steps[0].{field}"));
+            assert_eq!(at, expected, "{json}");
+        }
     }
     let text = "`timer.for` of step `w` must be 1 millisecond to 366 days";
     assert_eq!(refused(Step::new("w").timer(Duration::ZERO)), text);
@@ -327,5 +365,6 @@ steps:
   - {id: w, signal: {name: measured}, timer: {for: 1s}}
 ";
     let error = Definition::from_yaml(both).unwrap_err().to_string();
-    assert!(error.contains("steps[0]"), "{error}");
+    let text = "line 4, column 39: definition does not fit at `steps[0].timer`: is too much beside `signal`: a step has one of `signal`, `approval`, `timer`, `child`";
+    assert_eq!(error, text);
 }
