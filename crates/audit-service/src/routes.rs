@@ -9,6 +9,9 @@ use axum::routing::get;
 
 use crate::service::AuditService;
 
+/// The parameters of `/stats`.
+pub const STATISTICS: [&str; 1] = events::STATISTICS;
+
 /// The routes `/events`, `/events/{sequence}`, `/verify` and `/stats`. Failures are problem details (RFC 9457).
 ///
 /// `GET /verify` checks the chain; `POST /verify` also publishes what it found.

@@ -4,6 +4,7 @@
 
 pub mod events;
 pub mod problem;
+pub mod query;
 pub mod sagas;
 pub mod sample;
 pub mod steps;

@@ -1,5 +1,6 @@
 //! A failed call as told to its caller: problem details (RFC 9457), without knowing how they are sent.
 
+use sagabus::event::attributes::is_json;
 use sagabus::{Error, ErrorKind};
 use serde::Serialize;
 
@@ -52,6 +53,23 @@ impl TooLarge {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct OtherFormat(pub String);
+
+impl OtherFormat {
+    /// Checks that a body is JSON in UTF-8, by the value of its `content-type`; where there is none it is taken for that.
+    ///
+    /// # Errors
+    /// What is taken instead of another.
+    pub fn check_json(content_type: Option<&[u8]>) -> Result<(), Self> {
+        let given = String::from_utf8_lossy(content_type.unwrap_or(b"application/json"));
+        if is_json(&given) {
+            return Ok(());
+        }
+        let given = given.escape_debug();
+        Err(Self(format!(
+            "`{given}` is not taken; the body is `application/json` in UTF-8"
+        )))
+    }
+}
 
 /// What is said of a body that is no form.
 pub const NO_FORM: &str = "the body must be `multipart/form-data`, with its `boundary`";

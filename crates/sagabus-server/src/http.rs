@@ -134,6 +134,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
             REQUEST_LIMIT,
         ))
         .layer(middleware::from_fn(query::addressed))
+        .layer(middleware::from_fn(request::bodies_plain))
         .layer(middleware::from_fn(request::headers_once))
         .layer(middleware::from_fn(reply::problems_only))
         .layer(middleware::from_fn(reply::local_host_only))

@@ -4,6 +4,7 @@ pub mod attributes;
 mod cause;
 pub mod envelope;
 mod name;
+mod named;
 pub(crate) mod strict;
 pub mod trace;
 
@@ -17,11 +18,12 @@ use serde::de::DeserializeOwned;
 pub use cause::Cause;
 pub use name::{EventId, EventType};
 pub(crate) use name::{TOKENS_MAX, TYPE_BYTES_MAX, UUID_BYTES, is_token};
+use named::Named;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::ledger::Priority;
-pub use crate::text::{check_visible, hidden};
+pub use crate::text::{check_visible, hidden, whole_number};
 pub use crate::words::json_fault;
 
 /// Largest payload, in bytes (256 KiB): larger things are stored elsewhere and the event carries their id.
@@ -217,7 +219,12 @@ impl Event {
     /// # Errors
     /// `Invalid`, naming the field and the limit, or the field and the character.
     pub fn check(&self) -> Result<()> {
-        self.check_limits()?;
+        self.check_as(Named::Envelope)
+    }
+
+    /// The same, told in the words of the form that the event came in.
+    fn check_as(&self, named: Named<'_>) -> Result<()> {
+        self.check_limits_as(named)?;
         for (field, text) in [
             ("id", Some(self.id.as_str())),
             ("source", Some(&*self.source)),
@@ -230,39 +237,51 @@ impl Event {
             ),
             ("idempotencyKey", self.idempotency_key.as_deref()),
         ] {
-            text.map_or(Ok(()), |it| check_visible(field, it))?;
+            text.map_or(Ok(()), |it| check_visible(&named.of(field), it))?;
         }
         if self.idempotency_key.as_deref() == Some("") {
-            return Err(Error::invalid("`idempotencyKey` is empty"));
+            let name = named.of("idempotencyKey");
+            return Err(Error::invalid(format!("`{name}` is empty")));
         }
         let mut keys = self.metadata.keys();
-        keys.try_for_each(|it| check_visible("metadata", it))
+        keys.try_for_each(|it| check_visible(&named.other_metadata(), it))
     }
 
     /// Checks the limits alone: what an earlier program stored may have names with what is not to be seen.
     pub(crate) fn check_limits(&self) -> Result<()> {
-        within("source", self.source.len(), ATTRIBUTE_BYTES_MAX)?;
+        self.check_limits_as(Named::Envelope)
+    }
+
+    fn check_limits_as(&self, named: Named<'_>) -> Result<()> {
+        let source = named.of("source");
+        within(&source, self.source.len(), ATTRIBUTE_BYTES_MAX)?;
         if self.source.is_empty() {
-            return Err(Error::invalid("`source` is empty"));
+            return Err(Error::invalid(format!("`{source}` is empty")));
         }
-        within("version", self.version.len(), ATTRIBUTE_BYTES_MAX)?;
+        let version = named.of("version");
+        within(&version, self.version.len(), ATTRIBUTE_BYTES_MAX)?;
         for (field, value) in [
             ("subject", &self.subject),
             ("correlationId", &self.correlation_id),
             ("idempotencyKey", &self.idempotency_key),
         ] {
             if let Some(value) = value {
-                within(field, value.len(), ATTRIBUTE_BYTES_MAX)?;
+                within(&named.of(field), value.len(), ATTRIBUTE_BYTES_MAX)?;
             }
         }
-        if self.metadata.len() > METADATA_ENTRIES_MAX {
-            return Err(Error::invalid(format!(
-                "`metadata` has {} entries, more than {METADATA_ENTRIES_MAX}",
-                self.metadata.len()
-            )));
+        let entries = self.metadata.len();
+        if entries > METADATA_ENTRIES_MAX {
+            let all = named.all_metadata(entries);
+            let text = format!("{all}, more than {METADATA_ENTRIES_MAX}");
+            return Err(Error::invalid(text));
         }
         for (key, value) in &self.metadata {
-            within("metadata", key.len().max(value.len()), METADATA_BYTES_MAX)?;
+            let bytes = key.len().max(value.len());
+            if bytes > METADATA_BYTES_MAX {
+                let entry = named.entry(key);
+                let text = format!("{entry} has {bytes} bytes, more than {METADATA_BYTES_MAX}");
+                return Err(Error::invalid(text));
+            }
         }
         within("data", self.data.len(), DATA_BYTES_MAX)?;
         strict::check_depth("data", &self.data)

@@ -31,7 +31,7 @@ pub(crate) use delivery::{Delivery, FAULTS_MAX};
 pub use delivery::{DeliveryState, Revision};
 pub(crate) use policy::Key;
 pub use policy::{Exhausted, Order, Priority, RetryBudget, Sharing};
-pub use record::{By, Fault, Pause};
+pub use record::{By, FAULT_KINDS, Fault, Pause};
 pub(crate) use record::{Change, REASON_BYTES_MAX, Record, Settled, Taken, Wants};
 pub(crate) use record::{INTERRUPTED, UNAVAILABLE};
 pub(crate) use repairs::Repairs;

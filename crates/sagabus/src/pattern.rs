@@ -37,10 +37,21 @@ impl Pattern {
     /// # Errors
     /// `Invalid` when it is empty, has more than 255 bytes or 16 words, a word with other characters, or `**` before the end.
     pub fn new(text: &str) -> Result<Self> {
-        let wrong = |why: &str| Error::invalid(format!("pattern `{}` {why}", text.escape_debug()));
+        Self::of_field("pattern", text)
+    }
+
+    /// Reads a pattern that stands in a field of this name.
+    ///
+    /// # Errors
+    /// As [`Pattern::new`], naming the field.
+    pub fn of_field(field: &str, text: &str) -> Result<Self> {
+        let wrong = |why: &str| {
+            let text = text.escape_debug();
+            Error::invalid(format!("`{field}` is `{text}`, and {why}"))
+        };
         if text.len() > TYPE_BYTES_MAX {
             return Err(Error::invalid(format!(
-                "`pattern` has {} bytes, more than {TYPE_BYTES_MAX}",
+                "`{field}` has {} bytes, more than {TYPE_BYTES_MAX}",
                 text.len()
             )));
         }

@@ -45,6 +45,13 @@ pub fn check_visible(field: &str, text: &str) -> Result<()> {
     }
 }
 
+/// The number that a text is in digits alone: a sign is none of them.
+#[must_use]
+pub fn whole_number(text: &str) -> Option<u64> {
+    let is_digits = text.bytes().all(|it| it.is_ascii_digit());
+    text.parse().ok().filter(|_| is_digits)
+}
+
 /// The text with what is not to be seen written out, so that it is one line of what it seems to be.
 pub(crate) fn visible(text: Cow<'static, str>) -> Cow<'static, str> {
     if !text.chars().any(is_hidden) {

@@ -191,13 +191,18 @@ pub(crate) fn is_too_deep(reason: &str) -> bool {
 /// whoever wrote it.
 #[must_use]
 pub fn json_fault(error: &serde_json::Error) -> String {
-    let reason = error.to_string();
     let (line, column) = (error.line(), error.column());
-    let place = format!(" at line {line} column {column}");
-    match reason.strip_suffix(&place) {
-        Some(reason) => format!("{}, line {line}, column {column}", plain(reason)),
-        None => plain(&reason),
+    match (json_reason(error), line) {
+        (reason, 0) => reason,
+        (reason, line) => format!("{reason}, line {line}, column {column}"),
     }
+}
+
+/// The same without its place.
+pub(crate) fn json_reason(error: &serde_json::Error) -> String {
+    let reason = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    plain(reason.strip_suffix(&place).unwrap_or(&reason))
 }
 
 /// The same in plain words.

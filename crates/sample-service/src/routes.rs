@@ -10,6 +10,9 @@ use axum::routing::{get, post};
 
 use crate::service::SampleService;
 
+/// The parameters of `/submissions`.
+pub const SUBMISSIONS: [&str; 3] = submissions::SUBMISSIONS;
+
 /// The routes `/samples…`, `/submissions…`, `/chart-fields…` and `/statistics`.
 ///
 /// Callers are named by `x-user-id` and work is tied together by `x-correlation-id`; `If-Match: "3"` makes a change

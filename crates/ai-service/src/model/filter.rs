@@ -1,6 +1,7 @@
 //! Which jobs a list shows.
 
 use nanopore::events::ai::JobType;
+use nanopore::query::{not_known, number};
 use nanopore::sample::FieldErrors;
 
 use super::job::JobStatus;
@@ -34,6 +35,9 @@ pub struct JobFilter {
 }
 
 impl JobFilter {
+    /// The parameters that there are.
+    pub const NAMES: [&str; 5] = ["status", "type", "submissionId", "limit", "offset"];
+
     /// Reads a filter and a part from the pairs of a query.
     ///
     /// # Errors
@@ -54,9 +58,9 @@ impl JobFilter {
                     filter.submission_id = Some(value.clone());
                     Ok(())
                 }
-                "limit" => number(value, 1, LIMIT_MAX).map(|it| part.limit = it),
-                "offset" => number(value, 0, u32::MAX).map(|it| part.offset = it),
-                _ => Err("is not a filter".to_owned()),
+                "limit" => number(value, 1..=LIMIT_MAX).map(|it| part.limit = it),
+                "offset" => number(value, 0..=u32::MAX).map(|it| part.offset = it),
+                _ => Err(not_known(&Self::NAMES)),
             };
             if let Err(message) = outcome {
                 errors.add(name, message);
@@ -72,11 +76,4 @@ impl JobFilter {
 
 fn word<T>(value: &str, from_word: fn(&str) -> Option<T>) -> Result<T, String> {
     from_word(value).ok_or_else(|| format!("has no value `{}`", value.escape_debug()))
-}
-
-fn number(value: &str, min: u32, max: u32) -> Result<u32, String> {
-    let number = value.parse().ok();
-    number
-        .filter(|number| (min..=max).contains(number))
-        .ok_or_else(|| format!("must be a whole number, {min} to {max}"))
 }

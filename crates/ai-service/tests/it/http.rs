@@ -227,7 +227,11 @@ async fn bodies_queries_and_ids_that_make_no_sense_get_a_problem_document() {
             400,
             "`limit` must be a whole number, 1 to 100",
         ),
-        ("/jobs?colour=red", 400, "`colour` is not a filter"),
+        (
+            "/jobs?colour=red",
+            400,
+            "`colour` is not known; there are `status`, ",
+        ),
     ] {
         let refused = get(&fixture, path).await;
         assert_eq!(refused.status.as_u16(), code, "{path}");

@@ -2,7 +2,7 @@
 
 use nanopore::events::audit::{Category, Outcome, Severity};
 use nanopore::sample::FieldErrors;
-use sagabus::event::{Payload, hidden};
+use sagabus::event::{Payload, hidden, json_fault};
 use sagabus::saga::remote::{StepReplied, StepRequested};
 use sagabus::{Event, Timestamp};
 use serde_json::{Map, Value};
@@ -197,8 +197,13 @@ impl Reader<'_> {
         let Some(value) = self.fields.get(field).filter(|value| !value.is_null()) else {
             return default;
         };
-        T::deserialize(value).unwrap_or_else(|error| {
-            self.errors.add(field, error.to_string());
+        // As text: of what is none, too, it is told which words there are.
+        let text = match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        serde_json::from_value(text.into()).unwrap_or_else(|error| {
+            self.errors.add(field, json_fault(&error));
             default
         })
     }

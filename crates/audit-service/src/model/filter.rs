@@ -1,8 +1,10 @@
 //! Which entries a list holds, read from the words of a query.
 
 use nanopore::events::audit::{Category, Outcome, Severity};
+use nanopore::query::{not_known, number};
 use nanopore::sample::FieldErrors;
 use sagabus::Timestamp;
+use sagabus::event::json_fault;
 use serde::de::DeserializeOwned;
 
 /// Longest text to compare with, in characters.
@@ -42,6 +44,25 @@ impl Default for Page {
 }
 
 impl Filter {
+    /// The parameters that there are.
+    pub const NAMES: [&str; 15] = [
+        "dateFrom",
+        "dateTo",
+        "page",
+        "limit",
+        "severity",
+        "category",
+        "outcome",
+        "service",
+        "action",
+        "resource",
+        "resourceId",
+        "correlationId",
+        "eventId",
+        "userId",
+        "userEmail",
+    ];
+
     /// Reads a filter and a page from the pairs of a query.
     ///
     /// # Errors
@@ -55,14 +76,14 @@ impl Filter {
             let outcome = match name.as_str() {
                 "dateFrom" => time(value, "00:00:00Z").map(|time| filter.from = Some(time)),
                 "dateTo" => time(value, "23:59:59.999Z").map(|time| filter.to = Some(time)),
-                "page" => number(value, u32::MAX).map(|number| page.page = number),
-                "limit" => number(value, LIMIT_MAX).map(|number| page.limit = number),
+                "page" => number(value, 1..=u32::MAX).map(|number| page.page = number),
+                "limit" => number(value, 1..=LIMIT_MAX).map(|number| page.limit = number),
                 "severity" => word::<Severity>(value).map(|()| filter.push("severity", value)),
                 "category" => word::<Category>(value).map(|()| filter.push("category", value)),
                 "outcome" => word::<Outcome>(value).map(|()| filter.push("outcome", value)),
                 _ => match column(name) {
                     Some(column) => text(value).map(|()| filter.push(column, value)),
-                    None => Err("is not a filter".to_owned()),
+                    None => Err(not_known(&Self::NAMES)),
                 },
             };
             if let Err(message) = outcome {
@@ -103,7 +124,7 @@ fn column(name: &str) -> Option<&'static str> {
 fn word<T: DeserializeOwned>(value: &str) -> Result<(), String> {
     serde_json::from_value::<T>(value.into())
         .map(drop)
-        .map_err(|error| error.to_string())
+        .map_err(|error| json_fault(&error))
 }
 
 fn text(value: &str) -> Result<(), String> {
@@ -120,12 +141,4 @@ fn time(value: &str, clock: &str) -> Result<Timestamp, String> {
         .parse()
         .or_else(|_| format!("{value}T{clock}").parse())
         .map_err(|_| "must be a date or an RFC 3339 time".to_owned())
-}
-
-fn number(value: &str, max: u32) -> Result<u32, String> {
-    value
-        .parse()
-        .ok()
-        .filter(|number| (1..=max).contains(number))
-        .ok_or_else(|| format!("must be a whole number, 1 to {max}"))
 }

@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use nanopore::query::{not_known, number};
 use nanopore::sample::FieldErrors;
+use sagabus::event::whole_number;
 use serde::Serialize;
 
 use super::reply::Reply;
@@ -13,6 +15,8 @@ use crate::service::AuditService;
 
 /// Days of a count that does not say how many; and the most.
 const DAYS: (u32, u32) = (30, 365);
+/// The parameters of a count.
+pub(super) const STATISTICS: [&str; 1] = ["daysBack"];
 
 /// One page of a list.
 #[derive(Debug, Serialize)]
@@ -49,9 +53,8 @@ pub(super) async fn read(
     State(service): Service,
     Path(sequence): Path<String>,
 ) -> Reply<Json<Entry>> {
-    let sequence = sequence
-        .parse()
-        .map_err(|_| FieldErrors::one("sequence", "must be a whole number"))?;
+    let sequence = whole_number(&sequence)
+        .ok_or_else(|| FieldErrors::one("sequence", "must be a whole number"))?;
     Ok(Json(service.entry(sequence).await?))
 }
 
@@ -75,18 +78,9 @@ pub(super) async fn statistics(
     let mut days = DAYS.0;
     for (name, value) in &pairs {
         if name != "daysBack" {
-            return Err(FieldErrors::one(name.as_str(), "is not a filter").into());
+            return Err(FieldErrors::one(name.as_str(), not_known(&STATISTICS)).into());
         }
-        days = value
-            .parse()
-            .ok()
-            .filter(|days| (1..=DAYS.1).contains(days))
-            .ok_or_else(|| {
-                FieldErrors::one(
-                    "daysBack",
-                    format!("must be a whole number, 1 to {}", DAYS.1),
-                )
-            })?;
+        days = number(value, 1..=DAYS.1).map_err(|wrong| FieldErrors::one("daysBack", wrong))?;
     }
     Ok(Json(service.statistics(days).await?))
 }

@@ -5,9 +5,10 @@ use std::convert::Infallible;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use nanopore::problem::TooLarge;
+use axum::http::{HeaderValue, StatusCode};
+use nanopore::problem::{OtherFormat, TooLarge};
 use sagabus::event::{Cause, json_fault};
 use sagabus::{Clock, Error};
 use serde_json::{Map, Value};
@@ -22,6 +23,8 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let content_type = request.headers().get(CONTENT_TYPE);
+        OtherFormat::check_json(content_type.map(HeaderValue::as_bytes)).map_err(Error::from)?;
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(unreadable)?;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
+use sagabus::event::json_fault;
 use sagabus::transport::DeadLetterId;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -275,7 +276,7 @@ struct RevisionBody<'a> {
 impl Revise {
     fn body(&self) -> Result<RevisionBody<'_>, Failure> {
         let data = serde_json::from_str(&self.data).map_err(|error| Failure {
-            text: format!("`--data` is not JSON: {error}"),
+            text: format!("`--data` is not JSON: {}", json_fault(&error)),
             code: 2,
         })?;
         Ok(RevisionBody {

@@ -2,6 +2,7 @@
 
 use crate::cli::print::say;
 use clap::{Args, Subcommand};
+use sagabus::event::json_fault;
 use serde_json::{Value, json};
 
 use super::table::print;
@@ -82,8 +83,9 @@ impl Schedules {
                 cancel_key,
                 event,
             } => {
-                let event: Value = serde_json::from_str(event)
-                    .map_err(|error| Failure::new(format!("the event is not JSON: {error}")))?;
+                let event: Value = serde_json::from_str(event).map_err(|error| {
+                    Failure::new(format!("the event is not JSON: {}", json_fault(&error)))
+                })?;
                 let mut path = format!("/api/schedules?due={}", encoded(due));
                 if let Some(key) = cancel_key {
                     path.push_str("&cancelKey=");

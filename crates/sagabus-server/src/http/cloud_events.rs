@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use nanopore::problem::OtherFormat;
+use sagabus::event::attributes::is_in_utf8;
 use sagabus::event::{attributes, envelope};
 use sagabus::{Clock, Error, Event};
 
@@ -34,16 +35,15 @@ pub(super) fn read(
     clock: &dyn Clock,
 ) -> Result<Published, Error> {
     let given = media_type(headers);
-    let media_type = given.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case(BATCH) {
+    if is_in_utf8(&given, BATCH) {
         return envelope::from_batch(body, clock).map(Published::Batch);
     }
-    let event = if media_type.eq_ignore_ascii_case(STRUCTURED) {
+    let event = if is_in_utf8(&given, STRUCTURED) {
         envelope::from_structured(body, clock)
     } else if !attributes::is_json(&given) {
         return Err(OtherFormat(format!(
-            "`{}` is not taken; an event comes as `application/json` in UTF-8, with its attributes as `ce-` headers or \
-             without, as `{STRUCTURED}`, or with others as `{BATCH}`",
+            "`{}` is not taken; an event comes as `application/json`, with its attributes as `ce-` headers or \
+             without, as `{STRUCTURED}`, or with others as `{BATCH}`, all in UTF-8",
             given.escape_debug()
         ))
         .into());
@@ -56,7 +56,7 @@ pub(super) fn read(
 }
 
 /// The media type of the body, with its parameters; where none is said it is JSON, as CloudEvents have it.
-pub(super) fn media_type(headers: &HeaderMap) -> String {
+fn media_type(headers: &HeaderMap) -> String {
     match headers.get(header::CONTENT_TYPE) {
         None => "application/json".to_owned(),
         Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
@@ -90,7 +90,7 @@ fn from_binary(headers: &HeaderMap, body: &[u8], clock: &dyn Clock) -> Result<Ev
         let kind = String::from_utf8_lossy(kind.as_bytes()).into_owned();
         all.push(("datacontenttype".to_owned(), kind));
     }
-    attributes::from_attributes(all, body, clock)
+    attributes::from_prefixed(PREFIX, all, body, clock)
 }
 
 /// An event in binary mode.

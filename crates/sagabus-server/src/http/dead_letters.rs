@@ -8,18 +8,19 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use sagabus::bus::dead_letter::{DeadLetters, Export, RetryPlan, to_json};
+use sagabus::bus::dead_letter::{DeadLetters, Export, PER_SECOND_MAX, RetryPlan, to_json};
+use sagabus::event::whole_number;
 use sagabus::transport::{DEAD_LETTERS_MAX, DeadLetterId, DeadLetterQuery};
-use sagabus::{Error, Pattern, Timestamp};
+use sagabus::{Error, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::App;
 use super::events::raw;
-use super::query::{Asked, Parameters, number};
+use super::query::{Asked, Parameters, number, pattern};
 use super::reply::Reply;
-use super::request::{Object, Sent, by, by_whom};
+use super::request::{Number, Object, Sent, by, by_whom};
 
 /// Dead letters of one answer unless said otherwise.
 const LIMIT: usize = 100;
@@ -61,13 +62,11 @@ impl Parameters for Exported {}
 
 impl Wanted {
     fn query(self, max: usize) -> Result<DeadLetterQuery, Error> {
-        let pattern = self.event_type.as_deref().map(Pattern::new).transpose();
-        let after = match (self.after, &self.subscription) {
-            (None, _) => None,
-            (Some(text), Some(subscription)) if text.parse::<u64>().is_ok() => Some(
-                DeadLetterId::new(subscription, text.parse().unwrap_or_default()),
-            ),
-            (Some(text), _) => Some(text.parse::<DeadLetterId>().map_err(|error| {
+        let number = self.after.as_deref().and_then(whole_number);
+        let after = match (self.after, number, &self.subscription) {
+            (None, ..) => None,
+            (_, Some(position), Some(name)) => Some(DeadLetterId::new(name, position)),
+            (Some(text), ..) => Some(text.parse::<DeadLetterId>().map_err(|error| {
                 Error::invalid(
                     "`after` must be `next` of the page before, or a position with a `subscription`",
                 )
@@ -77,8 +76,7 @@ impl Wanted {
         Ok(DeadLetterQuery {
             subscription: self.subscription,
             positions: Vec::new(),
-            pattern: pattern
-                .map_err(|error| Error::invalid("`type` is wrong").with_source(error))?,
+            pattern: pattern(self.event_type.as_deref())?,
             kind: self.kind,
             error_type: self.error_type,
             error: self.error,
@@ -103,7 +101,7 @@ pub(super) struct Order {
     all: bool,
     query: Option<Object<Wanted>>,
     /// At most so many a second; of a redrive only.
-    rate_per_second: Option<u32>,
+    rate_per_second: Option<Number<1, PER_SECOND_MAX>>,
     /// Say how many, and do nothing.
     #[serde(default)]
     dry_run: bool,
@@ -145,9 +143,9 @@ impl Order {
                 let max = wanted.limit.unwrap_or(usize::MAX);
                 wanted.query(max)
             }
-            _ => Err(Error::invalid(
-                "give one of `positions` (at most 1000), `key`, `query`, or `all: true`",
-            )),
+            _ => Err(Error::invalid(format!(
+                "give one of `positions` (at most {POSITIONS_MAX}), `key`, `query`, or `all: true`"
+            ))),
         }
     }
 }
@@ -245,7 +243,7 @@ pub(super) async fn redrive(
     Sent(mut order): Sent<Order>,
 ) -> Reply<Json<Value>> {
     let plan = RetryPlan {
-        per_second: order.rate_per_second,
+        per_second: order.rate_per_second.map(|Number(it)| it),
         is_dry_run: order.dry_run,
         by: by_whom(order.author.as_deref(), order.reason.as_deref())?,
     };

@@ -9,14 +9,14 @@ use axum::response::{IntoResponse, Response};
 use nanopore::problem::{BODY_BYTES_MAX, Problem};
 use sagabus::event::{DATA_BYTES_MAX, envelope};
 use sagabus::transport::PAGE_BYTES_MAX;
-use sagabus::{Error, Event, Pattern, Receipt};
+use sagabus::{Error, Event, Receipt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::App;
 use super::cloud_events::{self, Published, STRUCTURED};
-use super::query::{Asked, Parameters, number};
+use super::query::{Asked, Parameters, number, pattern};
 use super::reply::{Reply, respond};
 use super::request::broken;
 
@@ -119,7 +119,7 @@ pub(super) async fn list(
     Asked(wanted): Asked<Wanted>,
 ) -> Reply<Response> {
     let limit = wanted.limit.unwrap_or(LIMIT);
-    let pattern = wanted.event_type.as_deref().map(Pattern::new).transpose()?;
+    let pattern = pattern(wanted.event_type.as_deref())?;
     let fits = |event: &Event| {
         pattern
             .as_ref()

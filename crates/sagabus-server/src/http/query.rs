@@ -7,8 +7,10 @@ use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use nanopore::query::not_known;
 use nanopore::sample::FieldErrors;
-use sagabus::{Error, Result};
+use sagabus::event::whole_number;
+use sagabus::{Error, Pattern, Result};
 use serde::de::value::MapDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
@@ -16,28 +18,56 @@ use serde::forward_to_deserialize_any;
 use super::cloud_events::is_percent_encoded;
 use super::reply::Failure;
 
+/// Who says which parameters a route has.
+#[derive(Clone, Copy, Debug)]
+enum Known {
+    /// The route itself, by the type of what it is asked with.
+    Itself,
+    /// A service, with these.
+    Service(&'static [&'static str]),
+}
+
+use Known::{Itself, Service};
+
+/// The samples that a list holds.
+const SAMPLES: Known = Service(&sample_service::model::Filter::NAMES);
+/// The jobs that a list holds.
+const JOBS: Known = Service(&ai_service::model::JobFilter::NAMES);
+
 /// The routes that take parameters; at all others each is refused.
-const ASKED: [(Method, &str); 20] = [
-    (Method::GET, "/api/audit/events"),
-    (Method::GET, "/api/audit/stats"),
-    (Method::GET, "/api/dead-letters"),
-    (Method::GET, "/api/dead-letters/export"),
-    (Method::POST, "/api/dead-letters/import"),
-    (Method::GET, "/api/events"),
-    (Method::GET, "/api/events/{position}"),
-    (Method::GET, "/api/jobs"),
-    (Method::GET, "/api/jobs/sample/{sampleId}"),
-    (Method::GET, "/api/sagas"),
-    (Method::GET, "/api/sagas/{id}"),
-    (Method::GET, "/api/samples"),
-    (Method::GET, "/api/samples/assignee/{assignee}"),
-    (Method::GET, "/api/samples/priority/{priority}"),
-    (Method::GET, "/api/samples/search"),
-    (Method::GET, "/api/samples/status/{status}"),
-    (Method::GET, "/api/schedules"),
-    (Method::POST, "/api/schedules"),
-    (Method::GET, "/api/submissions"),
-    (Method::GET, "/api/subscriptions/{name}/repairs"),
+const ASKED: [(Method, &str, Known); 20] = [
+    (
+        Method::GET,
+        "/api/audit/events",
+        Service(&audit_service::model::Filter::NAMES),
+    ),
+    (
+        Method::GET,
+        "/api/audit/stats",
+        Service(&audit_service::routes::STATISTICS),
+    ),
+    (Method::GET, "/api/dead-letters", Itself),
+    (Method::GET, "/api/dead-letters/export", Itself),
+    (Method::POST, "/api/dead-letters/import", Itself),
+    (Method::GET, "/api/events", Itself),
+    (Method::GET, "/api/events/{position}", Itself),
+    (Method::GET, "/api/jobs", JOBS),
+    (Method::GET, "/api/jobs/sample/{sampleId}", JOBS),
+    (Method::GET, "/api/sagas", Itself),
+    (Method::GET, "/api/sagas/{id}", Itself),
+    (Method::GET, "/api/samples", SAMPLES),
+    (Method::GET, "/api/samples/assignee/{assignee}", SAMPLES),
+    (Method::GET, "/api/samples/priority/{priority}", SAMPLES),
+    (Method::GET, "/api/samples/search", SAMPLES),
+    (Method::GET, "/api/samples/status/{status}", SAMPLES),
+    (Method::GET, "/api/schedules", Itself),
+    (Method::POST, "/api/schedules", Itself),
+    (
+        Method::GET,
+        "/api/submissions",
+        Service(&sample_service::routes::SUBMISSIONS),
+    ),
+    (Method::GET, "/api/subscriptions/{name}/repairs", Itself),
 ];
 
 /// Parameters of a route.
@@ -111,18 +141,25 @@ fn check(request: &Request) -> Result<()> {
         Method::HEAD => &Method::GET,
         ref method => method,
     };
-    let is_asked = |(of, path): &(Method, &str)| of == method && *path == route.as_str();
-    if ASKED.iter().any(is_asked) {
-        return Ok(());
-    }
-    match pairs(uri)?.first() {
+    let mut asked = ASKED.iter();
+    let asked = asked.find(|(of, path, _)| of == method && *path == route.as_str());
+    let known = match asked {
+        Some((_, _, Itself)) => return Ok(()),
+        Some((_, _, Service(names))) => names,
+        None => &[][..],
+    };
+    let pairs = pairs(uri)?;
+    // A list may be written with this behind its name.
+    let mut names = pairs.iter().map(|(name, _)| name.trim_end_matches("[]"));
+    match names.find(|name| !known.contains(name)) {
         None => Ok(()),
-        Some((name, _)) => {
-            let name = name.escape_debug();
-            let text = format!("parameter `{name}` is not known; there are none here");
-            Err(Error::invalid(text))
-        }
+        Some(name) => Err(Error::invalid(unknown(name, known))),
     }
+}
+
+/// What is said of a parameter that there is not.
+pub(super) fn unknown(name: &str, known: &[&str]) -> String {
+    format!("parameter `{}` {}", name.escape_debug(), not_known(known))
 }
 
 /// What is wrong with a parameter, in plain words.
@@ -147,10 +184,7 @@ impl serde::de::Error for Wrong {
     }
 
     fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
-        let (name, known) = (name.escape_debug(), listed(known));
-        Self(format!(
-            "parameter `{name}` is not known; there are {known}"
-        ))
+        Self(unknown(name, known))
     }
 
     fn missing_field(name: &'static str) -> Self {
@@ -177,9 +211,7 @@ impl Given<'_> {
             "limit" => (1, u64::try_from(self.limit_max).unwrap_or(u64::MAX)),
             _ => (0, u64::MAX),
         };
-        let is_whole = self.value.bytes().all(|it| it.is_ascii_digit());
-        let number = self.value.parse().ok().filter(|_| is_whole);
-        number
+        whole_number(self.value)
             .filter(|number| (least..=most).contains(number))
             .ok_or_else(|| out_of_range(self.name, self.value, least, most))
             .map_err(Wrong)
@@ -206,9 +238,14 @@ pub(super) fn number(name: &str, given: &str) -> Result<u64> {
     number.number().map_err(|wrong| Error::invalid(wrong.0))
 }
 
+/// The pattern that the parameter `type` is.
+pub(super) fn pattern(given: Option<&str>) -> Result<Option<Pattern>> {
+    given.map(|it| Pattern::of_field("type", it)).transpose()
+}
+
 /// The number of a parameter that is at least 1.
 pub(super) fn from_one(name: &str, given: &str, most: usize) -> Result<usize> {
-    let number = given.parse::<usize>().ok();
+    let number = whole_number(given).and_then(|it| usize::try_from(it).ok());
     number.filter(|it| (1..=most).contains(it)).ok_or_else(|| {
         let most = u64::try_from(most).unwrap_or(u64::MAX);
         Error::invalid(out_of_range(name, given, 1, most))

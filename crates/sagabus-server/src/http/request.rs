@@ -5,19 +5,18 @@ use std::marker::PhantomData;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use nanopore::problem::{OtherFormat, TooLarge};
-use sagabus::event::attributes::is_json;
 use sagabus::event::{check_visible, json_fault};
 use sagabus::ledger::By;
 use sagabus::{Error, Result};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::cloud_events::media_type;
 use super::reply::Failure;
 
 /// Headers of which one counts: of two, each reader might take another.
@@ -31,6 +30,9 @@ const ONCE: [&str; 5] = [
 /// Start of the headers that are attributes of an event.
 const ATTRIBUTE: &str = "ce-";
 
+/// What the coding of a body that is not packed is called.
+const PLAIN: &str = "identity";
+
 /// A body that is one JSON object.
 #[derive(Debug)]
 pub(super) struct Sent<T>(pub(super) T);
@@ -39,12 +41,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let media_type = media_type(request.headers());
-        if !is_json(&media_type) {
-            let given = media_type.escape_debug();
-            let text = format!("`{given}` is not taken; the body is `application/json` in UTF-8");
-            return Err(Error::from(OtherFormat(text)).into());
-        }
+        let content_type = request.headers().get(CONTENT_TYPE);
+        OtherFormat::check_json(content_type.map(HeaderValue::as_bytes)).map_err(Error::from)?;
         let body = Bytes::from_request(request, state).await;
         let body = body.map_err(|it| match it.status() {
             StatusCode::PAYLOAD_TOO_LARGE => TooLarge::body().into(),
@@ -99,6 +97,41 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
+/// A whole number in a body, whose limits are said where it is none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number<const LEAST: u32, const MOST: u32>(pub(super) u32);
+
+impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Number<LEAST, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor::<LEAST, MOST>)
+    }
+}
+
+struct NumberVisitor<const LEAST: u32, const MOST: u32>;
+
+impl<const LEAST: u32, const MOST: u32> Visitor<'_> for NumberVisitor<LEAST, MOST> {
+    type Value = Number<LEAST, MOST>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from {LEAST} to {MOST}")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, given: u64) -> Result<Self::Value, E> {
+        let number = u32::try_from(given).ok();
+        number
+            .filter(|it| (LEAST..=MOST).contains(it))
+            .map(Number)
+            .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(given), &self))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, given: i64) -> Result<Self::Value, E> {
+        match u64::try_from(given) {
+            Ok(given) => self.visit_u64(given),
+            Err(_) => Err(E::invalid_value(Unexpected::Signed(given), &self)),
+        }
+    }
+}
+
 /// Refuses requests with a header twice, or unreadable, that says who asks or what is meant.
 pub(super) async fn headers_once(request: Request, next: Next) -> Response {
     match check_headers(request.headers()) {
@@ -125,6 +158,32 @@ fn check_headers(headers: &HeaderMap) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses bodies that are packed: read as they are, they would be something else.
+pub(super) async fn bodies_plain(request: Request, next: Next) -> Response {
+    let Some(coding) = coding(request.headers()) else {
+        return next.run(request).await;
+    };
+    let text = format!(
+        "`content-encoding` is `{}`, and only `identity` is taken: send the body as it is",
+        coding.escape_debug()
+    );
+    let mut answer = Failure::from(Error::from(OtherFormat(text))).into_response();
+    let plain = HeaderValue::from_static(PLAIN);
+    answer.headers_mut().insert(ACCEPT_ENCODING, plain);
+    answer
+}
+
+/// The first value that says that the body is packed.
+fn coding(headers: &HeaderMap) -> Option<String> {
+    let is_plain = |coding: &str| {
+        let coding = coding.trim();
+        coding.is_empty() || coding.eq_ignore_ascii_case(PLAIN)
+    };
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    let mut values = values.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned());
+    values.find(|it| !it.split(',').all(is_plain))
 }
 
 /// Who does something, and why; both are stored with it.

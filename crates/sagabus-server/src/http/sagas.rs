@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 pub(super) use self::operate::operate;
 pub(super) use self::tell::{approve, refuse, signal};
 use super::App;
-use super::query::{Asked, Parameters, from_one, pairs};
+use super::query::{Asked, Parameters, from_one, pairs, unknown};
 use super::reply::Reply;
 use super::request::Sent;
 use crate::wire::{self, Include};
@@ -55,6 +55,18 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Reply<Json<Value>>
     Ok(Json(json!({ "sagas": shown, "next": next })))
 }
 
+/// The parameters of a search.
+const QUERY: [&str; 8] = [
+    "name",
+    "status",
+    "attribute",
+    "inconsistent",
+    "from",
+    "before",
+    "after",
+    "limit",
+];
+
 /// What the parameters ask for; `status` and `attribute` may be there more than once.
 fn query(parameters: Vec<(String, String)>) -> Result<saga::Query> {
     let mut query = saga::Query::default();
@@ -80,10 +92,7 @@ fn query(parameters: Vec<(String, String)>) -> Result<saga::Query> {
             "before" => query.started_before = Some(time("before", &value)?),
             "after" => query.after = Some(value.parse()?),
             "limit" => query.limit = from_one("limit", &value, saga::PAGE_MAX)?,
-            other => {
-                let text = format!("parameter `{}` is not known", other.escape_debug());
-                return Err(Error::invalid(text));
-            }
+            other => return Err(Error::invalid(unknown(other, &QUERY))),
         }
     }
     Ok(query)

@@ -6,7 +6,7 @@ use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use sagabus::event::envelope;
+use sagabus::event::{envelope, whole_number};
 use sagabus::transport::{PAGE_BYTES_MAX, SCHEDULES_MAX, ScheduledEvent};
 use sagabus::{Error, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -189,8 +189,8 @@ fn place((due, position): (Timestamp, u64)) -> String {
 
 fn read_place(text: &str) -> Result<(Timestamp, u64), Error> {
     let place = text.split_once('/').and_then(|(due, position)| {
-        let due = Timestamp::from_milliseconds(due.parse().ok()?);
-        Some((due, position.parse().ok()?))
+        let due = i64::try_from(whole_number(due)?).ok()?;
+        Some((Timestamp::from_milliseconds(due), whole_number(position)?))
     });
     place.ok_or_else(|| Error::invalid("`after` must be `next` of the page before"))
 }

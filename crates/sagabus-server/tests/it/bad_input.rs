@@ -221,7 +221,7 @@ fn names_with_what_is_not_to_be_seen_are_refused_wherever_they_come_in() {
         .header("ce-source", "test")
         .header("ce-type", "lab.noted")
         .body("application/json", "1");
-    binary.send().expect_problem(400, &["`id`"]);
+    binary.send().expect_problem(400, &["`ce-id`"]);
     // A path or a query is no way around.
     door.server
         .get("/api/sagas/a%00b")
@@ -229,7 +229,7 @@ fn names_with_what_is_not_to_be_seen_are_refused_wherever_they_come_in() {
     let query = "/api/events?type=a%0A*";
     door.server
         .get(query)
-        .expect_problem(400, &["pattern", "letters, digits"]);
+        .expect_problem(400, &["`type`", "letters, digits"]);
     door.server
         .get("/api/events/%E2%80%AE1")
         .expect_problem(400, &[]);
@@ -264,7 +264,7 @@ fn queries_and_orders_beyond_their_limits_are_refused() {
     let stars = format!("/api/events?type={}", vec!["*"; 100].join("."));
     get(&stars, &["16 words"]);
     let long = format!("/api/events?type={}", "x".repeat(5_000));
-    get(&long, &["`pattern` has 5000 bytes", "255"]);
+    get(&long, &["`type` has 5000 bytes", "255"]);
     for after in ["x", "s/-1", "s/99999999999999999999", "/1"] {
         get(&format!("/api/dead-letters?after={after}"), &["`after`"]);
     }

@@ -24,6 +24,7 @@ mod kill;
 mod logs;
 mod parameters;
 mod pdf;
+mod plain_words;
 mod program;
 mod saga_checks;
 mod saga_verbs;

@@ -34,7 +34,7 @@ const OF_LIBRARIES: [&str; 22] = [
 ];
 
 #[track_caller]
-fn refused(answer: &Answer, what: &str, words: &[&str]) {
+pub(crate) fn refused(answer: &Answer, what: &str, words: &[&str]) {
     assert_eq!(answer.status, 400, "{what}: {}", answer.text());
     let problem = answer.expect_problem(400, &[]);
     let text = problem.to_string();
@@ -137,7 +137,7 @@ fn a_parameter_that_is_out_of_range_is_refused_in_plain_words_with_its_limit() {
 }
 
 /// All routes, from where they are defined, with something in the place of what is in braces.
-fn routes() -> BTreeSet<String> {
+pub(crate) fn routes() -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for (prefix, source) in [
         ("", include_str!("../../src/http.rs")),
@@ -246,7 +246,7 @@ fn a_body_of_the_wrong_shape_is_refused_in_plain_words_with_its_field() {
         (
             "/api/dead-letters/redrive",
             by(("ratePerSecond", json!(5_000_000_000_u64))),
-            &["`ratePerSecond`", "5000000000", "0 to 4294967295"],
+            &["`ratePerSecond`", "5000000000", "1 to 1000"],
         ),
         (
             "/api/schedules/k/move",

@@ -25,14 +25,14 @@ use crate::transport::{
 };
 
 /// Highest rate of a retry: the ledger counts in milliseconds.
-const PER_SECOND_MAX: u32 = 1000;
+pub const PER_SECOND_MAX: u32 = 1000;
 /// How often the number of dead letters is compared with its limit.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How dead letters are retried.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetryPlan {
-    /// At most so many a second (1–1,000), evenly; without it all at once. The times are kept in the ledger, so that a
+    /// At most so many a second (1 to [`PER_SECOND_MAX`]), evenly; without it all at once. The times are kept in the ledger, so that a
     /// restart changes nothing about them.
     pub per_second: Option<u32>,
     /// Says what would be done, and does nothing.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::attributes::{check_media_type, check_name, extensions, metadata};
+use super::named::Named;
 use super::strict::Entries;
 use super::{Event, EventId, EventType};
 use crate::clock::{Clock, Timestamp};
@@ -76,7 +77,11 @@ struct CloudEvent<'a> {
     correlationid: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     causationid: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "is_normal")]
+    #[serde(
+        default,
+        deserialize_with = "unless_null",
+        skip_serializing_if = "is_normal"
+    )]
     priority: Priority,
     #[serde(skip_serializing_if = "Option::is_none")]
     expirytime: Option<Timestamp>,
@@ -101,14 +106,10 @@ pub fn from_json(bytes: &[u8], clock: &dyn Clock) -> Result<Event> {
         specversion: Option<&'a RawValue>,
     }
     let probe: Probe<'_> = parse(bytes)?;
-    let event = if probe.specversion.is_some() {
-        from_cloud_event(parse(bytes)?, clock)?
-    } else {
-        from_envelope(parse(bytes)?, clock)?
-    };
-    event.check()?;
-    super::strict::check("data", &event.data)?;
-    Ok(event)
+    if probe.specversion.is_some() {
+        return from_structured(bytes, clock);
+    }
+    checked(from_envelope(parse(bytes)?, clock)?, Named::Envelope)
 }
 
 /// Reads a CloudEvent in structured mode, and nothing else.
@@ -116,8 +117,65 @@ pub fn from_json(bytes: &[u8], clock: &dyn Clock) -> Result<Event> {
 /// # Errors
 /// As [`from_json`].
 pub fn from_structured(bytes: &[u8], clock: &dyn Clock) -> Result<Event> {
-    let event = from_cloud_event(parse(bytes)?, clock)?;
-    event.check()?;
+    let named = Named::STRUCTURED;
+    checked(from_cloud_event(parse(bytes)?, named, clock)?, named)
+}
+
+/// A CloudEvent of attributes that came as texts beside the payload.
+pub(super) fn from_texts(
+    mut all: BTreeMap<String, String>,
+    data: &RawValue,
+    named: Named<'_>,
+    clock: &dyn Clock,
+) -> Result<Event> {
+    let mut text = |name: &str| all.remove(name).map(Cow::Owned);
+    let missing = |name: &str| {
+        let name = named.attribute(name);
+        Error::invalid(format!("`{name}` is missing"))
+    };
+    let wrong = |name: &str, given: &str, why: &str| {
+        let name = named.attribute(name);
+        Error::invalid(format!("`{name}` is `{given}`{why}"))
+    };
+    let time = |name: &str, given: Option<Cow<'_, str>>| {
+        let read = given.map(|given| {
+            let time = given.parse::<Timestamp>();
+            time.map_err(|error| wrong(name, &given, &format!(": {error}")))
+        });
+        read.transpose()
+    };
+    let event = CloudEvent {
+        specversion: text("specversion").ok_or_else(|| missing("specversion"))?,
+        id: text("id").ok_or_else(|| missing("id"))?,
+        source: text("source").ok_or_else(|| missing("source"))?,
+        event_type: text("type").ok_or_else(|| missing("type"))?,
+        time: time("time", text("time"))?,
+        subject: text("subject"),
+        datacontenttype: text("datacontenttype"),
+        schemaversion: text("schemaversion"),
+        correlationid: text("correlationid"),
+        causationid: text("causationid"),
+        priority: match text("priority") {
+            None => Priority::default(),
+            Some(given) => given.parse().map_err(|_| {
+                let words = Priority::ALL.map(|it| format!("`{it}`")).join(", ");
+                wrong("priority", &given, &format!(", and must be one of {words}"))
+            })?,
+        },
+        expirytime: time("expirytime", text("expirytime"))?,
+        idempotencykey: text("idempotencykey"),
+        data: Some(data),
+        extensions: Entries(
+            all.into_iter()
+                .map(|(name, value)| (name, value.into()))
+                .collect(),
+        ),
+    };
+    checked(from_cloud_event(event, named, clock)?, named)
+}
+
+fn checked(event: Event, named: Named<'_>) -> Result<Event> {
+    event.check_as(named)?;
     super::strict::check("data", &event.data)?;
     Ok(event)
 }
@@ -210,7 +268,10 @@ fn from_envelope(envelope: Envelope<'_>, clock: &dyn Clock) -> Result<Event> {
         time: envelope.timestamp.unwrap_or_else(|| clock.now()),
         version: envelope.version.map_or(Cow::Borrowed("1.0"), owned),
         correlation_id: envelope.correlation_id.map(Cow::into_owned),
-        causation_id: envelope.causation_id.map(EventId::new).transpose()?,
+        causation_id: envelope
+            .causation_id
+            .map(|id| EventId::read_as("causationId", &id))
+            .transpose()?,
         priority: envelope.priority,
         expires_at: envelope.expires_at,
         idempotency_key: envelope.idempotency_key.map(Cow::into_owned),
@@ -219,14 +280,18 @@ fn from_envelope(envelope: Envelope<'_>, clock: &dyn Clock) -> Result<Event> {
     })
 }
 
-fn from_cloud_event(event: CloudEvent<'_>, clock: &dyn Clock) -> Result<Event> {
+fn from_cloud_event(event: CloudEvent<'_>, named: Named<'_>, clock: &dyn Clock) -> Result<Event> {
     if event.specversion != "1.0" {
-        return Err(Error::invalid("`specversion` must be `1.0`"));
+        let name = named.of("specversion");
+        return Err(Error::invalid(format!("`{name}` must be `1.0`")));
     }
     if let Some(kind) = &event.datacontenttype {
         check_media_type(kind)?;
     }
-    let data = match (event.data, event.extensions.0.contains_key(BASE64)) {
+    let mut extensions = event.extensions.0;
+    // What is `null` is as if it were left out.
+    let base64 = extensions.remove(BASE64).filter(|it| !it.is_null());
+    let data = match (event.data, base64.is_some()) {
         (Some(data), false) => data,
         (Some(_), true) => {
             return Err(Error::invalid(
@@ -239,38 +304,45 @@ fn from_cloud_event(event: CloudEvent<'_>, clock: &dyn Clock) -> Result<Event> {
             ));
         }
     };
-    let mut texts = BTreeMap::new();
-    for (key, value) in event.extensions.0 {
-        check_name(&key)?;
-        let text = match value {
-            serde_json::Value::String(text) => text,
-            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
-            serde_json::Value::Null
-            | serde_json::Value::Array(_)
-            | serde_json::Value::Object(_) => {
-                return Err(Error::invalid(format!(
-                    "extension `{}` must be text, a number or a boolean",
-                    key.escape_debug()
-                )));
-            }
-        };
-        texts.insert(key, text);
-    }
+    let texts = texts(extensions)?;
     Ok(Event {
-        id: EventId::new(event.id)?,
-        event_type: EventType::new(event.event_type)?,
+        id: EventId::read_as(&named.of("id"), &event.id)?,
+        event_type: EventType::read_as(&named.of("type"), event.event_type.into_owned())?,
         source: owned(event.source),
         subject: event.subject.map(Cow::into_owned),
         time: event.time.unwrap_or_else(|| clock.now()),
         version: event.schemaversion.map_or(Cow::Borrowed("1.0"), owned),
         correlation_id: event.correlationid.map(Cow::into_owned),
-        causation_id: event.causationid.map(EventId::new).transpose()?,
+        causation_id: event
+            .causationid
+            .map(|id| EventId::read_as(&named.of("causationId"), &id))
+            .transpose()?,
         priority: event.priority,
         expires_at: event.expirytime,
         idempotency_key: event.idempotencykey.map(Cow::into_owned),
-        metadata: metadata(texts)?,
+        metadata: metadata(texts, named)?,
         data: Bytes::copy_from_slice(data.get().as_bytes()),
     })
+}
+
+/// Extensions as texts.
+fn texts(extensions: BTreeMap<String, serde_json::Value>) -> Result<BTreeMap<String, String>> {
+    let mut texts = BTreeMap::new();
+    for (key, value) in extensions {
+        check_name(&key, Named::STRUCTURED)?;
+        let text = match value {
+            serde_json::Value::Null => continue,
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
+            serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
+                return Err(Error::invalid(format!(
+                    "extension `{key}` must be text, a number or a boolean"
+                )));
+            }
+        };
+        texts.insert(key, text);
+    }
+    Ok(texts)
 }
 
 #[expect(
@@ -279,6 +351,13 @@ fn from_cloud_event(event: CloudEvent<'_>, clock: &dyn Clock) -> Result<Event> {
 )]
 fn is_normal(priority: &Priority) -> bool {
     *priority == Priority::Normal
+}
+
+/// A value, or the usual one where it is `null`.
+fn unless_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    value: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(value).map(Option::unwrap_or_default)
 }
 
 /// A value that is there, be it `null`.

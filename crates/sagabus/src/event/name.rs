@@ -57,6 +57,11 @@ impl EventId {
 
     /// As [`EventId::new`], of text that is not to be kept.
     pub(crate) fn read(id: &str) -> Result<Self> {
+        Self::read_as("id", id)
+    }
+
+    /// The same of a field that has this name.
+    pub(super) fn read_as(field: &str, id: &str) -> Result<Self> {
         let has_control = if id.is_ascii() {
             // To the end in any case: so many bytes at a time instead of each by itself.
             id.bytes()
@@ -66,7 +71,7 @@ impl EventId {
         };
         if id.is_empty() || id.len() > ID_BYTES_MAX || has_control {
             return Err(Error::invalid(format!(
-                "event `id` must have 1 to {ID_BYTES_MAX} bytes and no control characters"
+                "event `{field}` must have 1 to {ID_BYTES_MAX} bytes and no control characters"
             )));
         }
         Ok(Self::of(id))
@@ -169,22 +174,26 @@ impl EventType {
     /// # Errors
     /// `Invalid`, saying which rule is broken: 1 to 255 bytes, 1 to 16 words, no other characters, no empty word.
     pub fn new(name: impl Into<String>) -> Result<Self> {
-        let name = name.into();
+        Self::read_as("type", name.into())
+    }
+
+    /// The same of a field that has this name.
+    pub(super) fn read_as(field: &str, name: String) -> Result<Self> {
         if name.len() > TYPE_BYTES_MAX {
             return Err(Error::invalid(format!(
-                "event `type` has {} bytes, more than {TYPE_BYTES_MAX}",
+                "event `{field}` has {} bytes, more than {TYPE_BYTES_MAX}",
                 name.len()
             )));
         }
         let tokens = name.split('.').count();
         if tokens > TOKENS_MAX {
             return Err(Error::invalid(format!(
-                "event `type` has {tokens} words, more than {TOKENS_MAX}"
+                "event `{field}` has {tokens} words, more than {TOKENS_MAX}"
             )));
         }
         if !name.split('.').all(is_token) {
             return Err(Error::invalid(format!(
-                "event `type` `{}` must be words of letters, digits, `_`, `-`, joined by dots",
+                "event `{field}` `{}` must be words of letters, digits, `_`, `-`, joined by dots",
                 name.escape_debug()
             )));
         }

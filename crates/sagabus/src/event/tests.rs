@@ -245,7 +245,7 @@ fn wrong_attributes_are_refused_and_named() {
         "",
     );
     for name in ["specversion", "id", "source", "type"] {
-        check(&[(name, "")], "1", &format!("missing field `{name}`"));
+        check(&[(name, "")], "1", &format!("`{name}` is missing"));
     }
     check(&[("id", "e-2")], "1", "`id` is there twice");
     check(&[("data", "1")], "1", "`data`");
@@ -262,6 +262,106 @@ fn wrong_attributes_are_refused_and_named() {
     for data in ["", "{", "1 2", r#"{"a":1,"a":1}"#] {
         check(&[], data, "`data`");
     }
+}
+
+#[test]
+fn what_is_wrong_with_attributes_is_told_as_they_are_called_where_they_come_from() {
+    let check = |name: &str, value: &str, words: &str| {
+        let all = [
+            ("specversion", "1.0"),
+            ("id", "e-1"),
+            ("source", "s"),
+            ("type", "a.b"),
+            (name, value),
+        ];
+        let all: std::collections::BTreeMap<_, _> = all.into_iter().collect();
+        let all = all
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let error = attributes::from_prefixed("ce-", all, b"1", &SystemClock).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert_eq!(error.chain(), words, "{name}");
+    };
+    let inside = format!(r#"{{"a b":"{}"}}"#, "x".repeat(5_000));
+    for (name, value, words) in [
+        (
+            "time",
+            "soon",
+            "`ce-time` is `soon`: time is not RFC 3339, such as `2026-03-01T12:00:00Z`",
+        ),
+        (
+            "expirytime",
+            "9999-12-31T00:00:00Z",
+            "`ce-expirytime` is `9999-12-31T00:00:00Z`: time is after `9999-12-30T22:00:00.000Z`, the latest that is taken",
+        ),
+        (
+            "priority",
+            "now",
+            "`ce-priority` is `now`, and must be one of `urgent`, `high`, `normal`, `low`",
+        ),
+        ("specversion", "2", "`ce-specversion` must be `1.0`"),
+        (
+            "causationid",
+            "",
+            "event `ce-causationid` must have 1 to 128 bytes and no control characters",
+        ),
+        ("source", "", "`ce-source` is empty"),
+        ("idempotencykey", "", "`ce-idempotencykey` is empty"),
+        (
+            "tenant",
+            &long,
+            "`ce-tenant` has 5000 bytes, more than 4096",
+        ),
+        (
+            "sagabusmetadata",
+            &inside,
+            "`a b` in `ce-sagabusmetadata` has 5000 bytes, more than 4096",
+        ),
+        (
+            "sagabusmetadata",
+            r#"{"a b":null}"#,
+            "`ce-sagabusmetadata` is wrong at `a b`: is nothing, and must be a text",
+        ),
+        (
+            "sagabusmetadata",
+            "5",
+            "`ce-sagabusmetadata` is wrong: is the number `5`, and must be an object",
+        ),
+        (
+            "sagabusmetadata",
+            r#"{"a\u200bb":"v"}"#,
+            "`ce-sagabusmetadata` has the character U+200B, which is not to be seen; names have none such",
+        ),
+    ] {
+        check(name, value, words);
+    }
+}
+
+#[test]
+fn what_is_null_in_a_cloud_event_is_as_if_it_were_left_out() {
+    let bare = r#"{"specversion":"1.0","id":"1","type":"a.b","source":"s","data":1,"time":"2026-03-01T12:00:00Z""#;
+    let event = read(&format!("{bare}}}")).unwrap();
+    for name in [
+        "subject",
+        "datacontenttype",
+        "schemaversion",
+        "correlationid",
+        "causationid",
+        "priority",
+        "expirytime",
+        "idempotencykey",
+        "data_base64",
+        "sagabusmetadata",
+        "tenant",
+    ] {
+        let json = format!(r#"{bare},"{name}":null}}"#);
+        assert_eq!(read(&json).unwrap(), event, "{name}");
+        let batch = format!("[{json}]");
+        let batch = envelope::from_batch(batch.as_bytes(), &SystemClock).unwrap();
+        assert_eq!(batch, std::slice::from_ref(&event), "{name}");
+    }
+    // A name that no attribute may have is none with `null` either.
+    read(&format!(r#"{bare},"Tenant":null}}"#)).unwrap_err();
 }
 
 #[test]

@@ -20,6 +20,21 @@ pub(crate) const UNAVAILABLE: &str = "unavailable";
 /// Kind of the fault of an attempt that was cut because the bus stopped.
 pub(crate) const INTERRUPTED: &str = "interrupted";
 
+/// The kinds of faults.
+pub const FAULT_KINDS: [&str; 11] = [
+    "error",
+    "rejected",
+    "timeout",
+    "panic",
+    UNAVAILABLE,
+    INTERRUPTED,
+    "decode",
+    "schema_unsupported",
+    "filter",
+    "expired",
+    "crash_loop",
+];
+
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Fault {
@@ -32,8 +47,7 @@ pub struct Fault {
     /// How long it ran, in milliseconds.
     #[n(2)]
     pub duration_ms: u64,
-    /// One word: `error`, `rejected`, `timeout`, `panic`, `unavailable`, `interrupted`, `decode`, `schema_unsupported`,
-    /// `filter`, `expired`, `crash_loop`.
+    /// One word, of [`FAULT_KINDS`].
     #[n(3)]
     pub kind: String,
     /// The error with its causes, at most 2,048 bytes.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::event::Event;
-use crate::ledger::{Fault, Revision};
+use crate::event::{Event, whole_number};
+use crate::ledger::{FAULT_KINDS, Fault, Revision};
 use crate::pattern::Pattern;
 
 /// Most dead letters of one page.
@@ -52,7 +52,7 @@ impl FromStr for DeadLetterId {
         text.rsplit_once('/')
             .filter(|(subscription, _)| !subscription.is_empty())
             .and_then(|(subscription, position)| {
-                Some(Self::new(subscription, position.parse().ok()?))
+                Some(Self::new(subscription, whole_number(position)?))
             })
             .ok_or_else(|| {
                 Error::invalid("a dead letter is named by `subscription/position`, such as `s/17`")
@@ -69,7 +69,7 @@ pub struct DeadLetterQuery {
     pub positions: Vec<u64>,
     /// Whose event's type fits. The events are read for it.
     pub pattern: Option<Pattern>,
-    /// Whose latest fault is of this kind.
+    /// Whose latest fault is of this kind, one of [`FAULT_KINDS`].
     pub kind: Option<String>,
     /// Whose latest fault is of this type of error.
     pub error_type: Option<String>,
@@ -145,7 +145,15 @@ impl DeadLetterQuery {
                 )));
             }
         }
-        Ok(())
+        match self.kind.as_deref() {
+            Some(kind) if !FAULT_KINDS.contains(&kind) => {
+                let kinds = FAULT_KINDS.map(|it| format!("`{it}`")).join(", ");
+                Err(Error::invalid(format!(
+                    "`kind` is `{kind}`, and must be one of {kinds}"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

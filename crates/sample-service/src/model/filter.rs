@@ -1,5 +1,6 @@
 //! Which samples a list holds, read from the words of a query.
 
+use nanopore::query::{not_known, number};
 use nanopore::sample::{FieldErrors, FlowCellType, Priority, SampleType, Status};
 use sagabus::Timestamp;
 
@@ -48,6 +49,27 @@ impl Page {
 }
 
 impl Filter {
+    /// The parameters that there are.
+    pub const NAMES: [&str; 17] = [
+        "status",
+        "priority",
+        "sampleType",
+        "flowCellType",
+        "dateFrom",
+        "dateTo",
+        "searchTerm",
+        "q",
+        "page",
+        "limit",
+        "assignedTo",
+        "submitterName",
+        "submitterEmail",
+        "labName",
+        "projectId",
+        "chartField",
+        "submissionId",
+    ];
+
     /// Reads a filter and a page from the pairs of a query. A list is repeated pairs, `name[]`, or commas.
     ///
     /// # Errors
@@ -83,11 +105,11 @@ impl Filter {
                 "dateTo" => time(value, "23:59:59.999Z").map(|time| filter.to = Some(time)),
                 "searchTerm" | "q" if filter.term.is_some() => Err("is given twice".to_owned()),
                 "searchTerm" | "q" => text(value).map(|text| filter.term = Some(text)),
-                "page" => number(value, u32::MAX).map(|number| page.page = number),
-                "limit" => number(value, limit_max).map(|number| page.limit = number),
+                "page" => number(value, 1..=u32::MAX).map(|number| page.page = number),
+                "limit" => number(value, 1..=limit_max).map(|number| page.limit = number),
                 _ => match column(name) {
                     Some(column) => text(value).map(|text| filter.equal.push((column, text))),
-                    None => Err("is not a filter".to_owned()),
+                    None => Err(not_known(&Self::NAMES)),
                 },
             };
             if let Err(message) = outcome {
@@ -145,12 +167,4 @@ fn time(value: &str, clock: &str) -> Result<Timestamp, String> {
         .parse()
         .or_else(|_| format!("{value}T{clock}").parse())
         .map_err(|_| "must be a date or an RFC 3339 time".to_owned())
-}
-
-fn number(value: &str, max: u32) -> Result<u32, String> {
-    value
-        .parse()
-        .ok()
-        .filter(|number| (1..=max).contains(number))
-        .ok_or_else(|| format!("must be a whole number, 1 to {max}"))
 }

@@ -5,13 +5,13 @@ use std::convert::Infallible;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
-use axum::http::header::{HeaderName, IF_MATCH};
+use axum::http::header::{CONTENT_TYPE, HeaderName, IF_MATCH};
 use axum::http::request::Parts;
-use nanopore::problem::TooLarge;
+use axum::http::{HeaderValue, StatusCode};
+use nanopore::problem::{OtherFormat, TooLarge};
 use nanopore::sample::FieldErrors;
 use sagabus::Error;
-use sagabus::event::json_fault;
+use sagabus::event::{json_fault, whole_number};
 use serde_json::{Map, Value};
 
 use super::reply::Failure;
@@ -24,6 +24,8 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let content_type = request.headers().get(CONTENT_TYPE);
+        OtherFormat::check_json(content_type.map(HeaderValue::as_bytes)).map_err(Error::from)?;
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(unreadable)?;
@@ -113,11 +115,9 @@ impl Caller {
     pub(super) fn expected(&self) -> Result<Option<u64>, FieldErrors> {
         match self.if_match.as_deref() {
             None | Some("*") => Ok(None),
-            Some(tag) => tag
-                .trim_matches('"')
-                .parse()
+            Some(tag) => whole_number(tag.trim_matches('"'))
                 .map(Some)
-                .map_err(|_| FieldErrors::one("If-Match", "must be a version, such as \"3\"")),
+                .ok_or_else(|| FieldErrors::one("If-Match", "must be a version, such as \"3\"")),
         }
     }
 

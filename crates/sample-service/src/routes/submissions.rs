@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use nanopore::query::not_known;
 use nanopore::sample::FieldErrors;
 use serde::Serialize;
 
@@ -9,6 +10,9 @@ use super::body::Pairs;
 use super::reply::Reply;
 use crate::model::{Filter, Submission, SubmissionStatus};
 use crate::service::SampleService;
+
+/// The parameters of a list.
+pub(super) const SUBMISSIONS: [&str; 3] = ["status", "page", "limit"];
 
 /// One page of a list.
 #[derive(Debug, Serialize)]
@@ -35,7 +39,7 @@ pub(super) async fn list(
         .iter()
         .find(|(name, _)| name != "page" && name != "limit")
     {
-        return Err(FieldErrors::one(name.as_str(), "is not a filter").into());
+        return Err(FieldErrors::one(name.as_str(), not_known(&SUBMISSIONS)).into());
     }
     let (_, page) = Filter::read(&pairs, 20, 100)?;
     let (submissions, total) = service.submissions(status, page).await?;

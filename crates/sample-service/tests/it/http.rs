@@ -89,7 +89,7 @@ async fn bodies_queries_and_ids_that_make_no_sense_get_a_problem_document() {
             "/samples?colour=red",
             Value::Null,
             400,
-            "`colour` is not a filter",
+            "`colour` is not known; there are `status`, ",
         ),
         (
             "GET",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use sagabus::event::json_fault;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -60,7 +61,7 @@ pub(super) struct Body<'a> {
 impl Start {
     pub(super) fn body(&self) -> Result<Body<'_>, Failure> {
         let wrong = |what: &str, error: &serde_json::Error| Failure {
-            text: format!("{what} is not JSON: {error}"),
+            text: format!("{what} is not JSON: {}", json_fault(error)),
             code: 2,
         };
         let definition = match &self.file {

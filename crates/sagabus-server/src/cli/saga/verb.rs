@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use sagabus::event::json_fault;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -194,7 +195,7 @@ impl Order for Migrate {
     fn order(&self) -> Result<(&str, Body<'_>), Failure> {
         let json = DefinitionFile::read(&self.file)?.valid()?.to_json();
         let definition = serde_json::from_slice(&json).map_err(|error| Failure {
-            text: format!("the definition is not JSON: {error}"),
+            text: format!("the definition is not JSON: {}", json_fault(&error)),
             code: 2,
         })?;
         let body = Body {
@@ -228,7 +229,7 @@ impl Order for Answer {
 /// A JSON value, kept byte for byte.
 fn json_of(option: &str, text: &str) -> Result<Box<RawValue>, Failure> {
     serde_json::from_str(text).map_err(|error| Failure {
-        text: format!("`{option}` is not JSON: {error}"),
+        text: format!("`{option}` is not JSON: {}", json_fault(&error)),
         code: 2,
     })
 }

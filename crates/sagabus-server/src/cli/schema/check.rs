@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use sagabus::event::json_fault;
 use sagabus::schema::compatibility::{self, Incompatibility};
 use serde_json::{Value, json};
 
@@ -91,7 +92,7 @@ fn read(path: &Path) -> Result<Value, Failure> {
     }
     let bytes = std::fs::read(path).map_err(cannot)?;
     let schema: Value = serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::new(format!("`{file}` is not JSON: {error}")))?;
+        .map_err(|error| Failure::new(format!("`{file}` is not JSON: {}", json_fault(&error))))?;
     if !schema.is_object() && !schema.is_boolean() {
         return Err(Failure::new(format!("`{file}` is not a JSON Schema")));
     }
