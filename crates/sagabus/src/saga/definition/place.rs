@@ -137,7 +137,7 @@ impl Position {
     pub(super) fn of_no_text(bytes: &[u8], at: usize) -> Self {
         let text = bytes.get(..at).unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n');
-        let column = lines.clone().last().map_or(0, <[u8]>::len);
+        let column = lines.clone().next_back().map_or(0, <[u8]>::len);
         Self::of_byte(bytes, (lines.count(), column.saturating_add(1)))
     }
 
