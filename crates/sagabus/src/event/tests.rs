@@ -308,11 +308,6 @@ fn what_is_wrong_with_attributes_is_told_as_they_are_called_where_they_come_from
         ("source", "", "`ce-source` is empty"),
         ("idempotencykey", "", "`ce-idempotencykey` is empty"),
         (
-            "tenant",
-            &long,
-            "`ce-tenant` has 5000 bytes, more than 4096",
-        ),
-        (
             "sagabusmetadata",
             &inside,
             "`a b` in `ce-sagabusmetadata` has 5000 bytes, more than 4096",
