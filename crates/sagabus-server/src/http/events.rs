@@ -9,10 +9,9 @@ use axum::response::{IntoResponse, Response};
 use nanopore::problem::{BODY_BYTES_MAX, Problem};
 use sagabus::event::{DATA_BYTES_MAX, envelope};
 use sagabus::transport::PAGE_BYTES_MAX;
-use sagabus::{Error, Event, Receipt};
+use sagabus::{Error, Event, Receipt, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use super::App;
 use super::cloud_events::{self, Published, STRUCTURED};
@@ -63,7 +62,7 @@ pub(super) async fn publish(
     let events = match cloud_events::read(&headers, &body, app.system.clock.as_ref())? {
         Published::One(event) => {
             let receipt = app.system.bus.publish(*event).await?;
-            let answer = (created(&[&receipt]), Json(told(&receipt)));
+            let answer = (created(&[&receipt]), Json(Told::of(&receipt)));
             return Ok(answer.into_response());
         }
         Published::Batch(events) => events,
@@ -74,7 +73,7 @@ pub(super) async fn publish(
         })?;
     }
     let receipts = app.system.bus.publish_batch(events).await?;
-    let all: Vec<Value> = receipts.iter().map(told).collect();
+    let all: Vec<Told<'_>> = receipts.iter().map(Told::of).collect();
     let status = created(&receipts.iter().collect::<Vec<_>>());
     Ok((status, Json(all)).into_response())
 }
@@ -89,17 +88,29 @@ fn created(receipts: &[&Receipt]) -> StatusCode {
 }
 
 /// What the answer says of a receipt: of an event that waits, also for what.
-pub(super) fn told(receipt: &Receipt) -> Value {
-    let mut told = json!({
-        "id": receipt.id.as_str(),
-        "position": receipt.position,
-        "duplicate": receipt.duplicate,
-    });
-    if let Some(waits) = &receipt.waits {
-        told["due"] = json!(waits.due);
-        told["cancelKey"] = json!(waits.cancel_key);
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Told<'r> {
+    id: &'r str,
+    position: u64,
+    duplicate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel_key: Option<&'r str>,
+}
+
+impl<'r> Told<'r> {
+    pub(super) fn of(receipt: &'r Receipt) -> Self {
+        let waits = receipt.waits.as_deref();
+        Self {
+            id: receipt.id.as_str(),
+            position: receipt.position,
+            duplicate: receipt.duplicate,
+            due: waits.map(|it| it.due),
+            cancel_key: waits.and_then(|it| it.cancel_key.as_deref()),
+        }
     }
-    told
 }
 
 pub(super) fn too_large() -> Response {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::cloud_events::{self, Published};
-use super::events::{raw, told, too_large};
+use super::events::{Told, raw, too_large};
 use super::query::{Asked, Parameters};
 use super::reply::Reply;
 use super::request::{Sent, broken};
@@ -115,7 +115,7 @@ pub(super) async fn set(
     } else {
         StatusCode::CREATED
     };
-    Ok((status, Json(told(&receipt))).into_response())
+    Ok((status, Json(Told::of(&receipt))).into_response())
 }
 
 /// `GET /api/schedules`: what is to be published, in the order of its times.

@@ -85,7 +85,6 @@ fn every_metric_that_an_alert_reads_is_told_by_the_program() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "what is skipped must be said")]
 fn promtool_takes_the_rules_and_each_alert_fires_when_it_should_and_not_before() {
     let own = folder().join("../../target/tools/usr/bin/promtool");
     let programs = [PathBuf::from("promtool"), own];
