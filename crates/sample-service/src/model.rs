@@ -5,11 +5,14 @@ mod form;
 mod form_file;
 mod sample;
 mod statistics;
+mod step;
 mod submission;
 
 pub use filter::{Filter, Page};
 pub use form::{Form, FormRow};
 pub use form_file::FormFile;
-pub use sample::{HistoryEntry, Sample};
+pub use sample::{HistoryEntry, Hold, Sample};
 pub use statistics::Statistics;
+pub use step::{ProcessingStep, RETRIES_MAX, Work};
+pub(crate) use step::{check_said, check_text};
 pub use submission::{NewSubmission, Submission, SubmissionStatus};

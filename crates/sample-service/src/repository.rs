@@ -1,6 +1,7 @@
 //! What is kept, as SQL. All functions work in the caller's transaction; none decides anything.
 
 mod samples;
+mod steps;
 mod submissions;
 
 use sagabus::Timestamp;
@@ -11,6 +12,7 @@ pub(crate) use samples::{
     active_chart_fields, add_history, delete_sample, find_sample, get_sample, history,
     insert_sample, is_active_chart_field, list_samples, statistics, update_sample,
 };
+pub(crate) use steps::{course, steps, update_step};
 pub(crate) use submissions::{
     delete_received_submission, find_submission, get_submission, insert_submission,
     list_submissions, mark_for_review, update_submission,

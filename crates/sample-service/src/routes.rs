@@ -4,9 +4,10 @@ mod body;
 mod reply;
 mod samples;
 mod submissions;
+mod work;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 
 use crate::service::SampleService;
 
@@ -30,6 +31,12 @@ pub fn router(service: SampleService) -> Router {
         .route("/samples/{id}/assign", post(samples::assign))
         .route("/samples/{id}/status", post(samples::set_status))
         .route("/samples/{id}/history", get(samples::history))
+        .route("/samples/{id}/stage", patch(work::set_stage))
+        .route("/samples/{id}/steps", get(work::steps))
+        .route("/samples/{id}/steps/{stage}/{act}", post(work::act))
+        .route("/samples/{id}/receive", post(work::receive))
+        .route("/samples/{id}/hold", post(work::hold))
+        .route("/samples/{id}/release", post(work::release))
         .route("/chart-fields", get(samples::chart_fields))
         .route(
             "/chart-fields/validate",

@@ -1,5 +1,9 @@
 //! The operations of the sample service. Each change is one transaction with exactly one event.
 
+mod act;
+mod holds;
+mod work;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +11,7 @@ use std::time::Duration;
 use nanopore::sample::{
     ChartField, FieldErrors, NewSample, Origin, Status, check_file_name, check_submitter,
 };
-use sagabus::event::{Cause, check_visible};
+use sagabus::event::Cause;
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::sqlite::{FENCES, Outbox, TABLES};
 use sagabus::{Clock, Error, ErrorKind, EventId, Result, Timestamp};
@@ -15,16 +19,21 @@ use serde_json::{Map, Value};
 
 use crate::model::{
     Filter, FormFile, HistoryEntry, NewSubmission, Page, Sample, Statistics, Submission,
-    SubmissionStatus,
+    SubmissionStatus, check_said, check_text,
 };
 use crate::publisher::Publisher;
 use crate::repository as rows;
 
-const MIGRATIONS: &[&str] = &[TABLES, include_str!("tables.sql"), FENCES];
+pub(crate) use self::act::Act;
+
+const MIGRATIONS: &[&str] = &[
+    TABLES,
+    include_str!("tables.sql"),
+    FENCES,
+    include_str!("work.sql"),
+];
 /// What counts as recent in the statistics.
 const RECENT: Duration = Duration::from_hours(7 * 24);
-/// Longest reason or file name, in characters.
-const TEXT_CHARACTERS_MAX: usize = 1_000;
 
 /// Who does something, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,6 +201,31 @@ impl SampleService {
         self.change(actor, move |tx, act| {
             let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
             let event = act.move_sample(tx, &mut sample, status, reason)?;
+            Ok((sample, vec![event]))
+        })
+        .await
+    }
+
+    /// Moves a sample to any other status, also where no legal transition leads; publishes `sample.status_changed`, and the
+    /// history says that it was overridden.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` without a reason; `Conflict` when it stands there already or the version is another.
+    ///
+    /// # Cancel safety
+    /// The change is made with its event or not at all.
+    pub async fn override_status(
+        &self,
+        id: String,
+        status: Status,
+        reason: String,
+        expected: Option<u64>,
+        actor: Actor,
+    ) -> Result<Sample> {
+        check_said("reason", &reason)?;
+        self.change(actor, move |tx, act| {
+            let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            let event = act.force_sample(tx, &mut sample, status, reason)?;
             Ok((sample, vec![event]))
         })
         .await
@@ -412,71 +446,6 @@ impl SampleService {
     }
 }
 
-/// One act within one transaction.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Act<'a> {
-    pub(crate) publisher: Publisher<'a>,
-    pub(crate) now: Timestamp,
-}
-
-impl Act<'_> {
-    pub(crate) fn user_id(&self) -> &str {
-        &self.publisher.actor.user_id
-    }
-
-    /// Adds to the history of the sample.
-    pub(crate) fn note(
-        &self,
-        tx: &Transaction<'_>,
-        sample: &Sample,
-        action: &str,
-        notes: Option<&str>,
-    ) -> Result<()> {
-        rows::add_history(tx, sample, action, notes, (self.user_id(), self.now))
-    }
-
-    /// Moves the sample if the transition is legal.
-    pub(crate) fn move_sample(
-        &self,
-        tx: &Transaction<'_>,
-        sample: &mut Sample,
-        status: Status,
-        reason: Option<String>,
-    ) -> Result<sagabus::Event> {
-        let old = sample.status;
-        if !old.can_become(status) {
-            let allowed: Vec<_> = old.next().iter().map(|next| next.as_str()).collect();
-            let allowed = if allowed.is_empty() {
-                "nothing".to_owned()
-            } else {
-                allowed.join(", ")
-            };
-            return Err(conflict(
-                "sample cannot change its status so",
-                FieldErrors::one(
-                    "status",
-                    format!("cannot go from `{old}` to `{status}`; allowed: {allowed}"),
-                ),
-            ));
-        }
-        sample.enter(status, self.now);
-        rows::update_sample(tx, sample)?;
-        self.note(tx, sample, "status_changed", reason.as_deref())?;
-        self.publisher.status_changed(sample, old, reason)
-    }
-
-    /// Deletes the sample, whatever its status.
-    pub(crate) fn remove_sample(
-        &self,
-        tx: &Transaction<'_>,
-        sample: &Sample,
-    ) -> Result<sagabus::Event> {
-        rows::delete_sample(tx, &sample.id)?;
-        self.note(tx, sample, "deleted", None)?;
-        self.publisher.deleted(sample)
-    }
-}
-
 /// An account that is named must be one that can pay.
 fn check_account(tx: &Transaction<'_>, code: Option<&ChartField>) -> Result<()> {
     if let Some(code) = code
@@ -501,17 +470,4 @@ fn expect(sample: Sample, expected: Option<u64>) -> Result<Sample> {
 
 fn conflict(text: &'static str, errors: FieldErrors) -> Error {
     Error::new(ErrorKind::Conflict, text).with_source(errors)
-}
-
-fn check_text(field: &str, text: &str) -> Result<()> {
-    check_visible(field, text)?;
-    let characters = text.chars().count();
-    if characters > TEXT_CHARACTERS_MAX {
-        return Err(FieldErrors::one(
-            field,
-            format!("has {characters} characters, more than {TEXT_CHARACTERS_MAX}"),
-        )
-        .into());
-    }
-    Ok(())
 }

@@ -149,6 +149,17 @@ pub(super) fn range(number: f64, (min, max): (f64, f64), unit: &str) -> Result<(
     }
 }
 
+/// Checks the name of a person, where it is said.
+///
+/// # Errors
+/// `field`, as it would be refused for a sample.
+pub fn check_person(field: &str, name: Option<&str>) -> Result<(), FieldErrors> {
+    match name.map(|name| PERSON.check(name)) {
+        Some(Err(message)) => Err(FieldErrors::one(field, message)),
+        _ => Ok(()),
+    }
+}
+
 /// Checks who submits and where to reach them, where it is said.
 ///
 /// # Errors

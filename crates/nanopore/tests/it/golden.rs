@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nanopore::events::{self, TypeInfo, ai, audit, sample};
+use nanopore::events::{self, TypeInfo, ai, audit, sample, sample_work};
 use sagabus::Payload;
 use sagabus::schema::Registry;
 use serde_json::{Map, Value};
@@ -44,12 +44,16 @@ fn catalogue() -> Vec<Row> {
         row::<sample::SampleUpdated>("sample.updated", "sampleId userId changes updatedFields", "", ""),
         row::<sample::SampleDeleted>("sample.deleted", "sampleId userId sampleName deletedAt", "", ""),
         row::<sample::SampleAssigned>("sample.assigned", "sampleId userId assignedTo", "libraryPrepBy previousAssignee", ""),
-        row::<sample::SampleStatusChanged>("sample.status_changed", "sampleId userId oldStatus newStatus", "reason", "oldStatus newStatus"),
+        row::<sample::SampleStatusChanged>("sample.status_changed", "sampleId userId oldStatus newStatus", "reason override", "oldStatus newStatus"),
         row::<sample::SampleProcessingStarted>("sample.processing_started", "sampleId userId processingStep", "assignedTo estimatedDuration", ""),
         row::<sample::SampleProcessingCompleted>("sample.processing_completed", "sampleId userId processingStep duration", "completedBy results", ""),
         row::<sample::SampleProcessingFailed>("sample.processing_failed", "sampleId userId processingStep error retryCount maxRetries", "", ""),
         row::<sample::SampleAttachmentAdded>("sample.attachment_added", "sampleId userId attachmentId fileName fileSize fileType", "", ""),
         row::<sample::SampleAttachmentRemoved>("sample.attachment_removed", "sampleId userId attachmentId fileName", "", ""),
+        row::<sample_work::SampleProcessingSkipped>("sample.processing_skipped", "sampleId userId processingStep reason", "", ""),
+        row::<sample_work::SampleReceived>("sample.received", "sampleId userId receivedAt", "", ""),
+        row::<sample_work::SampleHeld>("sample.held", "sampleId userId reason heldAt", "", ""),
+        row::<sample_work::SampleReleased>("sample.released", "sampleId userId heldAt releasedAt", "reason", ""),
         row::<ai::PdfProcessingStarted>("ai.pdf_processing_started", "fileName fileSize processingMethod", "sampleId submissionId userId", "processingMethod"),
         row::<ai::PdfProcessingCompleted>("ai.pdf_processing_completed", "fileName extractionResultId processingMethod confidenceScore processingTimeMs extractedFieldCount", "sampleId submissionId userId", "processingMethod"),
         row::<ai::PdfProcessingFailed>("ai.pdf_processing_failed", "fileName error processingMethod retryCount", "sampleId submissionId userId", "processingMethod"),
@@ -92,7 +96,7 @@ fn check(info: &TypeInfo, fields: &Map<String, Value>) -> Result<(), String> {
 #[test]
 fn every_type_of_the_catalogue_keeps_its_wire_form() {
     let catalogue = catalogue();
-    assert_eq!(events::TYPES.len(), 29);
+    assert_eq!(events::TYPES.len(), 33);
     assert_eq!(catalogue.len(), events::TYPES.len());
     for row in catalogue {
         let info = info(row.name);

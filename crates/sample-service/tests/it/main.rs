@@ -12,3 +12,5 @@ mod saga;
 mod steps;
 #[cfg(test)]
 mod sweep;
+#[cfg(test)]
+mod work;
