@@ -2,6 +2,7 @@
 
 pub mod ai;
 pub mod audit;
+pub mod facility;
 mod rules;
 pub mod sample;
 pub mod sample_work;
@@ -56,6 +57,9 @@ pub const TYPES: &[TypeInfo] = &[
     TypeInfo::of::<sample_work::SampleReceived>(),
     TypeInfo::of::<sample_work::SampleHeld>(),
     TypeInfo::of::<sample_work::SampleReleased>(),
+    TypeInfo::of::<facility::CatalogueChanged>(),
+    TypeInfo::of::<facility::SubmissionAttachmentAdded>(),
+    TypeInfo::of::<facility::SubmissionAttachmentRemoved>(),
     TypeInfo::of::<ai::PdfProcessingStarted>(),
     TypeInfo::of::<ai::PdfProcessingCompleted>(),
     TypeInfo::of::<ai::PdfProcessingFailed>(),

@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 
 use nanopore::events::Milliseconds;
+use nanopore::events::facility::{
+    CatalogueChanged, SubmissionAttachmentAdded, SubmissionAttachmentRemoved,
+};
 use nanopore::events::sample::{
-    Change, SampleAssigned, SampleCreated, SampleDeleted, SampleProcessingCompleted,
-    SampleProcessingFailed, SampleProcessingStarted, SampleStatusChanged, SampleUpdated,
+    Change, SampleAssigned, SampleAttachmentAdded, SampleAttachmentRemoved, SampleCreated,
+    SampleDeleted, SampleProcessingCompleted, SampleProcessingFailed, SampleProcessingStarted,
+    SampleStatusChanged, SampleUpdated,
 };
 use nanopore::events::sample_work::{
     SampleHeld, SampleProcessingSkipped, SampleReceived, SampleReleased,
 };
-use nanopore::sample::Status;
+use nanopore::sample::{Item, Status};
 use sagabus::{Clock, Event, Payload, Result, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::model::{FormFile, Hold, ProcessingStep, RETRIES_MAX, Sample};
+use crate::model::{Attachment, FormFile, Hold, ProcessingStep, RETRIES_MAX, Sample};
 use crate::service::Actor;
 
 /// Makes events for one act of one actor.
@@ -203,6 +207,62 @@ impl Publisher<'_> {
             reason,
             held_at: hold.held_at,
             released_at,
+        })
+    }
+
+    pub(crate) fn attachment_added(self, sample: &Sample, file: &Attachment) -> Result<Event> {
+        self.event(&SampleAttachmentAdded {
+            sample_id: sample.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            attachment_id: file.id.clone(),
+            file_name: file.file_name.clone(),
+            file_size: file.file_size,
+            file_type: file.file_type.clone(),
+        })
+    }
+
+    pub(crate) fn attachment_removed(self, sample: &Sample, file: &Attachment) -> Result<Event> {
+        self.event(&SampleAttachmentRemoved {
+            sample_id: sample.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            attachment_id: file.id.clone(),
+            file_name: file.file_name.clone(),
+        })
+    }
+
+    pub(crate) fn submission_attachment_added(self, id: &str, file: &Attachment) -> Result<Event> {
+        self.event(&SubmissionAttachmentAdded {
+            submission_id: id.to_owned(),
+            user_id: self.actor.user_id.clone(),
+            attachment_id: file.id.clone(),
+            file_name: file.file_name.clone(),
+            file_size: file.file_size,
+            file_type: file.file_type.clone(),
+        })
+    }
+
+    pub(crate) fn submission_attachment_removed(
+        self,
+        id: &str,
+        file: &Attachment,
+    ) -> Result<Event> {
+        self.event(&SubmissionAttachmentRemoved {
+            submission_id: id.to_owned(),
+            user_id: self.actor.user_id.clone(),
+            attachment_id: file.id.clone(),
+            file_name: file.file_name.clone(),
+        })
+    }
+
+    pub(crate) fn catalogue_changed(self, item: &Item, is_new: bool) -> Result<Event> {
+        self.event(&CatalogueChanged {
+            kind: item.kind.as_str().to_owned(),
+            name: item.name.clone(),
+            user_id: self.actor.user_id.clone(),
+            is_new,
+            is_active: item.is_active,
+            description: item.description.clone(),
+            attributes: item.attributes.clone(),
         })
     }
 

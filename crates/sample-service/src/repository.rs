@@ -1,5 +1,8 @@
 //! What is kept, as SQL. All functions work in the caller's transaction; none decides anything.
 
+mod catalogue;
+mod extras;
+mod queue;
 mod samples;
 mod steps;
 mod submissions;
@@ -8,9 +11,14 @@ use sagabus::Timestamp;
 use sagabus::sqlite::rusqlite::types::Type;
 use sagabus::sqlite::rusqlite::{self, Row};
 
+pub(crate) use catalogue::{count_items, find_item, list_items, put_item};
+pub(crate) use extras::{
+    attachments, delete_attachment, details, get_attachment, insert_attachment, put_details,
+};
+pub(crate) use queue::queue;
 pub(crate) use samples::{
-    active_chart_fields, add_history, delete_sample, find_sample, get_sample, history,
-    insert_sample, is_active_chart_field, list_samples, statistics, update_sample,
+    add_history, delete_sample, find_sample, get_sample, history, insert_sample, list_samples,
+    statistics, update_sample,
 };
 pub(crate) use steps::{course, steps, update_step};
 pub(crate) use submissions::{

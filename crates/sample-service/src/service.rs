@@ -1,7 +1,11 @@
 //! The operations of the sample service. Each change is one transaction with exactly one event.
 
 mod act;
+mod bulk;
+mod catalogue;
+mod extras;
 mod holds;
+mod queue;
 mod work;
 
 use std::path::PathBuf;
@@ -9,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nanopore::sample::{
-    ChartField, FieldErrors, NewSample, Origin, Status, check_file_name, check_submitter,
+    ChartField, FieldErrors, Kind, NewSample, Origin, Status, check_file_name, check_submitter,
 };
 use sagabus::event::Cause;
 use sagabus::sqlite::rusqlite::Transaction;
@@ -25,12 +29,16 @@ use crate::publisher::Publisher;
 use crate::repository as rows;
 
 pub(crate) use self::act::Act;
+pub use self::bulk::Operation;
+use self::catalogue::check_named;
+pub use self::extras::Files;
 
 const MIGRATIONS: &[&str] = &[
     TABLES,
     include_str!("tables.sql"),
     FENCES,
     include_str!("work.sql"),
+    include_str!("catalogue.sql"),
 ];
 /// What counts as recent in the statistics.
 const RECENT: Duration = Duration::from_hours(7 * 24);
@@ -49,6 +57,7 @@ pub struct Actor {
 pub struct SampleService {
     pub(crate) outbox: Outbox,
     pub(crate) clock: Arc<dyn Clock>,
+    files: Option<Arc<dyn Files>>,
 }
 
 impl SampleService {
@@ -64,6 +73,7 @@ impl SampleService {
         Ok(Self {
             outbox: Outbox::new(database),
             clock,
+            files: None,
         })
     }
 
@@ -100,7 +110,7 @@ impl SampleService {
     ) -> Result<Sample> {
         let fields = NewSample::read(fields, Origin::Entry)?;
         self.change(actor, move |tx, act| {
-            check_account(tx, fields.chart_field.as_ref())?;
+            check_named(tx, &fields, None)?;
             let id = EventId::generate(act.publisher.clock).to_string();
             let sample = Sample::new(id, fields, act.user_id().to_owned(), act.now);
             rows::insert_sample(tx, &sample)?;
@@ -131,9 +141,7 @@ impl SampleService {
             if changes.is_empty() {
                 return Ok((sample, vec![]));
             }
-            if fields.chart_field != sample.fields.chart_field {
-                check_account(tx, fields.chart_field.as_ref())?;
-            }
+            check_named(tx, &fields, Some(&sample.fields))?;
             sample.fields = fields;
             sample.touch(act.now);
             rows::update_sample(tx, &sample)?;
@@ -319,7 +327,8 @@ impl SampleService {
     /// # Cancel safety
     /// Safe: only reads.
     pub async fn chart_fields(&self) -> Result<Vec<String>> {
-        self.read(rows::active_chart_fields).await
+        let codes = self.catalogue(Kind::ChartField, Some(true)).await?;
+        Ok(codes.into_iter().map(|it| it.name).collect())
     }
 
     /// Whether this account can pay: it has the form of one and is active.
@@ -333,8 +342,11 @@ impl SampleService {
         let Ok(code) = ChartField::try_from(code) else {
             return Ok(false);
         };
-        self.read(move |tx| rows::is_active_chart_field(tx, code.as_str()))
-            .await
+        self.read(move |tx| {
+            let item = rows::find_item(tx, Kind::ChartField, code.as_str())?;
+            Ok(item.is_some_and(|it| it.is_active))
+        })
+        .await
     }
 
     /// Keeps a submission as `received`. A second call with the same id and the same document returns the first one unchanged.
@@ -444,18 +456,6 @@ impl SampleService {
             })
             .await
     }
-}
-
-/// An account that is named must be one that can pay.
-fn check_account(tx: &Transaction<'_>, code: Option<&ChartField>) -> Result<()> {
-    if let Some(code) = code
-        && !rows::is_active_chart_field(tx, code.as_str())?
-    {
-        return Err(
-            FieldErrors::one("chartField", format!("`{code}` is not an active account")).into(),
-        );
-    }
-    Ok(())
 }
 
 fn expect(sample: Sample, expected: Option<u64>) -> Result<Sample> {

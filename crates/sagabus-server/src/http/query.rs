@@ -17,9 +17,10 @@ use super::cloud_events::is_percent_encoded;
 use super::reply::Failure;
 
 /// The routes that take parameters; at all others each is refused.
-const ASKED: [(Method, &str); 20] = [
+const ASKED: [(Method, &str); 22] = [
     (Method::GET, "/api/audit/events"),
     (Method::GET, "/api/audit/stats"),
+    (Method::GET, "/api/catalogue/{kind}"),
     (Method::GET, "/api/dead-letters"),
     (Method::GET, "/api/dead-letters/export"),
     (Method::POST, "/api/dead-letters/import"),
@@ -27,6 +28,7 @@ const ASKED: [(Method, &str); 20] = [
     (Method::GET, "/api/events/{position}"),
     (Method::GET, "/api/jobs"),
     (Method::GET, "/api/jobs/sample/{sampleId}"),
+    (Method::GET, "/api/queue"),
     (Method::GET, "/api/sagas"),
     (Method::GET, "/api/sagas/{id}"),
     (Method::GET, "/api/samples"),

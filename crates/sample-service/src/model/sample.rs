@@ -31,7 +31,7 @@ pub struct Sample {
     /// When the tube came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub received_at: Option<Timestamp>,
-    /// How long it was on hold before, in milliseconds.
+    /// How long its clock stood still for holds before, in milliseconds.
     #[serde(skip)]
     pub held_ms: u64,
     /// When work on it first began.
@@ -58,17 +58,6 @@ pub struct Hold {
     pub held_by: String,
     /// Since when.
     pub held_at: Timestamp,
-}
-
-impl Hold {
-    /// How long it has lasted, in milliseconds.
-    #[must_use]
-    pub fn length_ms(&self, now: Timestamp) -> u64 {
-        let length = now
-            .milliseconds()
-            .saturating_sub(self.held_at.milliseconds());
-        u64::try_from(length).unwrap_or(0)
-    }
 }
 
 impl Sample {

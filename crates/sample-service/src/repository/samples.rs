@@ -1,4 +1,4 @@
-//! Samples, their history, the accounts that pay for them, and the counts of all.
+//! Samples, their history, and the counts of all.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use sagabus::sqlite::rusqlite::types::Value;
 use sagabus::sqlite::rusqlite::{self, OptionalExtension, Row, Transaction, params_from_iter};
 use sagabus::{Error, ErrorKind, Result, Timestamp};
 
+use super::extras::delete_extras;
 use super::steps::{delete_steps, insert_steps};
 use super::{damaged, time, time_option, word};
 use crate::model::{Filter, HistoryEntry, Hold, Page, Sample, Statistics};
@@ -75,6 +76,7 @@ pub(crate) fn update_sample(tx: &Transaction<'_>, sample: &Sample) -> Result<()>
 
 pub(crate) fn delete_sample(tx: &Transaction<'_>, id: &str) -> Result<()> {
     delete_steps(tx, id)?;
+    delete_extras(tx, id)?;
     tx.execute("DELETE FROM samples WHERE id = ?1", [id])?;
     Ok(())
 }
@@ -158,22 +160,6 @@ pub(crate) fn history(tx: &Transaction<'_>, sample_id: &str) -> Result<Vec<Histo
     Ok(entries)
 }
 
-pub(crate) fn active_chart_fields(tx: &Transaction<'_>) -> Result<Vec<String>> {
-    let mut select = tx.prepare_cached(
-        "SELECT chart_field FROM chart_fields WHERE is_active ORDER BY chart_field",
-    )?;
-    let codes = select
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(codes)
-}
-
-pub(crate) fn is_active_chart_field(tx: &Transaction<'_>, code: &str) -> Result<bool> {
-    Ok(tx
-        .prepare_cached("SELECT 1 FROM chart_fields WHERE chart_field = ?1 AND is_active")?
-        .exists([code])?)
-}
-
 /// Counts of all samples: by status, by priority, and since `recent`.
 pub(crate) fn statistics(tx: &Transaction<'_>, recent: Timestamp) -> Result<Statistics> {
     let counts = |sql: &str| -> rusqlite::Result<BTreeMap<String, u64>> {
@@ -244,7 +230,7 @@ fn escaped(term: &str) -> String {
         .replace('_', "\\_")
 }
 
-fn read_sample(row: &Row<'_>) -> rusqlite::Result<Sample> {
+pub(super) fn read_sample(row: &Row<'_>) -> rusqlite::Result<Sample> {
     let fields: String = row.get("fields")?;
     Ok(Sample {
         id: row.get("id")?,

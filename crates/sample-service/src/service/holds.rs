@@ -94,11 +94,12 @@ impl SampleService {
         check_text("reason", reason.as_deref().unwrap_or_default())?;
         self.change(actor, move |tx, act| {
             let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            let stood_still = sample.turnaround().hold_ms(act.now);
             let Some(hold) = sample.hold.take() else {
                 let errors = FieldErrors::one("hold", "is not set");
                 return Err(conflict("sample is not on hold", errors));
             };
-            sample.held_ms = sample.held_ms.saturating_add(hold.length_ms(act.now));
+            sample.held_ms = sample.held_ms.saturating_add(stood_still);
             sample.touch(act.now);
             rows::update_sample(tx, &sample)?;
             act.note(tx, &sample, "released", reason.as_deref())?;
