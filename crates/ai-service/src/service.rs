@@ -138,6 +138,17 @@ impl AiService {
         self.on_disk(move |uploads| uploads.read(&file_id)).await
     }
 
+    /// How many bytes an upload has.
+    ///
+    /// # Errors
+    /// `NotFound`; otherwise as the disk says.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn upload_size(&self, file_id: FileId) -> Result<u64> {
+        self.on_disk(move |uploads| uploads.size(&file_id)).await
+    }
+
     /// One job.
     ///
     /// # Errors

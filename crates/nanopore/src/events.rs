@@ -2,8 +2,10 @@
 
 pub mod ai;
 pub mod audit;
+pub mod facility;
 mod rules;
 pub mod sample;
+pub mod sample_work;
 
 pub use rules::Milliseconds;
 
@@ -51,6 +53,13 @@ pub const TYPES: &[TypeInfo] = &[
     TypeInfo::of::<sample::SampleProcessingFailed>(),
     TypeInfo::of::<sample::SampleAttachmentAdded>(),
     TypeInfo::of::<sample::SampleAttachmentRemoved>(),
+    TypeInfo::of::<sample_work::SampleProcessingSkipped>(),
+    TypeInfo::of::<sample_work::SampleReceived>(),
+    TypeInfo::of::<sample_work::SampleHeld>(),
+    TypeInfo::of::<sample_work::SampleReleased>(),
+    TypeInfo::of::<facility::CatalogueChanged>(),
+    TypeInfo::of::<facility::SubmissionAttachmentAdded>(),
+    TypeInfo::of::<facility::SubmissionAttachmentRemoved>(),
     TypeInfo::of::<ai::PdfProcessingStarted>(),
     TypeInfo::of::<ai::PdfProcessingCompleted>(),
     TypeInfo::of::<ai::PdfProcessingFailed>(),

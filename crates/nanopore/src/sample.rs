@@ -1,21 +1,30 @@
 //! The sample: its status and priority, what may be said of it, and the rules of each field.
 
+mod catalogue;
 mod chart_field;
+mod course;
+mod details;
 mod draft;
 mod field;
 mod new_sample;
 mod priority;
+pub mod queue;
 mod rule;
+mod stage;
 mod status;
 mod vocabulary;
 
+pub use catalogue::{Item, Kind, STANDARD_SERVICE, TARGET_DAYS};
 pub use chart_field::{CHART_FIELDS, ChartField};
+pub use course::{Act, Course};
+pub use details::{Details, is_barcode};
 pub use field::{FieldError, FieldErrors};
 pub use new_sample::{NewSample, Origin};
 pub use priority::Priority;
-pub use rule::{check_file_name, check_submitter};
+pub use rule::{check_file_name, check_person, check_submitter};
+pub use stage::{Stage, StepStatus};
 pub use status::Status;
-pub use vocabulary::{ConcentrationMethod, FlowCellType, SampleType};
+pub use vocabulary::{ConcentrationMethod, SampleType};
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::files::Uploads;
 use crate::machine::Machine;
 use crate::start_room;
 use crate::steps::{self, Shipped};
@@ -82,6 +83,7 @@ impl System {
             Arc::clone(&clock),
         )
         .await?;
+        let samples = samples.with_files(Arc::new(Uploads(ai.clone())));
         if bus.condition().is_ok() {
             for name in [SAMPLES, AUDIT, AI] {
                 start_room::keep(dir, name);

@@ -5,6 +5,7 @@ mod cli;
 mod assemble;
 mod client;
 mod config;
+mod files;
 mod http;
 mod intake;
 mod logging;

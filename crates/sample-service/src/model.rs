@@ -1,15 +1,22 @@
 //! What the service keeps: samples, submissions, the history of a sample, and the form a submission carries.
 
+mod attachment;
 mod filter;
 mod form;
 mod form_file;
+mod queue;
 mod sample;
 mod statistics;
+mod step;
 mod submission;
 
+pub use attachment::{Attachment, NewAttachment, Owner};
 pub use filter::{Filter, Page};
 pub use form::{Form, FormRow};
 pub use form_file::FormFile;
-pub use sample::{HistoryEntry, Sample};
+pub use queue::{QueueEntry, QueueFilter, Show};
+pub use sample::{HistoryEntry, Hold, Sample};
 pub use statistics::Statistics;
+pub use step::{ProcessingStep, RETRIES_MAX, Work};
+pub(crate) use step::{check_said, check_text};
 pub use submission::{NewSubmission, Submission, SubmissionStatus};

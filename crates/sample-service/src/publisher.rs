@@ -2,13 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use nanopore::events::sample::{
-    Change, SampleAssigned, SampleCreated, SampleDeleted, SampleStatusChanged, SampleUpdated,
+use nanopore::events::Milliseconds;
+use nanopore::events::facility::{
+    CatalogueChanged, SubmissionAttachmentAdded, SubmissionAttachmentRemoved,
 };
-use nanopore::sample::Status;
-use sagabus::{Clock, Event, Payload, Result};
+use nanopore::events::sample::{
+    Change, SampleAssigned, SampleAttachmentAdded, SampleAttachmentRemoved, SampleCreated,
+    SampleDeleted, SampleProcessingCompleted, SampleProcessingFailed, SampleProcessingStarted,
+    SampleStatusChanged, SampleUpdated,
+};
+use nanopore::events::sample_work::{
+    SampleHeld, SampleProcessingSkipped, SampleReceived, SampleReleased,
+};
+use nanopore::sample::{Item, Status};
+use sagabus::{Clock, Event, Payload, Result, Timestamp};
+use serde_json::{Map, Value};
 
-use crate::model::{FormFile, Sample};
+use crate::model::{Attachment, FormFile, Hold, ProcessingStep, RETRIES_MAX, Sample};
 use crate::service::Actor;
 
 /// Makes events for one act of one actor.
@@ -80,17 +90,195 @@ impl Publisher<'_> {
             old_status,
             new_status: sample.status,
             reason,
+            overridden: None,
+        })
+    }
+
+    pub(crate) fn status_overridden(
+        self,
+        sample: &Sample,
+        old_status: Status,
+        reason: String,
+    ) -> Result<Event> {
+        self.event(&SampleStatusChanged {
+            sample_id: sample.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            old_status,
+            new_status: sample.status,
+            reason: Some(reason),
+            overridden: Some(true),
+        })
+    }
+
+    pub(crate) fn processing_started(
+        self,
+        sample: &Sample,
+        step: &ProcessingStep,
+    ) -> Result<Event> {
+        let hours = u64::from(step.estimated_duration_hours);
+        self.event(&SampleProcessingStarted {
+            sample_id: sample.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            processing_step: step.step_name.to_owned(),
+            assigned_to: step.assigned_to.clone(),
+            estimated_duration: Some(Milliseconds(hours * 3_600_000)),
+        })
+    }
+
+    pub(crate) fn processing_completed(
+        self,
+        sample: &Sample,
+        step: &ProcessingStep,
+        (completed_by, results): (Option<String>, Option<Map<String, Value>>),
+        now: Timestamp,
+    ) -> Result<Event> {
+        self.event(&SampleProcessingCompleted {
+            sample_id: sample.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            processing_step: step.step_name.to_owned(),
+            completed_by,
+            duration: Milliseconds(step.duration_ms(now)),
+            results,
+        })
+    }
+
+    pub(crate) fn processing_failed(
+        self,
+        sample: &Sample,
+        step: &ProcessingStep,
+        error: String,
+    ) -> Result<Event> {
+        let event = self.make(&SampleProcessingFailed {
+            sample_id: sample.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            processing_step: step.step_name.to_owned(),
+            error,
+            retry_count: step.attempts.saturating_sub(1),
+            max_retries: RETRIES_MAX,
+        })?;
+        tracing::error!(
+            event_id = %event.id, event_type = %event.event_type, subject = event.subject,
+            correlation_id = event.correlation_id, "event written to the outbox"
+        );
+        Ok(event)
+    }
+
+    pub(crate) fn processing_skipped(
+        self,
+        sample: &Sample,
+        step: &ProcessingStep,
+        reason: String,
+    ) -> Result<Event> {
+        self.event(&SampleProcessingSkipped {
+            sample_id: sample.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            processing_step: step.step_name.to_owned(),
+            reason,
+        })
+    }
+
+    pub(crate) fn received(self, sample: &Sample, received_at: Timestamp) -> Result<Event> {
+        self.event(&SampleReceived {
+            sample_id: sample.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            received_at,
+        })
+    }
+
+    pub(crate) fn held(self, sample: &Sample, hold: &Hold) -> Result<Event> {
+        self.event(&SampleHeld {
+            sample_id: sample.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            reason: hold.reason.clone(),
+            held_at: hold.held_at,
+        })
+    }
+
+    pub(crate) fn released(
+        self,
+        sample: &Sample,
+        hold: &Hold,
+        released_at: Timestamp,
+        reason: Option<String>,
+    ) -> Result<Event> {
+        self.event(&SampleReleased {
+            sample_id: sample.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            reason,
+            held_at: hold.held_at,
+            released_at,
+        })
+    }
+
+    pub(crate) fn attachment_added(self, sample: &Sample, file: &Attachment) -> Result<Event> {
+        self.event(&SampleAttachmentAdded {
+            sample_id: sample.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            attachment_id: file.id.clone(),
+            file_name: file.file_name.clone(),
+            file_size: file.file_size,
+            file_type: file.file_type.clone(),
+        })
+    }
+
+    pub(crate) fn attachment_removed(self, sample: &Sample, file: &Attachment) -> Result<Event> {
+        self.event(&SampleAttachmentRemoved {
+            sample_id: sample.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            attachment_id: file.id.clone(),
+            file_name: file.file_name.clone(),
+        })
+    }
+
+    pub(crate) fn submission_attachment_added(self, id: &str, file: &Attachment) -> Result<Event> {
+        self.event(&SubmissionAttachmentAdded {
+            submission_id: id.to_owned(),
+            user_id: self.actor.user_id.clone(),
+            attachment_id: file.id.clone(),
+            file_name: file.file_name.clone(),
+            file_size: file.file_size,
+            file_type: file.file_type.clone(),
+        })
+    }
+
+    pub(crate) fn submission_attachment_removed(
+        self,
+        id: &str,
+        file: &Attachment,
+    ) -> Result<Event> {
+        self.event(&SubmissionAttachmentRemoved {
+            submission_id: id.to_owned(),
+            user_id: self.actor.user_id.clone(),
+            attachment_id: file.id.clone(),
+            file_name: file.file_name.clone(),
+        })
+    }
+
+    pub(crate) fn catalogue_changed(self, item: &Item, is_new: bool) -> Result<Event> {
+        self.event(&CatalogueChanged {
+            kind: item.kind.as_str().to_owned(),
+            name: item.name.clone(),
+            user_id: self.actor.user_id.clone(),
+            is_new,
+            is_active: item.is_active,
+            description: item.description.clone(),
+            attributes: item.attributes.clone(),
         })
     }
 
     /// Logs carry ids only, no personal data.
     fn event<P: Payload>(self, payload: &P) -> Result<Event> {
-        let event = Event::new(payload, self.clock)?.because(&self.actor.cause);
-        event.check()?;
+        let event = self.make(payload)?;
         tracing::info!(
             event_id = %event.id, event_type = %event.event_type, subject = event.subject,
             correlation_id = event.correlation_id, "event written to the outbox"
         );
+        Ok(event)
+    }
+
+    fn make<P: Payload>(self, payload: &P) -> Result<Event> {
+        let event = Event::new(payload, self.clock)?.because(&self.actor.cause);
+        event.check()?;
         Ok(event)
     }
 }

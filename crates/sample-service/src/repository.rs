@@ -1,16 +1,26 @@
 //! What is kept, as SQL. All functions work in the caller's transaction; none decides anything.
 
+mod catalogue;
+mod extras;
+mod queue;
 mod samples;
+mod steps;
 mod submissions;
 
 use sagabus::Timestamp;
 use sagabus::sqlite::rusqlite::types::Type;
 use sagabus::sqlite::rusqlite::{self, Row};
 
-pub(crate) use samples::{
-    active_chart_fields, add_history, delete_sample, find_sample, get_sample, history,
-    insert_sample, is_active_chart_field, list_samples, statistics, update_sample,
+pub(crate) use catalogue::{count_items, find_item, list_items, put_item};
+pub(crate) use extras::{
+    attachments, delete_attachment, details, get_attachment, insert_attachment, put_details,
 };
+pub(crate) use queue::queue;
+pub(crate) use samples::{
+    add_history, delete_sample, find_sample, get_sample, history, insert_sample, list_samples,
+    statistics, update_sample,
+};
+pub(crate) use steps::{course, steps, update_step};
 pub(crate) use submissions::{
     delete_received_submission, find_submission, get_submission, insert_submission,
     list_submissions, mark_for_review, update_submission,

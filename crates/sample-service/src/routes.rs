@@ -1,15 +1,20 @@
 //! The HTTP face of the sample service, to be mounted under `/api`.
 
 mod body;
+mod extras;
+mod queue;
 mod reply;
 mod samples;
 mod submissions;
+mod work;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, patch, post, put};
 
 use crate::service::SampleService;
 
+/// The parameters of `/catalogue/{kind}`.
+pub const CATALOGUE: [&str; 1] = extras::CATALOGUE;
 /// The parameters of `/submissions`.
 pub const SUBMISSIONS: [&str; 3] = submissions::SUBMISSIONS;
 
@@ -20,6 +25,9 @@ pub const SUBMISSIONS: [&str; 3] = submissions::SUBMISSIONS;
 pub fn router(service: SampleService) -> Router {
     Router::new()
         .route("/samples", get(samples::list).post(samples::create))
+        .route("/samples/bulk", post(queue::bulk))
+        .route("/queue", get(queue::queue))
+        .route("/samples/{id}/turnaround", get(queue::turnaround))
         .route("/samples/search", get(samples::search))
         .route("/samples/status/{status}", get(samples::by_status))
         .route("/samples/priority/{priority}", get(samples::by_priority))
@@ -33,6 +41,37 @@ pub fn router(service: SampleService) -> Router {
         .route("/samples/{id}/assign", post(samples::assign))
         .route("/samples/{id}/status", post(samples::set_status))
         .route("/samples/{id}/history", get(samples::history))
+        .route("/samples/{id}/stage", patch(work::set_stage))
+        .route("/samples/{id}/steps", get(work::steps))
+        .route("/samples/{id}/steps/{stage}/{act}", post(work::act))
+        .route(
+            "/samples/{id}/details",
+            get(extras::details).put(extras::set_details),
+        )
+        .route(
+            "/samples/{id}/attachments",
+            get(extras::of_sample).post(extras::attach_to_sample),
+        )
+        .route(
+            "/samples/{id}/attachments/{attachment}",
+            delete(extras::detach_from_sample),
+        )
+        .route(
+            "/submissions/{id}/attachments",
+            get(extras::of_submission).post(extras::attach_to_submission),
+        )
+        .route(
+            "/submissions/{id}/attachments/{attachment}",
+            delete(extras::detach_from_submission),
+        )
+        .route(
+            "/catalogue/{kind}",
+            get(extras::items).post(extras::add_item),
+        )
+        .route("/catalogue/{kind}/{name}", put(extras::change_item))
+        .route("/samples/{id}/receive", post(work::receive))
+        .route("/samples/{id}/hold", post(work::hold))
+        .route("/samples/{id}/release", post(work::release))
         .route("/chart-fields", get(samples::chart_fields))
         .route(
             "/chart-fields/validate",

@@ -1,13 +1,21 @@
 //! The operations of the sample service. Each change is one transaction with exactly one event.
 
+mod act;
+mod bulk;
+mod catalogue;
+mod extras;
+mod holds;
+mod queue;
+mod work;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nanopore::sample::{
-    ChartField, FieldErrors, NewSample, Origin, Status, check_file_name, check_submitter,
+    ChartField, FieldErrors, Kind, NewSample, Origin, Status, check_file_name, check_submitter,
 };
-use sagabus::event::{Cause, check_visible};
+use sagabus::event::Cause;
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::sqlite::{FENCES, Outbox, TABLES};
 use sagabus::{Clock, Error, ErrorKind, EventId, Result, Timestamp};
@@ -15,16 +23,25 @@ use serde_json::{Map, Value};
 
 use crate::model::{
     Filter, FormFile, HistoryEntry, NewSubmission, Page, Sample, Statistics, Submission,
-    SubmissionStatus,
+    SubmissionStatus, check_said, check_text,
 };
 use crate::publisher::Publisher;
 use crate::repository as rows;
 
-const MIGRATIONS: &[&str] = &[TABLES, include_str!("tables.sql"), FENCES];
+pub(crate) use self::act::Act;
+pub use self::bulk::Operation;
+use self::catalogue::check_named;
+pub use self::extras::Files;
+
+const MIGRATIONS: &[&str] = &[
+    TABLES,
+    include_str!("tables.sql"),
+    FENCES,
+    include_str!("work.sql"),
+    include_str!("catalogue.sql"),
+];
 /// What counts as recent in the statistics.
 const RECENT: Duration = Duration::from_hours(7 * 24);
-/// Longest reason or file name, in characters.
-const TEXT_CHARACTERS_MAX: usize = 1_000;
 
 /// Who does something, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +57,7 @@ pub struct Actor {
 pub struct SampleService {
     pub(crate) outbox: Outbox,
     pub(crate) clock: Arc<dyn Clock>,
+    files: Option<Arc<dyn Files>>,
 }
 
 impl SampleService {
@@ -55,6 +73,7 @@ impl SampleService {
         Ok(Self {
             outbox: Outbox::new(database),
             clock,
+            files: None,
         })
     }
 
@@ -91,7 +110,7 @@ impl SampleService {
     ) -> Result<Sample> {
         let fields = NewSample::read(fields, Origin::Entry)?;
         self.change(actor, move |tx, act| {
-            check_account(tx, fields.chart_field.as_ref())?;
+            check_named(tx, &fields, None)?;
             let id = EventId::generate(act.publisher.clock).to_string();
             let sample = Sample::new(id, fields, act.user_id().to_owned(), act.now);
             rows::insert_sample(tx, &sample)?;
@@ -122,9 +141,7 @@ impl SampleService {
             if changes.is_empty() {
                 return Ok((sample, vec![]));
             }
-            if fields.chart_field != sample.fields.chart_field {
-                check_account(tx, fields.chart_field.as_ref())?;
-            }
+            check_named(tx, &fields, Some(&sample.fields))?;
             sample.fields = fields;
             sample.touch(act.now);
             rows::update_sample(tx, &sample)?;
@@ -192,6 +209,31 @@ impl SampleService {
         self.change(actor, move |tx, act| {
             let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
             let event = act.move_sample(tx, &mut sample, status, reason)?;
+            Ok((sample, vec![event]))
+        })
+        .await
+    }
+
+    /// Moves a sample to any other status, also where no legal transition leads; publishes `sample.status_changed`, and the
+    /// history says that it was overridden.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` without a reason; `Conflict` when it stands there already or the version is another.
+    ///
+    /// # Cancel safety
+    /// The change is made with its event or not at all.
+    pub async fn override_status(
+        &self,
+        id: String,
+        status: Status,
+        reason: String,
+        expected: Option<u64>,
+        actor: Actor,
+    ) -> Result<Sample> {
+        check_said("reason", &reason)?;
+        self.change(actor, move |tx, act| {
+            let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            let event = act.force_sample(tx, &mut sample, status, reason)?;
             Ok((sample, vec![event]))
         })
         .await
@@ -285,7 +327,8 @@ impl SampleService {
     /// # Cancel safety
     /// Safe: only reads.
     pub async fn chart_fields(&self) -> Result<Vec<String>> {
-        self.read(rows::active_chart_fields).await
+        let codes = self.catalogue(Kind::ChartField, Some(true)).await?;
+        Ok(codes.into_iter().map(|it| it.name).collect())
     }
 
     /// Whether this account can pay: it has the form of one and is active.
@@ -299,8 +342,11 @@ impl SampleService {
         let Ok(code) = ChartField::try_from(code) else {
             return Ok(false);
         };
-        self.read(move |tx| rows::is_active_chart_field(tx, code.as_str()))
-            .await
+        self.read(move |tx| {
+            let item = rows::find_item(tx, Kind::ChartField, code.as_str())?;
+            Ok(item.is_some_and(|it| it.is_active))
+        })
+        .await
     }
 
     /// Keeps a submission as `received`. A second call with the same id and the same document returns the first one unchanged.
@@ -412,83 +458,6 @@ impl SampleService {
     }
 }
 
-/// One act within one transaction.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Act<'a> {
-    pub(crate) publisher: Publisher<'a>,
-    pub(crate) now: Timestamp,
-}
-
-impl Act<'_> {
-    pub(crate) fn user_id(&self) -> &str {
-        &self.publisher.actor.user_id
-    }
-
-    /// Adds to the history of the sample.
-    pub(crate) fn note(
-        &self,
-        tx: &Transaction<'_>,
-        sample: &Sample,
-        action: &str,
-        notes: Option<&str>,
-    ) -> Result<()> {
-        rows::add_history(tx, sample, action, notes, (self.user_id(), self.now))
-    }
-
-    /// Moves the sample if the transition is legal.
-    pub(crate) fn move_sample(
-        &self,
-        tx: &Transaction<'_>,
-        sample: &mut Sample,
-        status: Status,
-        reason: Option<String>,
-    ) -> Result<sagabus::Event> {
-        let old = sample.status;
-        if !old.can_become(status) {
-            let allowed: Vec<_> = old.next().iter().map(|next| next.as_str()).collect();
-            let allowed = if allowed.is_empty() {
-                "nothing".to_owned()
-            } else {
-                allowed.join(", ")
-            };
-            return Err(conflict(
-                "sample cannot change its status so",
-                FieldErrors::one(
-                    "status",
-                    format!("cannot go from `{old}` to `{status}`; allowed: {allowed}"),
-                ),
-            ));
-        }
-        sample.enter(status, self.now);
-        rows::update_sample(tx, sample)?;
-        self.note(tx, sample, "status_changed", reason.as_deref())?;
-        self.publisher.status_changed(sample, old, reason)
-    }
-
-    /// Deletes the sample, whatever its status.
-    pub(crate) fn remove_sample(
-        &self,
-        tx: &Transaction<'_>,
-        sample: &Sample,
-    ) -> Result<sagabus::Event> {
-        rows::delete_sample(tx, &sample.id)?;
-        self.note(tx, sample, "deleted", None)?;
-        self.publisher.deleted(sample)
-    }
-}
-
-/// An account that is named must be one that can pay.
-fn check_account(tx: &Transaction<'_>, code: Option<&ChartField>) -> Result<()> {
-    if let Some(code) = code
-        && !rows::is_active_chart_field(tx, code.as_str())?
-    {
-        return Err(
-            FieldErrors::one("chartField", format!("`{code}` is not an active account")).into(),
-        );
-    }
-    Ok(())
-}
-
 fn expect(sample: Sample, expected: Option<u64>) -> Result<Sample> {
     match expected {
         Some(version) if version != sample.version => Err(Error::new(
@@ -501,17 +470,4 @@ fn expect(sample: Sample, expected: Option<u64>) -> Result<Sample> {
 
 fn conflict(text: &'static str, errors: FieldErrors) -> Error {
     Error::new(ErrorKind::Conflict, text).with_source(errors)
-}
-
-fn check_text(field: &str, text: &str) -> Result<()> {
-    check_visible(field, text)?;
-    let characters = text.chars().count();
-    if characters > TEXT_CHARACTERS_MAX {
-        return Err(FieldErrors::one(
-            field,
-            format!("has {characters} characters, more than {TEXT_CHARACTERS_MAX}"),
-        )
-        .into());
-    }
-    Ok(())
 }

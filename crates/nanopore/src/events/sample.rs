@@ -182,6 +182,9 @@ pub struct SampleStatusChanged {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether the transition is not a legal one and was made all the same.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<bool>,
 }
 
 impl Payload for SampleStatusChanged {

@@ -9,14 +9,21 @@ use super::rule::{self, Text};
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
     fields: &'a Map<String, Value>,
+    /// What it is a draft of, for people.
+    what: &'static str,
     asked: Vec<&'static str>,
     errors: FieldErrors,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(fields: &'a Map<String, Value>) -> Self {
+        Self::of(fields, "a sample")
+    }
+
+    pub(super) fn of(fields: &'a Map<String, Value>, what: &'static str) -> Self {
         Self {
             fields,
+            what,
             asked: Vec::new(),
             errors: FieldErrors::default(),
         }
@@ -30,8 +37,8 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(mut self) -> Result<(), FieldErrors> {
         for field in self.fields.keys() {
             if !self.asked.contains(&field.as_str()) {
-                self.errors
-                    .add(field.as_str(), "is not a field of a sample");
+                let text = format!("is not a field of {}", self.what);
+                self.errors.add(field.as_str(), text);
             }
         }
         if self.errors.0.is_empty() {
@@ -125,6 +132,24 @@ impl<'a> Draft<'a> {
             self.wrong(field, format!("must be a whole number, {min} to {max}"));
         }
         count
+    }
+
+    /// Yes or no.
+    pub(super) fn flag(&mut self, field: &'static str) -> Option<bool> {
+        let flag = self.value(field)?.as_bool();
+        if flag.is_none() {
+            self.wrong(field, "must be `true` or `false`");
+        }
+        flag
+    }
+
+    /// An object, as it was sent.
+    pub(super) fn object(&mut self, field: &'static str) -> Option<&'a Map<String, Value>> {
+        let object = self.value(field)?.as_object();
+        if object.is_none() {
+            self.wrong(field, "must be an object");
+        }
+        object
     }
 
     /// Says that `field` is missing, unless it was given (and perhaps refused already).

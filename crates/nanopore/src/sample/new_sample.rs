@@ -9,8 +9,8 @@ use super::chart_field::ChartField;
 use super::draft::Draft;
 use super::field::FieldErrors;
 use super::priority::Priority;
-use super::rule::{CATALOGUE, LAB, PERSON, PROJECT, SAMPLE_NAME};
-use super::vocabulary::{ConcentrationMethod, FlowCellType, SampleType};
+use super::rule::{CATALOGUE, LAB, PERSON, PROJECT, SAMPLE_NAME, SHORT};
+use super::vocabulary::{ConcentrationMethod, SampleType};
 use crate::events::sample::Change;
 
 /// Any concentration, in ng/µL; [`SampleType::concentration_ng_ul`] is narrower.
@@ -80,17 +80,20 @@ pub struct NewSample {
     /// Amount, in ng.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_amount: Option<f64>,
-    /// Chemistry of the flow cell.
+    /// Chemistry of the flow cell; in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flow_cell_type: Option<FlowCellType>,
-    /// Flow cell from the vendor's catalogue.
+    pub flow_cell_type: Option<String>,
+    /// Flow cell; in the catalogue, or in the form's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow_cell_product: Option<String>,
     /// How many flow cells.
     pub flow_cell_count: u32,
-    /// Library kit from the vendor's catalogue.
+    /// Library kit; in the catalogue, or in the form's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub library_kit: Option<String>,
+    /// Service that it is to have; in the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_type: Option<String>,
     /// How soon it is wanted.
     pub priority: Priority,
     /// Who works on it.
@@ -233,14 +236,11 @@ impl NewSample {
         let volume = draft.number("volume", VOLUME_UL, " µL");
         let total_amount = draft.number("totalAmount", AMOUNT_NG, " ng");
         check_amount(draft, concentration, volume, total_amount);
-        let flow_cell_type = draft.word(
-            "flowCellType",
-            FlowCellType::from_word,
-            &FlowCellType::ALL.map(FlowCellType::as_str),
-        );
+        let flow_cell_type = draft.text("flowCellType", SHORT);
         let flow_cell_product = draft.text("flowCellProduct", CATALOGUE);
         let flow_cell_count = draft.count("flowCellCount", 1, FLOW_CELLS_MAX).unwrap_or(1);
         let library_kit = draft.text("libraryKit", CATALOGUE);
+        let service_type = draft.text("serviceType", CATALOGUE);
         let priority = draft
             .word(
                 "priority",
@@ -279,6 +279,7 @@ impl NewSample {
             flow_cell_product,
             flow_cell_count,
             library_kit,
+            service_type,
             priority,
             assigned_to,
             library_prep_by,

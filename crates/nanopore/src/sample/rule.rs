@@ -12,6 +12,8 @@ pub(super) const NAME_CHARACTERS_MAX: usize = 255;
 pub(super) struct Text {
     pub(super) characters_max: usize,
     pub(super) digits: bool,
+    /// Whether it may have several lines.
+    pub(super) lines: bool,
     /// `None` lets every character stand that is not a control character.
     pub(super) marks: Option<&'static str>,
 }
@@ -20,6 +22,7 @@ pub(super) struct Text {
 pub(super) const SAMPLE_NAME: Text = Text {
     characters_max: NAME_CHARACTERS_MAX,
     digits: true,
+    lines: false,
     marks: Some("-_."),
 };
 /// Names of service projects.
@@ -31,19 +34,33 @@ pub(super) const PROJECT: Text = Text {
 pub(super) const PERSON: Text = Text {
     characters_max: NAME_CHARACTERS_MAX,
     digits: false,
+    lines: false,
     marks: Some("-'’.,"),
 };
 /// Names of laboratories.
 pub(super) const LAB: Text = Text {
     characters_max: NAME_CHARACTERS_MAX,
     digits: true,
+    lines: false,
     marks: Some("-_.,'’()&/"),
 };
 /// Catalogue words: buffers, kits, flow cells.
 pub(super) const CATALOGUE: Text = Text {
     characters_max: 100,
     digits: true,
+    lines: false,
     marks: None,
+};
+/// Sizes and lengths in the submitter's words.
+pub(super) const SHORT: Text = Text {
+    characters_max: 50,
+    ..CATALOGUE
+};
+/// What people note.
+pub(super) const NOTES: Text = Text {
+    characters_max: 10_000,
+    lines: true,
+    ..CATALOGUE
 };
 
 impl Text {
@@ -70,7 +87,7 @@ impl Text {
 
     fn allows(self, character: char) -> bool {
         let Some(marks) = self.marks else {
-            return !character.is_control();
+            return !character.is_control() || (self.lines && "\n\r\t".contains(character));
         };
         character == ' '
             || character.is_alphabetic()
@@ -146,6 +163,17 @@ pub(super) fn range(number: f64, (min, max): (f64, f64), unit: &str) -> Result<(
         Err(format!(
             "is {number}{unit}, not within {min} to {max}{unit}"
         ))
+    }
+}
+
+/// Checks the name of a person, where it is said.
+///
+/// # Errors
+/// `field`, as it would be refused for a sample.
+pub fn check_person(field: &str, name: Option<&str>) -> Result<(), FieldErrors> {
+    match name.map(|name| PERSON.check(name)) {
+        Some(Err(message)) => Err(FieldErrors::one(field, message)),
+        _ => Ok(()),
     }
 }
 

@@ -83,10 +83,6 @@ fn every_word_reads_back_as_itself_and_is_the_word_on_the_wire() {
         assert_eq!(SampleType::from_word(kind.as_str()), Some(kind));
         assert_eq!(json!(kind), kind.as_str());
     }
-    for kind in FlowCellType::ALL {
-        assert_eq!(FlowCellType::from_word(kind.as_str()), Some(kind));
-        assert_eq!(json!(kind), kind.as_str());
-    }
     for method in ConcentrationMethod::ALL {
         assert_eq!(
             ConcentrationMethod::from_word(method.as_str()),
@@ -174,7 +170,8 @@ fn each_field_has_its_rule() {
     check("volume", json!(1000.1), Some("0.1 to 1000 µL"));
     check("totalAmount", json!(0), Some("0.001 to 100000 ng"));
     check("flowCellType", json!("R9.4.1"), None);
-    check("flowCellType", json!("FLO-MIN106"), Some("R10.4.1"));
+    check("flowCellType", json!(10.4), Some("must be a text"));
+    check("serviceType", json!("standard"), None);
     check("flowCellCount", json!(0), Some("1 to 10"));
     check("flowCellCount", json!(1.5), Some("1 to 10"));
     check("priority", json!("rush"), Some("low, normal, high, urgent"));
@@ -252,4 +249,80 @@ fn a_line_of_many_errors_stays_readable() {
         line.ends_with("`samples[19].volume` is required; and 5 more"),
         "{line}"
     );
+}
+
+#[test]
+fn details_keep_scientific_text_as_it_was_sent_and_name_each_wrong_field() {
+    let sent = object(json!({
+        "organism": "Escherichia coli K-12 <substr. MG1655> & ΔlacZ", "genomeSize": "4.6 Mb",
+        "barcodingRequired": false, "barcode": "barcode07", "runTimeHours": 72, "fileFormat": "POD5",
+        "dataDeliveryMethod": "cloud", "qcPassed": false, "internalNotes": "line 1\n\tline 2  ",
+        "specialInstructions": "javascript: is a language; onload=no", "basecallingModel": "sup",
+    }));
+    let details = Details::read(&sent).unwrap();
+    assert_eq!(serde_json::to_value(&details).unwrap(), Value::Object(sent));
+    let (after, changes) = details
+        .patched(&object(
+            json!({"qcPassed": null, "runTimeHours": 48, "barcode": "barcode07"}),
+        ))
+        .unwrap();
+    assert_eq!((after.qc_passed, after.run_time_hours), (None, Some(48)));
+    assert_eq!(
+        changes.keys().collect::<Vec<_>>(),
+        ["details.qcPassed", "details.runTimeHours"]
+    );
+    let wrong = object(json!({
+        "organism": "", "barcode": "7", "runTimeHours": 0, "fileFormat": "fastq", "qcPassed": "yes",
+        "dataDeliveryMethod": "pigeon", "colour": "red", "genomeSize": "x".repeat(51),
+    }));
+    let errors = Details::read(&wrong).unwrap_err();
+    let mut fields: Vec<_> = errors.0.iter().map(|error| error.field.as_str()).collect();
+    fields.sort_unstable();
+    let mut expected: Vec<_> = wrong.keys().map(String::as_str).collect();
+    expected.sort_unstable();
+    assert_eq!(fields, expected);
+}
+
+#[test]
+fn an_item_of_the_catalogue_has_a_name_and_a_service_its_days() {
+    let read = |kind, fields| Item::read(kind, &object(fields));
+    let kit = read(
+        Kind::Kit,
+        json!({"name": "SQK-LSK114", "attributes": {"price": 599.5}}),
+    )
+    .unwrap();
+    assert!(kit.is_active);
+    for (kind, fields, field) in [
+        (Kind::Kit, json!({}), "name"),
+        (Kind::Kit, json!({"name": "a", "isActive": 1}), "isActive"),
+        (
+            Kind::Kit,
+            json!({"name": "a", "attributes": []}),
+            "attributes",
+        ),
+        (
+            Kind::Kit,
+            json!({"name": "a", "attributes": {"x": "y".repeat(4_096)}}),
+            "attributes",
+        ),
+        (Kind::Kit, json!({"name": "a", "price": 1}), "price"),
+        (Kind::ChartField, json!({"name": "PROJ-1"}), "name"),
+        (
+            Kind::Service,
+            json!({"name": "rush"}),
+            "attributes.targetDays",
+        ),
+        (
+            Kind::Service,
+            json!({"name": "rush", "attributes": {"targetDays": 0}}),
+            "attributes.targetDays",
+        ),
+    ] {
+        let errors = read(kind, fields).unwrap_err();
+        assert_eq!(errors.0[0].field, field, "{errors}");
+    }
+    for kind in Kind::ALL {
+        assert_eq!(Kind::from_word(kind.as_str()), Some(kind));
+        assert_eq!(json!(kind), kind.as_str());
+    }
 }

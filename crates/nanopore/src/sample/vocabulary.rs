@@ -1,4 +1,4 @@
-//! The closed lists of words for a sample: molecule, flow-cell chemistry, how a concentration was measured.
+//! The closed lists of words for a sample: molecule, and how a concentration was measured.
 
 use serde::{Deserialize, Serialize};
 
@@ -48,44 +48,6 @@ impl SampleType {
     }
 
     /// The molecule of that word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-}
-
-/// Chemistry of a flow cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum FlowCellType {
-    /// R9.4.1.
-    #[serde(rename = "R9.4.1")]
-    R9_4_1,
-    /// R10.4.1.
-    #[serde(rename = "R10.4.1")]
-    R10_4_1,
-    /// R10.5.1.
-    #[serde(rename = "R10.5.1")]
-    R10_5_1,
-    /// Something else.
-    Other,
-}
-
-impl FlowCellType {
-    /// Every chemistry.
-    pub const ALL: [Self; 4] = [Self::R9_4_1, Self::R10_4_1, Self::R10_5_1, Self::Other];
-
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::R9_4_1 => "R9.4.1",
-            Self::R10_4_1 => "R10.4.1",
-            Self::R10_5_1 => "R10.5.1",
-            Self::Other => "Other",
-        }
-    }
-
-    /// The chemistry of that word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)

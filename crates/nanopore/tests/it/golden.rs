@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nanopore::events::{self, TypeInfo, ai, audit, sample};
+use nanopore::events::{self, TypeInfo, ai, audit, facility, sample, sample_work};
 use sagabus::Payload;
 use sagabus::schema::Registry;
 use serde_json::{Map, Value};
@@ -44,12 +44,19 @@ fn catalogue() -> Vec<Row> {
         row::<sample::SampleUpdated>("sample.updated", "sampleId userId changes updatedFields", "", ""),
         row::<sample::SampleDeleted>("sample.deleted", "sampleId userId sampleName deletedAt", "", ""),
         row::<sample::SampleAssigned>("sample.assigned", "sampleId userId assignedTo", "libraryPrepBy previousAssignee", ""),
-        row::<sample::SampleStatusChanged>("sample.status_changed", "sampleId userId oldStatus newStatus", "reason", "oldStatus newStatus"),
+        row::<sample::SampleStatusChanged>("sample.status_changed", "sampleId userId oldStatus newStatus", "reason override", "oldStatus newStatus"),
         row::<sample::SampleProcessingStarted>("sample.processing_started", "sampleId userId processingStep", "assignedTo estimatedDuration", ""),
         row::<sample::SampleProcessingCompleted>("sample.processing_completed", "sampleId userId processingStep duration", "completedBy results", ""),
         row::<sample::SampleProcessingFailed>("sample.processing_failed", "sampleId userId processingStep error retryCount maxRetries", "", ""),
         row::<sample::SampleAttachmentAdded>("sample.attachment_added", "sampleId userId attachmentId fileName fileSize fileType", "", ""),
         row::<sample::SampleAttachmentRemoved>("sample.attachment_removed", "sampleId userId attachmentId fileName", "", ""),
+        row::<sample_work::SampleProcessingSkipped>("sample.processing_skipped", "sampleId userId processingStep reason", "", ""),
+        row::<sample_work::SampleReceived>("sample.received", "sampleId userId receivedAt", "", ""),
+        row::<sample_work::SampleHeld>("sample.held", "sampleId userId reason heldAt", "", ""),
+        row::<sample_work::SampleReleased>("sample.released", "sampleId userId heldAt releasedAt", "reason", ""),
+        row::<facility::CatalogueChanged>("catalogue.changed", "kind name userId isNew isActive attributes", "description", ""),
+        row::<facility::SubmissionAttachmentAdded>("submission.attachment_added", "submissionId userId attachmentId fileName fileSize fileType", "", ""),
+        row::<facility::SubmissionAttachmentRemoved>("submission.attachment_removed", "submissionId userId attachmentId fileName", "", ""),
         row::<ai::PdfProcessingStarted>("ai.pdf_processing_started", "fileName fileSize processingMethod", "sampleId submissionId userId", "processingMethod"),
         row::<ai::PdfProcessingCompleted>("ai.pdf_processing_completed", "fileName extractionResultId processingMethod confidenceScore processingTimeMs extractedFieldCount", "sampleId submissionId userId", "processingMethod"),
         row::<ai::PdfProcessingFailed>("ai.pdf_processing_failed", "fileName error processingMethod retryCount", "sampleId submissionId userId", "processingMethod"),
@@ -92,7 +99,7 @@ fn check(info: &TypeInfo, fields: &Map<String, Value>) -> Result<(), String> {
 #[test]
 fn every_type_of_the_catalogue_keeps_its_wire_form() {
     let catalogue = catalogue();
-    assert_eq!(events::TYPES.len(), 29);
+    assert_eq!(events::TYPES.len(), 36);
     assert_eq!(catalogue.len(), events::TYPES.len());
     for row in catalogue {
         let info = info(row.name);
@@ -225,7 +232,11 @@ fn there_is_no_golden_file_without_a_type() {
 fn each_type_is_published_by_the_service_it_is_named_after() {
     for info in events::TYPES {
         let family = info.name.split('.').next().unwrap();
-        assert_eq!(info.source, format!("{family}-service"));
+        let service = match family {
+            "ai" | "audit" => family,
+            _ => "sample",
+        };
+        assert_eq!(info.source, format!("{service}-service"));
         assert_eq!(info.version, "1.0");
     }
 }

@@ -35,7 +35,7 @@ const SAMPLES: Known = Service(&sample_service::model::Filter::NAMES);
 const JOBS: Known = Service(&ai_service::model::JobFilter::NAMES);
 
 /// The routes that take parameters; at all others each is refused.
-const ASKED: [(Method, &str, Known); 20] = [
+const ASKED: [(Method, &str, Known); 22] = [
     (
         Method::GET,
         "/api/audit/events",
@@ -46,6 +46,11 @@ const ASKED: [(Method, &str, Known); 20] = [
         "/api/audit/stats",
         Service(&audit_service::routes::STATISTICS),
     ),
+    (
+        Method::GET,
+        "/api/catalogue/{kind}",
+        Service(&sample_service::routes::CATALOGUE),
+    ),
     (Method::GET, "/api/dead-letters", Itself),
     (Method::GET, "/api/dead-letters/export", Itself),
     (Method::POST, "/api/dead-letters/import", Itself),
@@ -53,6 +58,11 @@ const ASKED: [(Method, &str, Known); 20] = [
     (Method::GET, "/api/events/{position}", Itself),
     (Method::GET, "/api/jobs", JOBS),
     (Method::GET, "/api/jobs/sample/{sampleId}", JOBS),
+    (
+        Method::GET,
+        "/api/queue",
+        Service(&sample_service::model::QueueFilter::NAMES),
+    ),
     (Method::GET, "/api/sagas", Itself),
     (Method::GET, "/api/sagas/{id}", Itself),
     (Method::GET, "/api/samples", SAMPLES),

@@ -1,7 +1,7 @@
 //! Which samples a list holds, read from the words of a query.
 
 use nanopore::query::{not_known, number};
-use nanopore::sample::{FieldErrors, FlowCellType, Priority, SampleType, Status};
+use nanopore::sample::{FieldErrors, Priority, SampleType, Status};
 use sagabus::Timestamp;
 
 /// Longest text to search for or compare with, in characters.
@@ -98,9 +98,7 @@ impl Filter {
                 "sampleType" => words(&mut filter.sample_type, value, |word| {
                     SampleType::from_word(word).is_some()
                 }),
-                "flowCellType" => words(&mut filter.flow_cell_type, value, |word| {
-                    FlowCellType::from_word(word).is_some()
-                }),
+                "flowCellType" => words(&mut filter.flow_cell_type, value, |word| !word.is_empty()),
                 "dateFrom" => time(value, "00:00:00Z").map(|time| filter.from = Some(time)),
                 "dateTo" => time(value, "23:59:59.999Z").map(|time| filter.to = Some(time)),
                 "searchTerm" | "q" if filter.term.is_some() => Err("is given twice".to_owned()),

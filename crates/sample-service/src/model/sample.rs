@@ -1,6 +1,6 @@
 //! A sample as the facility tracks it.
 
-use nanopore::sample::{NewSample, Status};
+use nanopore::sample::{NewSample, Stage, Status};
 use sagabus::Timestamp;
 use serde::Serialize;
 
@@ -17,11 +17,23 @@ pub struct Sample {
     pub submission_id: Option<String>,
     /// Where it stands.
     pub status: Status,
+    /// The processing step it is at; none when all are done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
+    /// Why nothing is begun with it, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// What was said of it.
     #[serde(flatten)]
     pub fields: NewSample,
     /// When it was submitted.
     pub submitted_at: Timestamp,
+    /// When the tube came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<Timestamp>,
+    /// How long its clock stood still for holds before, in milliseconds.
+    #[serde(skip)]
+    pub held_ms: u64,
     /// When work on it first began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -36,6 +48,18 @@ pub struct Sample {
     pub created_by: String,
 }
 
+/// A sample on hold: nothing is begun with it until it is released.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// Why.
+    pub reason: String,
+    /// Who said so.
+    pub held_by: String,
+    /// Since when.
+    pub held_at: Timestamp,
+}
+
 impl Sample {
     /// A sample entered now.
     #[must_use]
@@ -45,8 +69,12 @@ impl Sample {
             version: 1,
             submission_id: None,
             status: Status::default(),
+            stage: Some(Stage::default()),
+            hold: None,
             fields,
             submitted_at: now,
+            received_at: None,
+            held_ms: 0,
             started_at: None,
             completed_at: None,
             created_at: now,
@@ -61,8 +89,8 @@ impl Sample {
         self.updated_at = now;
     }
 
-    /// Moves the sample; the first start and the first completion are kept for good.
-    pub(crate) fn enter(&mut self, status: Status, now: Timestamp) {
+    /// Puts the sample there; the first start and the first completion are kept for good.
+    pub(crate) fn stand(&mut self, status: Status, now: Timestamp) {
         self.status = status;
         match status {
             Status::Prep => self.started_at = self.started_at.or(Some(now)),
@@ -73,7 +101,6 @@ impl Sample {
             | Status::Distributed
             | Status::Archived => {}
         }
-        self.touch(now);
     }
 
     /// Whether people are working on it.
@@ -92,7 +119,8 @@ impl Sample {
 pub struct HistoryEntry {
     /// The sample.
     pub sample_id: String,
-    /// What was done: created, updated, assigned, status_changed, form_refused, kept, deleted.
+    /// What was done: created, updated, assigned, status_changed, status_overridden, step_started,
+    /// step_completed, step_failed, step_skipped, received, held, released, form_refused, kept, deleted.
     pub action: String,
     /// Where the sample stood afterwards.
     pub status: Status,

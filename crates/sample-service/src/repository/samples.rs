@@ -1,14 +1,16 @@
-//! Samples, their history, the accounts that pay for them, and the counts of all.
+//! Samples, their history, and the counts of all.
 
 use std::collections::BTreeMap;
 
-use nanopore::sample::Status;
+use nanopore::sample::{Stage, Status};
 use sagabus::sqlite::rusqlite::types::Value;
 use sagabus::sqlite::rusqlite::{self, OptionalExtension, Row, Transaction, params_from_iter};
 use sagabus::{Error, ErrorKind, Result, Timestamp};
 
+use super::extras::delete_extras;
+use super::steps::{delete_steps, insert_steps};
 use super::{damaged, time, time_option, word};
-use crate::model::{Filter, HistoryEntry, Page, Sample, Statistics};
+use crate::model::{Filter, HistoryEntry, Hold, Page, Sample, Statistics};
 
 /// Most entries of one sample's history in an answer.
 const HISTORY_MAX: u32 = 1_000;
@@ -19,7 +21,8 @@ const QUEUE_ORDER: &str = "CASE priority WHEN 'urgent' THEN 0 WHEN 'high' THEN 1
 pub(crate) fn insert_sample(tx: &Transaction<'_>, sample: &Sample) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO samples (id, version, submission_id, status, fields, submitted_ms, started_ms, completed_ms, \
-         created_ms, updated_ms, created_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         created_ms, updated_ms, created_by, stage, received_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute((
         &sample.id,
@@ -33,8 +36,10 @@ pub(crate) fn insert_sample(tx: &Transaction<'_>, sample: &Sample) -> Result<()>
         sample.created_at.milliseconds(),
         sample.updated_at.milliseconds(),
         &sample.created_by,
+        sample.stage.map(Stage::as_str),
+        sample.received_at.map(Timestamp::milliseconds),
     ))?;
-    Ok(())
+    insert_steps(tx, &sample.id, sample.created_at)
 }
 
 /// Replaces the version before this one; another version in its place is a conflict.
@@ -42,7 +47,8 @@ pub(crate) fn update_sample(tx: &Transaction<'_>, sample: &Sample) -> Result<()>
     let changed = tx
         .prepare_cached(
             "UPDATE samples SET version = ?2, status = ?3, fields = ?4, started_ms = ?5, completed_ms = ?6, \
-             updated_ms = ?7 WHERE id = ?1 AND version = ?2 - 1",
+             updated_ms = ?7, stage = ?8, received_ms = ?9, hold_reason = ?10, held_by = ?11, held_since_ms = ?12, \
+             held_total_ms = ?13 WHERE id = ?1 AND version = ?2 - 1",
         )?
         .execute((
             &sample.id,
@@ -52,6 +58,12 @@ pub(crate) fn update_sample(tx: &Transaction<'_>, sample: &Sample) -> Result<()>
             sample.started_at.map(Timestamp::milliseconds),
             sample.completed_at.map(Timestamp::milliseconds),
             sample.updated_at.milliseconds(),
+            sample.stage.map(Stage::as_str),
+            sample.received_at.map(Timestamp::milliseconds),
+            sample.hold.as_ref().map(|it| it.reason.as_str()),
+            sample.hold.as_ref().map(|it| it.held_by.as_str()),
+            sample.hold.as_ref().map(|it| it.held_at.milliseconds()),
+            i64::try_from(sample.held_ms).unwrap_or(i64::MAX),
         ))?;
     if changed == 0 {
         return Err(Error::new(
@@ -63,6 +75,8 @@ pub(crate) fn update_sample(tx: &Transaction<'_>, sample: &Sample) -> Result<()>
 }
 
 pub(crate) fn delete_sample(tx: &Transaction<'_>, id: &str) -> Result<()> {
+    delete_steps(tx, id)?;
+    delete_extras(tx, id)?;
     tx.execute("DELETE FROM samples WHERE id = ?1", [id])?;
     Ok(())
 }
@@ -146,22 +160,6 @@ pub(crate) fn history(tx: &Transaction<'_>, sample_id: &str) -> Result<Vec<Histo
     Ok(entries)
 }
 
-pub(crate) fn active_chart_fields(tx: &Transaction<'_>) -> Result<Vec<String>> {
-    let mut select = tx.prepare_cached(
-        "SELECT chart_field FROM chart_fields WHERE is_active ORDER BY chart_field",
-    )?;
-    let codes = select
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(codes)
-}
-
-pub(crate) fn is_active_chart_field(tx: &Transaction<'_>, code: &str) -> Result<bool> {
-    Ok(tx
-        .prepare_cached("SELECT 1 FROM chart_fields WHERE chart_field = ?1 AND is_active")?
-        .exists([code])?)
-}
-
 /// Counts of all samples: by status, by priority, and since `recent`.
 pub(crate) fn statistics(tx: &Transaction<'_>, recent: Timestamp) -> Result<Statistics> {
     let counts = |sql: &str| -> rusqlite::Result<BTreeMap<String, u64>> {
@@ -232,13 +230,20 @@ fn escaped(term: &str) -> String {
         .replace('_', "\\_")
 }
 
-fn read_sample(row: &Row<'_>) -> rusqlite::Result<Sample> {
+pub(super) fn read_sample(row: &Row<'_>) -> rusqlite::Result<Sample> {
     let fields: String = row.get("fields")?;
     Ok(Sample {
         id: row.get("id")?,
         version: u64::try_from(row.get::<_, i64>("version")?).unwrap_or(0),
         submission_id: row.get("submission_id")?,
         status: word(row, "status", Status::from_word)?,
+        stage: row
+            .get::<_, Option<String>>("stage")?
+            .map(|_| word(row, "stage", Stage::from_word))
+            .transpose()?,
+        hold: read_hold(row)?,
+        received_at: time_option(row, "received_ms")?,
+        held_ms: u64::try_from(row.get::<_, i64>("held_total_ms")?).unwrap_or(0),
         fields: serde_json::from_str(&fields).map_err(damaged)?,
         submitted_at: time(row, "submitted_ms")?,
         started_at: time_option(row, "started_ms")?,
@@ -247,6 +252,17 @@ fn read_sample(row: &Row<'_>) -> rusqlite::Result<Sample> {
         updated_at: time(row, "updated_ms")?,
         created_by: row.get("created_by")?,
     })
+}
+
+fn read_hold(row: &Row<'_>) -> rusqlite::Result<Option<Hold>> {
+    let Some(held_at) = time_option(row, "held_since_ms")? else {
+        return Ok(None);
+    };
+    Ok(Some(Hold {
+        reason: row.get("hold_reason")?,
+        held_by: row.get("held_by")?,
+        held_at,
+    }))
 }
 
 fn fields(sample: &Sample) -> Result<String> {

@@ -29,6 +29,10 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(unreadable)?;
+        // An act of which there is nothing to say needs no body.
+        if bytes.is_empty() {
+            return Ok(Self(Map::new()));
+        }
         let fields = serde_json::from_slice(&bytes).map_err(|error| {
             Error::invalid(format!("body is not a JSON object: {}", json_fault(&error)))
         })?;
@@ -49,6 +53,39 @@ impl Body {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => Err(FieldErrors::one(field, "must be a text")),
+        }
+    }
+
+    /// A whole number that may be left out.
+    pub(super) fn count_option(&self, field: &str) -> Result<Option<u32>, FieldErrors> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value
+                .as_u64()
+                .and_then(|number| u32::try_from(number).ok())
+                .map(Some)
+                .ok_or_else(|| FieldErrors::one(field, "must be a whole number, from 0")),
+        }
+    }
+
+    /// Yes or no; no when it is left out.
+    pub(super) fn flag(&self, field: &str) -> Result<bool, FieldErrors> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(FieldErrors::one(field, "must be `true` or `false`")),
+        }
+    }
+
+    /// An object that may be left out.
+    pub(super) fn object_option(
+        &self,
+        field: &str,
+    ) -> Result<Option<Map<String, Value>>, FieldErrors> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(fields)) => Ok(Some(fields.clone())),
+            Some(_) => Err(FieldErrors::one(field, "must be an object")),
         }
     }
 

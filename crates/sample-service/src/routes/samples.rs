@@ -146,7 +146,7 @@ pub(super) async fn set_status(
     caller: Caller,
     body: Body,
 ) -> Reply<Tagged> {
-    body.only(&["status", "reason"])?;
+    body.only(&["status", "reason", "override"])?;
     let word = body.text("status")?;
     let status = Status::from_word(&word).ok_or_else(|| {
         let words = Status::ALL.map(Status::as_str).join(", ");
@@ -156,11 +156,18 @@ pub(super) async fn set_status(
         )
     })?;
     let reason = body.text_option("reason")?;
+    let overrides = body.flag("override")?;
     let expected = caller.expected()?;
     let actor = caller.actor(&*service.clock);
-    let sample = service
-        .set_status(id, status, reason, expected, actor)
-        .await?;
+    let sample = if overrides {
+        let reason = reason
+            .ok_or_else(|| FieldErrors::one("reason", "is required to override the transitions"))?;
+        let change = service.override_status(id, status, reason, expected, actor);
+        change.await?
+    } else {
+        let change = service.set_status(id, status, reason, expected, actor);
+        change.await?
+    };
     Ok(Tagged(StatusCode::OK, sample))
 }
 

@@ -12,7 +12,7 @@ use sagabus::clock::SystemClock;
 use sagabus::event::Cause;
 use sagabus::sqlite::Publish;
 use sagabus::{Clock, Event, Result};
-use sample_service::{Actor, SampleService};
+use sample_service::{Actor, Files, SampleService};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -27,6 +27,18 @@ impl Publish for Recorder {
     async fn publish(&self, events: Vec<Event>) -> Result<()> {
         self.0.lock().unwrap().extend(events);
         Ok(())
+    }
+}
+
+/// Uploads: of each digit there is one, with so many bytes.
+#[derive(Debug)]
+struct Digits;
+
+#[async_trait]
+impl Files for Digits {
+    async fn size(&self, file_id: &str) -> Result<Option<u64>> {
+        let digit = file_id.chars().next().and_then(|it| it.to_digit(10));
+        Ok(digit.map(u64::from))
     }
 }
 
@@ -50,7 +62,8 @@ impl Fixture {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let service = SampleService::open(folder.path().join("samples.db"), Arc::clone(&clock))
             .await
-            .unwrap();
+            .unwrap()
+            .with_files(Arc::new(Digits));
         let recorder = Arc::new(Recorder::default());
         let stop = CancellationToken::new();
         TaskTracker::new().spawn(service.outbox().clone().relay(

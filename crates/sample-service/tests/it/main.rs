@@ -1,14 +1,20 @@
 //! Promises of the sample service to people, sagas and events, over its public face and real files.
 
 #[cfg(test)]
+mod facility;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
 mod lives;
 #[cfg(test)]
+mod queue;
+#[cfg(test)]
 mod saga;
 #[cfg(test)]
 mod steps;
 #[cfg(test)]
 mod sweep;
+#[cfg(test)]
+mod work;

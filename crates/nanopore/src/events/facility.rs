@@ -1,0 +1,114 @@
+//! What changes in the facility itself, beside its samples, as told by the sample service.
+
+use sagabus::{Payload, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::rules::not_empty;
+
+/// Source of these events.
+const SOURCE: &str = "sample-service";
+
+/// `catalogue.changed`: an item of the catalogue was added or changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CatalogueChanged {
+    /// Kind of the item.
+    #[schemars(length(min = 1))]
+    pub kind: String,
+    /// Its name.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Who did it.
+    #[schemars(length(min = 1))]
+    pub user_id: String,
+    /// Whether it was added.
+    pub is_new: bool,
+    /// Whether new samples may name it.
+    pub is_active: bool,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What else there is to say of it.
+    pub attributes: Map<String, Value>,
+}
+
+impl Payload for CatalogueChanged {
+    const TYPE: &'static str = "catalogue.changed";
+    const SOURCE: &'static str = SOURCE;
+
+    fn subject(&self) -> Option<String> {
+        Some(format!("{}/{}", self.kind, self.name))
+    }
+
+    fn check(&self) -> Result<()> {
+        not_empty("kind", &self.kind)?;
+        not_empty("name", &self.name)?;
+        not_empty("userId", &self.user_id)
+    }
+}
+
+/// `submission.attachment_added`: a file was attached to a submission.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubmissionAttachmentAdded {
+    /// Id of the submission.
+    #[schemars(length(min = 1))]
+    pub submission_id: String,
+    /// Who did it.
+    #[schemars(length(min = 1))]
+    pub user_id: String,
+    /// Id of the attachment.
+    pub attachment_id: String,
+    /// Name of the file.
+    pub file_name: String,
+    /// Size of the file, in bytes.
+    pub file_size: u64,
+    /// Media type of the file.
+    pub file_type: String,
+}
+
+impl Payload for SubmissionAttachmentAdded {
+    const TYPE: &'static str = "submission.attachment_added";
+    const SOURCE: &'static str = SOURCE;
+
+    fn subject(&self) -> Option<String> {
+        Some(self.submission_id.clone())
+    }
+
+    fn check(&self) -> Result<()> {
+        not_empty("submissionId", &self.submission_id)?;
+        not_empty("userId", &self.user_id)
+    }
+}
+
+/// `submission.attachment_removed`: a file was taken from a submission.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubmissionAttachmentRemoved {
+    /// Id of the submission.
+    #[schemars(length(min = 1))]
+    pub submission_id: String,
+    /// Who did it.
+    #[schemars(length(min = 1))]
+    pub user_id: String,
+    /// Id of the attachment.
+    pub attachment_id: String,
+    /// Name of the file.
+    pub file_name: String,
+}
+
+impl Payload for SubmissionAttachmentRemoved {
+    const TYPE: &'static str = "submission.attachment_removed";
+    const SOURCE: &'static str = SOURCE;
+
+    fn subject(&self) -> Option<String> {
+        Some(self.submission_id.clone())
+    }
+
+    fn check(&self) -> Result<()> {
+        not_empty("submissionId", &self.submission_id)?;
+        not_empty("userId", &self.user_id)
+    }
+}

@@ -1,0 +1,111 @@
+//! The arrival of a sample, and the times at which nothing is begun with it.
+
+use nanopore::sample::FieldErrors;
+use sagabus::{Result, Timestamp};
+
+use super::{Actor, SampleService, conflict, expect};
+use crate::model::{Sample, check_said, check_text};
+use crate::repository as rows;
+
+impl SampleService {
+    /// Says that the tube is there, since now or since `at`; publishes `sample.received`.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` for a time to come; `Conflict` when it came at that time already, and for another version.
+    ///
+    /// # Cancel safety
+    /// The change is made with its event or not at all.
+    pub async fn receive(
+        &self,
+        id: String,
+        at: Option<Timestamp>,
+        expected: Option<u64>,
+        actor: Actor,
+    ) -> Result<Sample> {
+        self.change(actor, move |tx, act| {
+            let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            let received_at = at.unwrap_or(act.now);
+            if received_at > act.now {
+                return Err(FieldErrors::one("receivedAt", "is still to come").into());
+            }
+            if let Some(before) = sample.received_at
+                && at.is_none_or(|at| at == before)
+            {
+                let errors = FieldErrors::one("receivedAt", format!("is {before} already"));
+                return Err(conflict("sample is there already", errors));
+            }
+            sample.received_at = Some(received_at);
+            sample.touch(act.now);
+            rows::update_sample(tx, &sample)?;
+            act.note(tx, &sample, "received", None)?;
+            let event = act.publisher.received(&sample, received_at)?;
+            Ok((sample, vec![event]))
+        })
+        .await
+    }
+
+    /// Puts a sample on hold: nothing is begun with it, and its clock stands still; publishes `sample.held`.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` without a reason; `Conflict` when it is on hold already or the version is another.
+    ///
+    /// # Cancel safety
+    /// The change is made with its event or not at all.
+    pub async fn hold(
+        &self,
+        id: String,
+        reason: String,
+        expected: Option<u64>,
+        actor: Actor,
+    ) -> Result<Sample> {
+        check_said("reason", &reason)?;
+        self.change(actor, move |tx, act| {
+            let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            if let Some(hold) = &sample.hold {
+                let text = format!("is set already, by {}: {}", hold.held_by, hold.reason);
+                return Err(conflict(
+                    "sample is on hold",
+                    FieldErrors::one("hold", text),
+                ));
+            }
+            let event = act.hold(&mut sample, reason.clone())?;
+            sample.touch(act.now);
+            rows::update_sample(tx, &sample)?;
+            act.note(tx, &sample, "held", Some(&reason))?;
+            Ok((sample, vec![event]))
+        })
+        .await
+    }
+
+    /// Takes a sample off hold; publishes `sample.released`.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when it is not on hold or the version is another.
+    ///
+    /// # Cancel safety
+    /// The change is made with its event or not at all.
+    pub async fn release(
+        &self,
+        id: String,
+        reason: Option<String>,
+        expected: Option<u64>,
+        actor: Actor,
+    ) -> Result<Sample> {
+        check_text("reason", reason.as_deref().unwrap_or_default())?;
+        self.change(actor, move |tx, act| {
+            let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            let stood_still = sample.turnaround().hold_ms(act.now);
+            let Some(hold) = sample.hold.take() else {
+                let errors = FieldErrors::one("hold", "is not set");
+                return Err(conflict("sample is not on hold", errors));
+            };
+            sample.held_ms = sample.held_ms.saturating_add(stood_still);
+            sample.touch(act.now);
+            rows::update_sample(tx, &sample)?;
+            act.note(tx, &sample, "released", reason.as_deref())?;
+            let event = act.publisher.released(&sample, &hold, act.now, reason)?;
+            Ok((sample, vec![event]))
+        })
+        .await
+    }
+}
