@@ -17,8 +17,10 @@ use super::cloud_events::is_percent_encoded;
 use super::reply::Failure;
 
 /// The routes that take parameters; at all others each is refused.
-const ASKED: [(Method, &str); 20] = [
+const ASKED: [(Method, &str); 22] = [
     (Method::GET, "/api/audit/events"),
+    (Method::GET, "/api/audit/proofs/consistency"),
+    (Method::GET, "/api/audit/proofs/inclusion"),
     (Method::GET, "/api/audit/stats"),
     (Method::GET, "/api/dead-letters"),
     (Method::GET, "/api/dead-letters/export"),
