@@ -57,7 +57,7 @@ impl AuditService {
                 let mut told = Vec::with_capacity(acts.len());
                 for (event_id, act) in &acts {
                     if !rows::has_event(tx, event_id.as_str())? {
-                        told.push(record(tx, act, &*clock)?);
+                        told.push(record(tx, act, &*clock)?.1);
                     }
                 }
                 Ok(((), told))

@@ -50,7 +50,7 @@ impl AuditService {
         let mut subscription = bus
             .subscription(CONSUMER)
             .start(Start::Earliest)
-            // One group at a time: the chain has the order of the log, but for what had to be tried again.
+            // One group at a time: the trail has the order of the log, but for what had to be tried again.
             .concurrency(1)
             .filter_fn("neither its own nor signs of life", wants)
             .on_filter_error(OnFilterError::Deliver);

@@ -4,10 +4,12 @@ mod act;
 mod entry;
 mod filter;
 mod judge;
+mod proof;
 mod report;
 
-pub use act::Act;
+pub use act::{Act, More};
 pub use entry::Entry;
 pub use filter::{Filter, Page};
 pub use judge::{Judgement, judge};
+pub use proof::{ConsistencyProof, Hex, InclusionProof, Tree};
 pub use report::{Statistics, Verification};

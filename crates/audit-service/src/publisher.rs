@@ -3,11 +3,11 @@
 use nanopore::events::audit::{Actor, EntryRecorded, IntegrityFailed, IntegrityVerified};
 use sagabus::{Clock, Event, EventId, Payload, Result};
 
-use crate::chain::{Hash, hex};
+use crate::merkle::{Hash, hex};
 use crate::model::{Act, Verification};
 
 /// Tells of an entry; caused by the event that the entry is about.
-pub(crate) fn entry_recorded(id: &str, act: &Act, hash: &Hash, clock: &dyn Clock) -> Result<Event> {
+pub(crate) fn entry_recorded(id: &str, act: &Act, leaf: &Hash, clock: &dyn Clock) -> Result<Event> {
     let payload = EntryRecorded {
         audit_id: id.to_owned(),
         category: act.category,
@@ -22,7 +22,7 @@ pub(crate) fn entry_recorded(id: &str, act: &Act, hash: &Hash, clock: &dyn Clock
         resource_id: act.resource_id.clone(),
         outcome: act.outcome,
         caused_by: act.event_id.clone(),
-        entry_hash: hex(hash),
+        entry_hash: hex(leaf),
     };
     let mut event = event(&payload, clock)?;
     event.correlation_id.clone_from(&act.correlation_id);
@@ -33,7 +33,7 @@ pub(crate) fn entry_recorded(id: &str, act: &Act, hash: &Hash, clock: &dyn Clock
     Ok(event)
 }
 
-/// Tells of a check of the chain.
+/// Tells of a check of the trail.
 pub(crate) fn checked(verification: &Verification, clock: &dyn Clock) -> Result<Event> {
     let from_sequence = 1.min(verification.count);
     match verification.first_bad_sequence {
@@ -41,15 +41,15 @@ pub(crate) fn checked(verification: &Verification, clock: &dyn Clock) -> Result<
             &IntegrityVerified {
                 from_sequence,
                 to_sequence: verification.count,
-                digest: verification.head.clone(),
+                digest: verification.root.clone(),
             },
             clock,
         ),
         Some(bad) => event(
             &IntegrityFailed {
                 from_sequence,
-                to_sequence: bad,
-                digest: verification.head.clone(),
+                to_sequence: bad.max(from_sequence),
+                digest: verification.root.clone(),
                 first_bad_sequence: Some(bad),
             },
             clock,

@@ -1,23 +1,34 @@
-//! The trail as rows. All functions work in the caller's transaction; entries are added and read, nothing else.
+//! The trail as rows. All functions work in the caller's transaction; entries are added and read, and emptied when their time is over.
 
 mod append;
+mod chained;
+mod checkpoints;
+mod proof;
 mod read;
+mod tree;
 mod verify;
 
 use nanopore::events::audit::{Category, Outcome, Severity};
 use sagabus::{Error, ErrorKind, Result};
 
 pub(crate) use append::append;
-pub(crate) use read::{find, has_event, last, list, statistics};
-pub(crate) use verify::{Check, State, verify_some};
+pub(crate) use chained::take_up as take_up_chain;
+pub(crate) use checkpoints::{
+    checker, last as last_checkpoint, sign, take_up as take_up_checkpoint,
+};
+pub(crate) use proof::{consistency, inclusion, sequence_of};
+pub(crate) use read::{bytes_after, find, has_event, list, statistics};
+pub(crate) use tree::{size, state};
+pub(crate) use verify::{Checked, check_some};
 
-use crate::chain::Hash;
+use crate::merkle::Hash;
 
-/// The columns of an entry that its hash covers, in the order of the hash.
+/// The columns of an entry, in the order of its bytes.
 const COLUMNS: &str = "seq, id, event_id, time_ms, recorded_ms, service, action, actor_id, actor_email, resource, \
-     resource_id, outcome, severity, category, correlation_id, causation_id, details";
+     resource_id, outcome, severity, category, correlation_id, causation_id, reason, ip_address, user_agent, \
+     session_id, tags, duration_ms, old_values, new_values, details";
 /// How many they are.
-const COLUMN_COUNT: usize = 17;
+const COLUMN_COUNT: usize = 25;
 
 fn outcome(outcome: Outcome) -> &'static str {
     match outcome {

@@ -10,33 +10,92 @@ use sagabus::sqlite::{Database, FENCES, Outbox, TABLES};
 use sagabus::{Clock, Event, EventId, Result, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::chain::hex;
-use crate::model::{Act, Entry, Filter, Page, Statistics, Verification};
+use crate::bundle;
+use crate::journal::Journal;
+use crate::key_file;
+use crate::merkle::Hash;
+use crate::model::{
+    Act, ConsistencyProof, Entry, Filter, InclusionProof, Page, Statistics, Verification,
+};
+use crate::note::{Checkpoint, Signer, Verifier};
+use crate::offline::Places;
 use crate::publisher;
-use crate::repository::{self as rows, Check, State};
+use crate::repository::{self as rows, Checked};
+use crate::settings::Settings;
 
-const MIGRATIONS: &[&str] = &[TABLES, include_str!("tables.sql"), FENCES];
+/// Entries of a bundle that are read at one time.
+const BUNDLE_PAGE: u64 = 256;
+
+const MIGRATIONS: &[&str] = &[
+    TABLES,
+    include_str!("chained.sql"),
+    FENCES,
+    include_str!("trail.sql"),
+];
 
 /// The audit service over its own SQLite file.
 #[derive(Clone, Debug)]
 pub struct AuditService {
     pub(crate) outbox: Outbox,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Arc<Settings>,
+    signer: Arc<Signer>,
+    journal: Arc<Journal>,
+}
+
+/// An entry that was just added.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub(crate) id: String,
+    pub(crate) sequence: u64,
+    pub(crate) leaf: Hash,
 }
 
 impl AuditService {
-    /// Opens or creates the service's database.
+    /// Opens or creates the service's database. Beside it lie the key that signs the trail, which is made at the first start,
+    /// and the file of checkpoints.
     ///
     /// # Errors
-    /// As [`Database::open`].
+    /// As [`Database::open`]. `NotFound` or `Invalid` when the key is missing or can be read by others. `Corrupt` for a trail
+    /// of an earlier version whose chain of hashes does not hold.
     ///
     /// # Cancel safety
     /// As [`Database::open`].
-    pub async fn open(path: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub async fn open(
+        path: impl Into<PathBuf>,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let path = path.into();
+        let places = Places::beside(&path);
+        let key = settings.key_file.clone().unwrap_or(places.key);
+        let journal = Journal::new(places.journal);
         let database = Database::open(path, MIGRATIONS).await?;
+        let file = journal.clone();
+        let opened = database
+            .call(move |tx| {
+                rows::take_up_chain(tx)?;
+                let notes = file.recover()?;
+                let is_signed = !notes.is_empty() || rows::last_checkpoint(tx)?.is_some();
+                let signer = key_file::open(&key, !is_signed)?;
+                rows::take_up_checkpoint(tx, signer.verifier(), &notes)?;
+                Ok(signer)
+            })
+            .await;
+        let signer = match opened {
+            Ok(signer) => signer,
+            Err(error) => {
+                // That it cannot be opened is what counts.
+                let _closed = database.close().await;
+                return Err(error);
+            }
+        };
         Ok(Self {
             outbox: Outbox::new(database),
             clock,
+            settings: Arc::new(settings),
+            signer: Arc::new(signer),
+            journal: Arc::new(journal),
         })
     }
 
@@ -60,8 +119,8 @@ impl AuditService {
         let clock = Arc::clone(&self.clock);
         self.outbox
             .write(move |tx| {
-                let event = record(tx, &act, &*clock)?;
-                Ok((rows::last(tx)?, vec![event]))
+                let (recorded, event) = record(tx, &act, &*clock)?;
+                Ok((rows::find(tx, recorded.sequence)?, vec![event]))
             })
             .await
     }
@@ -103,25 +162,110 @@ impl AuditService {
         self.read(move |tx| rows::statistics(tx, from)).await
     }
 
-    /// Walks the chain from the first entry to the last and finds the first that does not fit.
+    /// The public half of the key that signs the trail.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        self.signer.verifier()
+    }
+
+    /// Signs the trail as it is now, unless that was done before.
     ///
     /// # Errors
-    /// As the database says. A chain that is broken is a result, not an error.
+    /// `Corrupt` when it is not what was signed last. As the database and the file of checkpoints say.
+    ///
+    /// # Cancel safety
+    /// It is signed or not.
+    pub async fn checkpoint(&self) -> Result<Checkpoint> {
+        let (signer, journal) = (Arc::clone(&self.signer), Arc::clone(&self.journal));
+        self.read(move |tx| rows::sign(tx, &signer, &journal)).await
+    }
+
+    /// The newest checkpoint, where there is one.
+    ///
+    /// # Errors
+    /// `Invalid` when it cannot be read any more.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn last_checkpoint(&self) -> Result<Option<Checkpoint>> {
+        let last = self.read(rows::last_checkpoint).await?;
+        last.map(|(_, note)| self.verifier().open(&note))
+            .transpose()
+    }
+
+    /// Proves that an entry is among the first `size`, or among all there are.
+    ///
+    /// # Errors
+    /// `NotFound` where it is not; `Invalid` for a size that the trail does not have.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn prove_inclusion(
+        &self,
+        sequence: u64,
+        size: Option<u64>,
+    ) -> Result<InclusionProof> {
+        self.read(move |tx| rows::inclusion(tx, sequence, size))
+            .await
+    }
+
+    /// The sequence of an entry.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn sequence_of(&self, id: &str) -> Result<u64> {
+        let id = id.to_owned();
+        self.read(move |tx| rows::sequence_of(tx, &id)).await
+    }
+
+    /// Lines of a bundle with the entries after `after`, and up to which; nothing after entry `size`.
+    pub(crate) async fn bundle_page(&self, after: u64, size: u64) -> Result<Option<(String, u64)>> {
+        let count = BUNDLE_PAGE.min(size.saturating_sub(after));
+        if count == 0 {
+            return Ok(None);
+        }
+        let entries = self
+            .read(move |tx| rows::bytes_after(tx, after, count))
+            .await?;
+        let lines = (after + 1..)
+            .zip(&entries)
+            .map(|(sequence, (leaf, bytes))| bundle::entry(sequence, leaf, bytes.as_deref()));
+        Ok(Some((lines.collect(), after + count)))
+    }
+
+    /// Proves that the first `from` entries are the beginning of the first `to`, or of all there are.
+    ///
+    /// # Errors
+    /// `Invalid` for sizes that the trail does not have, or that are in the other order.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn prove_consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {
+        self.read(move |tx| rows::consistency(tx, from, to)).await
+    }
+
+    /// Goes through the trail from the first entry to the last and finds the first that does not fit: its tree, and what was
+    /// signed of it.
+    ///
+    /// # Errors
+    /// As the database says. A trail that is broken is a result, not an error.
     ///
     /// # Cancel safety
     /// Safe: only reads.
     pub async fn verify(&self) -> Result<Verification> {
-        let mut check = Check::START;
-        while check.state == State::Going {
-            check = self.read(move |tx| rows::verify_some(tx, check)).await?;
+        let (signer, journal) = (Arc::clone(&self.signer), Arc::clone(&self.journal));
+        let mut checker = self
+            .read(move |tx| rows::checker(tx, signer.verifier(), &journal.read()?, &[]))
+            .await?;
+        loop {
+            match self.read(move |tx| rows::check_some(tx, checker)).await? {
+                Checked::Some(more) => checker = more,
+                Checked::All(checker, fault) => return Ok(checker.finish(fault)),
+            }
         }
-        let is_whole = check.state == State::Whole;
-        Ok(Verification {
-            ok: is_whole,
-            count: check.count,
-            head: hex(&check.hash),
-            first_bad_sequence: (!is_whole).then_some(check.count + 1),
-        })
     }
 
     /// As [`AuditService::verify`], and publishes `audit.integrity_verified` or `audit.integrity_failed`.
@@ -143,7 +287,7 @@ impl AuditService {
             .await
     }
 
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -152,8 +296,14 @@ impl AuditService {
 }
 
 /// Adds the act to the trail and makes the event that tells of it.
-pub(crate) fn record(tx: &Transaction<'_>, act: &Act, clock: &dyn Clock) -> Result<Event> {
+pub(crate) fn record(
+    tx: &Transaction<'_>,
+    act: &Act,
+    clock: &dyn Clock,
+) -> Result<(Recorded, Event)> {
     let id = EventId::generate(clock).to_string();
-    let hash = rows::append(tx, &id, act, clock.now())?;
-    publisher::entry_recorded(&id, act, &hash, clock)
+    let (sequence, leaf) = rows::append(tx, &id, act, clock.now())?;
+    let event = publisher::entry_recorded(&id, act, &leaf, clock)?;
+    let recorded = Recorded { id, sequence, leaf };
+    Ok((recorded, event))
 }

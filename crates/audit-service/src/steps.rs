@@ -9,8 +9,8 @@ use sagabus::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::model::Act;
-use crate::repository as rows;
+use crate::merkle::hex;
+use crate::model::{Act, More};
 use crate::service::{AuditService, record};
 
 /// The service that runs sagas, as the source of its events.
@@ -74,14 +74,14 @@ impl AuditService {
                     category: Category::DataModification,
                     correlation_id: Some(call.cause.correlation_id),
                     causation_id: call.cause.causation_id.map(|id| id.to_string()),
+                    more: More::default(),
                     details: details.to_string().into_bytes(),
                 };
-                let event = record(tx, &act, &*clock)?;
-                let entry = rows::last(tx)?;
+                let (recorded, event) = record(tx, &act, &*clock)?;
                 let output = json!({
-                    "auditId": entry.id,
-                    "sequence": entry.sequence,
-                    "entryHash": entry.hash,
+                    "auditId": recorded.id,
+                    "sequence": recorded.sequence,
+                    "entryHash": hex(&recorded.leaf),
                 });
                 barrier::done(tx, &once, &output)?;
                 Ok((output, vec![event]))

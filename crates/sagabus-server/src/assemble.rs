@@ -31,6 +31,11 @@ fn database(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.sqlite"))
 }
 
+/// The database of the audit trail in a data directory.
+pub(crate) fn audit_database(dir: &Path) -> PathBuf {
+    database(dir, AUDIT)
+}
+
 /// What to put together.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -74,7 +79,8 @@ impl System {
         start_room::give_up(dir, SAMPLES);
         let samples = SampleService::open(database(dir, SAMPLES), Arc::clone(&clock)).await?;
         start_room::give_up(dir, AUDIT);
-        let audit = AuditService::open(database(dir, AUDIT), Arc::clone(&clock)).await?;
+        let settings = plan.config.audit.clone();
+        let audit = AuditService::open(database(dir, AUDIT), settings, Arc::clone(&clock)).await?;
         start_room::give_up(dir, AI);
         let ai = AiService::open(
             database(dir, AI),
@@ -123,6 +129,8 @@ impl System {
             );
             system.relays.spawn(relay);
         }
+        let work = system.audit.clone().work(system.stop_relays.clone());
+        system.relays.spawn(work);
         let (letters, stop) = (system.bus.letters(), system.stop_relays.clone());
         system
             .relays

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod audit;
 mod author;
 mod bench;
 mod dead_letters;
@@ -39,6 +40,8 @@ enum Command {
     Serve(serve::Serve),
     /// Read a submission form and print what is in it; stores nothing
     Extract(extract::Extract),
+    /// Check the audit trail; needs no server
+    Audit(audit::Audit),
     /// Measure this machine: each figure beside what the disk or the code below allows, in one run
     Bench(bench::Bench),
     /// Look after the dead letters of a running server
@@ -110,6 +113,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Demo(demo) => demo.run(),
             Command::Serve(serve) => serve.run(),
             Command::Extract(extract) => extract.run(),
+            Command::Audit(audit) => audit.run(),
             Command::Bench(bench) => bench.run(),
             Command::DeadLetters(letters) => letters.run(),
             Command::Subscriptions(subscriptions) => subscriptions.run(),

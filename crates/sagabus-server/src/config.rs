@@ -11,14 +11,15 @@ use sagabus::saga::{self, ServiceLimit};
 const DAY: Duration = Duration::from_hours(24);
 
 /// Prefixes of variables that are ours: an unknown one under them is a mistake, not somebody else's.
-const PREFIXES: [&str; 2] = ["EVENT_BUS_", "SAGA_"];
+const PREFIXES: [&str; 3] = ["EVENT_BUS_", "SAGA_", "AUDIT_"];
 
-/// Settings of the bus and of sagas.
+/// Settings of the bus, of sagas and of the audit trail.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Config {
     pub(crate) engine: embedded::Settings,
     pub(crate) bus: sagabus::Settings,
     pub(crate) saga: saga::Settings,
+    pub(crate) audit: audit_service::Settings,
 }
 
 /// One variable: its name, its default, what it means, and where its value goes.
@@ -187,6 +188,35 @@ pub(crate) const VARIABLES: &[Variable] = &[
             min: 1,
             max: 86_400_000,
         },
+    },
+    Variable {
+        name: "AUDIT_CHECKPOINT_ENTRIES",
+        default: "1000",
+        meaning: "new entries after which the audit trail is signed; looked at each second",
+        set: Set::Number {
+            set: |config, value| config.audit.checkpoint_entries = value,
+            min: 1,
+            max: 1_000_000_000,
+        },
+    },
+    Variable {
+        name: "AUDIT_CHECKPOINT_INTERVAL",
+        default: "60000",
+        meaning: "milliseconds after which the audit trail is signed if it has new entries, however few; looked at each second",
+        set: Set::Number {
+            set: |config, value| config.audit.checkpoint_interval = Duration::from_millis(value),
+            min: 1,
+            max: 86_400_000,
+        },
+    },
+    Variable {
+        name: "AUDIT_KEY_FILE",
+        default: "",
+        meaning: "the private key that signs the audit trail, which only its owner may read; made at the first start. Empty: `audit.key` in the data directory",
+        set: Set::Text(|config, value| {
+            config.audit.key_file = (!value.is_empty()).then(|| value.into());
+            Ok(())
+        }),
     },
 ];
 

@@ -1,5 +1,7 @@
 //! One act that goes into the trail.
 
+use std::net::IpAddr;
+
 use nanopore::events::audit::{Category, Outcome, Severity};
 use nanopore::sample::FieldErrors;
 use sagabus::event::{Payload, hidden, json_fault};
@@ -13,6 +15,11 @@ use super::judge::judge;
 const TEXT_CHARACTERS_MAX: usize = 255;
 /// Largest details, in bytes.
 const DETAILS_BYTES_MAX: usize = 256 * 1024;
+/// Most tags of an act, and the longest.
+const TAGS_MAX: usize = 20;
+const TAG_CHARACTERS_MAX: usize = 100;
+/// What only the trail does begins with this.
+const OWN: &str = "audit.";
 
 /// Who did what to which thing, and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +50,31 @@ pub struct Act {
     pub correlation_id: Option<String>,
     /// The event that led to it.
     pub causation_id: Option<String>,
+    /// What many acts do not have.
+    pub more: More,
     /// Everything else, one JSON value, its bytes as received.
     pub details: Vec<u8>,
+}
+
+/// What many acts do not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct More {
+    /// Why it was done.
+    pub reason: Option<String>,
+    /// From where it was done.
+    pub ip_address: Option<String>,
+    /// With what program.
+    pub user_agent: Option<String>,
+    /// In which session.
+    pub session_id: Option<String>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// How long it took.
+    pub duration_ms: Option<u32>,
+    /// What was there before, a JSON object of the fields that were changed.
+    pub old_values: Option<Vec<u8>>,
+    /// What is there now.
+    pub new_values: Option<Vec<u8>>,
 }
 
 impl Act {
@@ -74,6 +104,7 @@ impl Act {
             category: judgement.category,
             correlation_id: event.correlation_id.clone(),
             causation_id: event.causation_id.as_ref().map(ToString::to_string),
+            more: More::of_event(&data),
             details: details(event, &data),
         }
     }
@@ -83,7 +114,7 @@ impl Act {
     /// # Errors
     /// Every field that is wrong, is missing, or does not exist.
     pub fn read(fields: &Map<String, Value>, now: Timestamp) -> Result<Self, FieldErrors> {
-        const KNOWN: [&str; 11] = [
+        const KNOWN: [&str; 19] = [
             "service",
             "action",
             "resource",
@@ -95,6 +126,14 @@ impl Act {
             "category",
             "details",
             "timestamp",
+            "reason",
+            "ipAddress",
+            "userAgent",
+            "sessionId",
+            "tags",
+            "durationMs",
+            "oldValues",
+            "newValues",
         ];
         let mut reader = Reader {
             fields,
@@ -103,6 +142,12 @@ impl Act {
         let service = reader.name("service");
         let action = reader.name("action");
         let resource = reader.name("resource");
+        if action.starts_with(OWN) {
+            reader.errors.add(
+                "action",
+                "begins with `audit.`, which only the trail itself does",
+            );
+        }
         let act = Self {
             event_id: None,
             time: reader.json("timestamp", now),
@@ -117,19 +162,14 @@ impl Act {
             category: reader.json("category", Category::System),
             correlation_id: None,
             causation_id: None,
+            more: reader.more(),
             details: fields
                 .get("details")
                 .map_or_else(|| b"{}".to_vec(), |it| it.to_string().into_bytes()),
         };
-        if act.details.len() > DETAILS_BYTES_MAX {
-            reader.errors.add(
-                "details",
-                format!(
-                    "has {} bytes, more than {DETAILS_BYTES_MAX}",
-                    act.details.len()
-                ),
-            );
-        }
+        reader.not_large("details", Some(&act.details));
+        reader.not_large("oldValues", act.more.old_values.as_deref());
+        reader.not_large("newValues", act.more.new_values.as_deref());
         for field in fields
             .keys()
             .filter(|field| !KNOWN.contains(&field.as_str()))
@@ -142,6 +182,43 @@ impl Act {
             Ok(act)
         } else {
             Err(reader.errors)
+        }
+    }
+}
+
+impl More {
+    /// Old and new values and the reason, as far as an event has them: `changes` of fields, or a change of the status or of
+    /// who is charged with it.
+    fn of_event(data: &Value) -> Self {
+        let (mut old, mut new) = (Map::new(), Map::new());
+        let mut changed = |field: &str, from: Option<&Value>, to: Option<&Value>| {
+            let value = |it: Option<&Value>| it.cloned().unwrap_or(Value::Null);
+            old.insert(field.to_owned(), value(from));
+            new.insert(field.to_owned(), value(to));
+        };
+        let changes = data.get("changes").and_then(Value::as_object);
+        for (field, change) in changes.into_iter().flatten() {
+            changed(field, change.get("oldValue"), change.get("newValue"));
+        }
+        for (field, from, to) in [
+            ("status", "oldStatus", "newStatus"),
+            ("assignedTo", "previousAssignee", "assignedTo"),
+        ] {
+            if let Some(value) = data.get(to) {
+                changed(field, data.get(from), Some(value));
+            }
+        }
+        let bytes = |values: Map<String, Value>| {
+            (!values.is_empty()).then(|| Value::Object(values).to_string().into_bytes())
+        };
+        let reason = data.get("reason").and_then(Value::as_str);
+        let duration = data.get("durationMs").and_then(Value::as_u64);
+        Self {
+            reason: reason.map(str::to_owned),
+            duration_ms: duration.and_then(|it| u32::try_from(it).ok()),
+            old_values: bytes(old),
+            new_values: bytes(new),
+            ..Self::default()
         }
     }
 }
@@ -190,6 +267,51 @@ impl Reader<'_> {
             );
         }
         text.map(str::to_owned)
+    }
+
+    fn more(&mut self) -> More {
+        let tags: Vec<String> = self.json("tags", vec![]);
+        let is_tag = |tag: &String| (1..=TAG_CHARACTERS_MAX).contains(&tag.chars().count());
+        if tags.len() > TAGS_MAX || !tags.iter().all(is_tag) {
+            let text =
+                format!("must be at most {TAGS_MAX} texts of 1 to {TAG_CHARACTERS_MAX} characters");
+            self.errors.add("tags", text);
+        }
+        More {
+            reason: self.text("reason"),
+            ip_address: self.address("ipAddress"),
+            user_agent: self.text("userAgent"),
+            session_id: self.text("sessionId"),
+            tags,
+            duration_ms: self.json("durationMs", None),
+            old_values: self.values("oldValues"),
+            new_values: self.values("newValues"),
+        }
+    }
+
+    fn address(&mut self, field: &str) -> Option<String> {
+        let text = self.text(field)?;
+        if text.parse::<IpAddr>().is_err() {
+            self.errors.add(field, "must be an IP address");
+        }
+        Some(text)
+    }
+
+    /// A JSON object.
+    fn values(&mut self, field: &str) -> Option<Vec<u8>> {
+        let value = self.fields.get(field).filter(|value| !value.is_null())?;
+        if !value.is_object() {
+            self.errors.add(field, "must be an object of fields");
+        }
+        Some(value.to_string().into_bytes())
+    }
+
+    fn not_large(&mut self, field: &str, bytes: Option<&[u8]>) {
+        let length = bytes.map_or(0, <[u8]>::len);
+        if length > DETAILS_BYTES_MAX {
+            let text = format!("has {length} bytes, more than {DETAILS_BYTES_MAX}");
+            self.errors.add(field, text);
+        }
     }
 
     /// A value of a type that says itself what is wrong.

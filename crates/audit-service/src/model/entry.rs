@@ -41,10 +41,32 @@ pub struct Entry {
     /// The event that led to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<String>,
+    /// Why it was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// From where it was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<String>,
+    /// With what program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// In which session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// Words to find it by.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub tags: Value,
+    /// How long it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<i64>,
+    /// What was there before.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub old_values: Value,
+    /// What is there now.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub new_values: Value,
     /// Everything else.
     pub details: Value,
-    /// Hash of the entry before, in hexadecimal.
-    pub prev_hash: String,
-    /// Hash of this entry, in hexadecimal.
+    /// Its leaf in the tree, in hexadecimal.
     pub hash: String,
 }

@@ -19,6 +19,10 @@ const LIMIT_MAX: u32 = 100;
 pub struct Filter {
     /// Exactly this value, by column.
     pub equal: Vec<(&'static str, String)>,
+    /// With each of these tags.
+    pub tags: Vec<String>,
+    /// With these words in what was done, to what, by whom, why, or in the details, in letters of either case.
+    pub words: Option<String>,
     /// Done at this time or later.
     pub from: Option<Timestamp>,
     /// Done at this time or earlier.
@@ -81,6 +85,11 @@ impl Filter {
                 "severity" => word::<Severity>(value).map(|()| filter.push("severity", value)),
                 "category" => word::<Category>(value).map(|()| filter.push("category", value)),
                 "outcome" => word::<Outcome>(value).map(|()| filter.push("outcome", value)),
+                "tags" => text(value).map(|()| {
+                    let tags = value.split(',').map(|tag| tag.trim().to_owned());
+                    filter.tags.extend(tags);
+                }),
+                "q" => text(value).map(|()| filter.words = Some(value.clone())),
                 _ => match column(name) {
                     Some(column) => text(value).map(|()| filter.push(column, value)),
                     None => Err(not_known(&Self::NAMES)),
@@ -117,6 +126,8 @@ fn column(name: &str) -> Option<&'static str> {
         "eventId" => Some("event_id"),
         "userId" => Some("actor_id"),
         "userEmail" => Some("actor_email"),
+        "sessionId" => Some("session_id"),
+        "ipAddress" => Some("ip_address"),
         _ => None,
     }
 }

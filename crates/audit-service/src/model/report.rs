@@ -1,34 +1,37 @@
-//! What a check of the chain finds, and the counts of the trail.
+//! What a check of the trail finds, and the counts of the trail.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
-/// What a check of the chain finds.
+/// What a check of the trail finds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
-    /// Whether every entry fits, from the first to the last.
+    /// Whether every entry fits, from the first to the last, and the trail is what was signed of it.
     pub ok: bool,
-    /// How many entries fit, counted from the first.
+    /// How many entries are proven, counted from the first.
     pub count: u64,
-    /// Hash of the last entry that fits, in hexadecimal.
-    pub head: String,
-    /// The first entry that does not fit, or is missing.
+    /// Root of the tree over the entries that were looked at, in hexadecimal.
+    pub root: String,
+    /// How many signed checkpoints the trail fits.
+    pub checkpoints: u64,
+    /// How many of the entries have no content any more, as entries say.
+    pub emptied: u64,
+    /// The first entry that is not proven, or is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_bad_sequence: Option<u64>,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.first_bad_sequence {
-            None => write!(f, "{} entries verified, head {}", self.count, self.head),
-            Some(bad) => write!(
-                f,
-                "entry {bad} does not fit the chain; {} entries before it do",
-                self.count
-            ),
+        match &self.fault {
+            None => write!(f, "{} entries verified, root {}", self.count, self.root),
+            Some(fault) => write!(f, "{fault}; {} entries before are proven", self.count),
         }
     }
 }
@@ -55,4 +58,6 @@ pub struct Statistics {
     pub top_resources: Vec<(String, u64)>,
     /// Percentage of errors and critical entries.
     pub error_rate: f64,
+    /// How long the acts took on average, in milliseconds, of those that say so.
+    pub average_response_time: Option<f64>,
 }

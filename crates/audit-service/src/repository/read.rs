@@ -7,43 +7,74 @@ use sagabus::sqlite::rusqlite::types::Value;
 use sagabus::sqlite::rusqlite::{self, OptionalExtension, Row, Transaction, params_from_iter};
 use sagabus::{Error, Result, Timestamp};
 
-use crate::chain::hex;
+use super::{COLUMNS, to_hash, tree};
+use crate::merkle::{Hash, hex};
 use crate::model::{Entry, Filter, Page, Statistics};
 
 /// Whether the trail has an entry for this event.
 pub(crate) fn has_event(tx: &Transaction<'_>, event_id: &str) -> Result<bool> {
-    Ok(tx
-        .prepare_cached("SELECT 1 FROM audit_entries WHERE event_id = ?1")?
-        .exists([event_id])?)
+    let known = "SELECT 1 FROM audit_entries WHERE event_id = ?1 \
+                 UNION ALL SELECT 1 FROM audit_emptied_events WHERE event_id = ?1";
+    Ok(tx.prepare_cached(known)?.exists([event_id])?)
 }
 
 pub(crate) fn find(tx: &Transaction<'_>, seq: u64) -> Result<Entry> {
-    tx.prepare_cached("SELECT * FROM audit_entries WHERE seq = ?1")?
-        .query_row([i64::try_from(seq).unwrap_or(-1)], read_entry)
-        .optional()?
-        .ok_or_else(|| Error::not_found(format!("audit entry {seq} does not exist")))
+    let entry = tx
+        .prepare_cached(&select("WHERE seq = ?1"))?
+        .query_row([tree::number(seq)], read_entry)
+        .optional()?;
+    entry.ok_or_else(|| match tree::size(tx) {
+        Ok(size) if (1..=size).contains(&seq) => {
+            Error::not_found(format!("audit entry {seq} was emptied; its leaf is kept"))
+        }
+        _ => Error::not_found(format!("audit entry {seq} does not exist")),
+    })
 }
 
-/// The entry at the end of the trail.
-pub(crate) fn last(tx: &Transaction<'_>) -> Result<Entry> {
-    Ok(tx
-        .prepare_cached("SELECT * FROM audit_entries ORDER BY seq DESC LIMIT 1")?
-        .query_row([], read_entry)?)
+/// Entries with their leaves.
+fn select(condition: &str) -> String {
+    format!(
+        "SELECT {COLUMNS}, hash FROM audit_entries LEFT JOIN audit_nodes ON level = 0 AND idx = seq - 1 {condition}"
+    )
+}
+
+/// Leaf and bytes of entries after `after`, in their order; those that were emptied have no bytes.
+pub(crate) fn bytes_after(
+    tx: &Transaction<'_>,
+    after: u64,
+    count: u64,
+) -> Result<Vec<(Hash, Option<Vec<u8>>)>> {
+    let columns = COLUMNS.replace("seq, id", "coalesce(seq, 0), id");
+    let mut select = tx.prepare_cached(&format!(
+        "SELECT {columns}, hash FROM audit_nodes LEFT JOIN audit_entries ON seq = idx + 1 \
+         WHERE level = 0 AND idx >= ?1 AND idx < ?2 ORDER BY idx"
+    ))?;
+    let mut rows = select.query((tree::number(after), tree::number(after + count)))?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        let leaf = to_hash(row.get_ref("hash")?.as_blob().unwrap_or_default())?;
+        let is_emptied = row.get::<_, i64>(0)? == 0;
+        let bytes = match is_emptied {
+            true => None,
+            false => Some(super::verify::bytes(row)?),
+        };
+        entries.push((leaf, bytes));
+    }
+    Ok(entries)
 }
 
 /// One page of the entries that `filter` lets through, newest first, and how many there are in all.
 pub(crate) fn list(tx: &Transaction<'_>, filter: &Filter, page: Page) -> Result<(Vec<Entry>, u64)> {
     let (condition, mut values) = condition(filter);
     let total: i64 = tx.query_row(
-        &format!("SELECT count(*) FROM audit_entries{condition}"),
+        &format!("SELECT count(*) FROM audit_entries {condition}"),
         params_from_iter(&values),
         |row| row.get(0),
     )?;
     let offset = i64::from(page.page - 1).saturating_mul(page.limit.into());
     values.extend([Value::Integer(page.limit.into()), Value::Integer(offset)]);
-    let mut select = tx.prepare(&format!(
-        "SELECT * FROM audit_entries{condition} ORDER BY seq DESC LIMIT ? OFFSET ?"
-    ))?;
+    let sql = select(&format!("{condition} ORDER BY seq DESC LIMIT ? OFFSET ?"));
+    let mut select = tx.prepare(&sql)?;
     let entries = select
         .query_map(params_from_iter(&values), read_entry)?
         .collect::<rusqlite::Result<_>>()?;
@@ -69,6 +100,9 @@ pub(crate) fn statistics(tx: &Transaction<'_>, from: Timestamp) -> Result<Statis
     let events_by_severity = all("severity")?;
     let total_events: u64 = events_by_severity.values().sum();
     let count_of = |word: &str| events_by_severity.get(word).copied().unwrap_or(0);
+    let average_response_time = tx
+        .prepare_cached("SELECT avg(duration_ms) FROM audit_entries WHERE time_ms >= ?1")?
+        .query_row([from], |row| row.get(0))?;
     let errors = count_of("error") + count_of("critical");
     Ok(Statistics {
         total_events,
@@ -79,6 +113,7 @@ pub(crate) fn statistics(tx: &Transaction<'_>, from: Timestamp) -> Result<Statis
         top_actions: top("action")?,
         top_resources: top("resource")?,
         error_rate: percent(errors, total_events),
+        average_response_time,
         events_by_severity,
     })
 }
@@ -103,6 +138,24 @@ fn condition(filter: &Filter) -> (String, Vec<Value>) {
         parts.push(format!("{column} = ?"));
         values.push(Value::Text(value.clone()));
     }
+    for tag in &filter.tags {
+        parts.push("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)".to_owned());
+        values.push(Value::Text(tag.clone()));
+    }
+    if let Some(words) = &filter.words {
+        let columns = [
+            "action",
+            "resource_id",
+            "actor_id",
+            "actor_email",
+            "reason",
+            "details",
+        ];
+        let found = columns.map(|it| format!("instr(lower(CAST({it} AS TEXT)), ?) > 0"));
+        parts.push(format!("({})", found.join(" OR ")));
+        let words = Value::Text(words.to_lowercase());
+        values.extend(columns.map(|_| words.clone()));
+    }
     for (operator, time) in [(">=", filter.from), ("<=", filter.to)] {
         if let Some(time) = time {
             parts.push(format!("time_ms {operator} ?"));
@@ -112,14 +165,19 @@ fn condition(filter: &Filter) -> (String, Vec<Value>) {
     if parts.is_empty() {
         (String::new(), values)
     } else {
-        (format!(" WHERE {}", parts.join(" AND ")), values)
+        (format!("WHERE {}", parts.join(" AND ")), values)
     }
 }
 
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let details: Vec<u8> = row.get("details")?;
-    let details = serde_json::from_slice(&details)
-        .unwrap_or_else(|_| String::from_utf8_lossy(&details).into_owned().into());
+    let json = |column: &str| -> rusqlite::Result<serde_json::Value> {
+        let bytes: Option<Vec<u8>> = row.get(column)?;
+        let bytes = bytes.unwrap_or_else(|| b"null".to_vec());
+        let value = serde_json::from_slice(&bytes);
+        Ok(value.unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into()))
+    };
+    let tags: Option<String> = row.get("tags")?;
+    let leaf: Option<Vec<u8>> = row.get("hash")?;
     Ok(Entry {
         sequence: unsigned(row.get("seq")?),
         id: row.get("id")?,
@@ -139,8 +197,17 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         category: row.get("category")?,
         correlation_id: row.get("correlation_id")?,
         causation_id: row.get("causation_id")?,
-        details,
-        prev_hash: hex(&row.get::<_, Vec<u8>>("prev_hash")?),
-        hash: hex(&row.get::<_, Vec<u8>>("hash")?),
+        reason: row.get("reason")?,
+        ip_address: row.get("ip_address")?,
+        user_agent: row.get("user_agent")?,
+        session_id: row.get("session_id")?,
+        tags: tags
+            .and_then(|it| serde_json::from_str(&it).ok())
+            .unwrap_or_default(),
+        duration_ms: row.get("duration_ms")?,
+        old_values: json("old_values")?,
+        new_values: json("new_values")?,
+        details: json("details")?,
+        hash: hex(&leaf.unwrap_or_default()),
     })
 }

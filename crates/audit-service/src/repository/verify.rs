@@ -1,90 +1,169 @@
-//! Walks the chain and finds the first entry that does not fit.
+//! Feeds a check with the entries and the tree of the database.
 
 use sagabus::Result;
-use sagabus::sqlite::rusqlite::{Row, Transaction};
+use sagabus::sqlite::rusqlite::{OptionalExtension, Row, Rows, Transaction};
 
+use super::tree::number;
 use super::{COLUMN_COUNT, COLUMNS};
-use crate::chain::{self, Hash};
+use crate::check::{Checker, Fault};
+use crate::leaf;
+use crate::merkle::{Hash, Node};
 
 /// Entries in one transaction, so that a long check does not hold up new entries.
-const CHUNK: u32 = 1_000;
+const CHUNK: u64 = 1_024;
 
-/// How far a check has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Check {
-    /// Entries that fit so far.
-    pub(crate) count: u64,
-    /// Hash of the last of them.
-    pub(crate) hash: Hash,
-    /// Whether there is more to check.
-    pub(crate) state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+/// What a part of a check came to.
+#[derive(Debug)]
+pub(crate) enum Checked {
     /// More entries follow.
-    Going,
-    /// The chain holds to its end.
-    Whole,
-    /// The entry after `count` does not fit, or is missing.
-    Broken,
-}
-
-impl Check {
-    pub(crate) const START: Self = Self {
-        count: 0,
-        hash: chain::START,
-        state: State::Going,
-    };
+    Some(Checker),
+    /// The last entry was met, or the first that does not fit.
+    All(Checker, Option<Fault>),
 }
 
 /// Checks some more entries.
-pub(crate) fn verify_some(tx: &Transaction<'_>, from: Check) -> Result<Check> {
-    let mut check = from;
-    let mut select = tx.prepare_cached(&format!(
-        "SELECT {COLUMNS}, prev_hash, hash FROM audit_entries WHERE seq > ?1 ORDER BY seq LIMIT ?2"
-    ))?;
-    let mut rows = select.query((i64::try_from(from.count).unwrap_or(i64::MAX), CHUNK))?;
-    while let Some(row) = rows.next()? {
-        let Some(hash) = fitting(row, &check)? else {
-            check.state = State::Broken;
-            return Ok(check);
-        };
-        check.count += 1;
-        check.hash = hash;
+pub(crate) fn check_some(tx: &Transaction<'_>, mut checker: Checker) -> Result<Checked> {
+    let from = checker.count();
+    let mut nodes = Vec::new();
+    if let Err(fault) = entries(tx, &mut checker, &mut nodes)? {
+        return Ok(Checked::All(checker, Some(fault)));
     }
-    if check.count == from.count {
-        check.state = if is_end(tx, &check)? {
-            State::Whole
-        } else {
-            State::Broken
-        };
+    let to = checker.count();
+    if let Some(fault) = inner_nodes(tx, &nodes, (from, to))? {
+        return Ok(Checked::All(checker, Some(fault)));
     }
-    Ok(check)
+    if to - from == CHUNK {
+        return Ok(Checked::Some(checker));
+    }
+    if let Some(fault) = end(tx, to)? {
+        checker.beside(fault);
+    }
+    Ok(Checked::All(checker, None))
 }
 
-/// The hash of the entry if it is the next one and its hashes are right.
-fn fitting(row: &Row<'_>, check: &Check) -> Result<Option<Hash>> {
+/// The next entries and leaves, as far as there are some without a gap.
+fn entries(
+    tx: &Transaction<'_>,
+    checker: &mut Checker,
+    nodes: &mut Vec<Node>,
+) -> Result<Result<(), Fault>> {
+    let from = checker.count();
+    let mut leaves = tx.prepare_cached(
+        "SELECT idx, hash FROM audit_nodes WHERE level = 0 AND idx >= ?1 AND idx < ?2 ORDER BY idx",
+    )?;
+    let mut leaves = leaves.query((number(from), number(from + CHUNK)))?;
+    let mut contents = tx.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM audit_entries WHERE seq > ?1 AND seq <= ?2 ORDER BY seq"
+    ))?;
+    let mut contents = contents.query((number(from), number(from + CHUNK)))?;
+    let mut content = next(&mut contents)?;
+    while let Some(row) = leaves.next()? {
+        let sequence = checker.count() + 1;
+        if row.get::<_, i64>(0)? != number(sequence - 1) {
+            break;
+        }
+        let Some(leaf) = hash(row)? else {
+            let text = format!("the leaf of entry {sequence} is no hash");
+            return Ok(Err(Fault::new(sequence, text)));
+        };
+        let here = content.take_if(|(seq, _)| *seq == number(sequence));
+        let bytes = here.as_ref().map(|(_, bytes)| bytes.as_slice());
+        if let Err(fault) = checker.entry(bytes, leaf, |node| nodes.push(node)) {
+            return Ok(Err(fault));
+        }
+        if content.is_none() {
+            content = next(&mut contents)?;
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Sequence and bytes of the next entry that has content.
+fn next(rows: &mut Rows<'_>) -> Result<Option<(i64, Vec<u8>)>> {
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    Ok(Some((row.get(0)?, bytes(row)?)))
+}
+
+/// The bytes of an entry, from a row of its columns.
+pub(super) fn bytes(row: &Row<'_>) -> Result<Vec<u8>> {
     let mut columns = Vec::with_capacity(COLUMN_COUNT);
     for index in 0..COLUMN_COUNT {
         columns.push(row.get_ref(index)?);
     }
-    let seq: i64 = row.get(0)?;
-    let hash = chain::hash(&check.hash, columns);
-    let fits = u64::try_from(seq) == Ok(check.count + 1)
-        && row.get_ref("prev_hash")?.as_blob().ok() == Some(check.hash.as_slice())
-        && row.get_ref("hash")?.as_blob().ok() == Some(hash.as_slice());
-    Ok(fits.then_some(hash))
+    Ok(leaf::bytes(columns))
 }
 
-/// Whether the chain is as long as it was when its last entry was made.
-fn is_end(tx: &Transaction<'_>, check: &Check) -> Result<bool> {
-    let mut select = tx.prepare_cached("SELECT seq, hash FROM audit_head")?;
-    let mut rows = select.query([])?;
-    let Some(row) = rows.next()? else {
-        return Ok(false);
-    };
-    let seq: i64 = row.get(0)?;
-    Ok(u64::try_from(seq) == Ok(check.count)
-        && row.get_ref(1)?.as_blob().ok() == Some(check.hash.as_slice()))
+fn hash(row: &Row<'_>) -> Result<Option<Hash>> {
+    let blob = row.get_ref(1)?.as_blob().ok();
+    Ok(blob.and_then(|it| it.try_into().ok()))
+}
+
+/// Compares the subtrees that the entries complete with those that are stored.
+fn inner_nodes(
+    tx: &Transaction<'_>,
+    completed: &[Node],
+    (from, to): (u64, u64),
+) -> Result<Option<Fault>> {
+    let mut select = tx.prepare_cached(
+        "SELECT idx, hash FROM audit_nodes WHERE level = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx",
+    )?;
+    for level in (1..u64::BITS).take_while(|level| to >> level > 0) {
+        let mut rows = select.query((level, number(from >> level), number(to >> level)))?;
+        for node in completed.iter().filter(|node| node.level == level) {
+            let fits = match rows.next()? {
+                Some(row) => {
+                    row.get::<_, i64>(0)? == number(node.index) && hash(row)? == Some(node.hash)
+                }
+                None => false,
+            };
+            if !fits {
+                let first = (node.index << level) + 1;
+                let last = (node.index + 1) << level;
+                let text = format!("the tree over entries {first} to {last} is not what they give");
+                return Ok(Some(Fault::new(first, text)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether nothing is there beyond the last entry, and the head says so too.
+fn end(tx: &Transaction<'_>, size: u64) -> Result<Option<Fault>> {
+    let next = size + 1;
+    let at = |text: String| Ok(Some(Fault::new(next, text)));
+    let head: Option<(i64, i64)> = tx
+        .query_row("SELECT size, is_emptying FROM audit_head", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    match head {
+        Some((said, 0)) if said == number(size) => {}
+        Some((said, 0)) => {
+            return at(format!(
+                "the trail has {size} entries, and its head says {said}"
+            ));
+        }
+        _ => return at("the trail has no head".to_owned()),
+    }
+    let beyond = "SELECT 1 FROM audit_entries WHERE seq > ?1 UNION ALL SELECT 1 FROM audit_entries WHERE seq < 1";
+    if tx.prepare_cached(beyond)?.exists([number(size)])? {
+        return at(format!(
+            "there is an entry that is not among the {size} of the tree"
+        ));
+    }
+    for level in 0..u64::BITS {
+        let count = number(size >> level);
+        let beyond = "SELECT 1 FROM audit_nodes WHERE level = ?1 AND idx >= ?2 \
+                      UNION ALL SELECT 1 FROM audit_nodes WHERE level = ?1 AND idx < 0";
+        if tx.prepare_cached(beyond)?.exists((level, count))? {
+            return at(format!("the tree has more than its {size} entries give"));
+        }
+    }
+    let levels = "SELECT 1 FROM audit_nodes WHERE level > 63 UNION ALL SELECT 1 FROM audit_nodes WHERE level < 0";
+    match tx.prepare_cached(levels)?.exists([])? {
+        true => at(format!("the tree has more than its {size} entries give")),
+        false => Ok(None),
+    }
 }

@@ -1,15 +1,15 @@
 //! A service on a folder of its own, with a recorder in the place of the bus.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use audit_service::AuditService;
 use audit_service::model::{Entry, Filter, Page};
+use audit_service::{AuditService, Settings};
 use sagabus::clock::SystemClock;
 use sagabus::event::EventType;
 use sagabus::sqlite::Publish;
-use sagabus::{Clock, Event, Result};
+use sagabus::{Event, Result};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,14 +34,11 @@ pub(crate) struct Fixture {
 impl Fixture {
     pub(crate) async fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let service = AuditService::open(folder.path().join("audit.db"), Arc::clone(&clock))
-            .await
-            .unwrap();
+        let service = open(&folder.path().join("audit.db")).await.unwrap();
         let recorder = Arc::new(Recorder::default());
         TaskTracker::new().spawn(service.outbox().clone().relay(
             Arc::clone(&recorder) as Arc<dyn Publish>,
-            clock,
+            Arc::new(SystemClock),
             CancellationToken::new(),
         ));
         Self {
@@ -79,6 +76,10 @@ impl Fixture {
         entries.reverse();
         entries
     }
+}
+
+pub(crate) async fn open(path: &Path) -> Result<AuditService> {
+    AuditService::open(path, Settings::default(), Arc::new(SystemClock)).await
 }
 
 pub(crate) fn event(event_type: &str, data: &str) -> Event {

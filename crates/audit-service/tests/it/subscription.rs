@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit_service::AuditService;
 use audit_service::model::{Filter, Page};
+use audit_service::{AuditService, Settings};
 use sagabus::engines::embedded::Embedded;
 use sagabus::{Bus, Clock, SystemClock};
 use tempfile::TempDir;
@@ -22,7 +22,9 @@ async fn every_event_on_the_bus_is_audited_and_the_trail_comes_to_rest() {
     // Published before anybody listened: the trail has no gap at its start.
     bus.publish(event("sample.created", "{}")).await.unwrap();
     let path = folder.path().join("audit.db");
-    let service = AuditService::open(path, Arc::clone(&clock)).await.unwrap();
+    let service = AuditService::open(path, Settings::default(), Arc::clone(&clock))
+        .await
+        .unwrap();
     let relay =
         service
             .outbox()

@@ -132,7 +132,7 @@ pub struct EntryRecorded {
     /// The event that the entry is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caused_by: Option<String>,
-    /// Hash of the entry, in hexadecimal.
+    /// Leaf of the entry in the tree of the trail, in hexadecimal.
     pub entry_hash: String,
 }
 
@@ -298,7 +298,7 @@ impl Payload for ExportCreated {
     }
 }
 
-/// `audit.integrity_verified`: the chain of the trail was checked and holds.
+/// `audit.integrity_verified`: the trail was checked and is whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrityVerified {
@@ -306,7 +306,7 @@ pub struct IntegrityVerified {
     pub from_sequence: u64,
     /// Last entry that was checked.
     pub to_sequence: u64,
-    /// Hash of the last entry, in hexadecimal.
+    /// Root of the tree over the entries that were checked, in hexadecimal.
     pub digest: String,
 }
 
@@ -324,7 +324,7 @@ impl Payload for IntegrityVerified {
     }
 }
 
-/// `audit.integrity_failed`: the chain of the trail is broken.
+/// `audit.integrity_failed`: the trail is not what was made or signed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrityFailed {
@@ -332,9 +332,9 @@ pub struct IntegrityFailed {
     pub from_sequence: u64,
     /// Last entry that was checked.
     pub to_sequence: u64,
-    /// Hash of the last entry, in hexadecimal.
+    /// Root of the tree over the entries that were checked, in hexadecimal.
     pub digest: String,
-    /// First entry that does not fit.
+    /// First entry that is not proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_bad_sequence: Option<u64>,
 }

@@ -51,6 +51,9 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "SAGA_SERVICE_LIMITS",
         "SAGA_STUCK_RETRY",
         "SAGA_CLEANUP_INTERVAL",
+        "AUDIT_CHECKPOINT_ENTRIES",
+        "AUDIT_CHECKPOINT_INTERVAL",
+        "AUDIT_KEY_FILE",
     ];
     assert_eq!(
         names,
@@ -71,9 +74,21 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "svc=4@5, a/b=6",
         "22",
         "23",
+        "24",
+        "2500",
+        "/keys/audit.key",
     ];
     let pairs: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
-    let Config { engine, bus, saga } = read(&pairs).unwrap();
+    let config = read(&pairs).unwrap();
+    assert_eq!(config.audit.checkpoint_entries, 24);
+    assert_eq!(
+        config.audit.checkpoint_interval,
+        Duration::from_millis(2_500)
+    );
+    assert_eq!(config.audit.key_file, Some("/keys/audit.key".into()));
+    let Config {
+        engine, bus, saga, ..
+    } = config;
     assert_eq!(
         (bus.subscriptions_max, bus.retry_delay, bus.retries_max),
         (11, Duration::from_millis(12), 13)
@@ -107,6 +122,7 @@ fn an_unknown_variable_stops_the_start_with_a_suggestion() {
         ("EVENT_BUS_MAX_LISTNERS", "EVENT_BUS_MAX_LISTENERS"),
         ("EVENT_BUS_RETRIES", "EVENT_BUS_MAX_RETRIES"),
         ("SAGA_TIMEOUT", "SAGA_STEP_TIMEOUT"),
+        ("AUDIT_KEYFILE", "AUDIT_KEY_FILE"),
     ] {
         let error = read(&[(wrong, "1")]).unwrap_err().to_string();
         assert!(

@@ -35,11 +35,21 @@ const SAMPLES: Known = Service(&sample_service::model::Filter::NAMES);
 const JOBS: Known = Service(&ai_service::model::JobFilter::NAMES);
 
 /// The routes that take parameters; at all others each is refused.
-const ASKED: [(Method, &str, Known); 22] = [
+const ASKED: [(Method, &str, Known); 24] = [
     (
         Method::GET,
         "/api/audit/events",
         Service(&audit_service::model::Filter::NAMES),
+    ),
+    (
+        Method::GET,
+        "/api/audit/proofs/consistency",
+        Service(&audit_service::routes::CONSISTENCY),
+    ),
+    (
+        Method::GET,
+        "/api/audit/proofs/inclusion",
+        Service(&audit_service::routes::INCLUSION),
     ),
     (
         Method::GET,

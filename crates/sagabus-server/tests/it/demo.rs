@@ -110,7 +110,7 @@ fn the_demonstration_shows_events_with_causes_steps_samples_and_the_checked_trai
     }
     assert!(
         ran.out
-            .contains(&format!("audit trail: {audited} entries verified, head ")),
+            .contains(&format!("audit trail: {audited} entries verified, root ")),
         "{}",
         ran.out
     );

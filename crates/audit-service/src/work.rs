@@ -1,0 +1,55 @@
+//! What the audit service does by itself, beside what it is asked for.
+
+use std::time::Duration;
+
+use sagabus::Result;
+use tokio_util::sync::CancellationToken;
+
+use crate::repository as rows;
+use crate::service::AuditService;
+
+/// How often it looks whether there is something to do.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl AuditService {
+    /// Signs the trail as its settings say, until `stop` fires; then once more.
+    ///
+    /// # Cancel safety
+    /// Safe: what is signed is signed, and the rest is looked at again.
+    pub async fn work(self, stop: CancellationToken) {
+        let mut due = self.clock.elapsed() + self.settings.checkpoint_interval;
+        while stop
+            .run_until_cancelled(tokio::time::sleep(LOOK))
+            .await
+            .is_some()
+        {
+            let is_due = self.clock.elapsed() >= due;
+            match self.sign_if_new(is_due).await {
+                Ok(false) => {}
+                Ok(true) => due = self.clock.elapsed() + self.settings.checkpoint_interval,
+                Err(error) => {
+                    tracing::error!(error = error.chain(), "the audit trail cannot be signed");
+                    due = self.clock.elapsed() + self.settings.checkpoint_interval;
+                }
+            }
+        }
+        if let Err(error) = self.sign_if_new(true).await {
+            tracing::error!(error = error.chain(), "the audit trail cannot be signed");
+        }
+    }
+
+    /// Signs the trail if there are entries that are not signed: many, or any where it is due.
+    async fn sign_if_new(&self, is_due: bool) -> Result<bool> {
+        let new = self
+            .read(|tx| {
+                let signed = rows::last_checkpoint(tx)?.map_or(0, |(size, _)| size);
+                Ok(rows::size(tx)?.saturating_sub(signed))
+            })
+            .await?;
+        let is_wanted = new >= self.settings.checkpoint_entries || (is_due && new > 0);
+        if is_wanted {
+            self.checkpoint().await?;
+        }
+        Ok(is_wanted)
+    }
+}
