@@ -9,6 +9,7 @@
 )]
 
 mod admission;
+mod audit;
 mod bad_forms;
 mod bad_input;
 mod client;
