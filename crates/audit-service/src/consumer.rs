@@ -8,7 +8,7 @@ use sagabus::{Event, Result};
 
 use crate::model::Act;
 use crate::repository as rows;
-use crate::service::{AuditService, record};
+use crate::service::{AuditService, alerts, record};
 
 /// Name of the subscription.
 pub const CONSUMER: &str = "audit-service";
@@ -55,9 +55,10 @@ impl AuditService {
         self.outbox
             .write(move |tx| {
                 let mut told = Vec::with_capacity(acts.len());
+                let alerts = alerts(tx);
                 for (event_id, act) in &acts {
                     if !rows::has_event(tx, event_id.as_str())? {
-                        told.push(record(tx, act, &*clock)?.1);
+                        told.extend(record(tx, act, &alerts, &*clock)?.1);
                     }
                 }
                 Ok(((), told))

@@ -17,11 +17,13 @@ pub mod note;
 pub mod offline;
 mod publisher;
 mod repository;
+mod retention;
 pub mod routes;
 mod service;
 mod settings;
 pub mod steps;
 mod work;
 
+pub use retention::Applied;
 pub use service::AuditService;
 pub use settings::Settings;

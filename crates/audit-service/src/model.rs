@@ -1,6 +1,8 @@
 //! What the trail holds: entries, how an event is judged, which entries a list has, and the result of a check.
 
 mod act;
+mod alert;
+mod declared;
 mod entry;
 mod filter;
 mod judge;
@@ -8,6 +10,8 @@ mod proof;
 mod report;
 
 pub use act::{Act, More};
+pub use alert::{Alert, Condition, Operator, Told};
+pub use declared::{Declared, Hold, Order, Policy, read};
 pub use entry::Entry;
 pub use filter::{Filter, Page};
 pub use judge::{Judgement, judge};

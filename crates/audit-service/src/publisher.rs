@@ -1,10 +1,12 @@
 //! Makes the events of the audit service; the outbox keeps them in the transaction of the entry.
 
-use nanopore::events::audit::{Actor, EntryRecorded, IntegrityFailed, IntegrityVerified};
+use nanopore::events::audit::{
+    Actor, AlertTriggered, EntryRecorded, IntegrityFailed, IntegrityVerified,
+};
 use sagabus::{Clock, Event, EventId, Payload, Result};
 
 use crate::merkle::{Hash, hex};
-use crate::model::{Act, Verification};
+use crate::model::{Act, Alert, Verification};
 
 /// Tells of an entry; caused by the event that the entry is about.
 pub(crate) fn entry_recorded(id: &str, act: &Act, leaf: &Hash, clock: &dyn Clock) -> Result<Event> {
@@ -24,9 +26,29 @@ pub(crate) fn entry_recorded(id: &str, act: &Act, leaf: &Hash, clock: &dyn Clock
         caused_by: act.event_id.clone(),
         entry_hash: hex(leaf),
     };
-    let mut event = event(&payload, clock)?;
+    because_of(event(&payload, clock)?, act)
+}
+
+/// Tells that an alert is of an entry.
+pub(crate) fn alert_triggered(
+    alert: &Alert,
+    id: &str,
+    act: &Act,
+    clock: &dyn Clock,
+) -> Result<Event> {
+    let payload = AlertTriggered {
+        alert_id: alert.id.clone(),
+        alert_name: alert.name.clone(),
+        severity: alert.severity,
+        matched_audit_id: id.to_owned(),
+        recipients: alert.recipients.clone(),
+    };
+    because_of(event(&payload, clock)?, act)
+}
+
+/// An event about an act is caused by the event that tells of it, or else by what led to the act.
+fn because_of(mut event: Event, act: &Act) -> Result<Event> {
     event.correlation_id.clone_from(&act.correlation_id);
-    // An entry about an event is caused by it; any other by what led to the act.
     let cause = act.event_id.as_deref().or(act.causation_id.as_deref());
     event.causation_id = cause.map(EventId::new).transpose()?;
     event.check()?;
@@ -57,7 +79,7 @@ pub(crate) fn checked(verification: &Verification, clock: &dyn Clock) -> Result<
     }
 }
 
-fn event<P: Payload>(payload: &P, clock: &dyn Clock) -> Result<Event> {
+pub(crate) fn event<P: Payload>(payload: &P, clock: &dyn Clock) -> Result<Event> {
     let event = Event::new(payload, clock)?;
     tracing::debug!(event_id = %event.id, event_type = %event.event_type, "event written to the outbox");
     Ok(event)

@@ -1,16 +1,19 @@
 //! The trail as rows. All functions work in the caller's transaction; entries are added and read, and emptied when their time is over.
 
+mod alerts;
 mod append;
 mod chained;
 mod checkpoints;
 mod proof;
 mod read;
+mod retention;
 mod tree;
 mod verify;
 
 use nanopore::events::audit::{Category, Outcome, Severity};
 use sagabus::{Error, ErrorKind, Result};
 
+pub(crate) use alerts::{add_told, has_told, told};
 pub(crate) use append::append;
 pub(crate) use chained::take_up as take_up_chain;
 pub(crate) use checkpoints::{
@@ -18,6 +21,7 @@ pub(crate) use checkpoints::{
 };
 pub(crate) use proof::{consistency, inclusion, sequence_of};
 pub(crate) use read::{bytes_after, find, has_event, list, statistics};
+pub(crate) use retention::{declared, empty, over};
 pub(crate) use tree::{size, state};
 pub(crate) use verify::{Checked, check_some};
 

@@ -1,13 +1,15 @@
 //! The HTTP face of the audit service, to be mounted under a prefix such as `/api/audit`.
 
+mod declared;
 mod events;
 mod proofs;
 mod reply;
 mod request;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
+use crate::model::{Alert, Hold, Policy};
 use crate::service::AuditService;
 
 /// The parameters of `/stats`.
@@ -32,5 +34,25 @@ pub fn router(service: AuditService) -> Router {
         .route("/proofs/inclusion", get(proofs::inclusion))
         .route("/proofs/consistency", get(proofs::consistency))
         .route("/bundle", get(proofs::bundle))
+        .route(
+            "/retention/policies",
+            get(declared::list::<Policy>).post(declared::set::<Policy>),
+        )
+        .route(
+            "/retention/policies/{id}/lift",
+            post(declared::lift::<Policy>),
+        )
+        .route("/retention/apply", post(declared::apply))
+        .route(
+            "/holds",
+            get(declared::list::<Hold>).post(declared::set::<Hold>),
+        )
+        .route("/holds/{id}/lift", post(declared::lift::<Hold>))
+        .route(
+            "/alerts",
+            get(declared::list::<Alert>).post(declared::set::<Alert>),
+        )
+        .route("/alerts/history", get(declared::history))
+        .route("/alerts/{id}/lift", post(declared::lift::<Alert>))
         .with_state(service)
 }

@@ -15,7 +15,8 @@ use crate::journal::Journal;
 use crate::key_file;
 use crate::merkle::Hash;
 use crate::model::{
-    Act, ConsistencyProof, Entry, Filter, InclusionProof, Page, Statistics, Verification,
+    Act, Alert, ConsistencyProof, Entry, Filter, InclusionProof, Page, Statistics, Told,
+    Verification,
 };
 use crate::note::{Checkpoint, Signer, Verifier};
 use crate::offline::Places;
@@ -31,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("chained.sql"),
     FENCES,
     include_str!("trail.sql"),
+    include_str!("alerts.sql"),
 ];
 
 /// The audit service over its own SQLite file.
@@ -74,6 +76,8 @@ impl AuditService {
         let file = journal.clone();
         let opened = database
             .call(move |tx| {
+                // What is deleted, and what is moved, is overwritten in the file.
+                tx.query_row("PRAGMA secure_delete = ON", [], |_| Ok(()))?;
                 rows::take_up_chain(tx)?;
                 let notes = file.recover()?;
                 let is_signed = !notes.is_empty() || rows::last_checkpoint(tx)?.is_some();
@@ -119,8 +123,8 @@ impl AuditService {
         let clock = Arc::clone(&self.clock);
         self.outbox
             .write(move |tx| {
-                let (recorded, event) = record(tx, &act, &*clock)?;
-                Ok((rows::find(tx, recorded.sequence)?, vec![event]))
+                let (recorded, events) = record(tx, &act, &alerts(tx), &*clock)?;
+                Ok((rows::find(tx, recorded.sequence)?, events))
             })
             .await
     }
@@ -145,6 +149,17 @@ impl AuditService {
     /// Safe: only reads.
     pub async fn entries(&self, filter: Filter, page: Page) -> Result<(Vec<Entry>, u64)> {
         self.read(move |tx| rows::list(tx, &filter, page)).await
+    }
+
+    /// The last `count_max` entries that alerts told of, the latest first.
+    ///
+    /// # Errors
+    /// As the database says.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn told(&self, count_max: u32) -> Result<Vec<Told>> {
+        self.read(move |tx| rows::told(tx, count_max)).await
     }
 
     /// Counts of the last `days` days.
@@ -295,15 +310,39 @@ impl AuditService {
     }
 }
 
-/// Adds the act to the trail and makes the event that tells of it.
+/// The alerts that there are now. The trail goes on without them where they cannot be read.
+pub(crate) fn alerts(tx: &Transaction<'_>) -> Vec<Alert> {
+    match rows::declared::<Alert>(tx) {
+        Ok(alerts) => alerts.into_values().collect(),
+        Err(error) => {
+            tracing::error!(
+                error = error.chain(),
+                "no alert of the audit trail is looked at"
+            );
+            Vec::new()
+        }
+    }
+}
+
+/// Adds the act to the trail and makes the events that tell of it: the entry's, and those of alerts.
 pub(crate) fn record(
     tx: &Transaction<'_>,
     act: &Act,
+    alerts: &[Alert],
     clock: &dyn Clock,
-) -> Result<(Recorded, Event)> {
+) -> Result<(Recorded, Vec<Event>)> {
     let id = EventId::generate(clock).to_string();
-    let (sequence, leaf) = rows::append(tx, &id, act, clock.now())?;
-    let event = publisher::entry_recorded(&id, act, &leaf, clock)?;
+    let now = clock.now();
+    let (sequence, leaf) = rows::append(tx, &id, act, now)?;
+    let mut events = vec![publisher::entry_recorded(&id, act, &leaf, clock)?];
+    for alert in alerts.iter().filter(|alert| alert.is_of(act)) {
+        let cooldown = i64::from(alert.cooldown_minutes) * 60_000;
+        let after = Timestamp::from_milliseconds(now.milliseconds().saturating_sub(cooldown));
+        if alert.cooldown_minutes == 0 || !rows::has_told(tx, alert, after)? {
+            rows::add_told(tx, alert, (&id, sequence), now)?;
+            events.push(publisher::alert_triggered(alert, &id, act, clock)?);
+        }
+    }
     let recorded = Recorded { id, sequence, leaf };
-    Ok((recorded, event))
+    Ok((recorded, events))
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::merkle::hex;
 use crate::model::{Act, More};
-use crate::service::{AuditService, record};
+use crate::service::{AuditService, alerts, record};
 
 /// The service that runs sagas, as the source of its events.
 const ORCHESTRATOR: &str = "saga-orchestrator";
@@ -77,14 +77,14 @@ impl AuditService {
                     more: More::default(),
                     details: details.to_string().into_bytes(),
                 };
-                let (recorded, event) = record(tx, &act, &*clock)?;
+                let (recorded, events) = record(tx, &act, &alerts(tx), &*clock)?;
                 let output = json!({
                     "auditId": recorded.id,
                     "sequence": recorded.sequence,
                     "entryHash": hex(&recorded.leaf),
                 });
                 barrier::done(tx, &once, &output)?;
-                Ok((output, vec![event]))
+                Ok((output, events))
             })
             .await
     }

@@ -3,20 +3,25 @@
 use std::time::Duration;
 
 use sagabus::Result;
+use sagabus::event::Cause;
 use tokio_util::sync::CancellationToken;
 
+use crate::model::Order;
 use crate::repository as rows;
 use crate::service::AuditService;
 
 /// How often it looks whether there is something to do.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it looks whether the time of entries is over.
+const RETENTION: Duration = Duration::from_hours(1);
 
 impl AuditService {
-    /// Signs the trail as its settings say, until `stop` fires; then once more.
+    /// Signs the trail as its settings say, and empties entries whose time is over, until `stop` fires; then it signs once more.
     ///
     /// # Cancel safety
     /// Safe: what is signed is signed, and the rest is looked at again.
     pub async fn work(self, stop: CancellationToken) {
+        let mut retention_due = self.clock.elapsed() + RETENTION;
         let mut due = self.clock.elapsed() + self.settings.checkpoint_interval;
         while stop
             .run_until_cancelled(tokio::time::sleep(LOOK))
@@ -32,9 +37,27 @@ impl AuditService {
                     due = self.clock.elapsed() + self.settings.checkpoint_interval;
                 }
             }
+            if self.clock.elapsed() >= retention_due {
+                retention_due = self.clock.elapsed() + RETENTION;
+                self.empty_what_is_over().await;
+            }
         }
         if let Err(error) = self.sign_if_new(true).await {
             tracing::error!(error = error.chain(), "the audit trail cannot be signed");
+        }
+    }
+
+    async fn empty_what_is_over(&self) {
+        let order = Order {
+            author: "audit-service".to_owned(),
+            reason: "the time of the policy is over".to_owned(),
+        };
+        let cause = Cause::new(None, &*self.clock);
+        if let Err(error) = self.apply_retention(&order, &cause).await {
+            tracing::error!(
+                error = error.chain(),
+                "old entries of the audit trail cannot be emptied"
+            );
         }
     }
 

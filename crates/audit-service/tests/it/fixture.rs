@@ -1,7 +1,9 @@
 //! A service on a folder of its own, with a recorder in the place of the bus.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use audit_service::model::{Entry, Filter, Page};
@@ -9,7 +11,7 @@ use audit_service::{AuditService, Settings};
 use sagabus::clock::SystemClock;
 use sagabus::event::EventType;
 use sagabus::sqlite::Publish;
-use sagabus::{Event, Result};
+use sagabus::{Clock, Event, Result, Timestamp};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,13 +30,43 @@ impl Publish for Recorder {
 pub(crate) struct Fixture {
     pub(crate) service: AuditService,
     recorder: Arc<Recorder>,
+    days_ago: Arc<AtomicU32>,
     folder: TempDir,
+}
+
+/// The machine's clock, put back by some days.
+#[derive(Debug)]
+struct Aged(Arc<AtomicU32>);
+
+impl Clock for Aged {
+    fn now(&self) -> Timestamp {
+        let days = i64::from(self.0.load(Ordering::Relaxed));
+        Timestamp::from_milliseconds(SystemClock.now().milliseconds() - days * 86_400_000)
+    }
+
+    fn elapsed(&self) -> Duration {
+        SystemClock.elapsed()
+    }
+
+    fn random(&self) -> u64 {
+        SystemClock.random()
+    }
 }
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
+        Self::aged(0).await
+    }
+
+    /// A service for which it is so many days ago.
+    pub(crate) async fn aged(days: u32) -> Self {
+        let days_ago = Arc::new(AtomicU32::new(days));
         let folder = TempDir::new().unwrap();
-        let service = open(&folder.path().join("audit.db")).await.unwrap();
+        let clock = Arc::new(Aged(Arc::clone(&days_ago)));
+        let path = folder.path().join("audit.db");
+        let service = AuditService::open(path, Settings::default(), clock)
+            .await
+            .unwrap();
         let recorder = Arc::new(Recorder::default());
         TaskTracker::new().spawn(service.outbox().clone().relay(
             Arc::clone(&recorder) as Arc<dyn Publish>,
@@ -44,8 +76,15 @@ impl Fixture {
         Self {
             service,
             recorder,
+            days_ago,
             folder,
         }
+    }
+
+    /// Now it is today.
+    pub(crate) fn today(self) -> Self {
+        self.days_ago.store(0, Ordering::Relaxed);
+        self
     }
 
     pub(crate) fn path(&self) -> PathBuf {

@@ -42,10 +42,15 @@ pub(crate) async fn call(
         .await
         .unwrap();
     let status = response.status();
-    let is_problem = response.headers()["content-type"] == "application/problem+json";
+    let kind = response.headers().get("content-type");
+    let is_problem = kind.is_some_and(|it| it == "application/problem+json");
     assert_eq!(is_problem, !status.is_success(), "{path}");
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    (status, serde_json::from_slice(&bytes).unwrap())
+    let json = match bytes.is_empty() {
+        true => Value::Null,
+        false => serde_json::from_slice(&bytes).unwrap(),
+    };
+    (status, json)
 }
 
 #[tokio::test]

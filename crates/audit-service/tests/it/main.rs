@@ -1,6 +1,8 @@
 //! Promises of the audit service to events, sagas and people, over its public face and real files.
 
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod chained;
 #[cfg(test)]
 mod fixture;
@@ -8,6 +10,8 @@ mod fixture;
 mod http;
 #[cfg(test)]
 mod random_tampering;
+#[cfg(test)]
+mod retention;
 #[cfg(test)]
 mod signed;
 #[cfg(test)]

@@ -243,7 +243,7 @@ async fn checkpoints_and_proofs_are_there_over_http() {
 }
 
 /// Runs the verifier in Python; nothing where there is no Python.
-fn python(bundle: &std::path::Path, more: &[&str]) -> Option<(i32, String)> {
+pub(crate) fn python(bundle: &std::path::Path, more: &[&str]) -> Option<(i32, String)> {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/audit_verify.py");
     let run = Command::new("python3")
         .arg(program)

@@ -1,5 +1,6 @@
 //! `sagabus bench`: figures as ratios within one run, since absolute ones differ by the hour on a shared machine.
 
+mod audit;
 mod bare;
 mod cycle;
 mod footprint;
@@ -131,6 +132,15 @@ enum What {
         #[arg(long, default_value_t = 20_000)]
         sagas: usize,
     },
+    /// The audit trail: taking entries, making proofs, checking all of it
+    Audit {
+        /// Directory on the disk to measure; a folder is made in it and removed
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Entries
+        #[arg(long, default_value_t = 1_000_000)]
+        entries: usize,
+    },
     /// Events that are published later: setting them, memory, and how late they come
     Timers {
         /// Directory on the disk to measure; a folder is made in it and removed
@@ -186,6 +196,7 @@ impl Bench {
                 timers,
                 over_seconds,
             } => timers::run(&runtime, &dir, timers, over_seconds, self.output),
+            What::Audit { dir, entries } => audit::run(&runtime, &dir, entries, self.output),
             What::SagaHold { dir } => saga::hold(&runtime, &dir),
             What::Saga { dir, sagas } => saga::run(&runtime, &dir, sagas, self.output),
         }

@@ -10,6 +10,7 @@
 
 mod admission;
 mod alerts;
+mod audit;
 mod bad_forms;
 mod bad_input;
 mod client;

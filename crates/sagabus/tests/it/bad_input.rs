@@ -88,7 +88,7 @@ async fn ten_thousand_entries_of_metadata_are_refused_with_their_number() {
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     refused(
         attributes::from_attributes(known.into_iter().chain(headers), b"{}", &SystemClock),
-        &["`metadata` has 10000 entries", "more than 64"],
+        &["the event has 10000 extensions", "more than 64"],
     );
     nothing_stored(&bus).await;
 }
