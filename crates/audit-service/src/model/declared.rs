@@ -1,5 +1,4 @@
-//! What somebody has laid down for the trail: how long entries keep their content, and what must be held. Each is an entry of
-//! the trail itself, and so is its end.
+//! What somebody has laid down for the trail, such as a policy or a legal hold: each is an entry of the trail, and so is its end.
 
 use nanopore::events::audit::Category;
 use nanopore::sample::FieldErrors;
