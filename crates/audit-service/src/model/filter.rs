@@ -49,7 +49,7 @@ impl Default for Page {
 
 impl Filter {
     /// The parameters that there are.
-    pub const NAMES: [&str; 15] = [
+    pub const NAMES: [&str; 19] = [
         "dateFrom",
         "dateTo",
         "page",
@@ -65,6 +65,10 @@ impl Filter {
         "eventId",
         "userId",
         "userEmail",
+        "sessionId",
+        "ipAddress",
+        "tags",
+        "q",
     ];
 
     /// Reads a filter and a page from the pairs of a query.

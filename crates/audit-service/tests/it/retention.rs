@@ -40,7 +40,7 @@ fn order() -> Value {
     json!({"author": "head", "reason": "by the rules of the facility"})
 }
 
-fn with(more: Value) -> Value {
+fn with(more: &Value) -> Value {
     let mut body = order();
     for (field, value) in more.as_object().unwrap() {
         body[field] = value.clone();
@@ -61,13 +61,13 @@ async fn what_is_old_is_emptied_what_is_held_is_not_and_the_trail_stays_whole() 
     good(
         &fixture,
         "/retention/policies",
-        with(json!({"id": "old", "days": 30, "resource": "sample"})),
+        with(&json!({"id": "old", "days": 30, "resource": "sample"})),
     )
     .await;
     good(
         &fixture,
         "/holds",
-        with(json!({"id": "case-7", "resource": "sample", "resourceId": "sample-4"})),
+        with(&json!({"id": "case-7", "resource": "sample", "resourceId": "sample-4"})),
     )
     .await;
     let applied = good(&fixture, "/retention/apply", order()).await;
@@ -147,7 +147,7 @@ async fn an_emptied_event_is_not_taken_again() {
     good(
         &fixture,
         "/retention/policies",
-        with(json!({"id": "all", "days": 1})),
+        with(&json!({"id": "all", "days": 1})),
     )
     .await;
     good(&fixture, "/retention/apply", order()).await;
@@ -175,7 +175,7 @@ async fn holds_are_by_thing_person_and_time_and_hold_all_that_fits() {
         good(
             &fixture,
             "/retention/policies",
-            with(json!({"id": "all", "days": 30})),
+            with(&json!({"id": "all", "days": 30})),
         )
         .await;
         let mut body = with(hold.clone());
@@ -192,16 +192,16 @@ async fn what_is_laid_down_is_listed_and_what_is_wrong_is_named() {
     good(
         &fixture,
         "/retention/policies",
-        with(json!({"id": "a", "days": 30})),
+        with(&json!({"id": "a", "days": 30})),
     )
     .await;
     good(
         &fixture,
         "/retention/policies",
-        with(json!({"id": "a", "days": 60, "category": "system"})),
+        with(&json!({"id": "a", "days": 60, "category": "system"})),
     )
     .await;
-    good(&fixture, "/holds", with(json!({"id": "h"}))).await;
+    good(&fixture, "/holds", with(&json!({"id": "h"}))).await;
     let (_, policies) = call(&fixture, "GET", "/retention/policies", &Value::Null).await;
     assert_eq!(policies["items"].as_array().unwrap().len(), 1);
     assert_eq!(policies["items"][0]["days"], 60);
@@ -210,17 +210,17 @@ async fn what_is_laid_down_is_listed_and_what_is_wrong_is_named() {
     for (path, body, field) in [
         (
             "/retention/policies",
-            with(json!({"id": "a", "days": 0})),
+            with(&json!({"id": "a", "days": 0})),
             "days",
         ),
         (
             "/retention/policies",
-            with(json!({"id": "a", "days": "x"})),
+            with(&json!({"id": "a", "days": "x"})),
             "days",
         ),
         (
             "/retention/policies",
-            with(json!({"id": "a b", "days": 1})),
+            with(&json!({"id": "a b", "days": 1})),
             "id",
         ),
         (
@@ -230,12 +230,12 @@ async fn what_is_laid_down_is_listed_and_what_is_wrong_is_named() {
         ),
         (
             "/retention/policies",
-            with(json!({"id": "a", "days": 1, "colour": 1})),
+            with(&json!({"id": "a", "days": 1, "colour": 1})),
             "colour",
         ),
         (
             "/retention/policies",
-            with(json!({"id": "a", "days": 1, "category": "x"})),
+            with(&json!({"id": "a", "days": 1, "category": "x"})),
             "category",
         ),
         (
@@ -243,10 +243,10 @@ async fn what_is_laid_down_is_listed_and_what_is_wrong_is_named() {
             json!({"id": "a", "author": " ", "reason": "r"}),
             "author",
         ),
-        ("/holds", with(json!({"id": "a", "from": "soon"})), "from"),
+        ("/holds", with(&json!({"id": "a", "from": "soon"})), "from"),
         (
             "/holds",
-            with(json!({"id": "a", "from": "2002-01-01T00:00:00Z", "to": "2001-01-01T00:00:00Z"})),
+            with(&json!({"id": "a", "from": "2002-01-01T00:00:00Z", "to": "2001-01-01T00:00:00Z"})),
             "from",
         ),
         ("/retention/apply", json!({"reason": "r"}), "author"),
@@ -271,7 +271,7 @@ async fn an_entry_that_is_taken_without_a_word_is_found() {
     good(
         &fixture,
         "/retention/policies",
-        with(json!({"id": "old", "days": 30})),
+        with(&json!({"id": "old", "days": 30})),
     )
     .await;
     good(&fixture, "/retention/apply", order()).await;
@@ -299,7 +299,7 @@ async fn what_was_emptied_is_no_longer_in_the_file() {
     good(
         &fixture,
         "/retention/policies",
-        with(json!({"id": "old", "days": 30})),
+        with(&json!({"id": "old", "days": 30})),
     )
     .await;
     good(&fixture, "/retention/apply", order()).await;
