@@ -178,7 +178,7 @@ async fn holds_are_by_thing_person_and_time_and_hold_all_that_fits() {
             with(&json!({"id": "all", "days": 30})),
         )
         .await;
-        let mut body = with(hold.clone());
+        let mut body = with(&hold);
         body["id"] = json!("h");
         good(&fixture, "/holds", body).await;
         let applied = good(&fixture, "/retention/apply", order()).await;

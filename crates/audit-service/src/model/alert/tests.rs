@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::model::read;
 
-fn alert(field: &str, operator: &str, value: Value) -> Result<Alert, FieldErrors> {
+fn alert(field: &str, operator: &str, value: &Value) -> Result<Alert, FieldErrors> {
     let alert = json!({
         "id": "a", "name": "A", "severity": "high", "recipients": ["head@lab.example.edu"],
         "condition": {"field": field, "operator": operator, "value": value},
@@ -46,10 +46,10 @@ fn each_operator_compares_as_it_says() {
         ("details.no.where", "not_in", json!(["x"]), false),
         ("action", "greater_than", json!(1), false),
     ] {
-        let alert = alert(field, operator, value.clone()).unwrap();
+        let alert = alert(field, operator, &value).unwrap();
         assert_eq!(alert.is_of(&act()), expected, "{field} {operator} {value}");
     }
-    let mut other = alert("userId", "equals", json!("ada")).unwrap();
+    let mut other = alert("userId", "equals", &json!("ada")).unwrap();
     other.service = Some("sample-service".to_owned());
     assert!(!other.is_of(&act()));
     other.service = Some("auth".to_owned());
@@ -70,7 +70,7 @@ fn a_condition_that_makes_no_sense_is_refused_by_its_field() {
         ("action", "in", json!("x"), "condition.value"),
         ("action", "like", json!("x"), "condition.operator"),
     ] {
-        let errors = alert(field, operator, value).unwrap_err();
+        let errors = alert(field, operator, &value).unwrap_err();
         assert_eq!(errors.0[0].field, wrong, "{errors}");
     }
 }
