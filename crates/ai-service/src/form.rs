@@ -17,8 +17,16 @@ mod table;
 mod texts;
 
 pub use evidence::{Evidence, Extraction, FieldEvidence, Issue, IssueCode};
+pub(crate) use evidence::{Findings, Passage, overall};
+pub(crate) use labels::key;
+pub(crate) use layout::{passage, whole};
 pub use model::{Form, Sample};
+pub(crate) use number::{Reading, read as read_number};
 pub use read::extract;
+pub(crate) use read::is_htsf;
+pub(crate) use rows::{Cell, Limit, check_names, limit};
+pub(crate) use table::{Column, Table, columns_of, find_at};
+pub(crate) use texts::is_email;
 
 #[cfg(test)]
 mod tests;

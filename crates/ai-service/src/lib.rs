@@ -1,12 +1,14 @@
 //! The AI service: reads submission forms and says what they hold, with evidence.
 //!
-//! [`pdf`] makes geometry of a PDF in a child process, [`form`] makes fields of the geometry, [`extract`] does both.
+//! [`pdf`] makes geometry of a PDF in a child process, [`reading`] tells which kind of document it is and makes fields of
+//! the geometry ([`form`] for the facility's own form), [`extract`] does all of it.
 //! [`AiService`] keeps uploads, jobs and results; [`routes`] is its HTTP face, [`steps`] the face it shows to sagas.
 //! Each change and its events are one transaction. Results have personal data; events have none (see [`summary`]).
 
 pub mod pdf;
 
 pub mod form;
+pub mod reading;
 
 mod handlers;
 pub mod model;

@@ -12,10 +12,11 @@ use sagabus::{Error, ErrorKind, EventId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-use crate::form::{self, Extraction, Form};
+use crate::form::{Extraction, Form};
 use crate::model::{ExtractionResult, Fault, FaultKind, Job, JobStatus, ResultStatus};
 use crate::pdf::{PdfError, PdfErrorKind, PdfReader, Progress};
 use crate::publisher::Publisher;
+use crate::reading;
 use crate::repository as rows;
 use crate::service::{AiService, CONFIDENCE_MIN, end_failed};
 use crate::uploads::FileId;
@@ -78,12 +79,12 @@ enum Entry {
     Done(Processed),
 }
 
-/// Reads a PDF and its form, and stores nothing.
+/// Reads a PDF and what it holds, by the labels and the geometry of its pages, and stores nothing.
 ///
 /// The form may break rules: [`Extraction::check`] says whether samples can be made of it.
 ///
 /// # Errors
-/// As [`PdfReader::read`] and [`form::extract`].
+/// As [`PdfReader::read`] and [`reading::read`].
 ///
 /// # Cancel safety
 /// Dropping the future kills the child process; a layout that is being looked at then is finished in vain.
@@ -94,7 +95,7 @@ pub async fn extract(
 ) -> std::result::Result<Extraction, PdfError> {
     let document = reader.read(bytes, progress).await?;
     // Pure and quick for a form; a hostile document can have many thousand words.
-    tokio::task::spawn_blocking(move || form::extract(&document))
+    tokio::task::spawn_blocking(move || reading::read(&document, Method::Pattern))
         .await
         .unwrap_or_else(|_| {
             let message = "the layout of the document could not be understood";
@@ -440,7 +441,7 @@ fn result_of(
         sample_id: job.sample_id.clone(),
         file_name: job.file_name.clone(),
         file_id: job.file_id.clone(),
-        extraction_method: Method::Pattern,
+        extraction_method: extraction.method,
         extracted_data: extraction.form,
         fields: extraction.fields,
         issues: extraction.issues,

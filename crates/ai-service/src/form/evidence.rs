@@ -1,9 +1,11 @@
 //! What was read, where it stands on the paper, how sure it is, and what is wrong with it.
 
+use nanopore::events::ai::Method;
 use serde::{Deserialize, Serialize};
 
 use super::model::Form;
 use crate::pdf::{PdfError, PdfErrorKind, Rect};
+use crate::reading::Kind;
 
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +86,10 @@ pub struct Issue {
 /// A form that was read, with everything needed to check it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Extraction {
+    /// Which kind of document it is.
+    pub kind: Kind,
+    /// How the values were found.
+    pub method: Method,
     /// The values.
     pub form: Form,
     /// One entry for each value that was found.
@@ -101,7 +107,10 @@ impl Extraction {
     /// `VALIDATION_ERROR` when there is no sample row, or for the first value that breaks a rule.
     pub fn check(&self) -> Result<(), PdfError> {
         if self.form.samples.is_empty() {
-            let message = "the form has no sample rows: its sample table is empty";
+            let message = match self.kind {
+                Kind::Pairs => "the form has no sample: its sample name is empty",
+                _ => "the form has no sample rows: its sample table is empty",
+            };
             return Err(PdfError::new(PdfErrorKind::ValidationError, message));
         }
         let mut errors = self.issues.iter().filter(|issue| issue.code.is_error());
@@ -118,22 +127,22 @@ impl Extraction {
 
 /// What the sections have found so far.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub(super) fields: Vec<FieldEvidence>,
-    pub(super) issues: Vec<Issue>,
+pub(crate) struct Findings {
+    pub(crate) fields: Vec<FieldEvidence>,
+    pub(crate) issues: Vec<Issue>,
 }
 
 /// A piece of text with its place.
 #[derive(Clone, Debug)]
-pub(super) struct Passage {
-    pub(super) page: u32,
-    pub(super) rect: Rect,
-    pub(super) text: String,
+pub(crate) struct Passage {
+    pub(crate) page: u32,
+    pub(crate) rect: Rect,
+    pub(crate) text: String,
 }
 
 impl Findings {
     /// Keeps a value with its place.
-    pub(super) fn found(
+    pub(crate) fn found(
         &mut self,
         field: impl Into<String>,
         value: impl Into<String>,
@@ -164,7 +173,7 @@ impl Findings {
     }
 
     /// Keeps something to look at.
-    pub(super) fn issue(
+    pub(crate) fn issue(
         &mut self,
         code: IssueCode,
         field: impl Into<String>,
@@ -181,4 +190,26 @@ impl Findings {
 /// The replacement character, and the range that fonts use for signs of their own.
 fn is_no_letter(symbol: char) -> bool {
     matches!(symbol, '\u{fffd}' | '\u{e000}'..='\u{f8ff}')
+}
+
+/// The mean over all values, lowered by each share `(part, whole)` of what should be there, and by each issue; 0 without
+/// any value.
+pub(crate) fn overall(findings: &Findings, shares: &[(usize, usize)]) -> f64 {
+    let count = |items: usize| f64::from(u32::try_from(items).unwrap_or(u32::MAX));
+    if findings.fields.is_empty() {
+        return 0.0;
+    }
+    let sum: f64 = findings.fields.iter().map(|field| field.confidence).sum();
+    let share: f64 = shares
+        .iter()
+        .map(|(part, whole)| 0.5 + 0.5 * count(*part) / count(*whole))
+        .product();
+    let trouble: f64 = findings
+        .issues
+        .iter()
+        .map(|issue| if issue.code.is_error() { 0.1 } else { 0.02 })
+        .sum();
+    let mean = sum / count(findings.fields.len());
+    let confidence = (mean * share - trouble).clamp(0.0, 1.0);
+    (confidence * 1000.0).round() / 1000.0
 }

@@ -2,7 +2,7 @@
 
 /// A part of the form, in the order of the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Section {
+pub(crate) enum Section {
     Head,
     Title,
     Kit,
@@ -134,7 +134,7 @@ impl Section {
 }
 
 /// Letters and digits in lower case: what two prints of one label have in common.
-pub(super) fn key(text: &str) -> String {
+pub(crate) fn key(text: &str) -> String {
     text.chars()
         .filter(|symbol| symbol.is_alphanumeric())
         .flat_map(char::to_lowercase)

@@ -21,7 +21,7 @@ struct Candidate<'a> {
 
 /// The part of one page that belongs to a section.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slice<'a> {
+pub(crate) struct Slice<'a> {
     pub(super) page: &'a Page,
     top: f64,
     bottom: f64,
@@ -63,7 +63,7 @@ impl<'a> Slice<'a> {
 
 /// What stands under one heading, up to the next.
 #[derive(Clone, Debug)]
-pub(super) struct Region<'a> {
+pub(crate) struct Region<'a> {
     pub(super) section: Section,
     /// How well the heading matches, from 0 to 1.
     pub(super) quality: f64,
@@ -100,8 +100,23 @@ pub(super) fn regions(document: &Document) -> Vec<Region<'_>> {
         .collect()
 }
 
+/// The whole document as one region: for a document that is one table.
+pub(crate) fn whole(document: &Document) -> Region<'_> {
+    let slice = |page| Slice {
+        page,
+        top: f64::MIN,
+        bottom: f64::MAX,
+    };
+    Region {
+        section: Section::Samples,
+        quality: 1.0,
+        inline: None,
+        slices: document.pages.iter().map(slice).collect(),
+    }
+}
+
 /// Words as a passage; nothing when there are none.
-pub(super) fn passage(page: &Page, words: &[Word]) -> Option<Passage> {
+pub(crate) fn passage(page: &Page, words: &[Word]) -> Option<Passage> {
     let rect = words
         .iter()
         .map(|word| word.rect)

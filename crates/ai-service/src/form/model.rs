@@ -52,8 +52,22 @@ pub struct Sample {
     pub qubit_ng_ul: Option<f64>,
     /// Concentration by NanoDrop in ng/µL.
     pub nanodrop_ng_ul: Option<f64>,
+    /// Concentration in ng/µL where the document does not say how it was measured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub concentration_ng_ul: Option<f64>,
     /// Absorbance ratio 260/280 nm.
     pub a260_280: Option<f64>,
     /// Absorbance ratio 260/230 nm.
     pub a260_230: Option<f64>,
+}
+
+impl Sample {
+    /// The concentration in ng/µL to work with: Qubit before one of unsaid origin before NanoDrop, which counts more
+    /// than the DNA. All of them are kept.
+    #[must_use]
+    pub fn concentration(&self) -> Option<f64> {
+        self.qubit_ng_ul
+            .or(self.concentration_ng_ul)
+            .or(self.nanodrop_ng_ul)
+    }
 }

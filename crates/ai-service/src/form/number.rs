@@ -2,7 +2,7 @@
 
 /// What a cell holds.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Reading {
+pub(crate) enum Reading {
     /// Nothing, or a sign that says so.
     Empty,
     /// A number and how plainly it is written, from 0 to 1.
@@ -17,7 +17,7 @@ const NOTHING: [&str; 10] = [
 ];
 
 /// Reads a cell whose number may carry the unit of its column.
-pub(super) fn read(text: &str, unit: &str) -> Reading {
+pub(crate) fn read(text: &str, unit: &str) -> Reading {
     let text = text.trim();
     if text.is_empty() || NOTHING.contains(&text.to_lowercase().as_str()) {
         return Reading::Empty;

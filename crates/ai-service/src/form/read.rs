@@ -1,12 +1,15 @@
 //! Puts the sections together: one document in, one extraction out.
 
+use nanopore::events::ai::Method;
+
 use super::choices::{Inks, many, one};
-use super::evidence::{Extraction, Findings, IssueCode};
+use super::evidence::{Extraction, Findings, IssueCode, overall};
 use super::labels::{Section, key};
 use super::layout::{Region, regions};
 use super::model::Form;
 use super::{head, rows, texts};
 use crate::pdf::{Document, PdfError, PdfErrorKind};
+use crate::reading::Kind;
 
 /// Headings that must be there for a document to be this form.
 const HEADINGS_MIN: usize = 9;
@@ -19,6 +22,11 @@ const REQUIRED: [Section; 5] = [
     Section::Samples,
     Section::FlowCells,
 ];
+
+/// Whether enough headings of the HTSF nanopore submission form are there.
+pub(crate) fn is_htsf(document: &Document) -> bool {
+    regions(document).len() >= HEADINGS_MIN
+}
 
 /// Reads the HTSF nanopore submission form.
 ///
@@ -48,8 +56,16 @@ pub fn extract(document: &Document) -> Result<Extraction, PdfError> {
             findings.issue(IssueCode::MissingSection, section.field(), message);
         }
     }
-    let confidence = overall(&findings, regions.len());
+    let answered = |section: &&Section| {
+        let field = section.field();
+        findings.fields.iter().any(|it| it.field.starts_with(field))
+    };
+    let answered = REQUIRED.iter().filter(answered).count();
+    let shares = [(regions.len(), all), (answered, REQUIRED.len())];
+    let confidence = overall(&findings, &shares);
     Ok(Extraction {
+        kind: Kind::HtsfForm,
+        method: Method::Pattern,
         form,
         fields: findings.fields,
         confidence,
@@ -94,29 +110,4 @@ fn human_dna(region: &Region<'_>, inks: Inks, findings: &mut Findings) -> Option
         }
     }
     answer
-}
-
-/// The mean over all values, lowered by missing headings, by starred questions without an answer
-/// and by each issue; 0 without any value.
-fn overall(findings: &Findings, headings: usize) -> f64 {
-    let count = |items: usize| f64::from(u32::try_from(items).unwrap_or(u32::MAX));
-    if findings.fields.is_empty() {
-        return 0.0;
-    }
-    let answered = |section: &&Section| {
-        let field = section.field();
-        findings.fields.iter().any(|it| it.field.starts_with(field))
-    };
-    let share = |part: usize, whole: usize| 0.5 + 0.5 * count(part) / count(whole);
-    let sum: f64 = findings.fields.iter().map(|field| field.confidence).sum();
-    let known = share(headings, Section::ALL.len());
-    let complete = share(REQUIRED.iter().filter(answered).count(), REQUIRED.len());
-    let trouble: f64 = findings
-        .issues
-        .iter()
-        .map(|issue| if issue.code.is_error() { 0.1 } else { 0.02 })
-        .sum();
-    let mean = sum / count(findings.fields.len());
-    let confidence = (mean * known * complete - trouble).clamp(0.0, 1.0);
-    (confidence * 1000.0).round() / 1000.0
 }

@@ -10,18 +10,18 @@ use super::table::{Column, Row, Table, find};
 const NAME_CHARS_MAX: usize = 255;
 
 /// What a number may be.
-struct Limit {
-    field: &'static str,
-    unit: &'static str,
+pub(crate) struct Limit {
+    pub(crate) field: &'static str,
+    pub(crate) unit: &'static str,
     /// Outside of this it is an error.
-    allowed: (f64, f64),
+    pub(crate) allowed: (f64, f64),
     /// Outside of this it is rare, and a person should look.
-    usual: (f64, f64),
+    pub(crate) usual: (f64, f64),
 }
 
 /// The ranges: volume and concentration are the facility's; a ratio of pure DNA is 1.8 to 2.2, and
 /// outside 0.5 to 3.5 it is a slip of the pen rather than a measurement.
-fn limit(column: Column) -> Option<Limit> {
+pub(crate) fn limit(column: Column) -> Option<Limit> {
     let limit = |field, unit, allowed, usual| {
         Some(Limit {
             field,
@@ -31,7 +31,14 @@ fn limit(column: Column) -> Option<Limit> {
         })
     };
     match column {
-        Column::Name => None,
+        Column::Name | Column::Number => None,
+        Column::Concentration => limit(
+            "concentration_ng_ul",
+            "ng/µL",
+            (0.001, 10_000.0),
+            (0.1, 4_000.0),
+        ),
+        Column::Ratio => limit("ratio", "", (0.5, 3.5), (0.5, 3.0)),
         Column::Volume => limit("volume_ul", "µL", (0.1, 1_000.0), (1.0, 500.0)),
         Column::Qubit => limit("qubit_ng_ul", "ng/µL", (0.001, 10_000.0), (0.1, 2_000.0)),
         Column::Nanodrop => limit("nanodrop_ng_ul", "ng/µL", (0.001, 10_000.0), (0.1, 4_000.0)),
@@ -154,6 +161,9 @@ fn sample(
             );
             continue;
         };
+        if column == Column::Number {
+            continue;
+        }
         let cell = Cell {
             index,
             passage,
@@ -164,7 +174,8 @@ fn sample(
             Some(limit) => {
                 let value = cell.number(&limit, findings);
                 let slot = match column {
-                    Column::Name => continue,
+                    Column::Name | Column::Number | Column::Ratio => continue,
+                    Column::Concentration => &mut sample.concentration_ng_ul,
                     Column::Volume => &mut sample.volume_ul,
                     Column::Qubit => &mut sample.qubit_ng_ul,
                     Column::Nanodrop => &mut sample.nanodrop_ng_ul,
@@ -187,15 +198,15 @@ fn sample(
 }
 
 /// A cell with text in it.
-struct Cell {
-    index: usize,
-    passage: Passage,
+pub(crate) struct Cell {
+    pub(crate) index: usize,
+    pub(crate) passage: Passage,
     /// How sure its place in the table is.
-    trust: f64,
+    pub(crate) trust: f64,
 }
 
 impl Cell {
-    fn name(&self, findings: &mut Findings) -> String {
+    pub(crate) fn name(&self, findings: &mut Findings) -> String {
         let text = &self.passage.text;
         let field = format!("samples[{}].sample_name", self.index);
         let row = self.index + 1;
@@ -224,7 +235,7 @@ impl Cell {
         text.clone()
     }
 
-    fn number(&self, limit: &Limit, findings: &mut Findings) -> Option<f64> {
+    pub(crate) fn number(&self, limit: &Limit, findings: &mut Findings) -> Option<f64> {
         let (row, name, text) = (self.index + 1, limit.field, &self.passage.text);
         let field = format!("samples[{}].{name}", self.index);
         let (value, plain) = match read(text, limit.unit) {
@@ -236,6 +247,19 @@ impl Cell {
                 return None;
             }
         };
+        Some(self.judged(limit, value, plain, findings))
+    }
+
+    /// Keeps a number that was read, and flags what cannot be or is rare.
+    pub(crate) fn judged(
+        &self,
+        limit: &Limit,
+        value: f64,
+        plain: f64,
+        findings: &mut Findings,
+    ) -> f64 {
+        let (row, name) = (self.index + 1, limit.field);
+        let field = format!("samples[{}].{name}", self.index);
         let within = |(least, most): (f64, f64)| (least..=most).contains(&value);
         let unit = if limit.unit.is_empty() {
             String::new()
@@ -265,11 +289,11 @@ impl Cell {
             &self.passage,
         );
         found.unit = Some(limit.unit.to_owned()).filter(|unit| !unit.is_empty());
-        Some(value)
+        value
     }
 }
 
-fn check_names(samples: &[Sample], findings: &mut Findings) {
+pub(crate) fn check_names(samples: &[Sample], findings: &mut Findings) {
     let mut seen = std::collections::HashMap::new();
     for (index, sample) in samples.iter().enumerate() {
         if sample.sample_name.is_empty() {

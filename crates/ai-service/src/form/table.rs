@@ -8,19 +8,31 @@ use crate::pdf::{Line, Page, Rect, Rule, Word};
 const SAME_RULE: f64 = 1.5;
 /// A gap in the header wider than this part of the font size begins a column.
 const COLUMN_GAP: f64 = 1.2;
+/// Words of a name stand nearer than this part of the font size.
+const NAME_GAP: f64 = 0.7;
+
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Column {
+pub(crate) enum Column {
     Name,
     Volume,
     Qubit,
     Nanodrop,
     A260A280,
     A260A230,
+    /// The number of the row, printed by the table itself.
+    Number,
+    /// A concentration that does not say how it was measured.
+    Concentration,
+    /// An absorbance ratio that does not say which.
+    Ratio,
 }
 
 impl Column {
-    fn of_header(text: &str) -> Option<Self> {
+    pub(crate) fn of_header(text: &str) -> Option<Self> {
+        if text == "#" {
+            return Some(Self::Number);
+        }
         let text = key(text);
         let has = |part: &str| text.contains(part);
         match () {
@@ -28,44 +40,63 @@ impl Column {
             () if has("260") && has("230") => Some(Self::A260A230),
             () if has("qubit") => Some(Self::Qubit),
             () if has("nanodrop") => Some(Self::Nanodrop),
-            () if has("volume") => Some(Self::Volume),
+            () if has("ratio") || text == "purity" => Some(Self::Ratio),
+            () if has("conc") => Some(Self::Concentration),
+            () if has("volume") || text.starts_with("vol") => Some(Self::Volume),
             () if has("samplename") || has("sampleid") => Some(Self::Name),
+            () if ["name", "sample", "samples", "tube"].contains(&text.as_str()) => {
+                Some(Self::Name)
+            }
+            () if ["no", "nr", "number", "row", "line", "item"].contains(&text.as_str()) => {
+                Some(Self::Number)
+            }
             () => None,
         }
     }
 }
 
+/// What the columns of a line would hold if it were the header of a table without rules.
+pub(crate) fn columns_of(line: &Line) -> Vec<Column> {
+    header_columns(line)
+        .iter()
+        .filter_map(|span| {
+            let own = line.words.iter().filter(|word| span.holds(word));
+            Column::of_header(&crate::pdf::join(&own.cloned().collect::<Vec<_>>()))
+        })
+        .collect()
+}
+
 /// A column with its edges.
 #[derive(Clone, Debug)]
-pub(super) struct Span {
-    pub(super) column: Option<Column>,
+pub(crate) struct Span {
+    pub(crate) column: Option<Column>,
     /// What stands in its header.
-    pub(super) header: String,
+    pub(crate) header: String,
     left: f64,
     right: f64,
 }
 
 /// The words of one row, by column.
 #[derive(Clone, Debug)]
-pub(super) struct Row<'a> {
-    pub(super) page: &'a Page,
+pub(crate) struct Row<'a> {
+    pub(crate) page: &'a Page,
     /// One list of words for each column.
-    pub(super) cells: Vec<Vec<Word>>,
+    pub(crate) cells: Vec<Vec<Word>>,
     /// The row's band begins before the visible part of its page.
-    pub(super) begins_before: bool,
+    pub(crate) begins_before: bool,
     /// The row's band ends after the visible part of its page.
-    pub(super) ends_after: bool,
+    pub(crate) ends_after: bool,
 }
 
 /// The sample table as drawn.
 #[derive(Debug)]
-pub(super) struct Table<'a> {
-    pub(super) spans: Vec<Span>,
-    pub(super) rows: Vec<Row<'a>>,
+pub(crate) struct Table<'a> {
+    pub(crate) spans: Vec<Span>,
+    pub(crate) rows: Vec<Row<'a>>,
     /// How sure the columns are, from 0 to 1.
-    pub(super) quality: f64,
+    pub(crate) quality: f64,
     /// Lines under the table that belong to no row.
-    pub(super) stray: Vec<String>,
+    pub(crate) stray: Vec<String>,
 }
 
 impl Span {
@@ -74,7 +105,7 @@ impl Span {
     }
 
     /// How far the words keep within the column's edges: 1 for clean geometry.
-    pub(super) fn fit(&self, words: &[Word]) -> f64 {
+    pub(crate) fn fit(&self, words: &[Word]) -> f64 {
         let over =
             |word: &Word| word.rect.x < self.left - 1.0 || word.rect.right() > self.right + 1.0;
         if words.iter().any(over) { 0.7 } else { 1.0 }
@@ -82,10 +113,15 @@ impl Span {
 }
 
 /// Finds the table of a section; nothing when it has no header.
-pub(super) fn find<'a>(region: &Region<'a>) -> Option<Table<'a>> {
+pub(crate) fn find<'a>(region: &Region<'a>) -> Option<Table<'a>> {
     let (page, header) = region
         .lines()
         .find(|(_, line)| key(&line.text()).contains("samplename"))?;
+    find_at(region, page, header)
+}
+
+/// Reads the table whose header is this line.
+pub(crate) fn find_at<'a>(region: &Region<'a>, page: &Page, header: &Line) -> Option<Table<'a>> {
     let first = region
         .slices
         .iter()
@@ -94,6 +130,19 @@ pub(super) fn find<'a>(region: &Region<'a>) -> Option<Table<'a>> {
     let (mut spans, mut quality) = (ruled_columns(first, &band), 1.0);
     if spans.len() < 2 {
         (spans, quality) = (header_columns(header), 0.85);
+        // Numbers of the rows may stand left of all headers.
+        if let Some(first) = spans.first() {
+            let (left, right) = (f64::MIN, first.left);
+            spans.insert(
+                0,
+                Span {
+                    column: None,
+                    header: String::new(),
+                    left,
+                    right,
+                },
+            );
+        }
     }
     let words: Vec<Word> = first
         .lines()
@@ -236,8 +285,26 @@ impl<'a> Table<'a> {
             }
             band = Some(above);
             if let Some(row) = self.rows.last_mut() {
+                let mut last: Option<(usize, f64)> = None;
                 for word in &line.words {
-                    let at = self.spans.iter().position(|span| span.holds(word));
+                    let own = self.spans.iter().position(|span| span.holds(word));
+                    // A name that is longer than its column goes on with a space, a number begins after a gap.
+                    let goes_on = last.filter(|(index, right)| {
+                        let name = |span: &Span| span.column == Some(Column::Name);
+                        upright.is_empty()
+                            && self.spans.get(*index).is_some_and(name)
+                            && word.rect.x - right < NAME_GAP * line.size
+                    });
+                    let number = word.text.parse::<f64>().is_ok();
+                    let begins = |index: usize| {
+                        let span = self.spans.get(index);
+                        number && span.is_some_and(|span| word.rect.x >= span.left)
+                    };
+                    let at = match (goes_on, own) {
+                        (Some((name, _)), Some(own)) if !begins(own) => Some(name),
+                        _ => own,
+                    };
+                    last = at.map(|index| (index, word.rect.right()));
                     match at.and_then(|index| row.cells.get_mut(index)) {
                         Some(cell) => cell.push(word.clone()),
                         None => self.stray.push(word.text.clone()),

@@ -156,7 +156,8 @@ fn passage_of(page: &Page, line: &Line) -> Passage {
     }
 }
 
-fn is_email(text: &str) -> bool {
+/// Whether a text has the shape of an address: a name, `@`, a domain with a dot.
+pub(crate) fn is_email(text: &str) -> bool {
     let Some((name, domain)) = text.split_once('@') else {
         return false;
     };

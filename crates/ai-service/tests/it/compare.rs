@@ -29,7 +29,7 @@ pub(crate) async fn check(pdf: &Path) {
     every_value_has_its_evidence(&extraction);
 }
 
-fn every_value_has_its_evidence(extraction: &Extraction) {
+pub(crate) fn every_value_has_its_evidence(extraction: &Extraction) {
     let values: usize = flat(&extraction.form).values().map(BTreeSet::len).sum();
     assert_eq!(
         extraction.fields.len(),
@@ -79,10 +79,16 @@ fn collect(path: &str, value: &serde_json::Value, out: &mut BTreeMap<String, BTr
 
 type Values = BTreeMap<String, BTreeSet<String>>;
 
-/// Precision and recall for each field, and what differs.
-fn report(got: &Values, want: &Values) -> String {
-    let name = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();
-    let mut counts: BTreeMap<String, [usize; 3]> = BTreeMap::new();
+/// For each field: values that are right, that were read, that are true.
+pub(crate) type Counts = BTreeMap<String, [usize; 3]>;
+
+/// Counts the values of one form, and tells what differs.
+pub(crate) fn tally(name: &str, got: &Form, want: &Form, counts: &mut Counts) -> String {
+    count(name, &flat(got), &flat(want), counts)
+}
+
+fn count(name: &str, got: &Values, want: &Values, counts: &mut Counts) -> String {
+    let field = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();
     let mut differences = String::new();
     let empty = BTreeSet::new();
     for path in got.keys().chain(want.keys()).collect::<BTreeSet<_>>() {
@@ -90,21 +96,29 @@ fn report(got: &Values, want: &Values) -> String {
             got.get(path).unwrap_or(&empty),
             want.get(path).unwrap_or(&empty),
         );
-        let count = counts.entry(name(path)).or_default();
+        let count = counts.entry(field(path)).or_default();
         count[0] += own.intersection(truth).count();
         count[1] += own.len();
         count[2] += truth.len();
         if own != truth {
-            writeln!(differences, "{path}: read {own:?}, truth {truth:?}").unwrap();
+            writeln!(differences, "{name}: {path}: read {own:?}, truth {truth:?}").unwrap();
         }
     }
-    let mut out = String::new();
+    differences
+}
+
+/// The counts as the rows of a table.
+pub(crate) fn rows(counts: &Counts) -> String {
+    let mut out = String::from("| field | precision | recall |\n|---|---|---|\n");
     for (field, [right, read, truth]) in counts {
-        writeln!(
-            out,
-            "{field}: precision {right}/{read}, recall {right}/{truth}"
-        )
-        .unwrap();
+        writeln!(out, "| {field} | {right}/{read} | {right}/{truth} |").unwrap();
     }
-    out + &differences
+    out
+}
+
+/// Precision and recall for each field, and what differs.
+fn report(got: &Values, want: &Values) -> String {
+    let mut counts = Counts::new();
+    let differences = count("form", got, want, &mut counts);
+    rows(&counts) + &differences
 }

@@ -30,7 +30,7 @@ async fn check(bytes: Vec<u8>, kinds: &[PdfErrorKind]) {
 }
 
 /// A PDF of numbered objects, the first being the catalogue, with a table of contents that fits.
-fn pdf(objects: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn pdf(objects: &[Vec<u8>]) -> Vec<u8> {
     let mut out = b"%PDF-1.4\n".to_vec();
     let mut offsets = String::new();
     for (index, object) in objects.iter().enumerate() {

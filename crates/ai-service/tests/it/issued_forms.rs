@@ -8,7 +8,7 @@ use crate::compare::{check, extract_file};
     clippy::print_stdout,
     reason = "what is skipped must be said, also by a helper of tests"
 )]
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let folder = crate::crate_dir().join("../../../shared/forms");
     if folder.is_dir() {
         return Some(folder);

@@ -8,6 +8,10 @@
 )]
 
 mod compare;
+mod dice;
+mod drawn;
+mod drawn_forms;
+mod drawn_lists;
 mod fixtures;
 mod hostile;
 mod http;
