@@ -2,10 +2,12 @@
 
 mod body;
 mod extras;
+mod projects;
 mod queue;
 mod reply;
 mod samples;
 mod submissions;
+mod tables;
 mod work;
 
 use axum::Router;
@@ -20,6 +22,12 @@ use crate::service::SampleService;
 pub fn router(service: SampleService) -> Router {
     Router::new()
         .route("/samples", get(samples::list).post(samples::create))
+        .route("/samples/export", get(tables::export))
+        .route("/sample-sheets", post(tables::sheet))
+        .route("/submissions/import", post(tables::import))
+        .route("/submissions/ingest", post(tables::ingest))
+        .route("/projects", get(projects::list).post(projects::create))
+        .route("/projects/{id}", get(projects::read).put(projects::update))
         .route("/samples/bulk", post(queue::bulk))
         .route("/queue", get(queue::queue))
         .route("/samples/{id}/turnaround", get(queue::turnaround))

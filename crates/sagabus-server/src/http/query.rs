@@ -17,7 +17,7 @@ use super::cloud_events::is_percent_encoded;
 use super::reply::Failure;
 
 /// The routes that take parameters; at all others each is refused.
-const ASKED: [(Method, &str); 22] = [
+const ASKED: [(Method, &str); 25] = [
     (Method::GET, "/api/audit/events"),
     (Method::GET, "/api/audit/stats"),
     (Method::GET, "/api/catalogue/{kind}"),
@@ -28,17 +28,20 @@ const ASKED: [(Method, &str); 22] = [
     (Method::GET, "/api/events/{position}"),
     (Method::GET, "/api/jobs"),
     (Method::GET, "/api/jobs/sample/{sampleId}"),
+    (Method::GET, "/api/projects"),
     (Method::GET, "/api/queue"),
     (Method::GET, "/api/sagas"),
     (Method::GET, "/api/sagas/{id}"),
     (Method::GET, "/api/samples"),
     (Method::GET, "/api/samples/assignee/{assignee}"),
+    (Method::GET, "/api/samples/export"),
     (Method::GET, "/api/samples/priority/{priority}"),
     (Method::GET, "/api/samples/search"),
     (Method::GET, "/api/samples/status/{status}"),
     (Method::GET, "/api/schedules"),
     (Method::POST, "/api/schedules"),
     (Method::GET, "/api/submissions"),
+    (Method::POST, "/api/submissions/import"),
     (Method::GET, "/api/subscriptions/{name}/repairs"),
 ];
 
