@@ -12,4 +12,4 @@ pub mod routes;
 mod service;
 pub mod steps;
 
-pub use service::{Actor, Files, Operation, SampleService};
+pub use service::{Actor, Files, Ingest, Mode, Operation, SampleService, SheetSample};

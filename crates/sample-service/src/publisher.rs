@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use nanopore::events::Milliseconds;
 use nanopore::events::facility::{
-    CatalogueChanged, SubmissionAttachmentAdded, SubmissionAttachmentRemoved,
+    CatalogueChanged, ProjectCreated, ProjectUpdated, SubmissionAttachmentAdded,
+    SubmissionAttachmentRemoved, SubmissionCreated,
 };
 use nanopore::events::sample::{
     Change, SampleAssigned, SampleAttachmentAdded, SampleAttachmentRemoved, SampleCreated,
@@ -18,7 +19,9 @@ use nanopore::sample::{Item, Status};
 use sagabus::{Clock, Event, Payload, Result, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::model::{Attachment, FormFile, Hold, ProcessingStep, RETRIES_MAX, Sample};
+use crate::model::{
+    Attachment, FormFile, Hold, ProcessingStep, Project, RETRIES_MAX, Sample, Submission,
+};
 use crate::service::Actor;
 
 /// Makes events for one act of one actor.
@@ -251,6 +254,39 @@ impl Publisher<'_> {
             user_id: self.actor.user_id.clone(),
             attachment_id: file.id.clone(),
             file_name: file.file_name.clone(),
+        })
+    }
+
+    pub(crate) fn submission_created(self, submission: &Submission) -> Result<Event> {
+        self.event(&SubmissionCreated {
+            submission_id: submission.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            number: submission.number.clone(),
+            submission_type: submission.kind.as_str().to_owned(),
+            sample_count: submission.sample_count,
+            project_id: submission.project_id.clone(),
+        })
+    }
+
+    pub(crate) fn project_created(self, project: &Project) -> Result<Event> {
+        self.event(&ProjectCreated {
+            project_id: project.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            name: project.fields.name.clone(),
+            status: project.fields.status.as_str().to_owned(),
+        })
+    }
+
+    pub(crate) fn project_updated(
+        self,
+        project: &Project,
+        changes: BTreeMap<String, Change>,
+    ) -> Result<Event> {
+        self.event(&ProjectUpdated {
+            project_id: project.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            updated_fields: changes.keys().cloned().collect(),
+            changes,
         })
     }
 

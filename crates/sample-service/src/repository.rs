@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod extras;
+mod projects;
 mod queue;
 mod samples;
 mod steps;
@@ -15,6 +16,7 @@ pub(crate) use catalogue::{count_items, find_item, list_items, put_item};
 pub(crate) use extras::{
     attachments, delete_attachment, details, get_attachment, insert_attachment, put_details,
 };
+pub(crate) use projects::{find_project, get_project, list_projects, project_named, put_project};
 pub(crate) use queue::queue;
 pub(crate) use samples::{
     add_history, delete_sample, find_sample, get_sample, history, insert_sample, list_samples,
@@ -23,7 +25,7 @@ pub(crate) use samples::{
 pub(crate) use steps::{course, steps, update_step};
 pub(crate) use submissions::{
     delete_received_submission, find_submission, get_submission, insert_submission,
-    list_submissions, mark_for_review, update_submission,
+    list_submissions, mark_for_review, set_kind, update_submission,
 };
 
 fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {

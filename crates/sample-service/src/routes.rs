@@ -2,10 +2,12 @@
 
 mod body;
 mod extras;
+mod projects;
 mod queue;
 mod reply;
 mod samples;
 mod submissions;
+mod tables;
 mod work;
 
 use axum::Router;
@@ -15,6 +17,12 @@ use crate::service::SampleService;
 
 /// The parameters of `/catalogue/{kind}`.
 pub const CATALOGUE: [&str; 1] = extras::CATALOGUE;
+/// The parameters of `/projects`.
+pub const PROJECTS: [&str; 3] = projects::PROJECTS;
+/// The parameters of `/submissions/import`.
+pub const IMPORT: [&str; 13] = tables::IMPORT;
+/// The parameters of `/samples/export`.
+pub const EXPORT: [&str; 16] = tables::EXPORT;
 /// The parameters of `/submissions`.
 pub const SUBMISSIONS: [&str; 3] = submissions::SUBMISSIONS;
 
@@ -25,6 +33,12 @@ pub const SUBMISSIONS: [&str; 3] = submissions::SUBMISSIONS;
 pub fn router(service: SampleService) -> Router {
     Router::new()
         .route("/samples", get(samples::list).post(samples::create))
+        .route("/samples/export", get(tables::export))
+        .route("/sample-sheets", post(tables::sheet))
+        .route("/submissions/import", post(tables::import))
+        .route("/submissions/ingest", post(tables::ingest))
+        .route("/projects", get(projects::list).post(projects::create))
+        .route("/projects/{id}", get(projects::read).put(projects::update))
         .route("/samples/bulk", post(queue::bulk))
         .route("/queue", get(queue::queue))
         .route("/samples/{id}/turnaround", get(queue::turnaround))

@@ -3,8 +3,11 @@
 mod act;
 mod bulk;
 mod catalogue;
+mod export;
 mod extras;
 mod holds;
+mod ingest;
+mod projects;
 mod queue;
 mod work;
 
@@ -31,7 +34,10 @@ use crate::repository as rows;
 pub(crate) use self::act::Act;
 pub use self::bulk::Operation;
 use self::catalogue::check_named;
+pub use self::export::SheetSample;
+pub(crate) use self::export::csv_of;
 pub use self::extras::Files;
+pub use self::ingest::{Ingest, Mode};
 
 const MIGRATIONS: &[&str] = &[
     TABLES,
@@ -39,6 +45,7 @@ const MIGRATIONS: &[&str] = &[
     FENCES,
     include_str!("work.sql"),
     include_str!("catalogue.sql"),
+    include_str!("submissions.sql"),
 ];
 /// What counts as recent in the statistics.
 const RECENT: Duration = Duration::from_hours(7 * 24);

@@ -13,7 +13,11 @@ use crate::drawn::Paper;
 /// The truth of a quote, and the quote: with frames or without, its rows numbered or not, units in a second line or not.
 fn quote(seed: usize) -> (Form, Vec<u8>) {
     let mut dice = Dice(1_000 + seed as u64);
-    let (frames, numbered, second) = (seed.is_multiple_of(2), !seed.is_multiple_of(3), seed % 5 == 1);
+    let (frames, numbered, second) = (
+        seed.is_multiple_of(2),
+        !seed.is_multiple_of(3),
+        seed % 5 == 1,
+    );
     // Where neither rules nor numbers tell rows apart, a name alone is told and is no row.
     let bare = !frames && !numbered && !second;
     let samples: Vec<Sample> = (0..40 + dice.roll(61))
@@ -151,9 +155,12 @@ const TEXTS: [(&[&str], &str, &[&str]); 14] = [
     (&["Flow Cell Count"], "flowCellCount", &["1", "3"]),
 ];
 
-/// A label, a field, and measures as written and as read.
 /// A measure as its label has it, its field, and how it is written and read.
-type Measure = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+type Measure = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
 
 const MEASURES: [Measure; 4] = [
     (

@@ -1,11 +1,14 @@
 //! What changes in the facility itself, beside its samples, as told by the sample service.
 
+use std::collections::BTreeMap;
+
 use sagabus::{Payload, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rules::not_empty;
+use super::sample::Change;
 
 /// Source of these events.
 const SOURCE: &str = "sample-service";
@@ -109,6 +112,101 @@ impl Payload for SubmissionAttachmentRemoved {
 
     fn check(&self) -> Result<()> {
         not_empty("submissionId", &self.submission_id)?;
+        not_empty("userId", &self.user_id)
+    }
+}
+
+/// `submission.created`: a table or a list of samples was taken as a submission.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubmissionCreated {
+    /// Id of the submission.
+    #[schemars(length(min = 1))]
+    pub submission_id: String,
+    /// Who did it.
+    #[schemars(length(min = 1))]
+    pub user_id: String,
+    /// The number that people use.
+    pub number: String,
+    /// How it came: `csv` or `manual`.
+    pub submission_type: String,
+    /// How many samples it brought.
+    pub sample_count: u32,
+    /// The project that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+}
+
+impl Payload for SubmissionCreated {
+    const TYPE: &'static str = "submission.created";
+    const SOURCE: &'static str = SOURCE;
+
+    fn subject(&self) -> Option<String> {
+        Some(self.submission_id.clone())
+    }
+
+    fn check(&self) -> Result<()> {
+        not_empty("submissionId", &self.submission_id)?;
+        not_empty("userId", &self.user_id)
+    }
+}
+
+/// `project.created`: a project was begun.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectCreated {
+    /// Id of the project.
+    #[schemars(length(min = 1))]
+    pub project_id: String,
+    /// Who did it.
+    #[schemars(length(min = 1))]
+    pub user_id: String,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub status: String,
+}
+
+impl Payload for ProjectCreated {
+    const TYPE: &'static str = "project.created";
+    const SOURCE: &'static str = SOURCE;
+
+    fn subject(&self) -> Option<String> {
+        Some(self.project_id.clone())
+    }
+
+    fn check(&self) -> Result<()> {
+        not_empty("projectId", &self.project_id)?;
+        not_empty("userId", &self.user_id)
+    }
+}
+
+/// `project.updated`: fields of a project were changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectUpdated {
+    /// Id of the project.
+    #[schemars(length(min = 1))]
+    pub project_id: String,
+    /// Who did it.
+    #[schemars(length(min = 1))]
+    pub user_id: String,
+    /// Old and new value of each changed field.
+    pub changes: BTreeMap<String, Change>,
+    /// Names of the changed fields.
+    pub updated_fields: Vec<String>,
+}
+
+impl Payload for ProjectUpdated {
+    const TYPE: &'static str = "project.updated";
+    const SOURCE: &'static str = SOURCE;
+
+    fn subject(&self) -> Option<String> {
+        Some(self.project_id.clone())
+    }
+
+    fn check(&self) -> Result<()> {
+        not_empty("projectId", &self.project_id)?;
         not_empty("userId", &self.user_id)
     }
 }

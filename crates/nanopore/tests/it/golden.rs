@@ -55,6 +55,9 @@ fn catalogue() -> Vec<Row> {
         row::<sample_work::SampleHeld>("sample.held", "sampleId userId reason heldAt", "", ""),
         row::<sample_work::SampleReleased>("sample.released", "sampleId userId heldAt releasedAt", "reason", ""),
         row::<facility::CatalogueChanged>("catalogue.changed", "kind name userId isNew isActive attributes", "description", ""),
+        row::<facility::SubmissionCreated>("submission.created", "submissionId userId number submissionType sampleCount", "projectId", ""),
+        row::<facility::ProjectCreated>("project.created", "projectId userId name status", "", ""),
+        row::<facility::ProjectUpdated>("project.updated", "projectId userId changes updatedFields", "", ""),
         row::<facility::SubmissionAttachmentAdded>("submission.attachment_added", "submissionId userId attachmentId fileName fileSize fileType", "", ""),
         row::<facility::SubmissionAttachmentRemoved>("submission.attachment_removed", "submissionId userId attachmentId fileName", "", ""),
         row::<ai::PdfProcessingStarted>("ai.pdf_processing_started", "fileName fileSize processingMethod", "sampleId submissionId userId", "processingMethod"),
@@ -99,7 +102,7 @@ fn check(info: &TypeInfo, fields: &Map<String, Value>) -> Result<(), String> {
 #[test]
 fn every_type_of_the_catalogue_keeps_its_wire_form() {
     let catalogue = catalogue();
-    assert_eq!(events::TYPES.len(), 36);
+    assert_eq!(events::TYPES.len(), 39);
     assert_eq!(catalogue.len(), events::TYPES.len());
     for row in catalogue {
         let info = info(row.name);

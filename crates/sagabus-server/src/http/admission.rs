@@ -12,8 +12,9 @@ use super::reply::Failure;
 use crate::assemble::System;
 
 /// What a service takes into a file of its own, before the log is asked. All else that is new the log refuses by itself.
-const INTAKES: [&str; 4] = [
+const INTAKES: [&str; 5] = [
     "/api/submissions",
+    "/api/submissions/import",
     "/api/samples",
     "/api/uploads",
     "/api/process/pdf",

@@ -35,7 +35,7 @@ const SAMPLES: Known = Service(&sample_service::model::Filter::NAMES);
 const JOBS: Known = Service(&ai_service::model::JobFilter::NAMES);
 
 /// The routes that take parameters; at all others each is refused.
-const ASKED: [(Method, &str, Known); 24] = [
+const ASKED: [(Method, &str, Known); 27] = [
     (
         Method::GET,
         "/api/audit/events",
@@ -70,6 +70,11 @@ const ASKED: [(Method, &str, Known); 24] = [
     (Method::GET, "/api/jobs/sample/{sampleId}", JOBS),
     (
         Method::GET,
+        "/api/projects",
+        Service(&sample_service::routes::PROJECTS),
+    ),
+    (
+        Method::GET,
         "/api/queue",
         Service(&sample_service::model::QueueFilter::NAMES),
     ),
@@ -77,6 +82,11 @@ const ASKED: [(Method, &str, Known); 24] = [
     (Method::GET, "/api/sagas/{id}", Itself),
     (Method::GET, "/api/samples", SAMPLES),
     (Method::GET, "/api/samples/assignee/{assignee}", SAMPLES),
+    (
+        Method::GET,
+        "/api/samples/export",
+        Service(&sample_service::routes::EXPORT),
+    ),
     (Method::GET, "/api/samples/priority/{priority}", SAMPLES),
     (Method::GET, "/api/samples/search", SAMPLES),
     (Method::GET, "/api/samples/status/{status}", SAMPLES),
@@ -86,6 +96,11 @@ const ASKED: [(Method, &str, Known); 24] = [
         Method::GET,
         "/api/submissions",
         Service(&sample_service::routes::SUBMISSIONS),
+    ),
+    (
+        Method::POST,
+        "/api/submissions/import",
+        Service(&sample_service::routes::IMPORT),
     ),
     (Method::GET, "/api/subscriptions/{name}/repairs", Itself),
 ];

@@ -1,5 +1,6 @@
 //! A submission: one document that announces many samples.
 
+use nanopore::sample::{Progress, State};
 use sagabus::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,39 @@ impl SubmissionStatus {
     }
 }
 
+/// How a submission came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubmissionKind {
+    /// As a form, which is read.
+    Form,
+    /// As a table.
+    Csv,
+    /// As a list that a person or program entered.
+    Manual,
+}
+
+impl SubmissionKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Form, Self::Csv, Self::Manual];
+
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Form => "form",
+            Self::Csv => "csv",
+            Self::Manual => "manual",
+        }
+    }
+
+    /// The kind of that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
 /// A document that has arrived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewSubmission {
@@ -71,8 +105,18 @@ pub struct Submission {
     pub file_name: String,
     /// Under what the document is kept.
     pub file_id: String,
-    /// Where it stands.
+    /// How it came.
+    #[serde(rename = "type")]
+    pub kind: SubmissionKind,
+    /// The project that it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+    /// What became of its document.
     pub status: SubmissionStatus,
+    /// How far it is, which follows from its samples.
+    pub state: State,
+    /// How many of its samples are where.
+    pub progress: Progress,
     /// Who submits, where it was said beside the document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub submitter_name: Option<String>,

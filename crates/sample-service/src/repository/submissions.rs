@@ -1,10 +1,14 @@
 //! Submissions as rows of their table.
 
+use nanopore::sample::Progress;
 use sagabus::sqlite::rusqlite::{self, OptionalExtension, Row, Transaction};
 use sagabus::{Error, Result, Timestamp};
 
 use super::{damaged, time, word};
-use crate::model::{NewSubmission, Page, Submission, SubmissionStatus};
+use crate::model::{NewSubmission, Page, Submission, SubmissionKind, SubmissionStatus};
+
+/// Submissions with how many of their samples are where. No view: that would follow a table which is given another name.
+const WITH_SAMPLES: &str = include_str!("submissions.sql");
 
 /// Keeps a submission under the next number.
 pub(crate) fn insert_submission(
@@ -34,6 +38,20 @@ pub(crate) fn insert_submission(
             &submission.submitter_email,
             now.milliseconds(),
         ),
+    )?;
+    Ok(())
+}
+
+/// Says how a submission came and what for.
+pub(crate) fn set_kind(
+    tx: &Transaction<'_>,
+    id: &str,
+    kind: SubmissionKind,
+    project_id: Option<&str>,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE submissions SET kind = ?2, project_id = ?3 WHERE id = ?1",
+        (id, kind.as_str(), project_id),
     )?;
     Ok(())
 }
@@ -78,7 +96,7 @@ pub(crate) fn mark_for_review(
 
 pub(crate) fn find_submission(tx: &Transaction<'_>, id: &str) -> Result<Option<Submission>> {
     Ok(tx
-        .prepare_cached("SELECT * FROM submissions WHERE id = ?1")?
+        .prepare_cached(&format!("SELECT * FROM ({WITH_SAMPLES}) WHERE id = ?1"))?
         .query_row([id], read_submission)
         .optional()?)
 }
@@ -102,9 +120,9 @@ pub(crate) fn list_submissions(
         |row| row.get(0),
     )?;
     let offset = i64::try_from(page.offset()).unwrap_or(i64::MAX);
-    let mut select = tx.prepare_cached(
-        "SELECT * FROM submissions WHERE ?1 IS NULL OR status = ?1 ORDER BY seq DESC LIMIT ?2 OFFSET ?3",
-    )?;
+    let mut select = tx.prepare_cached(&format!(
+        "SELECT * FROM ({WITH_SAMPLES}) WHERE ?1 IS NULL OR status = ?1 ORDER BY seq DESC LIMIT ?2 OFFSET ?3"
+    ))?;
     let submissions = select
         .query_map((status, page.limit, offset), read_submission)?
         .collect::<rusqlite::Result<_>>()?;
@@ -113,7 +131,20 @@ pub(crate) fn list_submissions(
 
 fn read_submission(row: &Row<'_>) -> rusqlite::Result<Submission> {
     let form: Option<String> = row.get("form")?;
+    let archived: u32 = row.get("archived")?;
+    let progress = Progress {
+        samples: row.get("samples")?,
+        submitted: row.get("submitted")?,
+        // What was put away after it was completed is that still.
+        completed: row.get::<_, u32>("completed")? + row.get::<_, u32>("put_away")?,
+        archived,
+        in_question: row.get("in_question")?,
+    };
     Ok(Submission {
+        kind: word(row, "kind", SubmissionKind::from_word)?,
+        project_id: row.get("project_id")?,
+        state: progress.state(),
+        progress,
         id: row.get("id")?,
         number: row.get("number")?,
         file_name: row.get("file_name")?,

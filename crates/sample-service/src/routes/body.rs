@@ -102,7 +102,7 @@ impl Body {
     clippy::needless_pass_by_value,
     reason = "used as a function for `map_err`"
 )]
-fn unreadable(rejection: BytesRejection) -> Error {
+pub(super) fn unreadable(rejection: BytesRejection) -> Error {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return TooLarge::body().into();
     }

@@ -1,6 +1,6 @@
 //! One act within one transaction: what it does to a sample, its history and its steps.
 
-use nanopore::sample::{Course, FieldErrors, Status};
+use nanopore::sample::{Course, FieldErrors, Stage, Status};
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::{Event, Result, Timestamp};
 
@@ -65,6 +65,21 @@ impl Act<'_> {
         }
         let (course, steps) = rows::course(tx, sample)?;
         self.put(tx, sample, steps, course.forced_to(status))?;
+        self.note(tx, sample, "status_overridden", Some(&reason))?;
+        self.publisher.status_overridden(sample, old, reason)
+    }
+
+    /// Puts a sample that comes from elsewhere at the step where it was.
+    pub(super) fn land_sample(
+        &self,
+        tx: &Transaction<'_>,
+        sample: &mut Sample,
+        (status, stage): (Status, Stage),
+        reason: String,
+    ) -> Result<Event> {
+        let old = sample.status;
+        let (course, steps) = rows::course(tx, sample)?;
+        self.put(tx, sample, steps, course.landed(status, stage))?;
         self.note(tx, sample, "status_overridden", Some(&reason))?;
         self.publisher.status_overridden(sample, old, reason)
     }

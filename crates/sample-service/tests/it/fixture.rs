@@ -146,6 +146,29 @@ impl Fixture {
         }
     }
 
+    /// The same with a body that is no JSON; the answer too may be none.
+    pub(crate) async fn send(
+        &self,
+        (method, path): (&str, &str),
+        body: String,
+        headers: &[(&str, &str)],
+    ) -> (Answer, String) {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body)).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let answer = Answer {
+            status: parts.status,
+            headers: parts.headers,
+            json: serde_json::from_slice(&bytes).unwrap_or_default(),
+        };
+        (answer, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
     pub(crate) async fn sample(&self) -> String {
         let sample = self.service.create(&fields(), actor()).await.unwrap();
         sample.id

@@ -17,4 +17,6 @@ mod steps;
 #[cfg(test)]
 mod sweep;
 #[cfg(test)]
+mod tables;
+#[cfg(test)]
 mod work;
