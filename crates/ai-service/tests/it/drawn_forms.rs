@@ -62,7 +62,7 @@ fn form(seed: usize) -> Form {
     let count = match seed {
         0 => 0,
         1 => 100,
-        _ => 1 + dice.roll(if seed % 4 == 0 { 100 } else { 12 }),
+        _ => 1 + dice.roll(if seed.is_multiple_of(4) { 100 } else { 12 }),
     };
     let blank = seed == 0;
     let text = |dice: &mut Dice, options: &[&str]| {

@@ -13,7 +13,11 @@ use crate::drawn::Paper;
 /// The truth of a quote, and the quote: with frames or without, its rows numbered or not, units in a second line or not.
 fn quote(seed: usize) -> (Form, Vec<u8>) {
     let mut dice = Dice(1_000 + seed as u64);
-    let (frames, numbered, second) = (seed % 2 == 0, seed % 3 > 0, seed % 5 == 1);
+    let (frames, numbered, second) = (
+        seed.is_multiple_of(2),
+        !seed.is_multiple_of(3),
+        seed % 5 == 1,
+    );
     // Where neither rules nor numbers tell rows apart, a name alone is told and is no row.
     let bare = !frames && !numbered && !second;
     let samples: Vec<Sample> = (0..40 + dice.roll(61))
@@ -58,7 +62,7 @@ fn quote(seed: usize) -> (Form, Vec<u8>) {
         row(&mut paper, units);
     }
     for (index, sample) in samples.iter().enumerate() {
-        if paper.need(16.0) && seed % 4 == 0 {
+        if paper.need(16.0) && seed.is_multiple_of(4) {
             row(&mut paper, header);
         }
         let number = |it: Option<f64>| it.map_or(String::new(), |it| it.to_string());
@@ -151,8 +155,11 @@ const TEXTS: [(&[&str], &str, &[&str]); 14] = [
     (&["Flow Cell Count"], "flowCellCount", &["1", "3"]),
 ];
 
-/// A label, a field, and measures as written and as read.
-const MEASURES: [(&str, &str, &[(&str, &str)]); 4] = [
+/// A value as written and as read.
+type Written = (&'static str, &'static str);
+
+/// A label, a field, and its measures.
+const MEASURES: [(&str, &str, &[Written]); 4] = [
     (
         "Concentration",
         "concentration",
