@@ -155,14 +155,11 @@ const TEXTS: [(&[&str], &str, &[&str]); 14] = [
     (&["Flow Cell Count"], "flowCellCount", &["1", "3"]),
 ];
 
-/// A measure as its label has it, its field, and how it is written and read.
-type Measure = (
-    &'static str,
-    &'static str,
-    &'static [(&'static str, &'static str)],
-);
+/// A value as written and as read.
+type Written = (&'static str, &'static str);
 
-const MEASURES: [Measure; 4] = [
+/// A label, a field, and its measures.
+const MEASURES: [(&str, &str, &[Written]); 4] = [
     (
         "Concentration",
         "concentration",
