@@ -1,5 +1,6 @@
-//! Takes many samples at once, from a table or a list: each row is looked at by itself, and all that are good become samples of one
-//! submission in one transaction.
+//! Takes many samples at once, from a table or a list.
+//!
+//! Each row is looked at by itself, and all that are good become samples of one submission in one transaction.
 
 use nanopore::sample::foreign::{self, Landing};
 use nanopore::sample::{FieldError, FieldErrors, NewProject, NewSample, Origin, Stage};

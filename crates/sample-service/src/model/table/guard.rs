@@ -1,5 +1,7 @@
-//! Cells that a spreadsheet program would take for a formula. The export puts an apostrophe before them, and the import takes it
-//! away again, so that what is exported and imported stays what it was.
+//! Cells that a spreadsheet program would take for a formula.
+//!
+//! The export puts an apostrophe before them, and the import takes it away again, so that what is exported and imported
+//! stays what it was.
 
 use std::borrow::Cow;
 
