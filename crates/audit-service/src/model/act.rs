@@ -150,16 +150,16 @@ impl Act {
         }
         let act = Self {
             event_id: None,
-            time: reader.json("timestamp", now),
+            time: reader.word("timestamp", now),
             service,
             action,
             actor_id: reader.text("userId"),
             actor_email: reader.text("userEmail"),
             resource,
             resource_id: reader.text("resourceId"),
-            outcome: reader.json("outcome", Outcome::Success),
-            severity: reader.json("severity", Severity::Info),
-            category: reader.json("category", Category::System),
+            outcome: reader.word("outcome", Outcome::Success),
+            severity: reader.word("severity", Severity::Info),
+            category: reader.word("category", Category::System),
             correlation_id: None,
             causation_id: None,
             more: reader.more(),
@@ -270,20 +270,14 @@ impl Reader<'_> {
     }
 
     fn more(&mut self) -> More {
-        let tags: Vec<String> = self.json("tags", vec![]);
-        let is_tag = |tag: &String| (1..=TAG_CHARACTERS_MAX).contains(&tag.chars().count());
-        if tags.len() > TAGS_MAX || !tags.iter().all(is_tag) {
-            let text =
-                format!("must be at most {TAGS_MAX} texts of 1 to {TAG_CHARACTERS_MAX} characters");
-            self.errors.add("tags", text);
-        }
+        let tags = self.tags();
         More {
             reason: self.text("reason"),
             ip_address: self.address("ipAddress"),
             user_agent: self.text("userAgent"),
             session_id: self.text("sessionId"),
             tags,
-            duration_ms: self.json("durationMs", None),
+            duration_ms: self.milliseconds("durationMs"),
             old_values: self.values("oldValues"),
             new_values: self.values("newValues"),
         }
@@ -314,8 +308,36 @@ impl Reader<'_> {
         }
     }
 
-    /// A value of a type that says itself what is wrong.
-    fn json<T: serde::de::DeserializeOwned>(&mut self, field: &str, default: T) -> T {
+    fn tags(&mut self) -> Vec<String> {
+        let Some(value) = self.fields.get("tags").filter(|value| !value.is_null()) else {
+            return Vec::new();
+        };
+        let is_tag = |tag: &&str| (1..=TAG_CHARACTERS_MAX).contains(&tag.chars().count());
+        let tags = value.as_array().filter(|list| list.len() <= TAGS_MAX);
+        let tags = tags.and_then(|list| {
+            let texts = list.iter().map(|it| it.as_str().filter(is_tag));
+            texts.map(|it| it.map(str::to_owned)).collect()
+        });
+        tags.unwrap_or_else(|| {
+            let text =
+                format!("must be at most {TAGS_MAX} texts of 1 to {TAG_CHARACTERS_MAX} characters");
+            self.errors.add("tags", text);
+            Vec::new()
+        })
+    }
+
+    fn milliseconds(&mut self, field: &str) -> Option<u32> {
+        let value = self.fields.get(field).filter(|value| !value.is_null())?;
+        let number = value.as_u64().and_then(|it| u32::try_from(it).ok());
+        if number.is_none() {
+            let text = format!("must be a whole number, 0 to {} ms", u32::MAX);
+            self.errors.add(field, text);
+        }
+        number
+    }
+
+    /// A word of those that its type has.
+    fn word<T: serde::de::DeserializeOwned>(&mut self, field: &str, default: T) -> T {
         let Some(value) = self.fields.get(field).filter(|value| !value.is_null()) else {
             return default;
         };

@@ -125,6 +125,62 @@ async fn a_service_can_report_an_act_with_a_dotted_name() {
 }
 
 #[tokio::test]
+async fn what_a_service_reports_of_an_act_is_kept_and_found_by_it() {
+    let fixture = Fixture::new().await;
+    let act = json!({
+        "service": "files", "action": "file.renamed", "resource": "file", "resourceId": "f-1", "userId": "ada",
+        "reason": "spelled wrong", "ipAddress": "10.0.0.7", "userAgent": "browser", "sessionId": "s-1",
+        "tags": ["by-hand", "names"], "durationMs": 40, "oldValues": {"name": "a.pdf", "size": null},
+        "newValues": {"name": "b.pdf"},
+    });
+    let (status, entry) = call(&fixture, "POST", "/events", &act).await;
+    assert_eq!(status, StatusCode::CREATED, "{entry}");
+    for field in [
+        "reason",
+        "ipAddress",
+        "userAgent",
+        "sessionId",
+        "tags",
+        "durationMs",
+        "oldValues",
+        "newValues",
+    ] {
+        assert_eq!(entry[field], act[field], "{field}");
+    }
+    let other =
+        json!({"service": "files", "action": "file.read", "resource": "file", "tags": ["names"]});
+    call(&fixture, "POST", "/events", &other).await;
+    for (query, count) in [
+        ("tags=names", 2),
+        ("tags=names,by-hand", 1),
+        ("tags=none", 0),
+        ("q=spelled", 1),
+        ("q=file", 2),
+        ("sessionId=s-1", 1),
+        ("ipAddress=10.0.0.8", 0),
+    ] {
+        let path = format!("/events?{query}");
+        let (_, page) = call(&fixture, "GET", &path, &Value::Null).await;
+        assert_eq!(page["total"], count, "{query}: {page}");
+    }
+    for (field, value) in [
+        ("tags", json!("names")),
+        ("tags", json!([1])),
+        ("tags", json!([""])),
+        ("durationMs", json!(-1)),
+        ("durationMs", json!("40")),
+        ("ipAddress", json!("10.0.0")),
+        ("oldValues", json!([])),
+    ] {
+        let mut wrong = act.clone();
+        wrong[field] = value;
+        let (status, problem) = call(&fixture, "POST", "/events", &wrong).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{field}: {problem}");
+        assert!(problem.to_string().contains(field), "{field}: {problem}");
+    }
+}
+
+#[tokio::test]
 async fn counts_are_of_the_days_asked_for() {
     let fixture = Fixture::new().await;
     let mut old = event("sample.created", "{}");
