@@ -73,7 +73,7 @@ async fn the_queue_has_what_can_be_worked_on_the_most_urgent_first() {
     for (query, text) in [
         ("?show=all", "must be ready, held or expected"),
         ("?stage=washing", "has no value `washing`"),
-        ("?colour=red", "is not a filter"),
+        ("?colour=red", "is not known; there are `show`"),
         ("?limit=0", "whole number"),
         ("?show=held&show=held", "given twice"),
     ] {
