@@ -14,6 +14,11 @@ macro_rules! of_the_program {
     };
 }
 
+// All that the settings of the program need of the audit service; the crate itself would bring a server along.
+of_the_program!(audit_settings, "../../crates/audit-service/src/settings.rs");
+extern crate self as audit_service;
+use audit_settings::Settings;
+
 of_the_program!(config, "../../crates/sagabus-server/src/config.rs");
 of_the_program!(
     header_text,
