@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use sagabus::saga::ServiceLimit;
 
-use crate::config::{Config, VARIABLES};
+use crate::config::{Config, PREFIXES, VARIABLES};
+
+/// Variables whose values are no numbers.
+const TEXTS: [&str; 2] = ["SAGA_SERVICE_LIMITS", "AUDIT_KEY_FILE"];
 
 /// Parts between bytes that no text has are names and values in turn; a name of one byte picks a variable that is known.
 pub(crate) fn settings(bytes: &[u8]) {
@@ -22,7 +25,7 @@ pub(crate) fn settings(bytes: &[u8]) {
             _ => (pair[0].clone(), pair[1].clone()),
         })
         .collect();
-    let is_ours = |name: &str| name.starts_with("EVENT_BUS_") || name.starts_with("SAGA_");
+    let is_ours = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     match Config::read(pairs.clone().into_iter()) {
         Ok(config) => {
             config.bus.validate().expect("what is taken is valid");
@@ -39,7 +42,7 @@ pub(crate) fn settings(bytes: &[u8]) {
                 );
                 let is_number = value.trim().parse::<u64>().is_ok();
                 assert!(
-                    is_number || name == "SAGA_SERVICE_LIMITS",
+                    is_number || TEXTS.contains(&name.as_str()),
                     "{value:?} was taken"
                 );
             }

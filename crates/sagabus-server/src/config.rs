@@ -11,7 +11,7 @@ use sagabus::saga::{self, ServiceLimit};
 const DAY: Duration = Duration::from_hours(24);
 
 /// Prefixes of variables that are ours: an unknown one under them is a mistake, not somebody else's.
-const PREFIXES: [&str; 3] = ["EVENT_BUS_", "SAGA_", "AUDIT_"];
+pub(crate) const PREFIXES: [&str; 3] = ["EVENT_BUS_", "SAGA_", "AUDIT_"];
 
 /// Settings of the bus, of sagas and of the audit trail.
 #[derive(Clone, Debug, Default)]
