@@ -16,4 +16,4 @@ pub use entry::Entry;
 pub use filter::{Filter, Page};
 pub use judge::{Judgement, judge};
 pub use proof::{ConsistencyProof, Hex, InclusionProof, Tree};
-pub use report::{Statistics, Verification};
+pub use report::{Statistics, Top, Verification};

@@ -8,6 +8,7 @@ use nanopore::events::audit::{Category, Outcome, RetentionApplied, Severity};
 use sagabus::event::Cause;
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::{Error, Result, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ const EMPTIED_MAX: u32 = 1_000;
 const DATASET: &str = "audit_entries";
 
 /// What a policy has emptied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Applied {
     /// Which policy.

@@ -2,6 +2,7 @@
 
 use sagabus::event::attributes::is_json;
 use sagabus::{Error, ErrorKind};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::sample::{FieldError, FieldErrors};
@@ -19,7 +20,7 @@ const FIELD_CHARACTERS_MAX: usize = 100;
 const ERRORS_MAX: usize = 50;
 
 /// Problem details: what went wrong, with one text per wrong field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Problem {
     /// Names the kind of problem.
     #[serde(rename = "type")]

@@ -1,10 +1,12 @@
 //! The HTTP interface: one port for the bus, the sagas and the services.
 
 mod admission;
+pub(crate) mod api;
 mod cloud_events;
 mod connections;
 mod dead_letters;
 mod events;
+mod fields;
 mod health;
 mod metrics;
 mod query;
@@ -26,7 +28,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::{delete, get, post};
 use nanopore::problem::BODY_BYTES_MAX;
 use sagabus::Error;
 use tokio::net::TcpListener;
@@ -51,81 +52,23 @@ pub(crate) struct App {
 
 /// All routes.
 pub(crate) fn router(system: Arc<System>) -> Router {
-    let services = Router::new()
-        .nest(
-            "/api",
-            sample_service::routes::router(system.samples.clone()),
-        )
-        .nest("/api", ai_service::routes::router(system.ai.clone()))
-        .nest(
-            "/api/audit",
-            audit_service::routes::router(system.audit.clone()),
-        );
+    let samples = sample_service::routes::api().with_state(system.samples.clone());
+    let forms = ai_service::routes::api().with_state(system.ai.clone());
+    let trail = audit_service::routes::api().with_state(system.audit.clone());
     let room = middleware::from_fn_with_state(Arc::clone(&system), admission::with_room);
     let app = App {
         system,
         traffic: Arc::default(),
     };
     let traffic = Arc::clone(&app.traffic);
-    Router::new()
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/metrics", get(metrics::show))
-        .route("/api/stats", get(stats::show))
-        .route("/api/events", get(events::list).post(events::publish))
-        .route("/api/events/{position}", get(events::show))
-        .route("/api/schedules", get(schedules::list).post(schedules::set))
-        .route("/api/schedules/{key}", delete(schedules::cancel))
-        .route("/api/schedules/{key}/move", post(schedules::move_to))
-        .route("/api/schemas", get(schemas::list))
-        .route("/api/schemas/{type}", get(schemas::show))
-        .route("/asyncapi.json", get(schemas::asyncapi))
-        .route("/api/dead-letters", get(dead_letters::list))
-        .route("/api/dead-letters/redrive", post(dead_letters::redrive))
-        .route("/api/dead-letters/revise", post(dead_letters::revise))
-        .route("/api/dead-letters/skip", post(dead_letters::skip))
-        .route("/api/dead-letters/discard", post(dead_letters::discard))
-        .route("/api/dead-letters/republish", post(dead_letters::republish))
-        .route("/api/dead-letters/export", get(dead_letters::export))
-        .route(
-            "/api/dead-letters/import",
-            post(dead_letters::import::import)
-                .layer(DefaultBodyLimit::max(dead_letters::import::BODY_BYTES_MAX)),
-        )
-        .route(
-            "/api/dead-letters/{subscription}/{position}",
-            get(dead_letters::show),
-        )
-        .route("/api/subscriptions", get(subscriptions::list))
-        .route(
-            "/api/subscriptions/{name}/repairs",
-            get(subscriptions::repairs),
-        )
-        .route(
-            "/api/subscriptions/{name}/pause",
-            post(subscriptions::pause),
-        )
-        .route(
-            "/api/subscriptions/{name}/resume",
-            post(subscriptions::resume),
-        )
-        .route(
-            "/api/subscriptions/{name}/remove",
-            post(subscriptions::remove),
-        )
-        .route("/api/sagas", get(sagas::list).post(sagas::start))
-        .route("/api/sagas/health", get(sagas::health))
-        .route("/api/sagas/{id}", get(sagas::show))
-        .route("/api/sagas/{id}/signal", post(sagas::signal))
-        .route("/api/sagas/{id}/approve", post(sagas::approve))
-        .route("/api/sagas/{id}/refuse", post(sagas::refuse))
-        .route("/api/sagas/{id}/{verb}", post(sagas::operate))
-        .route(
-            "/api/submissions",
-            post(submissions::submit).layer(DefaultBodyLimit::max(UPLOAD_BYTES_MAX)),
-        )
+    let (router, operations) = api::own()
         .with_state(app)
-        .merge(services)
+        .nest("/api", samples)
+        .nest("/api", forms)
+        .nest("/api/audit", trail)
+        .into_parts();
+    let known = Arc::new(query::Known::of(&operations));
+    router
         .fallback(reply::no_such_route)
         .layer(room)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -133,7 +76,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
             StatusCode::REQUEST_TIMEOUT,
             REQUEST_LIMIT,
         ))
-        .layer(middleware::from_fn(query::addressed))
+        .layer(middleware::from_fn_with_state(known, query::addressed))
         .layer(middleware::from_fn(request::bodies_plain))
         .layer(middleware::from_fn(request::headers_once))
         .layer(middleware::from_fn(reply::problems_only))

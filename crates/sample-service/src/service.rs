@@ -37,6 +37,7 @@ use self::catalogue::check_named;
 pub use self::export::SheetSample;
 pub(crate) use self::export::csv_of;
 pub use self::extras::Files;
+pub(crate) use self::ingest::Report;
 pub use self::ingest::{Ingest, Mode};
 
 const MIGRATIONS: &[&str] = &[

@@ -33,6 +33,10 @@ pub(crate) const PAGES: &[Page] = &[
         program: Program::Reference("asyncapi"),
     },
     Page {
+        path: "docs/reference/openapi.json",
+        program: Program::Reference("openapi"),
+    },
+    Page {
         path: "docs/reference/capabilities.md",
         program: Program::Library("capabilities"),
     },

@@ -14,11 +14,11 @@ struct Layer {
     never: &'static [&'static str],
 }
 
-const SERVICE: &[&str] = &["sagabus", "nanopore"];
+const SERVICE: &[&str] = &["sagabus", "nanopore", "http-api"];
 const CLIENTS: &[&str] = &["redis", "rdkafka", "tokio-postgres", "sqlx"];
 
 /// One row per crate of the workspace. A new row, or a wider one, is a change of the architecture.
-const LAYERS: [Layer; 8] = [
+const LAYERS: [Layer; 9] = [
     Layer {
         name: "sagabus-macros",
         may_import: &[],
@@ -38,6 +38,11 @@ const LAYERS: [Layer; 8] = [
             "tokio-postgres",
             "sqlx",
         ],
+    },
+    Layer {
+        name: "http-api",
+        may_import: &[],
+        never: CLIENTS,
     },
     Layer {
         name: "nanopore",
@@ -72,6 +77,7 @@ const LAYERS: [Layer; 8] = [
         may_import: &[
             "sagabus",
             "nanopore",
+            "http-api",
             "sample-service",
             "ai-service",
             "audit-service",

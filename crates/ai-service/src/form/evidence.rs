@@ -1,6 +1,7 @@
 //! What was read, where it stands on the paper, how sure it is, and what is wrong with it.
 
 use nanopore::events::ai::Method;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::Form;
@@ -8,7 +9,7 @@ use crate::pdf::{PdfError, PdfErrorKind, Rect};
 use crate::reading::Kind;
 
 /// Where a value stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Evidence {
     /// Page, from 1.
     pub page: u32,
@@ -19,7 +20,7 @@ pub struct Evidence {
 }
 
 /// One value that was found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct FieldEvidence {
     /// Path in the form, such as `samples[3].volume_ul`.
     pub field: String,
@@ -35,7 +36,7 @@ pub struct FieldEvidence {
 }
 
 /// What kind of trouble a value has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum IssueCode {
@@ -73,7 +74,7 @@ impl IssueCode {
 }
 
 /// Something to look at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Issue {
     /// What kind of trouble.
     pub code: IssueCode,
@@ -84,7 +85,7 @@ pub struct Issue {
 }
 
 /// A form that was read, with everything needed to check it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Extraction {
     /// Which kind of document it is.
     pub kind: Kind,

@@ -1,9 +1,10 @@
 //! What the submission form asks for, with the names that its data has outside.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The filled-in form. Blank text is empty, a blank choice or number is absent, a blank list empty.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Form {
     /// The service project printed in the head, such as `HTSF--AB-123`.
     pub service_project: String,
@@ -42,7 +43,8 @@ pub struct Form {
 }
 
 /// One row of the sample table.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "FormSample")]
 pub struct Sample {
     /// The name that the submitter gave it.
     pub sample_name: String,

@@ -1,8 +1,10 @@
 //! Why a job failed.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use sagabus::{Error, ErrorKind};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 use crate::pdf::{PdfError, PdfErrorKind};
@@ -33,11 +35,13 @@ impl FaultKind {
     /// The kind of that name.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        PdfErrorKind::ALL
-            .into_iter()
-            .map(Self::Pdf)
-            .chain([Self::Interrupted, Self::Cancelled])
-            .find(|kind| kind.as_str() == word)
+        Self::all().find(|kind| kind.as_str() == word)
+    }
+
+    /// Every kind.
+    fn all() -> impl Iterator<Item = Self> {
+        let of_documents = PdfErrorKind::ALL.into_iter().map(Self::Pdf);
+        of_documents.chain([Self::Interrupted, Self::Cancelled])
     }
 
     /// Whether the same job may succeed at another time.
@@ -51,6 +55,17 @@ impl FaultKind {
     }
 }
 
+impl JsonSchema for FaultKind {
+    fn schema_name() -> Cow<'static, str> {
+        "FaultKind".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words: Vec<&str> = Self::all().map(Self::as_str).collect();
+        json_schema!({"type": "string", "enum": words})
+    }
+}
+
 impl Serialize for FaultKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
@@ -58,7 +73,7 @@ impl Serialize for FaultKind {
 }
 
 /// Why a job failed: the kind, and one clear fragment for a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Fault {
     /// What kind of failure.
     pub kind: FaultKind,

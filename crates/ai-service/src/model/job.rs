@@ -3,12 +3,13 @@
 use nanopore::events::ai::JobType;
 use sagabus::event::Cause;
 use sagabus::{EventId, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fault::Fault;
 
 /// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobStatus {
     /// It waits for its turn.
@@ -59,7 +60,7 @@ impl JobStatus {
 }
 
 /// One document to read.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
     /// Its id.

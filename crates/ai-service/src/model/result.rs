@@ -2,12 +2,13 @@
 
 use nanopore::events::ai::Method;
 use sagabus::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::form::{FieldEvidence, Form, Issue};
 
 /// Whether a result still counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResultStatus {
     /// It counts.
@@ -36,7 +37,7 @@ impl ResultStatus {
 }
 
 /// What a document holds. It has personal data, which the events about it have not.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtractionResult {
     /// Its id.

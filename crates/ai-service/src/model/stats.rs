@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::job::JobStatus;
 
 /// How many jobs of one type have one status.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobCount {
     /// The status.
@@ -19,7 +20,7 @@ pub struct JobCount {
 }
 
 /// Counts of jobs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobStats {
     /// All jobs.
@@ -35,7 +36,7 @@ pub struct JobStats {
 }
 
 /// Counts of results that still count.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResultStats {
     /// How many.
@@ -53,7 +54,7 @@ pub struct ResultStats {
 }
 
 /// Counts of all that the service keeps.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 pub struct Stats {
     /// Of jobs.
     pub jobs: JobStats,

@@ -1,9 +1,10 @@
 //! The plain data that a PDF is reduced to, in points from the top left corner of each page.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A rectangle: left, top, width and height in points. Its JSON form is `[x, y, w, h]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(from = "[f64; 4]", into = "[f64; 4]")]
 pub struct Rect {
     /// Left edge.
@@ -79,7 +80,7 @@ impl From<Rect> for [f64; 4] {
 }
 
 /// One run of glyphs without white space in it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Word {
     /// The text, in composed form, ligatures taken apart.
     pub text: String,
@@ -88,7 +89,7 @@ pub struct Word {
 }
 
 /// All words that share a base line, from left to right.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Line {
     /// The words; never empty.
     pub words: Vec<Word>,
@@ -113,7 +114,7 @@ pub(crate) fn join(words: &[Word]) -> String {
 }
 
 /// What a small drawing that can be ticked looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkShape {
     /// A square: a tick box.
@@ -123,7 +124,7 @@ pub enum MarkShape {
 }
 
 /// A tick box or radio button, with how much ink is in its middle.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Mark {
     /// Where it stands.
     pub rect: Rect,
@@ -134,7 +135,7 @@ pub struct Mark {
 }
 
 /// A thin straight line, horizontal when it is wider than high.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Rule {
     /// The line with its thickness.
     pub rect: Rect,
@@ -149,7 +150,7 @@ impl Rule {
 }
 
 /// One page.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Page {
     /// From 1.
     pub number: u32,
@@ -168,7 +169,7 @@ pub struct Page {
 }
 
 /// What was drawn on the pages of a PDF.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Document {
     /// The pages in order.
     pub pages: Vec<Page>,

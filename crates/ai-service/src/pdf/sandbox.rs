@@ -1,6 +1,7 @@
 //! Takes away what a parser of untrusted bytes does not need: memory, time, files, network.
 
 use rustix::process::{Resource, Rlimit, setrlimit};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Address space of the child: the largest of 720 hostile and usual files needed less.
@@ -11,7 +12,7 @@ pub(super) const CPU_SECONDS_MAX: u64 = 10;
 const FILES_MAX: u64 = 16;
 
 /// How far the child is locked in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Confinement {
     /// Memory, processor time, file size and open files are limited.
     pub limits: bool,

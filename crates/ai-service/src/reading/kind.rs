@@ -1,5 +1,6 @@
 //! Tells which kind of document a PDF is, from its words alone.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{pairs, quote};
@@ -10,7 +11,7 @@ use crate::pdf::Document;
 const PAIRS_MIN: usize = 3;
 
 /// The kinds of documents that arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Kind {

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::body::Pairs;
@@ -10,7 +11,7 @@ use crate::model::{ExtractionResult, Job, JobFilter, JobStats, Part, Stats};
 use crate::service::AiService;
 
 /// A part of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(super) struct Jobs {
     jobs: Vec<Job>,
     total: u64,

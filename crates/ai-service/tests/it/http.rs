@@ -17,7 +17,10 @@ struct Answer {
 }
 
 async fn send(fixture: &Fixture, request: Request<Body>) -> Answer {
-    let router = ai_service::routes::router(fixture.service.clone());
+    let router = ai_service::routes::api()
+        .with_state::<()>(fixture.service.clone())
+        .into_parts()
+        .0;
     let response = router.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();

@@ -3,6 +3,7 @@
 use nanopore::events::audit::AlertSeverity;
 use nanopore::sample::FieldErrors;
 use sagabus::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -33,7 +34,7 @@ const FIELDS: [&str; 13] = [
 const DETAILS: &str = "details.";
 
 /// A rule that tells somebody of an entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Alert {
     /// Its name among alerts.
@@ -65,7 +66,7 @@ pub struct Alert {
 }
 
 /// What an entry must be like.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Condition {
     /// A field of the entry, or `details.` and names with dots between.
@@ -77,7 +78,7 @@ pub struct Condition {
 }
 
 /// How a field is compared. A field that is not there fits none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operator {
     /// It is the value.
@@ -97,7 +98,8 @@ pub enum Operator {
 }
 
 /// That an alert told of an entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "ToldAlert")]
 #[serde(rename_all = "camelCase")]
 pub struct Told {
     /// Which alert.

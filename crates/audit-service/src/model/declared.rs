@@ -4,6 +4,7 @@ use nanopore::events::audit::Category;
 use nanopore::sample::FieldErrors;
 use sagabus::Timestamp;
 use sagabus::event::hidden;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,7 +15,7 @@ const TEXT_CHARACTERS_MAX: usize = 255;
 const DAYS_MAX: u32 = 36_500;
 
 /// How long entries keep their content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Policy {
     /// Its name.
@@ -34,7 +35,8 @@ pub struct Policy {
 }
 
 /// What must keep its content whatever a policy says. An entry is held if it fits all that is said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "LegalHold")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Hold {
     /// Its name.
@@ -61,7 +63,7 @@ pub struct Hold {
 }
 
 /// Who ends something, and why; or who has something done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Order {
     /// Who.
@@ -71,7 +73,7 @@ pub struct Order {
 }
 
 /// What can be laid down and ended again.
-pub trait Declared: Serialize + DeserializeOwned + Send + 'static {
+pub trait Declared: JsonSchema + Serialize + DeserializeOwned + Send + 'static {
     /// The kind of thing, as it stands in entries.
     const RESOURCE: &'static str;
     /// What the entry says that lays it down, and what the one that ends it.

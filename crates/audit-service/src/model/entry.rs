@@ -2,11 +2,12 @@
 
 use nanopore::events::audit::Actor;
 use sagabus::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 /// One entry, as it stands in the trail. Words are shown as stored, so that a damaged entry can still be seen.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// Its place in the trail, from 1.

@@ -1,5 +1,8 @@
 //! Proofs as they are shown.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 use crate::merkle::{Hash, hex};
@@ -10,7 +13,7 @@ use crate::note::State;
 pub struct Hex(pub Hash);
 
 /// A state of the tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Tree {
     /// How many entries it is of.
     pub size: u64,
@@ -19,7 +22,7 @@ pub struct Tree {
 }
 
 /// Proves that an entry is in the trail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct InclusionProof {
     /// Which entry.
     pub sequence: u64,
@@ -32,7 +35,7 @@ pub struct InclusionProof {
 }
 
 /// Proves that a state of the trail is the beginning of a later one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ConsistencyProof {
     /// The earlier state.
     pub from: Tree,
@@ -45,6 +48,20 @@ pub struct ConsistencyProof {
 impl From<Hash> for Hex {
     fn from(hash: Hash) -> Self {
         Self(hash)
+    }
+}
+
+impl JsonSchema for Hex {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Hash".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
     }
 }
 

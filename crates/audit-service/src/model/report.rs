@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a check of the trail finds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
     /// Whether every entry fits, from the first to the last, and the trail is what was signed of it.
@@ -36,8 +37,18 @@ impl fmt::Display for Verification {
     }
 }
 
+/// Something that is among the most frequent.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct Top {
+    /// What it is.
+    pub name: String,
+    /// Of how many entries.
+    pub count: u64,
+}
+
 /// Counts of the entries since some day.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
+#[schemars(rename = "TrailStatistics")]
 #[serde(rename_all = "camelCase")]
 pub struct Statistics {
     /// All of them.
@@ -51,11 +62,11 @@ pub struct Statistics {
     /// By day, UTC.
     pub events_by_date: BTreeMap<String, u64>,
     /// The ten who did most.
-    pub top_users: Vec<(String, u64)>,
+    pub top_users: Vec<Top>,
     /// The ten most frequent acts.
-    pub top_actions: Vec<(String, u64)>,
+    pub top_actions: Vec<Top>,
     /// The ten kinds of things most acts were done to.
-    pub top_resources: Vec<(String, u64)>,
+    pub top_resources: Vec<Top>,
     /// Percentage of errors and critical entries.
     pub error_rate: f64,
     /// How long the acts took on average, in milliseconds, of those that say so.

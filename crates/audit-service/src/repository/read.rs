@@ -9,7 +9,7 @@ use sagabus::{Error, Result, Timestamp};
 
 use super::{COLUMNS, to_hash, tree};
 use crate::merkle::{Hash, hex};
-use crate::model::{Entry, Filter, Page, Statistics};
+use crate::model::{Entry, Filter, Page, Statistics, Top};
 
 /// Whether the trail has an entry for this event.
 pub(crate) fn has_event(tx: &Transaction<'_>, event_id: &str) -> Result<bool> {
@@ -96,7 +96,10 @@ pub(crate) fn statistics(tx: &Transaction<'_>, from: Timestamp) -> Result<Statis
     let all = |column: &str| -> rusqlite::Result<BTreeMap<String, u64>> {
         Ok(counts(column, "1")?.into_iter().collect())
     };
-    let top = |column: &str| counts(column, "2 DESC, 1 LIMIT 10");
+    let top = |column: &str| -> rusqlite::Result<Vec<Top>> {
+        let most = counts(column, "2 DESC, 1 LIMIT 10")?.into_iter();
+        Ok(most.map(|(name, count)| Top { name, count }).collect())
+    };
     let events_by_severity = all("severity")?;
     let total_events: u64 = events_by_severity.values().sum();
     let count_of = |word: &str| events_by_severity.get(word).copied().unwrap_or(0);

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::reply::Reply;
@@ -14,13 +15,14 @@ use crate::service::AuditService;
 type Service = State<AuditService>;
 
 /// Everything of a kind.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "{D}List")]
 pub(super) struct All<D> {
     items: Vec<D>,
 }
 
 /// What was emptied.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(super) struct Emptied {
     applied: Vec<Applied>,
 }
@@ -54,7 +56,7 @@ pub(super) async fn lift<D: Declared>(
 }
 
 /// What alerts told.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(super) struct History {
     items: Vec<Told>,
 }

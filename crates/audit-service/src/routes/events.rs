@@ -3,11 +3,14 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use http_api::Field;
 use nanopore::query::{not_known, number};
 use nanopore::sample::FieldErrors;
 use sagabus::event::whole_number;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::fields;
 use super::reply::Reply;
 use super::request::{Body, Pairs, Work};
 use crate::model::{Entry, Filter, Statistics, Verification};
@@ -16,10 +19,10 @@ use crate::service::AuditService;
 /// Days of a count that does not say how many; and the most.
 const DAYS: (u32, u32) = (30, 365);
 /// The parameters of a count.
-pub(super) const STATISTICS: [&str; 1] = ["daysBack"];
+const STATISTICS: [&str; 1] = Field::names(&fields::STATISTICS);
 
 /// One page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(super) struct Entries {
     events: Vec<Entry>,
     total: u64,

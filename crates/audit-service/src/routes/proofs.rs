@@ -6,12 +6,15 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
+use http_api::Field;
 use nanopore::query::not_known;
 use nanopore::sample::FieldErrors;
 use sagabus::Error;
 use sagabus::event::whole_number;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::fields;
 use super::reply::Reply;
 use super::request::Pairs;
 use crate::model::{ConsistencyProof, InclusionProof, Tree};
@@ -19,12 +22,12 @@ use crate::note;
 use crate::service::AuditService;
 
 /// The parameters of a proof of inclusion.
-pub(super) const INCLUSION: [&str; 3] = ["sequence", "size", "id"];
+const INCLUSION: [&str; 3] = Field::names(&fields::INCLUSION);
 /// The parameters of a proof of consistency.
-pub(super) const CONSISTENCY: [&str; 2] = ["from", "to"];
+const CONSISTENCY: [&str; 2] = Field::names(&fields::CONSISTENCY);
 
 /// The public key.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Key {
     name: String,
@@ -32,7 +35,7 @@ pub(super) struct Key {
 }
 
 /// A signed state.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Checkpoint {
     #[serde(flatten)]

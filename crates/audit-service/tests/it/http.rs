@@ -11,7 +11,10 @@ use super::fixture::{Fixture, event};
 /// What a request is answered with, as text.
 pub(crate) async fn text(fixture: &Fixture, path: &str) -> String {
     let request = Request::get(path).body(Body::empty()).unwrap();
-    let response = audit_service::routes::router(fixture.service.clone())
+    let response = audit_service::routes::api()
+        .with_state::<()>(fixture.service.clone())
+        .into_parts()
+        .0
         .oneshot(request)
         .await
         .unwrap();
@@ -37,7 +40,10 @@ pub(crate) async fn call(
         .header("x-correlation-id", "work-9")
         .body(body)
         .unwrap();
-    let response = audit_service::routes::router(fixture.service.clone())
+    let response = audit_service::routes::api()
+        .with_state::<()>(fixture.service.clone())
+        .into_parts()
+        .0
         .oneshot(request)
         .await
         .unwrap();
@@ -209,7 +215,7 @@ async fn counts_are_of_the_days_asked_for() {
         json["eventsBySeverity"],
         json!({"critical": 1, "error": 1, "info": 2})
     );
-    assert_eq!(json["topUsers"], json!([["ada", 4]]));
+    assert_eq!(json["topUsers"], json!([{"name": "ada", "count": 4}]));
     assert_eq!(json["eventsByDate"].as_object().unwrap().len(), 1);
 }
 

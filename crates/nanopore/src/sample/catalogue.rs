@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,7 +21,10 @@ pub const TARGET_DAYS: &str = "targetDays";
 pub const STANDARD_SERVICE: &str = "standard";
 
 /// Kind of an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize,
+)]
+#[schemars(rename = "CatalogueKind")]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Kit for libraries or barcodes.
@@ -75,7 +79,7 @@ impl fmt::Display for Kind {
 }
 
 /// One item of the catalogue.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
     /// Its kind.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::field::FieldErrors;
@@ -13,7 +14,7 @@ pub const CHART_FIELDS: [&str; 15] = [
 ];
 
 /// A billing account: `HTSF`, `NANO` or `SEQ`, a hyphen, three digits. Somebody pays, so it is never guessed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ChartField(String);
 

@@ -1,5 +1,7 @@
 //! Where a sample is in its work: status and processing steps, and what a move does to both. One never contradicts the other.
 
+use schemars::JsonSchema;
+
 use super::field::FieldErrors;
 use super::stage::{Stage, StepStatus};
 use super::status::Status;
@@ -19,7 +21,8 @@ pub struct Course {
 }
 
 /// What can be done about a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum Act {
     /// Begin it, also again after it failed.
     Start,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -18,7 +19,7 @@ const DELIVERY_METHODS: [&str; 3] = ["download", "cloud", "physical"];
 const FILE_FORMATS: [&str; 4] = ["FASTQ", "FAST5", "POD5", "BAM"];
 
 /// The details of a sample; every value has passed its rule.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Details {
     /// Where it is from.

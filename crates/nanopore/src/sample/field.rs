@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Most errors in one line of text; the list itself has them all.
 const SHOWN_MAX: usize = 20;
 
 /// What is wrong with one field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct FieldError {
     /// Name of the field, as on the wire.
     pub field: String,

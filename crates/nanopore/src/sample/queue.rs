@@ -1,6 +1,7 @@
 //! Whose turn it is, and how long a sample has taken: pure functions of what is stored.
 
 use sagabus::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::priority::Priority;
@@ -52,7 +53,7 @@ pub struct Turnaround {
 }
 
 /// What a clock shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reading {
     /// Since when it runs; nothing while the tube is not there.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::details::is_barcode;
@@ -50,7 +51,7 @@ pub struct SheetRow {
 }
 
 /// A sheet, and what a person should look at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Sheet {
     /// The sheet as CSV.
     pub csv: String,

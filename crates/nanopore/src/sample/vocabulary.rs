@@ -1,9 +1,10 @@
 //! The closed lists of words for a sample: molecule, and how a concentration was measured.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Kind of molecule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 pub enum SampleType {
     /// DNA.
     #[serde(rename = "DNA")]
@@ -55,7 +56,7 @@ impl SampleType {
 }
 
 /// How a concentration was measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 pub enum ConcentrationMethod {
     /// By fluorescence, which counts the wanted molecule only; preferred.
     Qubit,

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use super::Failure;
 use crate::cli::print::say;
 use crate::config::VARIABLES;
-use crate::{assemble, wire};
+use crate::{assemble, http, wire};
 
 /// Print a page of the reference.
 #[derive(Debug, Args)]
@@ -20,6 +20,8 @@ enum Page {
     Settings,
     /// The event types, as an AsyncAPI document
     Asyncapi,
+    /// The HTTP interface, as an OpenAPI document
+    Openapi,
 }
 
 impl Reference {
@@ -30,6 +32,7 @@ impl Reference {
                 let registry = assemble::schemas().build().map_err(sagabus::Error::from)?;
                 say!("{:#}", wire::asyncapi(&registry));
             }
+            Page::Openapi => say!("{:#}", http::api::openapi()),
         }
         Ok(())
     }

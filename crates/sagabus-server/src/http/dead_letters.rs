@@ -12,6 +12,7 @@ use sagabus::bus::dead_letter::{DeadLetters, Export, PER_SECOND_MAX, RetryPlan, 
 use sagabus::event::whole_number;
 use sagabus::transport::{DEAD_LETTERS_MAX, DeadLetterId, DeadLetterQuery};
 use sagabus::{Error, Timestamp};
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ const POSITIONS_MAX: usize = 1000;
 const LINES: &str = "application/x-ndjson";
 
 /// Which dead letters: in a query, or under `query` of an order.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Wanted {
     subscription: Option<String>,
@@ -46,6 +47,7 @@ pub(super) struct Wanted {
     dead_before: Option<Timestamp>,
     /// `next` of the page before; a position alone is one of `subscription`.
     after: Option<String>,
+    #[schemars(range(min = 1, max = DEAD_LETTERS_MAX))]
     limit: Option<usize>,
 }
 
@@ -54,9 +56,18 @@ impl Parameters for Wanted {
 }
 
 /// Which ones, of any number.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(transform = any_number)]
 pub(super) struct Exported(Wanted);
+
+/// Takes the most of a page away: an export has none.
+fn any_number(schema: &mut Schema) {
+    let limit = schema.pointer_mut("/properties/limit");
+    if let Some(fields) = limit.and_then(Value::as_object_mut) {
+        fields.remove("maximum");
+    }
+}
 
 impl Parameters for Exported {}
 
@@ -91,7 +102,7 @@ impl Wanted {
 
 /// Something that is to be done to dead letters: to some positions of a subscription, to a key of it, to all of it, or to
 /// those that fit a query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Order {
     subscription: Option<String>,
@@ -99,12 +110,15 @@ pub(super) struct Order {
     key: Option<String>,
     #[serde(default)]
     all: bool,
+    #[schemars(with = "Option<Wanted>")]
     query: Option<Object<Wanted>>,
     /// At most so many a second; of a redrive only.
+    #[schemars(with = "Option<u32>", range(min = 1, max = PER_SECOND_MAX))]
     rate_per_second: Option<Number<1, PER_SECOND_MAX>>,
     /// Say how many, and do nothing.
     #[serde(default)]
     dry_run: bool,
+    #[schemars(required, with = "String", length(min = 1))]
     author: Option<String>,
     reason: Option<String>,
 }
@@ -151,12 +165,14 @@ impl Order {
 }
 
 /// Another payload for one dead letter.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Revision {
     subscription: String,
     position: u64,
+    #[schemars(with = "serde_json::Value")]
     data: Box<RawValue>,
+    #[schemars(required, with = "String", length(min = 1))]
     author: Option<String>,
     reason: Option<String>,
     /// Hand it out with the new payload at once.
@@ -165,7 +181,7 @@ pub(super) struct Revision {
 }
 
 /// One dead letter.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct One {
     subscription: String,
@@ -173,11 +189,13 @@ pub(super) struct One {
 }
 
 /// Some of all dead letters.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "DeadLetterPage")]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Part {
     /// Of all subscriptions.
     total: u64,
+    #[schemars(with = "Vec<serde_json::Value>")]
     dead_letters: Vec<Box<RawValue>>,
     /// To be given as `after`; null at the end.
     next: Option<String>,

@@ -10,6 +10,7 @@ use nanopore::problem::{BODY_BYTES_MAX, Problem};
 use sagabus::event::{DATA_BYTES_MAX, envelope};
 use sagabus::transport::PAGE_BYTES_MAX;
 use sagabus::{Error, Event, Receipt, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -30,7 +31,7 @@ const READS_MAX: usize = 1000;
 const POSITIONS_MAX: u64 = 1024 * 1024;
 
 /// Which events.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Wanted {
     /// Type or pattern.
@@ -40,6 +41,7 @@ pub(super) struct Wanted {
     subject: Option<String>,
     /// First position.
     from: Option<u64>,
+    #[schemars(range(min = 1, max = LIMIT_MAX))]
     limit: Option<usize>,
 }
 
@@ -88,7 +90,8 @@ fn created(receipts: &[&Receipt]) -> StatusCode {
 }
 
 /// What the answer says of a receipt: of an event that waits, also for what.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Receipt")]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Told<'r> {
     id: &'r str,
@@ -169,7 +172,7 @@ pub(super) async fn list(
 }
 
 /// How one event is shown.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Form {
     Envelope,
@@ -178,7 +181,7 @@ enum Form {
 }
 
 /// What one event is wanted as; without it, what the client accepts says it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Shown {
     form: Option<Form>,
@@ -224,9 +227,10 @@ fn accepts_cloud_events(headers: &HeaderMap) -> bool {
 }
 
 /// A part of the log, which ends with the event that makes it [`PAGE_BYTES_MAX`] long.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "EventPage")]
 #[serde(rename_all = "camelCase")]
-struct Part {
+pub(super) struct Part {
     events: Vec<Stored>,
     /// Where to read on.
     next: u64,
@@ -234,10 +238,11 @@ struct Part {
 }
 
 /// An event and its place.
-#[derive(Debug, Serialize)]
-struct Stored {
+#[derive(Debug, JsonSchema, Serialize)]
+pub(super) struct Stored {
     position: u64,
     /// Its payload as received, byte for byte.
+    #[schemars(with = "serde_json::Value")]
     event: Box<RawValue>,
 }
 

@@ -1,12 +1,15 @@
 //! What the address of a request asks for: each parameter is known, is there once, and is what it must be.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, Query, Request};
+use axum::extract::{FromRequestParts, MatchedPath, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_api::Operation;
 use nanopore::query::not_known;
 use nanopore::sample::FieldErrors;
 use sagabus::event::whole_number;
@@ -18,92 +21,32 @@ use serde::forward_to_deserialize_any;
 use super::cloud_events::is_percent_encoded;
 use super::reply::Failure;
 
-/// Who says which parameters a route has.
-#[derive(Clone, Copy, Debug)]
-enum Known {
-    /// The route itself, by the type of what it is asked with.
-    Itself,
-    /// A service, with these.
-    Service(&'static [&'static str]),
+/// The parameters that each route takes, by method and path; at all others each is refused.
+#[derive(Debug)]
+pub(super) struct Known(HashMap<String, Vec<(&'static str, Vec<String>)>>);
+
+impl Known {
+    /// Those of these operations.
+    pub(super) fn of(operations: &[Operation]) -> Self {
+        let mut known: HashMap<String, Vec<_>> = HashMap::new();
+        for it in operations {
+            let methods = known.entry(it.path().to_owned()).or_default();
+            methods.push((it.method(), it.parameters()));
+        }
+        Self(known)
+    }
+
+    /// Those of a route; none where it does not answer the method, which is what is told then.
+    fn at(&self, method: &Method, path: &str) -> Option<&[String]> {
+        let method = match *method {
+            Method::HEAD => Method::GET.as_str(),
+            ref method => method.as_str(),
+        };
+        let mut methods = self.0.get(path).into_iter().flatten();
+        let (_, names) = methods.find(|(of, _)| *of == method)?;
+        Some(names)
+    }
 }
-
-use Known::{Itself, Service};
-
-/// The samples that a list holds.
-const SAMPLES: Known = Service(&sample_service::model::Filter::NAMES);
-/// The jobs that a list holds.
-const JOBS: Known = Service(&ai_service::model::JobFilter::NAMES);
-
-/// The routes that take parameters; at all others each is refused.
-const ASKED: [(Method, &str, Known); 27] = [
-    (
-        Method::GET,
-        "/api/audit/events",
-        Service(&audit_service::model::Filter::NAMES),
-    ),
-    (
-        Method::GET,
-        "/api/audit/proofs/consistency",
-        Service(&audit_service::routes::CONSISTENCY),
-    ),
-    (
-        Method::GET,
-        "/api/audit/proofs/inclusion",
-        Service(&audit_service::routes::INCLUSION),
-    ),
-    (
-        Method::GET,
-        "/api/audit/stats",
-        Service(&audit_service::routes::STATISTICS),
-    ),
-    (
-        Method::GET,
-        "/api/catalogue/{kind}",
-        Service(&sample_service::routes::CATALOGUE),
-    ),
-    (Method::GET, "/api/dead-letters", Itself),
-    (Method::GET, "/api/dead-letters/export", Itself),
-    (Method::POST, "/api/dead-letters/import", Itself),
-    (Method::GET, "/api/events", Itself),
-    (Method::GET, "/api/events/{position}", Itself),
-    (Method::GET, "/api/jobs", JOBS),
-    (Method::GET, "/api/jobs/sample/{sampleId}", JOBS),
-    (
-        Method::GET,
-        "/api/projects",
-        Service(&sample_service::routes::PROJECTS),
-    ),
-    (
-        Method::GET,
-        "/api/queue",
-        Service(&sample_service::model::QueueFilter::NAMES),
-    ),
-    (Method::GET, "/api/sagas", Itself),
-    (Method::GET, "/api/sagas/{id}", Itself),
-    (Method::GET, "/api/samples", SAMPLES),
-    (Method::GET, "/api/samples/assignee/{assignee}", SAMPLES),
-    (
-        Method::GET,
-        "/api/samples/export",
-        Service(&sample_service::routes::EXPORT),
-    ),
-    (Method::GET, "/api/samples/priority/{priority}", SAMPLES),
-    (Method::GET, "/api/samples/search", SAMPLES),
-    (Method::GET, "/api/samples/status/{status}", SAMPLES),
-    (Method::GET, "/api/schedules", Itself),
-    (Method::POST, "/api/schedules", Itself),
-    (
-        Method::GET,
-        "/api/submissions",
-        Service(&sample_service::routes::SUBMISSIONS),
-    ),
-    (
-        Method::POST,
-        "/api/submissions/import",
-        Service(&sample_service::routes::IMPORT),
-    ),
-    (Method::GET, "/api/subscriptions/{name}/repairs", Itself),
-];
 
 /// Parameters of a route.
 pub(super) trait Parameters: DeserializeOwned {
@@ -153,15 +96,19 @@ pub(super) fn pairs(uri: &Uri) -> Result<Vec<(String, String)>> {
     Ok(pairs)
 }
 
-/// Refuses addresses that are no text, and parameters where there are none.
-pub(super) async fn addressed(request: Request, next: Next) -> Response {
-    match check(&request) {
+/// Refuses addresses that are no text, and parameters that are not known.
+pub(super) async fn addressed(
+    State(known): State<Arc<Known>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match check(&known, &request) {
         Ok(()) => next.run(request).await,
         Err(error) => Failure::from(error).into_response(),
     }
 }
 
-fn check(request: &Request) -> Result<()> {
+fn check(known: &Known, request: &Request) -> Result<()> {
     let uri = request.uri();
     for (what, text) in [("path", uri.path()), ("query", uri.query().unwrap_or(""))] {
         if !is_percent_encoded(text) {
@@ -172,23 +119,18 @@ fn check(request: &Request) -> Result<()> {
     let Some(route) = request.extensions().get::<MatchedPath>() else {
         return Ok(());
     };
-    let method = match *request.method() {
-        Method::HEAD => &Method::GET,
-        ref method => method,
-    };
-    let mut asked = ASKED.iter();
-    let asked = asked.find(|(of, path, _)| of == method && *path == route.as_str());
-    let known = match asked {
-        Some((_, _, Itself)) => return Ok(()),
-        Some((_, _, Service(names))) => names,
-        None => &[][..],
+    let Some(known) = known.at(request.method(), route.as_str()) else {
+        return Ok(());
     };
     let pairs = pairs(uri)?;
     // A list may be written with this behind its name.
     let mut names = pairs.iter().map(|(name, _)| name.trim_end_matches("[]"));
-    match names.find(|name| !known.contains(name)) {
+    match names.find(|name| !known.iter().any(|it| it == name)) {
         None => Ok(()),
-        Some(name) => Err(Error::invalid(unknown(name, known))),
+        Some(name) => {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            Err(Error::invalid(unknown(name, &known)))
+        }
     }
 }
 

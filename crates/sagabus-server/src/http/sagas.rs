@@ -13,12 +13,13 @@ use nanopore::sample::FieldErrors;
 use sagabus::event::trace::{TRACEPARENT, TraceContext};
 use sagabus::saga::{self, Definition, Earlier, Priority, SagaId, Started, Status};
 use sagabus::{Error, Result, Timestamp};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-pub(super) use self::operate::operate;
-pub(super) use self::tell::{approve, refuse, signal};
+pub(super) use self::operate::{Said, VERBS, operate};
+pub(super) use self::tell::{Answer, Told, approve, refuse, signal};
 use super::App;
 use super::query::{Asked, Parameters, from_one, pairs, unknown};
 use super::reply::Reply;
@@ -26,15 +27,18 @@ use super::request::Sent;
 use crate::wire::{self, Include};
 
 /// What to start.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Order {
     /// The name of a definition that the server knows, or of the one that `steps` make.
     name: Option<String>,
     /// The steps, as in a definition file.
+    #[schemars(with = "Option<serde_json::Value>")]
     steps: Option<Box<RawValue>>,
     /// A whole definition, as in a file.
+    #[schemars(with = "Option<serde_json::Value>")]
     definition: Option<Box<RawValue>>,
+    #[schemars(with = "serde_json::Value")]
     context: Box<RawValue>,
     correlation_id: Option<String>,
     idempotency_key: Option<String>,
@@ -122,9 +126,10 @@ fn priority(word: &str) -> Result<Priority> {
 }
 
 /// What is shown of a saga besides how it stands.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Shown {
+    #[schemars(extend("enum" = ["outputs"]))]
     include: Option<String>,
 }
 

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use sagabus::event::{envelope, whole_number};
 use sagabus::transport::{PAGE_BYTES_MAX, SCHEDULES_MAX, ScheduledEvent};
 use sagabus::{Error, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ const LIMIT: usize = 100;
 const READ_AT_ONCE: usize = 32;
 
 /// When, and under which key.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct When {
     due: Timestamp,
@@ -35,11 +36,12 @@ pub(super) struct When {
 }
 
 /// Which ones.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Wanted {
     /// `next` of the page before.
     after: Option<String>,
+    #[schemars(range(min = 1, max = SCHEDULES_MAX))]
     limit: Option<usize>,
 }
 
@@ -50,14 +52,15 @@ impl Parameters for Wanted {
 }
 
 /// Another time.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Move {
     due: Timestamp,
 }
 
 /// Some of all scheduled events.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "SchedulePage")]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Part {
     /// Of all.
@@ -68,12 +71,13 @@ pub(super) struct Part {
 }
 
 /// One of them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Listed {
     position: u64,
     due: Timestamp,
     cancel_key: Option<String>,
+    #[schemars(with = "serde_json::Value")]
     event: Box<RawValue>,
 }
 

@@ -27,6 +27,11 @@ pub(super) async fn show(
     Ok(Json(found))
 }
 
+/// `GET /openapi.json`
+pub(super) async fn openapi() -> Json<Value> {
+    Json(super::api::openapi())
+}
+
 /// `GET /asyncapi.json`
 pub(super) async fn asyncapi(State(app): State<App>) -> Json<Value> {
     Json(wire::asyncapi(app.system.bus.registry()))

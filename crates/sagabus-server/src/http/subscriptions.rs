@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use sagabus::ledger::{By, REPAIRS_MAX};
 use sagabus::transport::{PauseUntil, RepairQuery};
 use sagabus::{Error, Timestamp};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,10 +17,12 @@ use super::request::{Sent, by};
 use crate::wire;
 
 /// Who pauses or resumes, and why.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Order {
+    #[schemars(required, with = "String", length(min = 1))]
     author: Option<String>,
+    #[schemars(required, with = "String", length(min = 1))]
     reason: Option<String>,
     /// A pause ends by itself at this time.
     until: Option<Timestamp>,
@@ -29,12 +32,13 @@ pub(super) struct Order {
 const REPAIRS: usize = 100;
 
 /// Which repairs.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Repairs {
     position: Option<u64>,
     /// `next` of the page before.
     before: Option<u64>,
+    #[schemars(range(min = 1, max = REPAIRS_MAX))]
     limit: Option<usize>,
 }
 

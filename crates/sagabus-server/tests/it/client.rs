@@ -137,7 +137,9 @@ impl Request {
             let is_timeout = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
             assert!(!is_timeout, "no answer in time: {}", self.line);
         }
-        parse(&bytes)
+        let answer = parse(&bytes)?;
+        crate::openapi::check(&self.line, &answer);
+        Some(answer)
     }
 
     pub(crate) fn send(self) -> Answer {

@@ -23,6 +23,7 @@ mod faults;
 mod http;
 mod kill;
 mod logs;
+mod openapi;
 mod parameters;
 mod pdf;
 mod plain_words;

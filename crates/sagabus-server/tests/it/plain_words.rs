@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::bad_input::Door;
 use crate::client::{Answer, Request};
-use crate::parameters::{refused, routes};
+use crate::openapi::routes;
+use crate::parameters::refused;
 use crate::program::run;
 
 const EVENTS: &str = "/api/events";

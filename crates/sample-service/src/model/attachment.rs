@@ -2,6 +2,7 @@
 
 use nanopore::sample::{FieldErrors, check_file_name};
 use sagabus::{Result, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::check_text;
@@ -34,7 +35,7 @@ pub struct NewAttachment {
 }
 
 /// A file that is attached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attachment {
     /// Its id.

@@ -2,10 +2,11 @@
 
 use nanopore::sample::NewProject;
 use sagabus::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A project: what was said of it, and how often it was changed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Project {
     /// Its id.

@@ -3,6 +3,7 @@
 use nanopore::query::not_known;
 use nanopore::sample::queue::{Reading, Turnaround};
 use nanopore::sample::{FieldErrors, Stage, Status};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Filter, Page, Sample};
@@ -31,7 +32,7 @@ pub struct QueueFilter {
 }
 
 /// A sample in the queue.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueEntry {
     /// Its place, from 1.

@@ -2,10 +2,11 @@
 
 use nanopore::sample::{NewSample, Stage, Status};
 use sagabus::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A sample: what was said of it, and where it stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sample {
     /// Its id.
@@ -49,7 +50,7 @@ pub struct Sample {
 }
 
 /// A sample on hold: nothing is begun with it until it is released.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {
     /// Why.
@@ -114,7 +115,7 @@ impl Sample {
 }
 
 /// One thing that was done to a sample.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
     /// The sample.

@@ -3,6 +3,7 @@
 use nanopore::sample::{Act, FieldErrors, Stage, StepStatus, check_person};
 use sagabus::Timestamp;
 use sagabus::event::check_visible;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -16,7 +17,7 @@ const RESULTS_BYTES_MAX: usize = 64 * 1024;
 const ESTIMATE_HOURS_MAX: u32 = 8_784;
 
 /// One processing step of one sample.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessingStep {
     /// Which one.

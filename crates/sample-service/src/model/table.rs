@@ -6,6 +6,7 @@ mod guard;
 use nanopore::problem::TooLarge;
 use nanopore::sample::FieldErrors;
 use sagabus::{Error, Result};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -18,7 +19,7 @@ pub const ROWS_MAX: usize = 1_000;
 const COLUMNS_MAX: usize = 200;
 
 /// A column of a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Column {
     /// What stands above it.
     pub header: String,

@@ -4,17 +4,19 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use http_api::Field;
 use nanopore::query::not_known;
 use nanopore::sample::{Details, FieldErrors, Item, Kind};
 use sagabus::Error;
 
 use super::body::{Body, Caller, Pairs};
+use super::fields;
 use super::reply::Reply;
 use crate::model::{Attachment, NewAttachment, Owner};
 use crate::service::SampleService;
 
 /// The parameters of a catalogue.
-pub(super) const CATALOGUE: [&str; 1] = ["active"];
+const CATALOGUE: [&str; 1] = Field::names(&fields::CATALOGUE);
 
 type Service = State<SampleService>;
 

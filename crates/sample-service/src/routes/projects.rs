@@ -4,22 +4,25 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use http_api::Field;
 use nanopore::query::not_known;
 use nanopore::sample::{FieldErrors, ProjectStatus};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::body::{Body, Caller, Pairs};
+use super::fields;
 use super::reply::Reply;
 use crate::model::{Filter, Project};
 use crate::service::SampleService;
 
 /// The parameters of a list of projects.
-pub(super) const PROJECTS: [&str; 3] = ["status", "page", "limit"];
+const PROJECTS: [&str; 3] = Field::names(&fields::PROJECTS);
 
 type Service = State<SampleService>;
 
 /// One page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(super) struct Projects {
     projects: Vec<Project>,
     total: u64,

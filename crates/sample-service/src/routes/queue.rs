@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use nanopore::problem::Problem;
 use nanopore::sample::queue::Reading;
 use nanopore::sample::{FieldErrors, Priority, Status};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -22,7 +23,7 @@ const IDS_MAX: usize = 100;
 type Service = State<SampleService>;
 
 /// One page of the queue.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(super) struct Queue {
     queue: Vec<QueueEntry>,
     total: u64,

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use nanopore::sample::{FieldErrors, Status};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ const LIST: (u32, u32) = (100, 1_000);
 const SEARCH: (u32, u32) = (20, 100);
 
 /// One page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(super) struct Samples {
     samples: Vec<Sample>,
     total: u64,

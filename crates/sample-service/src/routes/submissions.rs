@@ -2,20 +2,23 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use http_api::Field;
 use nanopore::query::not_known;
 use nanopore::sample::FieldErrors;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::body::Pairs;
+use super::fields;
 use super::reply::Reply;
 use crate::model::{Filter, Submission, SubmissionStatus};
 use crate::service::SampleService;
 
 /// The parameters of a list.
-pub(super) const SUBMISSIONS: [&str; 3] = ["status", "page", "limit"];
+const SUBMISSIONS: [&str; 3] = Field::names(&fields::SUBMISSIONS);
 
 /// One page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(super) struct Submissions {
     submissions: Vec<Submission>,
     total: u64,

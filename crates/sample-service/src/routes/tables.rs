@@ -6,17 +6,21 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use http_api::Field;
 use nanopore::query::not_known;
 use nanopore::sample::sheet::Run;
 use nanopore::sample::{FieldErrors, check_file_name};
 use sagabus::Error;
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::body::{Body, Caller, Pairs, unreadable};
+use super::fields;
 use super::reply::Reply;
 use crate::model::{Filter, Row, Submission, SubmissionKind, Table};
-use crate::service::{Ingest, Mode, SampleService, SheetSample, csv_of};
+use crate::service::{Ingest, Mode, Report, SampleService, SheetSample, csv_of};
 
 /// Longest key of a request, in bytes.
 const KEY_BYTES_MAX: usize = 255;
@@ -34,40 +38,22 @@ const COMMON: [&str; 9] = [
 ];
 
 /// The parameters of an import: what is to become of the table, and [`COMMON`].
-pub(super) const IMPORT: [&str; 13] = [
-    "preview",
-    "accept",
-    "fileName",
-    "project",
-    "submitterName",
-    "submitterEmail",
-    "labName",
-    "projectId",
-    "sampleType",
-    "priority",
-    "chartField",
-    "serviceType",
-    "libraryKit",
-];
+const IMPORT: [&str; 13] = Field::names(&fields::IMPORT);
 /// The parameters of an export: the filters of the list without its pages, and the format.
-pub(super) const EXPORT: [&str; 16] = [
-    "format",
-    "status",
-    "priority",
-    "sampleType",
-    "flowCellType",
-    "dateFrom",
-    "dateTo",
-    "searchTerm",
-    "q",
-    "assignedTo",
-    "submitterName",
-    "submitterEmail",
-    "labName",
-    "projectId",
-    "chartField",
-    "submissionId",
-];
+const EXPORT: [&str; 16] = Field::names(&fields::EXPORT);
+
+/// What became of rows.
+#[derive(Debug, JsonSchema, Serialize)]
+pub(super) struct Taken {
+    /// Whether nothing was stored.
+    preview: bool,
+    /// What became, or would become, of each row.
+    #[schemars(with = "Report")]
+    report: Value,
+    /// What was made of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    submission: Option<Submission>,
+}
 
 type Service = State<SampleService>;
 
@@ -156,7 +142,14 @@ async fn take(
     let outcome = service.ingest(ingest, table.columns, table.rows, actor);
     let (submission, report) = outcome.await?;
     Ok(match submission {
-        None => Json(json!({"preview": true, "report": report})).into_response(),
+        None => {
+            let taken = Taken {
+                preview: true,
+                report,
+                submission: None,
+            };
+            Json(taken).into_response()
+        }
         Some(submission) => {
             let place = format!("/api/submissions/{}", submission.id);
             // The report is the form of such a submission: it need not be there twice.
@@ -164,9 +157,13 @@ async fn take(
                 form: None,
                 ..submission
             };
-            let answer = json!({"preview": false, "report": report, "submission": submission});
+            let taken = Taken {
+                preview: false,
+                report,
+                submission: Some(submission),
+            };
             let head = [(header::LOCATION, place)];
-            (StatusCode::CREATED, head, Json(answer)).into_response()
+            (StatusCode::CREATED, head, Json(taken)).into_response()
         }
     })
 }

@@ -6,6 +6,7 @@ use nanopore::sample::foreign::{self, Landing};
 use nanopore::sample::{FieldError, FieldErrors, NewProject, NewSample, Origin, Stage};
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::{Error, ErrorKind, Event, EventId, Result};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -46,9 +47,9 @@ pub enum Mode {
 }
 
 /// What became of a row.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RowReport {
+pub(crate) struct RowReport {
     row: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
@@ -62,8 +63,8 @@ struct RowReport {
 }
 
 /// What became of all.
-#[derive(Debug, Serialize)]
-struct Report {
+#[derive(Debug, JsonSchema, Serialize)]
+pub(crate) struct Report {
     columns: Vec<Column>,
     rows: Vec<RowReport>,
     accepted: usize,

@@ -72,7 +72,10 @@ impl Fixture {
             stop.clone(),
         ));
         Self {
-            router: sample_service::routes::router(service.clone()),
+            router: sample_service::routes::api()
+                .with_state(service.clone())
+                .into_parts()
+                .0,
             service,
             recorder,
             _relay: stop.drop_guard(),

@@ -11,6 +11,7 @@ use nanopore::problem::TooLarge;
 use sagabus::Error;
 use sagabus::bus::dead_letter::Lines;
 use sagabus::transport::PAGE_BYTES_MAX;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -24,10 +25,12 @@ use crate::http::request::{broken, by};
 pub(in crate::http) const BODY_BYTES_MAX: usize = PAGE_BYTES_MAX;
 
 /// Who, why, and which lines these are.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::http) struct About {
+    #[schemars(required, with = "String", length(min = 1))]
     author: Option<String>,
+    #[schemars(required, with = "String", length(min = 1))]
     reason: Option<String>,
     /// Number that errors have for the first line, where the body is a part of more.
     first_line: Option<NonZeroU64>,

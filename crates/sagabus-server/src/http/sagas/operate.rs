@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use sagabus::saga::{Action, Definition, InFlight};
 use sagabus::{Error, Result};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -15,7 +16,7 @@ use super::{read_definition, saga_id};
 use crate::wire::{self, Include};
 
 /// The verbs of operators.
-const VERBS: [&str; 11] = [
+pub(crate) const VERBS: [&str; 11] = [
     "cancel",
     "retry",
     "skip",
@@ -30,13 +31,17 @@ const VERBS: [&str; 11] = [
 ];
 
 /// What an operator says besides the verb.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Said {
+    #[schemars(required, with = "String", length(min = 1))]
     author: Option<String>,
+    #[schemars(required, with = "String", length(min = 1))]
     reason: Option<String>,
     step: Option<String>,
+    #[schemars(with = "Option<serde_json::Value>")]
     output: Option<Box<RawValue>>,
+    #[schemars(with = "Option<serde_json::Value>")]
     definition: Option<Box<RawValue>>,
     in_flight: Option<String>,
 }

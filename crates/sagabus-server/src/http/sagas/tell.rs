@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use sagabus::saga::{Approval, Signal};
 use sagabus::{Error, Result};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -15,24 +16,32 @@ use super::saga_id;
 use crate::wire::{self, Include};
 
 /// A signal.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Told {
+    #[schemars(required, with = "String", length(min = 1))]
     name: Option<String>,
     /// `null` where nothing is given.
+    #[schemars(with = "Option<serde_json::Value>")]
     payload: Option<Box<RawValue>>,
     key: Option<String>,
+    #[schemars(required, with = "String", length(min = 1))]
     author: Option<String>,
+    #[schemars(required, with = "String", length(min = 1))]
     reason: Option<String>,
 }
 
 /// The answer of a person. There is no login: whoever may ask this server says who they are, and in which role.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Answer {
+    #[schemars(required, with = "String", length(min = 1))]
     step: Option<String>,
+    #[schemars(required, with = "String", length(min = 1))]
     role: Option<String>,
+    #[schemars(required, with = "String", length(min = 1))]
     author: Option<String>,
+    #[schemars(required, with = "String", length(min = 1))]
     reason: Option<String>,
 }
 
