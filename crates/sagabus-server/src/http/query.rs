@@ -35,7 +35,7 @@ const SAMPLES: Known = Service(&sample_service::model::Filter::NAMES);
 const JOBS: Known = Service(&ai_service::model::JobFilter::NAMES);
 
 /// The routes that take parameters; at all others each is refused.
-const ASKED: [(Method, &str, Known); 27] = [
+const ASKED: [(Method, &str, Known); 28] = [
     (
         Method::GET,
         "/api/audit/events",
@@ -77,6 +77,11 @@ const ASKED: [(Method, &str, Known); 27] = [
         Method::GET,
         "/api/queue",
         Service(&sample_service::model::QueueFilter::NAMES),
+    ),
+    (
+        Method::GET,
+        "/api/reviews",
+        Service(&ai_service::model::ReviewFilter::NAMES),
     ),
     (Method::GET, "/api/sagas", Itself),
     (Method::GET, "/api/sagas/{id}", Itself),
