@@ -19,6 +19,11 @@ of_the_program!(audit_settings, "../../crates/audit-service/src/settings.rs");
 extern crate self as audit_service;
 use audit_settings::Settings;
 
+// The same of the AI service.
+of_the_program!(ai_settings, "../../crates/ai-service/src/settings.rs");
+extern crate self as ai_service;
+use ai_settings::{AiSettings, ModelUrl, ReadBy};
+
 of_the_program!(config, "../../crates/sagabus-server/src/config.rs");
 of_the_program!(
     header_text,

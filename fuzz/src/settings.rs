@@ -7,7 +7,16 @@ use sagabus::saga::ServiceLimit;
 use crate::config::{Config, PREFIXES, VARIABLES};
 
 /// Variables whose values are no numbers.
-const TEXTS: [&str; 2] = ["SAGA_SERVICE_LIMITS", "AUDIT_KEY_FILE"];
+const TEXTS: [&str; 8] = [
+    "SAGA_SERVICE_LIMITS",
+    "AUDIT_KEY_FILE",
+    "AI_CONFIDENCE_THRESHOLD",
+    "AI_ACCURACY_THRESHOLD",
+    "AI_METHOD",
+    "AI_LLM_URL",
+    "AI_LLM_MODEL",
+    "AI_LLM_EMBEDDING",
+];
 
 /// Parts between bytes that no text has are names and values in turn; a name of one byte picks a variable that is known.
 pub(crate) fn settings(bytes: &[u8]) {
@@ -29,8 +38,10 @@ pub(crate) fn settings(bytes: &[u8]) {
     match Config::read(pairs.clone().into_iter()) {
         Ok(config) => {
             config.bus.validate().expect("what is taken is valid");
-            assert!((3..=10_000).contains(&config.bus.subscriptions_max));
+            assert!((4..=10_000).contains(&config.bus.subscriptions_max));
             assert!(config.bus.retries_max <= 1_000);
+            assert!((0.0..=1.0).contains(&config.ai.confidence_threshold));
+            assert!((0.0..=1.0).contains(&config.ai.accuracy_threshold));
             let (least, most) = (Duration::from_millis(1), Duration::from_millis(86_400_000));
             assert!((least..=most).contains(&config.saga.step_timeout));
             assert!((least..=most).contains(&config.saga.cleanup_interval));

@@ -20,7 +20,7 @@ pub use evidence::{Evidence, Extraction, FieldEvidence, Issue, IssueCode};
 pub(crate) use evidence::{Findings, Passage, overall};
 pub(crate) use labels::key;
 pub(crate) use layout::{passage, whole};
-pub use model::{Form, Sample};
+pub use model::{Form, Said, Sample};
 pub(crate) use number::{Reading, read as read_number};
 pub use read::extract;
 pub(crate) use read::is_htsf;

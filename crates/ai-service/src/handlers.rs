@@ -16,6 +16,7 @@ impl AiService {
     pub fn bind(&self, handlers: Handlers) -> Handlers {
         let process = self.clone();
         let cleanup = self.clone();
+        let reviewed = self.clone();
         handlers
             .handle(SERVICE, "process_pdf", move |context| {
                 let service = process.clone();
@@ -24,6 +25,13 @@ impl AiService {
                     // Progress is seen in the job.
                     let quiet = Arc::new(|_| {});
                     Ok::<_, StepError>(service.process_pdf(call, quiet).await?)
+                }
+            })
+            .handle(SERVICE, "take_reviewed", move |context| {
+                let service = reviewed.clone();
+                async move {
+                    let call = StepCall::of(&context)?;
+                    Ok::<_, StepError>(service.take_reviewed(call).await?)
                 }
             })
             .compensate(SERVICE, "cleanup_processing", move |context| {

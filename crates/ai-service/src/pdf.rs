@@ -6,6 +6,7 @@
 
 mod clip;
 mod collect;
+mod conceal;
 mod document;
 mod error;
 mod lines;

@@ -1,24 +1,30 @@
 //! How a document becomes a result: into the queue, a turn, reading, and one transaction that ends the job.
 
+mod outcome;
+mod reading_of;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nanopore::events::ai::{JobType, Method};
+use nanopore::events::ai::JobType;
+use nanopore::events::ai::Method;
 use nanopore::sample::{FieldErrors, check_file_name};
-use sagabus::event::{ATTRIBUTE_BYTES_MAX, Cause, DATA_BYTES_MAX};
+use sagabus::event::{ATTRIBUTE_BYTES_MAX, Cause};
 use sagabus::sqlite::barrier::{self, Call, Forward};
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::{Error, ErrorKind, EventId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+use self::outcome::{complete, result_of};
 use crate::form::{Extraction, Form};
-use crate::model::{ExtractionResult, Fault, FaultKind, Job, JobStatus, ResultStatus};
+use crate::model::{Fault, FaultKind, Job, JobStatus};
 use crate::pdf::{PdfError, PdfErrorKind, PdfReader, Progress};
 use crate::publisher::Publisher;
 use crate::reading;
 use crate::repository as rows;
-use crate::service::{AiService, CONFIDENCE_MIN, end_failed};
+use crate::retry::{RETRIES_MAX, delay};
+use crate::service::{AiService, end_failed};
 use crate::uploads::FileId;
 
 /// Jobs that may be open at a time; each is a row, and two of them hold their document.
@@ -51,6 +57,8 @@ pub struct ProcessRequest {
     pub sample_id: Option<String>,
     /// Who asks for it.
     pub user_id: Option<String>,
+    /// How it is to be read; absent: as the settings say.
+    pub method: Option<Method>,
     /// Why; every event of the processing carries the correlation id, and the first one the cause.
     pub cause: Cause,
 }
@@ -67,8 +75,21 @@ pub struct Processed {
     pub confidence: f64,
     /// Rows of the sample table.
     pub sample_count: usize,
-    /// The form as it was read.
+    /// The form as it was read; blank while a person has to look at it.
     pub form: Form,
+    /// A person has to look at it before anything is made of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub review: bool,
+}
+
+/// How an attempt ended.
+enum Ended {
+    /// With a result.
+    Done(Processed),
+    /// For good.
+    Failed(Fault),
+    /// For a time: this job is tried again.
+    Again(Job),
 }
 
 /// What a call finds.
@@ -107,9 +128,9 @@ impl AiService {
     /// Processes a document and waits for the result.
     ///
     /// Publishes `ai.processing_job_created`, `ai.processing_job_started`, `ai.pdf_processing_started`, then
-    /// `ai.extraction_result_created`, with it `ai.extraction_confidence_low` below [`CONFIDENCE_MIN`],
+    /// `ai.extraction_result_created`, with it `ai.extraction_confidence_low` where a person has to look,
     /// `ai.pdf_processing_completed` and `ai.processing_job_completed`; or `ai.pdf_processing_failed` and
-    /// `ai.processing_job_failed`. Each is caused by the one before.
+    /// `ai.processing_job_failed`. Each is caused by the one before. What may pass is tried three times in all.
     ///
     /// # Errors
     /// `Invalid` when the document cannot be read or its form breaks a rule, `Transient` when it may be read at another
@@ -164,6 +185,7 @@ impl AiService {
         self.check_open()?;
         check(&request)?;
         let file_id = request.file_id.clone();
+        let method = request.method.unwrap_or(self.shared.settings.method.into());
         let size = self.on_disk(move |uploads| uploads.size(&file_id)).await;
         self.change(move |tx, publisher| {
             if let Some(step) = &step
@@ -176,7 +198,7 @@ impl AiService {
                 let text = format!("{open} documents wait to be processed");
                 return Err(Error::new(ErrorKind::Full, text));
             }
-            let mut job = new_job(request, step.map(|it| it.key), size?, publisher);
+            let mut job = new_job((request, method), step.map(|it| it.key), size?, publisher);
             publisher.job_created(&mut job)?;
             rows::insert_job(tx, &job)?;
             Ok(Entry::Run(job))
@@ -187,12 +209,17 @@ impl AiService {
     /// Runs a job in a task of its own, so that it ends whether or not somebody waits for it.
     fn spawn(&self, job: Job, on_progress: OnProgress) -> JoinHandle<Result<Processed>> {
         let service = self.clone();
-        let stop = self.shared.stop.clone();
+        let stop = self.begin_work(&job.id);
         let job_id = job.id.clone();
         self.shared.tasks.spawn(async move {
             let running = service.run(job, on_progress);
             let outcome = stop.run_until_cancelled(running).await;
-            let outcome = outcome.unwrap_or_else(|| Err(interrupted()));
+            let outcome = match outcome {
+                Some(outcome) => outcome,
+                None if service.shared.stop.is_cancelled() => Err(interrupted()),
+                None => service.ended_elsewhere(&job_id).await,
+            };
+            service.end_work(&job_id);
             if let Err(error) = &outcome {
                 log_failure(&job_id, error);
             }
@@ -200,18 +227,39 @@ impl AiService {
         })
     }
 
-    async fn run(&self, job: Job, on_progress: OnProgress) -> Result<Processed> {
-        let turn = self.shared.turns.acquire().await;
-        let _turn = turn.map_err(|_| interrupted())?;
-        let job = match self.start(job).await? {
-            Entry::Done(processed) => return Ok(processed),
-            Entry::Run(job) => job,
-        };
-        let began = self.clock.elapsed();
-        let outcome = self.read_form(&job, on_progress).await;
-        let took = self.clock.elapsed().saturating_sub(began);
-        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        self.end(job, outcome, took_ms).await
+    async fn run(&self, mut job: Job, on_progress: OnProgress) -> Result<Processed> {
+        loop {
+            let turn = self.shared.turns.acquire().await;
+            let turn = turn.map_err(|_| interrupted())?;
+            job = match self.start(job).await? {
+                Entry::Done(processed) => return Ok(processed),
+                Entry::Run(job) => job,
+            };
+            let began = self.clock.elapsed();
+            let outcome = self.read_form(&job, Arc::clone(&on_progress)).await;
+            let took = self.clock.elapsed().saturating_sub(began);
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            let ended = self.end(job, outcome, took_ms).await?;
+            drop(turn);
+            job = match ended {
+                Ended::Done(processed) => return Ok(processed),
+                Ended::Failed(fault) => return Err(Error::from(&fault)),
+                Ended::Again(job) => job,
+            };
+            let first = self.shared.settings.retry_delay;
+            tokio::time::sleep(delay(first, job.retry_count)).await;
+        }
+    }
+
+    /// How a job ended whose reading was stopped.
+    async fn ended_elsewhere(&self, job_id: &str) -> Result<Processed> {
+        let id = job_id.to_owned();
+        self.take_progress(job_id);
+        self.change(move |tx, publisher| {
+            let job = rows::get_job(tx, &id)?;
+            ended(tx, &job, publisher.now())
+        })
+        .await
     }
 
     /// Its turn has come.
@@ -220,8 +268,11 @@ impl AiService {
             let mut job = rows::get_job(tx, &job.id)?;
             match job.status {
                 JobStatus::Pending => {
+                    let is_first = job.step_key.is_some() || job.retry_count == 0;
                     job.begin(publisher.now());
-                    publisher.job_started(&mut job)?;
+                    if is_first {
+                        publisher.job_started(&mut job)?;
+                    }
                     publisher.pdf_started(&mut job)?;
                     rows::update_job(tx, &job)?;
                     Ok(Entry::Run(job))
@@ -236,58 +287,52 @@ impl AiService {
         .await
     }
 
-    async fn read_form(
-        &self,
-        job: &Job,
-        on_progress: OnProgress,
-    ) -> std::result::Result<Extraction, PdfError> {
-        let unreadable = |error: Error| PdfError::new(PdfErrorKind::UnknownError, error.chain());
-        let file_id = FileId::new(&job.file_id).map_err(unreadable)?;
-        let bytes = self.upload(file_id).await.map_err(unreadable)?;
-        let progress = |step: Progress| {
-            self.note_progress(&job.id, step.percent);
-            on_progress(step);
-        };
-        let extraction = extract(&self.shared.reader, bytes, progress).await?;
-        extraction.check()?;
-        Ok(extraction)
-    }
-
-    /// Ends the job with its result, or with its failure.
+    /// Ends the job with its result, or with its failure; or says that it is to be tried again.
     async fn end(
         &self,
         begun: Job,
         outcome: std::result::Result<Extraction, PdfError>,
         took_ms: u64,
-    ) -> Result<Processed> {
+    ) -> Result<Ended> {
         let progress = self.take_progress(&begun.id);
-        let outcome = self
-            .change(move |tx, publisher| {
-                let mut job = rows::get_job(tx, &begun.id)?;
-                if let Some(key) = &job.step_key
-                    && let Forward::Repeat(output) =
-                        barrier::forward(tx, &Call::new(key, publisher.now()))?
-                {
-                    return stored(output).map(Ok);
+        let settings = self.shared.settings.clone();
+        self.change(move |tx, publisher| {
+            let mut job = rows::get_job(tx, &begun.id)?;
+            if let Some(key) = &job.step_key
+                && let Forward::Repeat(output) =
+                    barrier::forward(tx, &Call::new(key, publisher.now()))?
+            {
+                return stored(output).map(Ended::Done);
+            }
+            if !job.status.is_open() && job.step_key.is_none() {
+                return ended(tx, &job, publisher.now()).map(Ended::Done);
+            }
+            let outcome = outcome.map_err(Fault::from);
+            match outcome.and_then(|it| result_of(&job, it, took_ms, (publisher, &settings))) {
+                Ok((result, processed)) => {
+                    complete(tx, publisher, &mut job, &result, &processed, &settings)?;
+                    Ok(Ended::Done(processed))
                 }
-                let outcome = outcome.map_err(Fault::from);
-                match outcome.and_then(|it| result_of(&job, it, took_ms, publisher)) {
-                    Ok((result, processed)) => {
-                        complete(tx, publisher, &mut job, &result, &processed)?;
-                        Ok(Ok(processed))
+                Err(fault) => {
+                    // Unless a later attempt is on its way, or somebody has ended the job.
+                    if !job.status.is_open() || job.retry_count != begun.retry_count {
+                        return Ok(Ended::Failed(fault));
                     }
-                    Err(fault) => {
-                        // Unless a later attempt is on its way, or somebody has ended the job.
-                        if job.status.is_open() && job.retry_count == begun.retry_count {
-                            job.progress = progress;
-                            end_failed(tx, publisher, &mut job, JobStatus::Failed, &fault)?;
-                        }
-                        Ok(Err(fault))
+                    job.progress = progress;
+                    let may_pass = fault.kind.retryable() && job.step_key.is_none();
+                    if may_pass && job.retry_count < RETRIES_MAX {
+                        publisher.pdf_failed(&mut job, &fault)?;
+                        rows::count_error(tx, fault.kind)?;
+                        job.repeat(publisher.now());
+                        rows::update_job(tx, &job)?;
+                        return Ok(Ended::Again(job));
                     }
+                    end_failed(tx, publisher, &mut job, JobStatus::Failed, &fault)?;
+                    Ok(Ended::Failed(fault))
                 }
-            })
-            .await?;
-        outcome.map_err(|fault| Error::from(&fault))
+            }
+        })
+        .await
     }
 }
 
@@ -383,7 +428,7 @@ fn stored(output: serde_json::Value) -> Result<Processed> {
 }
 
 fn new_job(
-    request: ProcessRequest,
+    (request, method): (ProcessRequest, Method),
     step_key: Option<String>,
     file_size: u64,
     publisher: &Publisher<'_>,
@@ -392,6 +437,7 @@ fn new_job(
     Job {
         id: EventId::generate(publisher.clock()).to_string(),
         job_type: JobType::PdfExtraction,
+        method,
         status: JobStatus::Pending,
         progress: 0,
         submission_id: request.submission_id,
@@ -411,70 +457,6 @@ fn new_job(
         correlation_id: request.cause.correlation_id,
         last_event_id: request.cause.causation_id,
     }
-}
-
-/// What to store and what to return. A form that is too large for the output of a step is refused.
-fn result_of(
-    job: &Job,
-    extraction: Extraction,
-    processing_time_ms: u64,
-    publisher: &Publisher<'_>,
-) -> std::result::Result<(ExtractionResult, Processed), Fault> {
-    let now = publisher.now();
-    let processed = Processed {
-        extraction_result_id: EventId::generate(publisher.clock()).to_string(),
-        job_id: job.id.clone(),
-        confidence: extraction.confidence,
-        sample_count: extraction.form.samples.len(),
-        form: extraction.form.clone(),
-    };
-    let bytes = serde_json::to_vec(&processed).map_or(usize::MAX, |json| json.len());
-    if bytes > DATA_BYTES_MAX {
-        let message = format!("what the form holds has more than {DATA_BYTES_MAX} bytes");
-        return Err(PdfError::new(PdfErrorKind::FileTooLarge, message).into());
-    }
-    let result = ExtractionResult {
-        id: processed.extraction_result_id.clone(),
-        job_id: job.id.clone(),
-        status: ResultStatus::Current,
-        submission_id: job.submission_id.clone(),
-        sample_id: job.sample_id.clone(),
-        file_name: job.file_name.clone(),
-        file_id: job.file_id.clone(),
-        extraction_method: extraction.method,
-        extracted_data: extraction.form,
-        fields: extraction.fields,
-        issues: extraction.issues,
-        confidence_score: extraction.confidence,
-        processing_time_ms,
-        created_at: now,
-        updated_at: now,
-    };
-    Ok((result, processed))
-}
-
-/// Stores the result and ends the job and its step with it.
-fn complete(
-    tx: &Transaction<'_>,
-    publisher: &mut Publisher<'_>,
-    job: &mut Job,
-    result: &ExtractionResult,
-    processed: &Processed,
-) -> Result<()> {
-    rows::insert_result(tx, result)?;
-    job.complete(result.id.clone(), publisher.now());
-    publisher.result_created(job, result)?;
-    if result.confidence_score < CONFIDENCE_MIN {
-        publisher.confidence_low(job, result, CONFIDENCE_MIN)?;
-    }
-    publisher.pdf_completed(job, result)?;
-    publisher.job_completed(job, result)?;
-    rows::update_job(tx, job)?;
-    if let Some(key) = &job.step_key {
-        let once = Call::new(key, publisher.now());
-        barrier::done(tx, &once, &serde_json::json!(processed))?;
-    }
-    Ok(())
 }
 
 fn interrupted() -> Error {

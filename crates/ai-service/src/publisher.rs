@@ -2,7 +2,8 @@
 
 use nanopore::events::Milliseconds;
 use nanopore::events::ai::{
-    ExtractionConfidenceLow, ExtractionResultCreated, JobPriority, Method, PdfProcessingCompleted,
+    ExtractionConfidenceLow, ExtractionResultCreated, ExtractionReviewed, JobPriority, Method,
+    ModelPerformanceDegraded, ModelPerformanceRecorded, PdfProcessingCompleted,
     PdfProcessingFailed, PdfProcessingStarted, ProcessingJobCompleted, ProcessingJobCreated,
     ProcessingJobFailed, ProcessingJobStarted,
 };
@@ -10,9 +11,13 @@ use sagabus::event::Cause;
 use sagabus::{Clock, Event, EventId, Payload, Result, Timestamp};
 use serde_json::{Map, Value, json};
 
-use crate::model::{ExtractionResult, Fault, Job};
+use crate::model::{ExtractionResult, Fault, Job, Performance, ReviewStatus};
 use crate::refusal::Refused;
+use crate::retry::RETRIES_MAX;
 use crate::summary;
+
+/// What models are measured at.
+const TASK: &str = "pdf_extraction";
 
 /// Makes events within one transaction.
 #[derive(Debug)]
@@ -77,7 +82,7 @@ impl<'a> Publisher<'a> {
             submission_id: job.submission_id.clone(),
             file_name: job.file_name.clone(),
             file_size: job.file_size,
-            processing_method: Method::Pattern,
+            processing_method: job.method,
             user_id: job.user_id.clone(),
         };
         self.publish(job, &payload)
@@ -163,7 +168,7 @@ impl<'a> Publisher<'a> {
             submission_id: job.submission_id.clone(),
             file_name: job.file_name.clone(),
             error: fault.to_string(),
-            processing_method: Method::Pattern,
+            processing_method: job.method,
             retry_count: job.retry_count,
             user_id: job.user_id.clone(),
         };
@@ -171,13 +176,18 @@ impl<'a> Publisher<'a> {
     }
 
     /// A document that became no job.
-    pub(crate) fn pdf_refused(&mut self, refused: &Refused, fault: &Fault) -> Result<()> {
+    pub(crate) fn pdf_refused(
+        &mut self,
+        refused: &Refused,
+        fault: &Fault,
+        method: Method,
+    ) -> Result<()> {
         let payload = PdfProcessingFailed {
             sample_id: refused.sample_id.clone(),
             submission_id: refused.submission_id.clone(),
             file_name: refused.file_name.clone(),
             error: fault.to_string(),
-            processing_method: Method::Pattern,
+            processing_method: method,
             retry_count: 0,
             user_id: refused.user_id.clone(),
         };
@@ -185,16 +195,73 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    /// The service repeats nothing by itself, so that the repeats so far are all of its: `maxRetries` says no more.
+    /// A step of a saga is repeated by its saga, so that the repeats so far are all that the service knows of.
     pub(crate) fn job_failed(&mut self, job: &mut Job, fault: &Fault) -> Result<()> {
+        let of_service = match job.step_key {
+            Some(_) => 0,
+            None => RETRIES_MAX,
+        };
         let payload = ProcessingJobFailed {
             job_id: job.id.clone(),
             job_type: job.job_type,
             failed_at: job.ended_at.unwrap_or(job.updated_at),
             error: fault.to_string(),
             retry_count: job.retry_count,
-            max_retries: job.retry_count,
+            max_retries: job.retry_count.max(of_service),
             user_id: job.user_id.clone(),
+        };
+        self.publish(job, &payload)
+    }
+
+    /// A person's decision about a result, and how right its methods were.
+    pub(crate) fn reviewed(&mut self, job: &mut Job, result: &ExtractionResult) -> Result<()> {
+        let review = result.review.as_ref();
+        let payload = ExtractionReviewed {
+            extraction_result_id: result.id.clone(),
+            sample_id: result.sample_id.clone(),
+            submission_id: result.submission_id.clone(),
+            file_name: result.file_name.clone(),
+            accepted: review.is_some_and(|it| it.status == ReviewStatus::Accepted),
+            correction_count: u32::try_from(result.corrections.len()).unwrap_or(u32::MAX),
+            user_id: review.and_then(|it| it.decided_by.clone()),
+        };
+        self.publish(job, &payload)
+    }
+
+    pub(crate) fn performance(
+        &mut self,
+        job: &mut Job,
+        now: &Performance,
+        user_id: &str,
+    ) -> Result<()> {
+        let payload = ModelPerformanceRecorded {
+            model_name: now.model.clone(),
+            task_type: TASK.to_owned(),
+            accuracy_score: now.accuracy,
+            processing_time_ms: Milliseconds(now.processing_time_ms),
+            sample_count: now.results,
+            user_id: Some(user_id.to_owned()),
+        };
+        self.publish(job, &payload)
+    }
+
+    pub(crate) fn degraded(
+        &mut self,
+        job: &mut Job,
+        (before, now): (Option<f64>, &Performance),
+        threshold: f64,
+        user_id: &str,
+    ) -> Result<()> {
+        let previous = before.unwrap_or(1.0);
+        let fall = (previous - now.accuracy) / previous * 100.0;
+        let payload = ModelPerformanceDegraded {
+            model_name: now.model.clone(),
+            task_type: TASK.to_owned(),
+            current_accuracy: now.accuracy,
+            previous_accuracy: previous,
+            threshold,
+            degradation_percentage: fall.clamp(0.0, 100.0),
+            user_id: Some(user_id.to_owned()),
         };
         self.publish(job, &payload)
     }

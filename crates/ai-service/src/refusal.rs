@@ -56,8 +56,9 @@ impl AiService {
         );
         let fault = Fault::from(PdfError::new(PdfErrorKind::FileTooLarge, message));
         let text = fault.to_string();
+        let method = self.shared.settings.method.into();
         self.change(move |tx, publisher| {
-            publisher.pdf_refused(&refused, &fault)?;
+            publisher.pdf_refused(&refused, &fault, method)?;
             rows::count_error(tx, fault.kind)
         })
         .await?;

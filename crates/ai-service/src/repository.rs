@@ -2,6 +2,7 @@
 
 mod jobs;
 mod results;
+mod reviews;
 mod stats;
 
 use sagabus::Timestamp;
@@ -10,9 +11,12 @@ use sagabus::sqlite::rusqlite::{self, Row};
 
 pub(crate) use jobs::{
     count_error, get_job, insert_job, job_of_step, list_jobs, next_open_job, open_job_count,
-    update_job,
+    remove_jobs, stuck_jobs, update_job,
 };
-pub(crate) use results::{get_result, insert_result, withdraw_result};
+pub(crate) use results::{get_result, insert_result, known_result, update_review, withdraw_result};
+pub(crate) use reviews::{
+    corrections, insert_correction, insert_performance, list_reviews, performance,
+};
 pub(crate) use stats::stats;
 
 fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {

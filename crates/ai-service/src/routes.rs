@@ -5,6 +5,7 @@ mod fields;
 mod jobs;
 mod process;
 mod reply;
+mod reviews;
 
 use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
@@ -19,13 +20,13 @@ const AROUND_BYTES_MAX: usize = 64 * 1024;
 /// Media type of an upload.
 const FORM: &str = "multipart/form-data";
 
-/// The routes `/process/pdf`, `/uploads`, `/jobs…`, `/results/{id}` and `/ai/stats`.
+/// The routes `/process/pdf`, `/uploads`, `/jobs…`, `/results/{id}…`, `/reviews` and `/ai/stats`.
 ///
 /// Callers are named by `x-user-id` and work is tied together by `x-correlation-id`. Failures are problem details
 /// (RFC 9457).
 #[must_use]
 pub fn api() -> Api<AiService> {
-    jobs(uploads(Api::new("forms")))
+    reviews(jobs(uploads(Api::new("forms"))))
 }
 
 fn uploads(api: Api<AiService>) -> Api<AiService> {
@@ -108,5 +109,67 @@ fn jobs(api: Api<AiService>) -> Api<AiService> {
             Kind::Of(of::<Stats>),
             "The counts",
         )),
+    )
+}
+
+/// What a person does about a result, which answers with what it is then.
+fn decision(id: &'static str, says: &'static str) -> Operation {
+    Operation::new(id, says)
+        .by_somebody()
+        .refuses(&[409])
+        .answers(Answer::json(
+            200,
+            Kind::Of(of::<ExtractionResult>),
+            "The result as it is now",
+        ))
+}
+
+fn reviews(api: Api<AiService>) -> Api<AiService> {
+    api.get(
+        "/reviews",
+        reviews::list,
+        Operation::new("listReviews", "Results that a person must look at")
+            .asked(Kind::Object(&fields::REVIEWS))
+            .answers(Answer::json(
+                200,
+                Kind::Of(of::<reviews::Reviews>),
+                "A part of the queue",
+            )),
+    )
+    .post(
+        "/results/{id}/claim",
+        reviews::claim,
+        decision("claimReview", "Somebody looks at it"),
+    )
+    .post(
+        "/results/{id}/corrections",
+        reviews::correct,
+        decision(
+            "correctResult",
+            "Values are put in the place of what was read",
+        )
+        .takes(Kind::Of(of::<reviews::Corrections>)),
+    )
+    .post(
+        "/results/{id}/accept",
+        reviews::accept,
+        decision("acceptResult", "What it says, as corrected, counts"),
+    )
+    .post(
+        "/results/{id}/refuse",
+        reviews::refuse,
+        decision("refuseResult", "It does not count").takes(Kind::Of(of::<reviews::Refusal>)),
+    )
+    .post(
+        "/jobs/{id}/cancel",
+        reviews::cancel,
+        Operation::new("cancelJob", "Takes a job back that has no result")
+            .by_somebody()
+            .refuses(&[409])
+            .answers(Answer::json(
+                200,
+                Kind::Of(of::<Job>),
+                "The job as it is now",
+            )),
     )
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,16 +14,20 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::llm::Model;
 use crate::model::{ExtractionResult, Fault, FaultKind, Job, JobFilter, JobStatus, Part, Stats};
 use crate::pdf::{Confinement, PdfReader};
 use crate::publisher::Publisher;
 use crate::repository as rows;
+use crate::settings::AiSettings;
 use crate::uploads::{FileId, Upload, UploadWriter, Uploads};
 
-/// A result below this confidence is for a person to look at: `ai.extraction_confidence_low` is published with it.
-pub const CONFIDENCE_MIN: f64 = 0.7;
-
-const MIGRATIONS: &[&str] = &[TABLES, include_str!("tables.sql"), FENCES];
+const MIGRATIONS: &[&str] = &[
+    TABLES,
+    include_str!("tables.sql"),
+    FENCES,
+    include_str!("review.sql"),
+];
 /// Documents that are read at a time; each may have 50 MiB. The other jobs wait.
 const JOBS_AT_A_TIME: usize = 2;
 
@@ -47,6 +52,12 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
     /// How far the jobs are that are being read. Not stored: a job does not outlive the process.
     progress: Mutex<HashMap<String, u8>>,
+    /// What stops the work on a job.
+    working: Mutex<HashMap<String, CancellationToken>>,
+    pub(crate) settings: AiSettings,
+    pub(crate) model: Model,
+    /// Documents whose values were known.
+    pub(crate) cache_hits: AtomicU64,
 }
 
 impl AiService {
@@ -63,7 +74,7 @@ impl AiService {
     pub async fn open(
         path: impl Into<PathBuf>,
         uploads: impl Into<PathBuf>,
-        reader: PdfReader,
+        (reader, settings): (PdfReader, AiSettings),
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         let tasks = TaskTracker::new();
@@ -80,6 +91,10 @@ impl AiService {
                 closing: CancellationToken::new(),
                 stop: CancellationToken::new(),
                 progress: Mutex::default(),
+                working: Mutex::default(),
+                model: Model::new(settings.model.clone()),
+                settings,
+                cache_hits: AtomicU64::new(0),
             }),
         };
         service.end_interrupted().await?;
@@ -196,7 +211,11 @@ impl AiService {
     /// # Cancel safety
     /// Safe: only reads.
     pub async fn stats(&self) -> Result<Stats> {
-        self.read(|tx| rows::stats(tx, CONFIDENCE_MIN)).await
+        let threshold = self.shared.settings.confidence_threshold;
+        let mut stats = self.read(move |tx| rows::stats(tx, threshold)).await?;
+        stats.cache_hits = self.shared.cache_hits.load(Ordering::Relaxed);
+        stats.model = self.shared.model.stats(&*self.clock);
+        Ok(stats)
     }
 
     /// Takes no more work, waits until `deadline` for the jobs and uploads that go on, then drops them; returns how many
@@ -232,7 +251,7 @@ impl AiService {
     }
 
     /// A read of the database.
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -264,6 +283,30 @@ impl AiService {
         outcome
             .await
             .map_err(|_| Error::closed("runtime is shutting down"))?
+    }
+
+    /// What stops the work on a job that begins; it also stops with the service.
+    pub(crate) fn begin_work(&self, job_id: &str) -> CancellationToken {
+        let stop = self.shared.stop.child_token();
+        self.working().insert(job_id.to_owned(), stop.clone());
+        stop
+    }
+
+    /// The work on a job is over.
+    pub(crate) fn end_work(&self, job_id: &str) {
+        self.working().remove(job_id);
+    }
+
+    /// Stops the work on a job.
+    pub(crate) fn drop_work(&self, job_id: &str) {
+        if let Some(stop) = self.working().get(job_id) {
+            stop.cancel();
+        }
+    }
+
+    fn working(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
+        let working = self.shared.working.lock();
+        working.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes how far a job is.

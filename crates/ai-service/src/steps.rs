@@ -6,11 +6,11 @@
 
 use nanopore::steps::{StepCall, UndoCall, read};
 use sagabus::sqlite::barrier::{self, Backward, Call};
-use sagabus::{Error, Result};
+use sagabus::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::model::{Fault, FaultKind, JobStatus};
+use crate::model::{Fault, FaultKind, JobStatus, ReviewStatus};
 use crate::processing::{OnProgress, ProcessRequest, Processed, StepKey};
 use crate::repository as rows;
 use crate::service::{AiService, end_failed};
@@ -25,6 +25,13 @@ struct SagaInput {
     file_id: String,
     file_name: String,
     user_id: Option<String>,
+}
+
+/// What the saga of a reviewed form is started with.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReviewedInput {
+    extraction_result_id: String,
 }
 
 impl AiService {
@@ -51,6 +58,7 @@ impl AiService {
             submission_id: input.submission_id,
             sample_id: input.sample_id,
             user_id: input.user_id,
+            method: None,
             cause: call.cause,
         };
         let step = StepKey {
@@ -58,6 +66,45 @@ impl AiService {
             fence: call.fence,
         };
         let processed = self.process_once(request, Some(step), on_progress).await?;
+        serde_json::to_value(processed)
+            .map_err(|error| Error::invalid("output cannot be written as JSON").with_source(error))
+    }
+
+    /// Step `take_reviewed`: the form of a result that a person has accepted, as they corrected it. Has no effect.
+    ///
+    /// Returns what `process_pdf` returns.
+    ///
+    /// # Errors
+    /// `Invalid` when it was refused, with the reason; `Conflict` when it is not decided; `NotFound`.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn take_reviewed(&self, call: StepCall) -> Result<Value> {
+        let input: ReviewedInput = read("input", &call.input)?;
+        let result = self.result(input.extraction_result_id).await?;
+        let review = result.review.as_ref();
+        match review.map(|it| it.status) {
+            Some(ReviewStatus::Accepted) => {}
+            Some(ReviewStatus::Refused) => {
+                let reason = review.and_then(|it| it.decision_reason.as_deref());
+                let reason = reason.unwrap_or("without a reason");
+                return Err(Error::invalid(format!(
+                    "form was refused by review: {reason}"
+                )));
+            }
+            Some(ReviewStatus::Waiting | ReviewStatus::Claimed) | None => {
+                let text = format!("result `{}` is not reviewed", result.id);
+                return Err(Error::new(ErrorKind::Conflict, text));
+            }
+        }
+        let processed = Processed {
+            extraction_result_id: result.id.clone(),
+            job_id: result.job_id.clone(),
+            confidence: result.confidence_score,
+            sample_count: result.form().samples.len(),
+            form: result.form().clone(),
+            review: false,
+        };
         serde_json::to_value(processed)
             .map_err(|error| Error::invalid("output cannot be written as JSON").with_source(error))
     }

@@ -68,6 +68,7 @@ pub const TYPES: &[TypeInfo] = &[
     TypeInfo::of::<ai::PdfProcessingFailed>(),
     TypeInfo::of::<ai::ExtractionResultCreated>(),
     TypeInfo::of::<ai::ExtractionConfidenceLow>(),
+    TypeInfo::of::<ai::ExtractionReviewed>(),
     TypeInfo::of::<ai::ProcessingJobCreated>(),
     TypeInfo::of::<ai::ProcessingJobStarted>(),
     TypeInfo::of::<ai::ProcessingJobCompleted>(),

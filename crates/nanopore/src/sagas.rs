@@ -6,5 +6,8 @@ pub const SAMPLE_PROCESSING: &str = include_str!("sagas/sample_processing.yaml")
 /// `pdf_processing_workflow`: the same four steps for one sample that was entered with its form.
 pub const PDF_PROCESSING: &str = include_str!("sagas/pdf_processing.yaml");
 
+/// `reviewed_form_workflow`: the same four steps for a form that a person has looked at.
+pub const REVIEWED_FORM: &str = include_str!("sagas/reviewed_form.yaml");
+
 #[cfg(test)]
 mod tests;

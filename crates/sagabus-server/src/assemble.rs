@@ -85,7 +85,7 @@ impl System {
         let ai = AiService::open(
             database(dir, AI),
             dir.join("uploads"),
-            reader()?,
+            (reader()?, plan.config.ai.clone()),
             Arc::clone(&clock),
         )
         .await?;
@@ -107,6 +107,7 @@ impl System {
             .open()
             .await?;
         steps::start_for_entries(&sagas, &bus, &shipped.entry).await?;
+        steps::start_for_reviewed(&sagas, &bus, &shipped.reviewed).await?;
         let system = Arc::new(Self {
             clock,
             bus,
@@ -120,27 +121,31 @@ impl System {
             relays: TaskTracker::new(),
             stop_relays: CancellationToken::new(),
         });
-        for outbox in system.outboxes() {
-            let publisher = Arc::new(system.bus.clone());
-            let relay = outbox.clone().relay(
-                publisher,
-                Arc::clone(&system.clock),
-                system.stop_relays.clone(),
-            );
-            system.relays.spawn(relay);
-        }
-        let work = system.audit.clone().work(system.stop_relays.clone());
-        system.relays.spawn(work);
-        let (letters, stop) = (system.bus.letters(), system.stop_relays.clone());
-        system
-            .relays
-            .spawn(async move { stop.run_until_cancelled(letters.watch()).await });
-        let (machine, stop) = (Arc::clone(&system.machine), system.stop_relays.clone());
-        system
-            .relays
-            .spawn(async move { stop.run_until_cancelled(machine.watch()).await });
+        system.start_work();
         crate::intake::resume(&system).await?;
         Ok(system)
+    }
+
+    /// Starts what goes on until the end: relays, and what looks after trail, jobs, dead letters and machine.
+    fn start_work(&self) {
+        for outbox in self.outboxes() {
+            let publisher = Arc::new(self.bus.clone());
+            let relay =
+                outbox
+                    .clone()
+                    .relay(publisher, Arc::clone(&self.clock), self.stop_relays.clone());
+            self.relays.spawn(relay);
+        }
+        let work = self.audit.clone().work(self.stop_relays.clone());
+        self.relays.spawn(work);
+        let work = self.ai.clone().work(self.stop_relays.clone());
+        self.relays.spawn(work);
+        let (letters, stop) = (self.bus.letters(), self.stop_relays.clone());
+        self.relays
+            .spawn(async move { stop.run_until_cancelled(letters.watch()).await });
+        let (machine, stop) = (Arc::clone(&self.machine), self.stop_relays.clone());
+        self.relays
+            .spawn(async move { stop.run_until_cancelled(machine.watch()).await });
     }
 
     /// The outboxes of the services.

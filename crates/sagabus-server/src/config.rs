@@ -11,15 +11,16 @@ use sagabus::saga::{self, ServiceLimit};
 const DAY: Duration = Duration::from_hours(24);
 
 /// Prefixes of variables that are ours: an unknown one under them is a mistake, not somebody else's.
-pub(crate) const PREFIXES: [&str; 3] = ["EVENT_BUS_", "SAGA_", "AUDIT_"];
+pub(crate) const PREFIXES: [&str; 4] = ["EVENT_BUS_", "SAGA_", "AUDIT_", "AI_"];
 
-/// Settings of the bus, of sagas and of the audit trail.
+/// Settings of the bus, of sagas, of the audit trail and of the reading of forms.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Config {
     pub(crate) engine: embedded::Settings,
     pub(crate) bus: sagabus::Settings,
     pub(crate) saga: saga::Settings,
     pub(crate) audit: audit_service::Settings,
+    pub(crate) ai: ai_service::AiSettings,
 }
 
 /// One variable: its name, its default, what it means, and where its value goes.
@@ -47,10 +48,10 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable {
         name: "EVENT_BUS_MAX_LISTENERS",
         default: "100",
-        meaning: "most subscriptions at one time; one more is refused. The program itself has three",
+        meaning: "most subscriptions at one time; one more is refused. The program itself has four",
         set: Set::Number {
             set: |config, value| config.bus.subscriptions_max = count(value),
-            min: 3,
+            min: 4,
             max: 10_000,
         },
     },
@@ -218,6 +219,73 @@ pub(crate) const VARIABLES: &[Variable] = &[
             Ok(())
         }),
     },
+    Variable {
+        name: "AI_CONFIDENCE_THRESHOLD",
+        default: "0.7",
+        meaning: "what is read of a form with less confidence, 0 to 1, waits for a person; as a whole, or of one value",
+        set: Set::Text(|config, value| {
+            config.ai.confidence_threshold = share(value)?;
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "AI_ACCURACY_THRESHOLD",
+        default: "0.9",
+        meaning: "share of right values, 0 to 1, below which a method or model is told as degraded",
+        set: Set::Text(|config, value| {
+            config.ai.accuracy_threshold = share(value)?;
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "AI_METHOD",
+        default: "pattern",
+        meaning: "how forms are read: `pattern`, `rag`, `llm` or `hybrid`",
+        set: Set::Text(|config, value| {
+            let method = ai_service::ReadBy::from_word(value.trim());
+            config.ai.method = method.ok_or_else(|| Error::invalid("there is no such method"))?;
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "AI_LLM_URL",
+        default: "",
+        meaning: "where a language model is asked, such as `http://localhost:11434/v1`: plain HTTP, in the way of OpenAI. Empty: none is asked",
+        set: Set::Text(|config, value| {
+            let url = value.trim();
+            let url = (!url.is_empty()).then(|| ai_service::ModelUrl::read(url));
+            config.ai.model.url = url.transpose().map_err(Error::invalid)?;
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "AI_LLM_MODEL",
+        default: "",
+        meaning: "name of the model that is asked",
+        set: Set::Text(|config, value| {
+            config.ai.model.name = model_name(value)?;
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "AI_LLM_EMBEDDING",
+        default: "",
+        meaning: "name of the model there that makes vectors of labels for the method `rag`. Empty: words alone are compared",
+        set: Set::Text(|config, value| {
+            config.ai.model.embedding = model_name(value)?;
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "AI_LLM_TIMEOUT",
+        default: "30000",
+        meaning: "milliseconds that one answer of the model may take; it is asked three times more",
+        set: Set::Number {
+            set: |config, value| config.ai.model.timeout = Duration::from_millis(value),
+            min: 1,
+            max: 600_000,
+        },
+    },
 ];
 
 impl fmt::Debug for Variable {
@@ -312,6 +380,23 @@ pub(crate) fn user() -> Option<String> {
     let names = ["USER", "LOGNAME"].into_iter().filter_map(std::env::var_os);
     let mut names = names.filter_map(|it| it.into_string().ok());
     names.find(|it| !it.trim().is_empty())
+}
+
+/// The name of a model.
+fn model_name(value: &str) -> Result<String, Error> {
+    let name = value.trim();
+    match name.len() <= 200 && !name.contains(char::is_control) {
+        true => Ok(name.to_owned()),
+        false => Err(Error::invalid("it is no name of at most 200 bytes")),
+    }
+}
+
+/// A part of one.
+fn share(value: &str) -> Result<f64, Error> {
+    let share = value.trim().parse().ok();
+    share
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| Error::invalid("it is no number from 0 to 1"))
 }
 
 fn count(value: u64) -> usize {

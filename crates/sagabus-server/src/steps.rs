@@ -2,6 +2,7 @@
 
 use ai_service::AiService;
 use audit_service::AuditService;
+use nanopore::events::ai::ExtractionReviewed;
 use nanopore::events::sample::SampleCreated;
 use sagabus::saga::{Definition, Handlers, Start, Step, StepContext, StepError};
 use sagabus::{Bus, Error, Event, HandlerError, Payload, Result, Sagas};
@@ -13,6 +14,8 @@ const FAIL: &str = "fail_on_request";
 
 /// The subscription whose events start sagas of entered samples.
 const ENTERED: &str = "pdf-processing";
+/// The subscription whose events start sagas of forms that a person has decided about.
+const REVIEWED: &str = "reviewed-forms";
 
 /// The sagas that the program ships.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(crate) struct Shipped {
     pub(crate) submission: Definition,
     /// What becomes of a sample that is entered with its form.
     pub(crate) entry: Definition,
+    /// What becomes of a form that a person has looked at.
+    pub(crate) reviewed: Definition,
 }
 
 impl Shipped {
@@ -29,12 +34,13 @@ impl Shipped {
         Ok(Self {
             submission: shipped(nanopore::sagas::SAMPLE_PROCESSING, fail_at)?,
             entry: shipped(nanopore::sagas::PDF_PROCESSING, fail_at)?,
+            reviewed: shipped(nanopore::sagas::REVIEWED_FORM, fail_at)?,
         })
     }
 
     /// The one of this name.
     pub(crate) fn named(&self, name: &str) -> Result<&Definition> {
-        let all = [&self.submission, &self.entry];
+        let all = [&self.submission, &self.entry, &self.reviewed];
         all.into_iter().find(|it| it.name() == name).ok_or_else(|| {
             let names = all.map(|it| format!("`{}`", it.name())).join(" or ");
             let name = name.escape_debug();
@@ -61,6 +67,38 @@ pub(crate) async fn start_for_entries(
         .started_by(created, definition.clone(), start_of_entry)
         .await?;
     Ok(())
+}
+
+/// Starts the saga of each form that a person has decided about: once for its event, also over restarts.
+pub(crate) async fn start_for_reviewed(
+    sagas: &Sagas,
+    bus: &Bus,
+    definition: &Definition,
+) -> Result<()> {
+    let reviewed = bus
+        .subscription(REVIEWED)
+        .pattern(ExtractionReviewed::TYPE)
+        .start(sagabus::Start::Earliest);
+    sagas
+        .started_by(reviewed, definition.clone(), start_of_reviewed)
+        .await?;
+    Ok(())
+}
+
+fn start_of_reviewed(event: &Event) -> Result<Option<Start>, HandlerError> {
+    let reviewed: ExtractionReviewed = event.payload()?;
+    let mut input = json!({"extractionResultId": reviewed.extraction_result_id});
+    let (name, id) = match (reviewed.submission_id, reviewed.sample_id) {
+        (Some(id), _) => ("submissionId", id),
+        (None, Some(id)) => ("sampleId", id),
+        // A document that was read for itself: nothing is made of it.
+        (None, None) => return Ok(None),
+    };
+    if let Some(fields) = input.as_object_mut() {
+        fields.insert(name.to_owned(), id.clone().into());
+        fields.insert("userId".to_owned(), json!(reviewed.user_id));
+    }
+    Ok(Some(Start::new(input.to_string()).attribute(name, id)))
 }
 
 fn start_of_entry(event: &Event) -> Result<Option<Start>, HandlerError> {

@@ -14,8 +14,8 @@ pub const CONSUMER: &str = "sample-service";
 /// Event types to subscribe to.
 pub const PATTERNS: &[&str] = &[ExtractionConfidenceLow::TYPE, SagaFailed::TYPE];
 
-/// The saga that a submission goes through; the submission's id is its correlation id.
-const PROCESSING: &str = "sample_processing_workflow";
+/// The sagas that a submission goes through; the submission's id is their correlation id.
+const PROCESSING: [&str; 2] = ["sample_processing_workflow", "reviewed_form_workflow"];
 
 impl SampleService {
     /// Takes one event.
@@ -41,12 +41,14 @@ impl SampleService {
         let Some(submission_id) = low.submission_id else {
             return Ok(());
         };
-        let why = format!(
-            "confidence {} is below {}: {}",
-            low.confidence_score,
-            low.threshold,
-            low.issues.join("; ")
-        );
+        let issues = low.issues.join("; ");
+        let why = match low.confidence_score < low.threshold {
+            true => format!(
+                "confidence {} is below {}: {issues}",
+                low.confidence_score, low.threshold
+            ),
+            false => format!("a person must look at it: {issues}"),
+        };
         let id = event.id.clone();
         let now = self.clock.now();
         self.outbox
@@ -65,7 +67,7 @@ impl SampleService {
         let Some(submission_id) = event.correlation_id.clone() else {
             return Ok(());
         };
-        if failed.saga_name != PROCESSING {
+        if !PROCESSING.contains(&failed.saga_name.as_str()) {
             return Ok(());
         }
         let id = event.id.clone();

@@ -20,6 +20,7 @@ impl SampleService {
         let revert_validation = self.clone();
         let update = self.clone();
         let revert_status = self.clone();
+        let handlers = self.bind_reviewed(handlers);
         self.bind_entry(handlers)
             .handle(SERVICE, "validate_sample", move |context| {
                 let service = validate.clone();
@@ -85,6 +86,46 @@ impl SampleService {
                 let service = revert_acceptance.clone();
                 async move {
                     service.revert_acceptance(UndoCall::of(&context)?).await?;
+                    Ok(())
+                }
+            })
+    }
+
+    /// The steps of the saga of a form that a person has looked at.
+    fn bind_reviewed(&self, handlers: Handlers) -> Handlers {
+        let validate = self.clone();
+        let revert = self.clone();
+        let take = self.clone();
+        let revert_taken = self.clone();
+        handlers
+            .handle(SERVICE, "validate_reviewed", move |context| {
+                let service = validate.clone();
+                async move {
+                    let call = StepCall::of(&context)?;
+                    Ok::<_, StepError>(service.validate_reviewed(call).await?)
+                }
+            })
+            .compensate(SERVICE, "revert_reviewed", move |context| {
+                let service = revert.clone();
+                async move {
+                    service.revert_reviewed(UndoCall::of(&context)?).await?;
+                    Ok(())
+                }
+            })
+            .handle(SERVICE, "take_reviewed_form", move |context| {
+                let service = take.clone();
+                async move {
+                    let call = StepCall::of(&context)?;
+                    let extraction = context.output_as(EXTRACTION_STEP)?;
+                    Ok::<_, StepError>(service.take_reviewed_form(call, extraction).await?)
+                }
+            })
+            .compensate(SERVICE, "revert_reviewed_form", move |context| {
+                let service = revert_taken.clone();
+                async move {
+                    service
+                        .revert_reviewed_form(UndoCall::of(&context)?)
+                        .await?;
                     Ok(())
                 }
             })

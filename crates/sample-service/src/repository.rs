@@ -24,7 +24,7 @@ pub(crate) use samples::{
 };
 pub(crate) use steps::{course, steps, update_step};
 pub(crate) use submissions::{
-    delete_received_submission, find_submission, get_submission, insert_submission,
+    clear_review, delete_received_submission, find_submission, get_submission, insert_submission,
     list_submissions, mark_for_review, set_kind, update_submission,
 };
 

@@ -33,6 +33,7 @@ use crate::repository as rows;
 
 pub(crate) use self::act::Act;
 pub use self::bulk::Operation;
+pub(crate) use self::catalogue::check_account;
 use self::catalogue::check_named;
 pub use self::export::SheetSample;
 pub(crate) use self::export::csv_of;

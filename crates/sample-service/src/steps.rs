@@ -1,6 +1,7 @@
 //! The saga steps of the sample service. Each has its effect once per key; none has one after its compensation.
 
 mod entry;
+mod reviewed;
 
 use nanopore::sample::{FieldErrors, Status};
 use nanopore::steps::{StepCall, UndoCall, read};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::model::{Form, Sample, Submission, SubmissionStatus};
 use crate::repository as rows;
-use crate::service::{Actor, SampleService};
+use crate::service::{Actor, SampleService, check_account};
 
 /// The acting user where a saga was started without one.
 const SERVICE: &str = "sample-service";
@@ -32,6 +33,9 @@ struct SagaInput {
 #[derive(Debug, Deserialize)]
 struct Extraction {
     form: Value,
+    /// A person has to look at the form before anything is made of it.
+    #[serde(default)]
+    review: bool,
 }
 
 /// What [`SampleService::update_status`] returns, as far as its compensation needs it.
@@ -120,7 +124,7 @@ impl SampleService {
     /// Step `update_status`: makes a sample of each row of the form and moves it to `prep`; accepts the submission.
     ///
     /// Publishes `sample.created` for each sample, then `sample.status_changed` for each. `extraction` is the output of
-    /// `process_pdf`, whose `form` has the rows.
+    /// `process_pdf`, whose `form` has the rows. Where a person has to look at the form first, nothing is made.
     ///
     /// # Errors
     /// `Invalid`, with every wrong field of every row; then nothing is made. `Conflict` as for `validate_sample`.
@@ -129,7 +133,10 @@ impl SampleService {
     /// The step has its whole effect or none.
     pub async fn update_status(&self, call: StepCall, extraction: Value) -> Result<Value> {
         let input: SagaInput = read("input", &call.input)?;
-        let Extraction { form: raw_form } = read("extraction", &extraction)?;
+        let Extraction {
+            form: raw_form,
+            review,
+        } = read("extraction", &extraction)?;
         let form: Form = read("form", &raw_form)?;
         let actor = input.actor(call.cause);
         self.change(actor, move |tx, act| {
@@ -141,9 +148,21 @@ impl SampleService {
             if submission.status != SubmissionStatus::Processing {
                 return Err(not_now(&submission, "processing"));
             }
+            if review {
+                // It stays as it is until the form was looked at; another saga goes on then.
+                let output = json!({
+                    "submissionId": submission.id,
+                    "status": "review",
+                    "sampleCount": 0,
+                    "sampleIds": [],
+                });
+                barrier::done(tx, &once, &output)?;
+                return Ok((output, vec![]));
+            }
             let mut samples = Vec::new();
             let mut events = Vec::new();
             for fields in form.samples(&submission).map_err(refused)? {
+                check_account(tx, &fields)?;
                 let id = EventId::generate(act.publisher.clock).to_string();
                 let mut sample = Sample::new(id, fields, act.user_id().to_owned(), act.now);
                 sample.submission_id = Some(submission.id.clone());

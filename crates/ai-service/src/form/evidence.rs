@@ -31,6 +31,9 @@ pub struct FieldEvidence {
     pub unit: Option<String>,
     /// From 0 to 1; below 0.7 a person should look at it.
     pub confidence: f64,
+    /// How it was found, where that is not how the whole was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub method: Option<Method>,
     /// Where it stands.
     pub evidence: Evidence,
 }
@@ -60,6 +63,14 @@ pub enum IssueCode {
     UnexpectedText,
     /// A part of the form that was not found.
     MissingSection,
+    /// Text that nobody sees.
+    HiddenText,
+    /// A page that is a picture: nothing on it was read.
+    ScannedPage,
+    /// What a model says and does not stand there, or is not taken from a model alone.
+    Unverified,
+    /// Two methods read different values.
+    MethodsDiffer,
 }
 
 impl IssueCode {
@@ -69,6 +80,19 @@ impl IssueCode {
         matches!(
             self,
             Self::OutOfRange | Self::NotANumber | Self::MissingSampleName | Self::AmbiguousChoice
+        )
+    }
+
+    /// Whether a person must look at the document, however sure the rest is.
+    #[must_use]
+    pub fn asks_for_a_person(self) -> bool {
+        matches!(
+            self,
+            Self::HiddenText
+                | Self::ScannedPage
+                | Self::FaintMark
+                | Self::Unverified
+                | Self::MethodsDiffer
         )
     }
 }
@@ -99,6 +123,12 @@ pub struct Extraction {
     pub confidence: f64,
     /// What a person should look at.
     pub issues: Vec<Issue>,
+    /// The model that was asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub model: Option<String>,
+    /// What is to be said of the reading, such as why another method was taken.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
 }
 
 impl Extraction {
@@ -169,6 +199,7 @@ impl Findings {
             value,
             unit: None,
             confidence,
+            method: None,
             evidence,
         })
     }

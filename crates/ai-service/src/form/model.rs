@@ -40,6 +40,51 @@ pub struct Form {
     pub emails: Vec<String>,
     /// How the data is to be delivered: one choice.
     pub delivery: Option<String>,
+    /// What a document of another kind says of all its samples; absent on this form.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub said: Option<Box<Said>>,
+}
+
+/// What a simple form or a quote says of all its samples, as written. What is not written is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Said {
+    /// Who submits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submitter_name: Option<String>,
+    /// Where to reach the submitter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submitter_email: Option<String>,
+    /// The submitter's laboratory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lab_name: Option<String>,
+    /// The project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_name: Option<String>,
+    /// The account that pays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chart_field: Option<String>,
+    /// The molecule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequencing_type: Option<String>,
+    /// The material.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_type: Option<String>,
+    /// What it is dissolved in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_buffer: Option<String>,
+    /// How the library is to be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library_type: Option<String>,
+    /// Flow cell or device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_cell_type: Option<String>,
+    /// How many flow cells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_cell_count: Option<String>,
+    /// How soon it is wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<String>,
 }
 
 /// One row of the sample table.

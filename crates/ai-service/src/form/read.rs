@@ -70,6 +70,8 @@ pub fn extract(document: &Document) -> Result<Extraction, PdfError> {
         fields: findings.fields,
         confidence,
         issues: findings.issues,
+        model: None,
+        notes: Vec::new(),
     })
 }
 

@@ -33,6 +33,8 @@ fn sheet(number: u32) -> Sheet {
         height: 800.0,
         visible,
         lines,
+        hidden: 0,
+        pictures: 0,
         marks,
         rules,
     };

@@ -7,11 +7,6 @@ use nanopore::sample::FieldErrors;
 use super::job::JobStatus;
 use super::job_type_from_word;
 
-/// Jobs in a list that does not say how many.
-const LIMIT_DEFAULT: u32 = 50;
-/// Most jobs in a list.
-const LIMIT_MAX: u32 = 100;
-
 /// Which part of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -19,6 +14,21 @@ pub struct Part {
     pub limit: u32,
     /// Entries to leave out before.
     pub offset: u32,
+}
+
+impl Part {
+    /// Most entries.
+    pub const LIMIT_MAX: u32 = 100;
+}
+
+impl Default for Part {
+    /// The first 50.
+    fn default() -> Self {
+        Self {
+            limit: 50,
+            offset: 0,
+        }
+    }
 }
 
 /// What a job must have to be listed; what is absent lets every job through.
@@ -44,10 +54,7 @@ impl JobFilter {
     /// Each word that is not known and each value that is not allowed.
     pub fn read(pairs: &[(String, String)]) -> Result<(Self, Part), FieldErrors> {
         let mut filter = Self::default();
-        let mut part = Part {
-            limit: LIMIT_DEFAULT,
-            offset: 0,
-        };
+        let mut part = Part::default();
         FieldErrors::check_once(pairs, &[])?;
         let mut errors = FieldErrors::default();
         for (name, value) in pairs {
@@ -58,7 +65,7 @@ impl JobFilter {
                     filter.submission_id = Some(value.clone());
                     Ok(())
                 }
-                "limit" => number(value, 1..=LIMIT_MAX).map(|it| part.limit = it),
+                "limit" => number(value, 1..=Part::LIMIT_MAX).map(|it| part.limit = it),
                 "offset" => number(value, 0..=u32::MAX).map(|it| part.offset = it),
                 _ => Err(not_known(&Self::NAMES)),
             };

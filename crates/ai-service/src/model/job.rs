@@ -1,6 +1,6 @@
 //! A job: one document to read, from the queue to its result or its failure.
 
-use nanopore::events::ai::JobType;
+use nanopore::events::ai::{JobType, Method};
 use sagabus::event::Cause;
 use sagabus::{EventId, Timestamp};
 use schemars::JsonSchema;
@@ -67,6 +67,8 @@ pub struct Job {
     pub id: String,
     /// What it does.
     pub job_type: JobType,
+    /// How the document is to be read.
+    pub method: Method,
     /// Where it stands.
     pub status: JobStatus,
     /// How far it is, 0 to 100.
@@ -137,6 +139,12 @@ impl Job {
         self.status = JobStatus::Processing;
         self.started_at = Some(now);
         self.updated_at = now;
+    }
+
+    /// Waits for its next attempt, which is so many after the first.
+    pub(crate) fn repeat(&mut self, now: Timestamp) {
+        self.retry_count += 1;
+        self.wait(now);
     }
 
     /// Ends with a result.

@@ -5,7 +5,9 @@ use sagabus::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::review::{Correction, Review};
 use crate::form::{FieldEvidence, Form, Issue};
+use crate::reading::Kind;
 
 /// Whether a result still counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
@@ -56,8 +58,17 @@ pub struct ExtractionResult {
     pub file_name: String,
     /// Id of the upload.
     pub file_id: String,
+    /// Which kind of document it is.
+    pub kind: Kind,
+    /// How the fields were to be found.
+    pub asked_method: Method,
     /// How the fields were found.
     pub extraction_method: Method,
+    /// The model that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// What is to be said of the reading, such as why another method was taken.
+    pub notes: Vec<String>,
     /// The form as it was read.
     pub extracted_data: Form,
     /// One entry for each value: where it stands and how sure it is.
@@ -68,8 +79,31 @@ pub struct ExtractionResult {
     pub confidence_score: f64,
     /// How long the reading took, in milliseconds.
     pub processing_time_ms: u64,
+    /// A person's look at it, where one is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
+    /// The form as a person corrected it; absent without corrections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrected_data: Option<Form>,
+    /// What was corrected, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub corrections: Vec<Correction>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+impl ExtractionResult {
+    /// The form that counts: as corrected, or as read.
+    #[must_use]
+    pub fn form(&self) -> &Form {
+        self.corrected_data.as_ref().unwrap_or(&self.extracted_data)
+    }
+
+    /// Whether a person still has to look at it.
+    #[must_use]
+    pub fn is_under_review(&self) -> bool {
+        self.review.as_ref().is_some_and(|it| it.status.is_open())
+    }
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::job::JobStatus;
+use crate::llm::ModelStats;
 
 /// How many jobs of one type have one status.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
@@ -53,6 +54,36 @@ pub struct ResultStats {
     pub withdrawn: u64,
 }
 
+/// Counts of results that a person has to look at, or has looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReviewStats {
+    /// Nobody looks at them yet.
+    pub waiting: u64,
+    /// Somebody does.
+    pub claimed: u64,
+    /// Taken, as corrected.
+    pub accepted: u64,
+    /// Refused.
+    pub refused: u64,
+}
+
+/// How right a method or model was, by what people corrected.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Performance {
+    /// The model, or the method where none is asked.
+    pub model: String,
+    /// Right values of all, 0 to 1.
+    pub accuracy: f64,
+    /// Results that were compared: the last ones.
+    pub results: u32,
+    /// Values in them.
+    pub values: u64,
+    /// Mean time of reading, in milliseconds.
+    pub processing_time_ms: u64,
+}
+
 /// Counts of all that the service keeps.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 pub struct Stats {
@@ -60,4 +91,13 @@ pub struct Stats {
     pub jobs: JobStats,
     /// Of results.
     pub results: ResultStats,
+    /// Of reviews.
+    pub reviews: ReviewStats,
+    /// How right each method and model was.
+    pub performance: Vec<Performance>,
+    /// Documents whose values were known from a reading of the same content before.
+    #[serde(rename = "cacheHits")]
+    pub cache_hits: u64,
+    /// Of the model that may be asked.
+    pub model: ModelStats,
 }

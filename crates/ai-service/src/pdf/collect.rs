@@ -2,6 +2,7 @@
 
 use pdf_extract::{ColorSpace, MediaBox, OutputDev, OutputError, Path, PathOp, Transform};
 
+use super::conceal::{Look, Sign, Signs};
 use super::document::Rect;
 
 /// Glyphs and path points that one document may have before the reading stops: a full page of
@@ -18,6 +19,8 @@ pub(super) struct Glyph {
     pub(super) baseline: f64,
     pub(super) width: f64,
     pub(super) size: f64,
+    /// How it is painted, where that is not with ink.
+    pub(super) look: Option<Look>,
 }
 
 /// How a path was painted.
@@ -56,6 +59,10 @@ pub(super) struct Collector {
     left: f64,
     top: f64,
     items: usize,
+    /// How text is painted, by the signs that have begun.
+    looks: Vec<Look>,
+    /// Where signs are.
+    pub(super) signs: Signs,
     /// The clip of the next page as `[left, bottom, right, top]`.
     pub(super) clip: Option<[f64; 4]>,
     /// Set when the document has more items than are read.
@@ -188,6 +195,11 @@ fn luminance(space: &ColorSpace, color: &[f64]) -> Option<f64> {
     if matches!(space, ColorSpace::Pattern) {
         return None;
     }
+    brightness(color)
+}
+
+/// Brightness from 0 to 1 of a colour with one, three or four components.
+pub(super) fn brightness(color: &[f64]) -> Option<f64> {
     Some(match *color {
         [] => 0.0,
         [gray] => gray,
@@ -252,13 +264,16 @@ impl OutputDev for Collector {
         let (x, baseline) = self.place(trm, 0.0, 0.0);
         // Text that runs up or down the page is no part of a form.
         let upright = trm.m12.abs() <= 0.1 * trm.m11.abs();
-        if upright && size > 0.0 && [x, baseline, size, width].iter().all(|it| it.is_finite()) {
+        if upright && [x, baseline, size, width].iter().all(|it| it.is_finite()) {
+            let invisible = self.looks.contains(&Look::Invisible);
+            let look = invisible.then_some(Look::Invisible);
             self.page.glyphs.push(Glyph {
                 text: text.to_owned(),
                 x,
                 baseline,
                 width,
                 size,
+                look: look.or(self.looks.last().copied()),
             });
         }
         Ok(())
@@ -293,6 +308,15 @@ impl OutputDev for Collector {
         color: &[f64],
         path: &Path,
     ) -> Result<(), OutputError> {
+        if let Some(PathOp::Rect(left, ..)) = path.ops.last()
+            && let Some(sign) = self.signs.read(*left)
+        {
+            match sign {
+                Sign::Begin(look) => self.looks.push(look),
+                Sign::End => drop(self.looks.pop()),
+            }
+            return Ok(());
+        }
         self.paint(Paint::Fill, ctm, luminance(space, color), path)
     }
 }

@@ -162,6 +162,12 @@ pub struct Page {
     pub visible: Rect,
     /// Text, from top to bottom.
     pub lines: Vec<Line>,
+    /// How many lines of text nobody sees: not painted, white on white, under 3 points, without width, beside the page.
+    #[serde(default)]
+    pub hidden: u32,
+    /// How many pictures it has.
+    #[serde(default)]
+    pub pictures: u32,
     /// Tick boxes and radio buttons, from top to bottom.
     pub marks: Vec<Mark>,
     /// Lines of tables, from top to bottom.

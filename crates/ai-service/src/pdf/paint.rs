@@ -6,6 +6,8 @@
 use pdf_extract::content::{Content, Operation};
 use pdf_extract::{Document, ObjectId};
 
+use super::conceal::Signs;
+
 /// Decodes the operations of a page.
 ///
 /// # Errors
@@ -17,7 +19,7 @@ pub(super) fn operations(
     Ok(Content::decode(&document.get_page_content(page)?)?.operations)
 }
 
-/// Splits each combined painting operator of a page into a fill and a stroke.
+/// Splits each combined painting operator of a page into a fill and a stroke, and signs text that is not to be seen.
 ///
 /// # Errors
 /// The page has no content that can be changed.
@@ -25,14 +27,17 @@ pub(super) fn separate_paint(
     document: &mut Document,
     page: ObjectId,
     operations: Vec<Operation>,
+    signs: Signs,
 ) -> Result<(), pdf_extract::Error> {
-    if !operations
-        .iter()
-        .any(|operation| is_combined(&operation.operator))
-    {
+    let signed = signs.signed(&operations);
+    let mut all = operations.iter();
+    if signed.is_none() && !all.any(|operation| is_combined(&operation.operator)) {
         return Ok(());
     }
-    let operations = separated(operations);
+    let operations = signed.unwrap_or(operations);
+    let mut operations = separated(operations);
+    // Pictures inside the content say nothing here, and do not come through being written again.
+    operations.retain(|it| it.operator != "BI");
     document.change_page_content(page, Content { operations }.encode()?)
 }
 

@@ -1,7 +1,11 @@
 //! From the bytes of a PDF to a document; runs in the child process only.
 
+mod unseen;
+
+use self::unseen::{hidden_lines, is_hidden, pictures};
 use super::clip::page_clip;
-use super::collect::{Collector, Painted};
+use super::collect::{Collector, Glyph, Painted};
+use super::conceal::Signs;
 use super::document::{Document, Page};
 use super::error::{PdfError, PdfErrorKind};
 use super::lines::lines;
@@ -75,13 +79,17 @@ pub(super) fn parse(
         );
         return Err(PdfError::new(PdfErrorKind::FileTooLarge, message));
     }
+    let signs = Signs::by_lot();
+    signs.sign_forms(&mut source);
     let mut collector = Collector::default();
+    collector.signs = signs;
     let mut document = Document::default();
     for (&number, &id) in &pages {
         progress(Progress::page(number, pages.len()));
         let operations = operations(&source, id).map_err(|error| corrupted(&error.to_string()))?;
         collector.clip = page_clip(&operations);
-        separate_paint(&mut source, id, operations)
+        let pictures = pictures(&source, id, &operations);
+        separate_paint(&mut source, id, operations, signs)
             .map_err(|error| corrupted(&error.to_string()))?;
         pdf_extract::output_doc_page(&source, &mut collector, number).map_err(|error| {
             if collector.overflow {
@@ -91,10 +99,13 @@ pub(super) fn parse(
                 corrupted(&error.to_string())
             }
         })?;
-        document.pages.push(bounded(page(collector.take_page()))?);
+        document
+            .pages
+            .push(bounded(page(collector.take_page(), pictures))?);
     }
-    if document.pages.iter().all(|page| page.lines.is_empty()) {
-        let message = "the PDF has no text layer: it is a scan, a picture or empty; \
+    let is_empty = |page: &Page| page.lines.is_empty() && page.hidden == 0 && page.pictures == 0;
+    if document.pages.iter().all(is_empty) {
+        let message = "the PDF has no text layer and no picture: it is empty, or a drawing; \
                        send the PDF that the form's web page prints";
         return Err(PdfError::new(PdfErrorKind::ExtractionFailed, message));
     }
@@ -147,10 +158,14 @@ fn bounded(page: Page) -> Result<Page, PdfError> {
     Err(PdfError::new(PdfErrorKind::FileTooLarge, message))
 }
 
-fn page(mut painted: Painted) -> Page {
+fn page(mut painted: Painted, pictures: u32) -> Page {
     let visible = painted.visible;
+    let glyphs = std::mem::take(&mut painted.glyphs);
+    let (hidden, mut seen): (Vec<Glyph>, Vec<Glyph>) = glyphs
+        .into_iter()
+        .partition(|glyph| is_hidden(glyph, &painted));
     // Half of a line may stick out of the visible part; it is read where its middle is.
-    painted.glyphs.retain(|glyph| {
+    seen.retain(|glyph| {
         let middle = glyph.baseline - 0.3 * glyph.size;
         visible.y <= middle && middle < visible.bottom()
     });
@@ -160,7 +175,9 @@ fn page(mut painted: Painted) -> Page {
         width: painted.width,
         height: painted.height,
         visible,
-        lines: lines(painted.glyphs),
+        lines: lines(seen),
+        hidden: hidden_lines(hidden),
+        pictures,
         marks,
         rules,
     }

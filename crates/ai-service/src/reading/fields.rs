@@ -320,6 +320,13 @@ pub(super) fn labelled(label: &str) -> impl Iterator<Item = &'static Field> + us
         .filter(move |field| field.labels.iter().any(|it| key(it) == label))
 }
 
+impl Field {
+    /// The labels that people give it.
+    pub(super) fn labels(&self) -> &'static [&'static str] {
+        self.labels
+    }
+}
+
 impl Rule {
     /// Whether the value has the form that the rule asks for.
     pub(super) fn fits(self, value: &str) -> bool {

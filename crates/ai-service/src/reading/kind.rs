@@ -8,7 +8,7 @@ use crate::form::is_htsf;
 use crate::pdf::Document;
 
 /// Labels with known names that make a document a form of pairs.
-const PAIRS_MIN: usize = 3;
+pub(super) const PAIRS_MIN: usize = 3;
 
 /// The kinds of documents that arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]

@@ -4,10 +4,11 @@ use nanopore::events::ai::Method;
 
 use super::fields::{FIELDS, Field, Rule, labelled};
 use super::kind::Kind;
+use super::said;
 use super::units::{Measure, measure};
 use crate::form::{
-    Column, Extraction, Findings, Form, IssueCode, Limit, Passage, Reading, Sample, is_email, key,
-    limit, overall, passage, read_number,
+    Column, Extraction, Findings, IssueCode, Limit, Passage, Reading, is_email, key, limit,
+    overall, passage, read_number,
 };
 use crate::pdf::{Document, Line, Page, Word};
 
@@ -17,6 +18,8 @@ const LABEL_WORDS_MAX: usize = 6;
 const FULL_LINE: f64 = 0.8;
 /// A line this near below another may be its rest, in font sizes.
 const NEXT_LINE: f64 = 0.8;
+/// A gap between a label and its value without a colon, in font sizes.
+const WIDE_GAP: f64 = 2.0;
 /// What a whole number of flow cells may be.
 const FLOW_CELLS: std::ops::RangeInclusive<u32> = 1..=10;
 
@@ -50,8 +53,108 @@ pub(super) fn known(document: &Document) -> usize {
 pub(super) fn read(document: &Document) -> Extraction {
     let mut findings = Findings::default();
     let pairs = pairs(document, &mut findings);
+    take(&pairs, FIELDS.iter(), true, &mut findings);
+    prefer_qubit(&mut findings);
+    let has = |field: &&Field| findings.fields.iter().any(|it| it.field == field.name);
+    let required: Vec<&Field> = FIELDS.iter().filter(|field| field.required).collect();
+    let answered = required.iter().filter(|field| has(field)).count();
+    Extraction {
+        kind: Kind::Pairs,
+        method: Method::Pattern,
+        form: said::form(&findings.fields),
+        confidence: overall(&findings, &[(answered, required.len())]),
+        fields: findings.fields,
+        issues: findings.issues,
+        model: None,
+        notes: Vec::new(),
+    }
+}
+
+/// Reads the fields of these names alone; what else stands there is not looked at.
+pub(super) fn read_only(document: &Document, names: &[&str], findings: &mut Findings) {
+    // Lines that are no pairs are none of a form here.
+    let pairs = pairs(document, &mut Findings::default());
+    let fields = FIELDS.iter().filter(|field| names.contains(&field.name));
+    take(&pairs, fields, false, findings);
+}
+
+/// Takes a value of a field as its rule says.
+pub(super) fn judge(
+    field: &'static Field,
+    (unit, passage): (Option<String>, &Passage),
+    findings: &mut Findings,
+) {
+    let pair = Pair {
+        label: String::new(),
+        unit,
+        value: None,
+        doubtful: false,
+    };
+    let found = Found {
+        field,
+        pair: &pair,
+        passage,
+    };
+    found.take(findings);
+}
+
+/// A value under a label that is that of no field.
+#[derive(Debug)]
+pub(super) struct Unlabelled {
+    pub(super) label: String,
+    pub(super) unit: Option<String>,
+    pub(super) passage: Passage,
+}
+
+/// The values under labels that are those of no field: before a colon, or with a wide gap behind them.
+pub(super) fn unlabelled(document: &Document) -> Vec<Unlabelled> {
+    let mut all = Vec::new();
+    let lines = document.pages.iter();
+    for (page, line) in lines.flat_map(|page| page.lines.iter().map(move |line| (page, line))) {
+        let Some((label, rest)) = split(&line.words).or_else(|| blocks(line)) else {
+            continue;
+        };
+        let (label, unit) = bare(&label);
+        let value = passage(page, &rest).filter(|it| !says_nothing(&it.text));
+        if let Some(passage) = value.filter(|_| labelled(&label).next().is_none()) {
+            all.push(Unlabelled {
+                label,
+                unit,
+                passage,
+            });
+        }
+    }
+    all
+}
+
+/// A label and a value with a wide gap between them, and no other one.
+fn blocks(line: &Line) -> Option<(String, Vec<Word>)> {
+    let is_wide = |pair: &[Word]| match pair {
+        [left, right] => right.rect.x - left.rect.right() > WIDE_GAP * line.size,
+        _ => false,
+    };
+    let mut gaps = line
+        .words
+        .windows(2)
+        .enumerate()
+        .filter(|(_, pair)| is_wide(pair));
+    let (at, _) = gaps.next()?;
+    if gaps.next().is_some() || at >= LABEL_WORDS_MAX {
+        return None;
+    }
+    let (label, value) = line.words.split_at(at + 1);
+    Some((crate::pdf::join(label), value.to_vec()))
+}
+
+/// Takes the value of each field; a label of no field is told where `all` pairs should have one.
+fn take(
+    pairs: &[Pair],
+    fields: impl Iterator<Item = &'static Field>,
+    all: bool,
+    findings: &mut Findings,
+) {
     let mut found: Vec<Found<'_>> = Vec::new();
-    for pair in &pairs {
+    for pair in pairs {
         let Some(passage) = pair.value.as_ref().filter(|it| !says_nothing(&it.text)) else {
             continue;
         };
@@ -64,45 +167,28 @@ pub(super) fn read(document: &Document) -> Extraction {
                 pair,
                 passage,
             }),
-            None => {
+            None if all => {
                 let message = format!("`{}` is the label of no field", pair.label);
                 findings.issue(IssueCode::UnexpectedText, "", message);
             }
+            None => {}
         }
     }
-    for field in FIELDS {
-        let own: Vec<&Found<'_>> = found
-            .iter()
-            .filter(|it| it.field.name == field.name)
-            .collect();
-        let Some((first, others)) = own.split_first() else {
+    for field in fields {
+        let mut own = found.iter().filter(|it| it.field.name == field.name);
+        let Some(first) = own.next() else {
             continue;
         };
-        if let Some(other) = others
-            .iter()
-            .find(|it| it.passage.text != first.passage.text)
-        {
-            let message = format!(
-                "{}: is given twice, as `{}` and as `{}`",
-                field.name, first.passage.text, other.passage.text
-            );
-            findings.issue(IssueCode::AmbiguousChoice, field.name, message);
-            continue;
+        match own.find(|it| it.passage.text != first.passage.text) {
+            Some(other) => {
+                let message = format!(
+                    "{}: is given twice, as `{}` and as `{}`",
+                    field.name, first.passage.text, other.passage.text
+                );
+                findings.issue(IssueCode::AmbiguousChoice, field.name, message);
+            }
+            None => first.take(findings),
         }
-        first.take(&mut findings);
-    }
-    prefer_qubit(&mut findings);
-    let form = form(&findings);
-    let has = |field: &&Field| findings.fields.iter().any(|it| it.field == field.name);
-    let required: Vec<&Field> = FIELDS.iter().filter(|field| field.required).collect();
-    let answered = required.iter().filter(|field| has(field)).count();
-    Extraction {
-        kind: Kind::Pairs,
-        method: Method::Pattern,
-        form,
-        confidence: overall(&findings, &[(answered, required.len())]),
-        fields: findings.fields,
-        issues: findings.issues,
     }
 }
 
@@ -381,34 +467,5 @@ fn prefer_qubit(findings: &mut Findings) {
         let mut field = measured.clone();
         "concentration".clone_into(&mut field.field);
         findings.fields.push(field);
-    }
-}
-
-/// The one sample of the form, where it has a name.
-fn form(findings: &Findings) -> Form {
-    let find = |name: &str| findings.fields.iter().find(|it| it.field == name);
-    let number = |name: &str, unit: &str| {
-        let field = find(name).filter(|it| it.unit.as_deref() == Some(unit))?;
-        field.value.parse::<f64>().ok()
-    };
-    let Some(name) = find("sampleName") else {
-        return Form::default();
-    };
-    let (qubit_ng_ul, nanodrop_ng_ul) = (
-        number("qubitConcentration", "ng/µL"),
-        number("nanodropConcentration", "ng/µL"),
-    );
-    let measured = qubit_ng_ul.is_some() || nanodrop_ng_ul.is_some();
-    let sample = Sample {
-        sample_name: name.value.clone(),
-        volume_ul: number("volume", "µL"),
-        qubit_ng_ul,
-        nanodrop_ng_ul,
-        concentration_ng_ul: number("concentration", "ng/µL").filter(|_| !measured),
-        ..Sample::default()
-    };
-    Form {
-        samples: vec![sample],
-        ..Form::default()
     }
 }

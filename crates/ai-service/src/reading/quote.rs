@@ -3,6 +3,8 @@
 use nanopore::events::ai::Method;
 
 use super::kind::Kind;
+use super::pairs;
+use super::said::{OF_ALL, said};
 use super::units::{CONCENTRATION, Measure, Unit, VOLUME, measure};
 use crate::form::{
     Cell, Column, Extraction, Findings, Form, IssueCode, Reading, Sample, Table, check_names,
@@ -31,13 +33,16 @@ pub(super) fn header(document: &Document) -> Option<(&Page, &Line)> {
 /// `EXTRACTION_FAILED` without a table.
 pub(super) fn read(document: &Document) -> Result<Extraction, PdfError> {
     let region = whole(document);
-    let table = header(document).and_then(|(page, line)| find_at(&region, page, line));
-    let Some(mut table) = table else {
+    let header = header(document);
+    let table = header.and_then(|(page, line)| find_at(&region, page, line));
+    let (Some(header), Some(mut table)) = (header, table) else {
         let message = "the PDF has no table of samples";
         return Err(PdfError::new(PdfErrorKind::ExtractionFailed, message));
     };
     add_second_header(&mut table);
     let mut findings = Findings::default();
+    pairs::read_only(&above(document, header), &OF_ALL, &mut findings);
+    let said = Box::new(said(&findings.fields));
     for text in &table.stray {
         let message = format!("samples: `{text}` stands outside the rows of the table");
         findings.issue(IssueCode::UnexpectedText, "samples", message);
@@ -50,12 +55,26 @@ pub(super) fn read(document: &Document) -> Result<Extraction, PdfError> {
         method: Method::Pattern,
         form: Form {
             samples,
+            said: Some(said),
             ..Form::default()
         },
         confidence,
         fields: findings.fields,
         issues: findings.issues,
+        model: None,
+        notes: Vec::new(),
     })
+}
+
+/// What stands above the table.
+fn above(document: &Document, (page, header): (&Page, &Line)) -> Document {
+    let pages = document.pages.iter().filter(|it| it.number <= page.number);
+    let mut pages: Vec<Page> = pages.cloned().collect();
+    for own in pages.iter_mut().filter(|it| it.number == page.number) {
+        let is_above = |line: &Line| line.rect.bottom() <= header.rect.middle_y();
+        own.lines.retain(is_above);
+    }
+    Document { pages }
 }
 
 /// A row of samples with the words of its cells.

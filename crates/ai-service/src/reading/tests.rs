@@ -1,6 +1,7 @@
 //! Which kind a document is, and what is never made of it, on lines made by hand.
 
 use super::*;
+use crate::form::Said;
 use crate::pdf::{Line, Page, Rect, Word};
 
 /// A page of lines 14 points apart; each letter is 5 points wide, two spaces begin a new column.
@@ -37,6 +38,8 @@ fn document(lines: &[&str]) -> Document {
         height: 792.0,
         visible,
         lines: lines.iter().enumerate().filter_map(line).collect(),
+        hidden: 0,
+        pictures: 0,
         marks: Vec::new(),
         rules: Vec::new(),
     };
@@ -142,11 +145,14 @@ fn a_simple_form_without_values_has_none_and_no_confidence() {
 }
 
 #[test]
-fn a_document_without_text_or_of_another_kind_gives_an_error_and_no_confidence() {
-    for lines in [&[][..], &["Priority method for this project"]] {
-        let error = super::read(&document(lines), Method::Pattern).unwrap_err();
-        assert_eq!(error.kind, PdfErrorKind::ExtractionFailed);
-    }
+fn a_document_of_another_kind_gives_an_error_and_one_without_text_no_value_and_no_confidence() {
+    let other = document(&["Priority method for this project"]);
+    let error = super::read(&other, Method::Pattern).unwrap_err();
+    assert_eq!(error.kind, PdfErrorKind::ExtractionFailed);
+    let extraction = read(&[]);
+    assert_eq!((extraction.kind, extraction.fields.len()), (Kind::Scan, 0));
+    assert!(extraction.confidence == 0.0);
+    extraction.check().unwrap_err();
 }
 
 #[test]
@@ -278,9 +284,109 @@ fn a_table_is_read_by_its_columns_and_what_is_no_row_is_no_sample() {
 }
 
 #[test]
-fn only_the_method_that_is_there_reads() {
-    for method in [Method::Llm, Method::Hybrid, Method::Rag] {
-        let error = super::read(&document(&SIMPLE), method).unwrap_err();
+fn what_stands_above_the_table_of_a_quote_is_said_of_all_its_samples() {
+    let lines = [
+        "Quote: 17",
+        "Submitter: Ada Loe",
+        "Email: ada@lab.example.org",
+        "Chart Field: HTSF-001",
+        "Project:",
+        "Sample Type: RNA",
+        "No    Sample Name      Volume (µL)     Conc. (ng/µL)",
+        "1     moss A1          25              50.5",
+        "2     moss A2          25              50.5",
+    ];
+    let extraction = read(&lines);
+    assert_eq!(extraction.kind, Kind::Quote);
+    assert_eq!(messages(&extraction), Vec::<&str>::new());
+    let said = extraction.form.said.clone().unwrap();
+    assert_eq!(
+        *said,
+        Said {
+            submitter_name: Some("Ada Loe".to_owned()),
+            submitter_email: Some("ada@lab.example.org".to_owned()),
+            chart_field: Some("HTSF-001".to_owned()),
+            sequencing_type: Some("RNA".to_owned()),
+            ..Said::default()
+        }
+    );
+    assert_eq!(extraction.form.samples.len(), 2);
+    assert_eq!(value(&extraction, "chartField"), Some(("HTSF-001", None)));
+}
+
+#[test]
+fn a_simple_form_says_who_submits_and_who_pays_and_nothing_that_is_not_written() {
+    let said = read(&SIMPLE).form.said.unwrap();
+    assert_eq!(said.submitter_name.as_deref(), Some("Ada Loe"));
+    assert_eq!(said.submitter_email.as_deref(), Some("ada@lab.example.org"));
+    assert_eq!(said.project_name.as_deref(), Some("Mosses of the north"));
+    assert_eq!(said.sequencing_type.as_deref(), Some("DNA"));
+    assert_eq!((said.chart_field, said.sample_type), (None, None));
+}
+
+#[test]
+fn without_a_model_the_labels_are_read_and_the_reason_is_said() {
+    let pattern = super::read(&document(&SIMPLE), Method::Pattern).unwrap();
+    for (method, way) in [
+        (Method::Llm, Method::Pattern),
+        (Method::Hybrid, Method::Rag),
+    ] {
+        let read = super::read(&document(&SIMPLE), method).unwrap();
+        assert_eq!(read.method, way);
+        assert_eq!(read.fields, pattern.fields);
+        assert!(
+            read.notes.join("").contains("no model is configured"),
+            "{:?}",
+            read.notes
+        );
+        let letter = document(&["Dear facility,", "nothing"]);
+        let error = super::read(&letter, method).unwrap_err();
         assert!(error.message.contains("no model is configured"), "{error}");
     }
+}
+
+#[test]
+fn labels_that_are_like_a_name_are_read_with_the_reason_and_for_a_person_to_see() {
+    let lines = [
+        "Name of the sample: moss-A1",
+        "Name of submitter: Ada Loe",
+        "Total sample volume (µL): 25",
+        "Date: 2026-11-28",
+        "Signature: X",
+    ];
+    let error = super::read(&document(&lines), Method::Pattern).unwrap_err();
+    assert_eq!(error.kind, PdfErrorKind::ExtractionFailed);
+    let read = super::read(&document(&lines), Method::Rag).unwrap();
+    assert_eq!(read.method, Method::Rag);
+    assert_eq!(value(&read, "sampleName"), Some(("moss-A1", None)));
+    assert_eq!(value(&read, "submitterName"), Some(("Ada Loe", None)));
+    assert_eq!(value(&read, "volume"), Some(("25", Some("µL"))));
+    assert_eq!(read.fields.len(), 3);
+    for field in &read.fields {
+        assert!(
+            field.confidence < 0.7 && field.method == Some(Method::Rag),
+            "{field:?}"
+        );
+    }
+    assert_eq!(read.notes.len(), 3, "{:?}", read.notes);
+    assert_eq!(read.form.samples[0].volume_ul, Some(25.0));
+    // What has no field is told as before.
+    let told = messages(&read).join("; ");
+    assert!(
+        told.contains("`Date`") && told.contains("`Signature`"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_label_that_is_known_goes_before_one_that_is_like_it() {
+    let lines = [
+        "Sample Name: a",
+        "Lab: b",
+        "Volume: 25 µL",
+        "Total volume of the sample: 30 µL",
+    ];
+    let read = super::read(&document(&lines), Method::Rag).unwrap();
+    assert_eq!(value(&read, "volume"), Some(("25", Some("µL"))));
+    assert_eq!(read.fields.len(), 3);
 }

@@ -6,14 +6,15 @@ use sagabus::{Error, EventId, Result, Timestamp};
 use super::{count, damaged, known, stored, time, time_option, word};
 use crate::model::{
     Fault, FaultKind, Job, JobFilter, JobStatus, Part, job_type_from_word, job_type_word,
+    method_from_word, method_word,
 };
 
 pub(crate) fn insert_job(tx: &Transaction<'_>, job: &Job) -> Result<()> {
     tx.execute(
         "INSERT INTO processing_jobs (id, job_type, status, progress, submission_id, sample_id, file_name, file_id, \
-         file_bytes, user_id, step_key, correlation_id, last_event_id, created_ms, updated_ms) \
+         file_bytes, user_id, step_key, correlation_id, last_event_id, created_ms, updated_ms, method) \
          VALUES (:id, :job_type, :status, :progress, :submission_id, :sample_id, :file_name, :file_id, \
-         :file_bytes, :user_id, :step_key, :correlation_id, :last_event_id, :created_ms, :updated_ms)",
+         :file_bytes, :user_id, :step_key, :correlation_id, :last_event_id, :created_ms, :updated_ms, :method)",
         named_params! {
             ":id": job.id,
             ":job_type": job_type_word(job.job_type),
@@ -30,6 +31,7 @@ pub(crate) fn insert_job(tx: &Transaction<'_>, job: &Job) -> Result<()> {
             ":last_event_id": job.last_event_id.as_ref().map(EventId::as_str),
             ":created_ms": job.created_at.milliseconds(),
             ":updated_ms": job.updated_at.milliseconds(),
+            ":method": method_word(job.method),
         },
     )?;
     Ok(())
@@ -81,6 +83,26 @@ pub(crate) fn next_open_job(tx: &Transaction<'_>) -> Result<Option<Job>> {
         )?
         .query_row([], read_job)
         .optional()?)
+}
+
+/// The jobs that began before this time and are still being read.
+pub(crate) fn stuck_jobs(tx: &Transaction<'_>, before: Timestamp) -> Result<Vec<Job>> {
+    let jobs = tx
+        .prepare_cached(
+            "SELECT * FROM processing_jobs WHERE status = 'processing' AND started_ms < ?1 ORDER BY seq",
+        )?
+        .query_map([before.milliseconds()], read_job)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(jobs)
+}
+
+/// Removes the jobs that ended before this time; one whose result waits for a person stays. How many there were.
+pub(crate) fn remove_jobs(tx: &Transaction<'_>, before: Timestamp) -> Result<usize> {
+    Ok(tx.execute(
+        "DELETE FROM processing_jobs WHERE ended_ms < ?1 AND NOT EXISTS (SELECT 1 FROM extraction_results AS result \
+         WHERE result.id = processing_jobs.result_id AND result.review IN ('waiting', 'claimed'))",
+        [before.milliseconds()],
+    )?)
 }
 
 /// How many jobs have not ended.
@@ -141,6 +163,7 @@ fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
     Ok(Job {
         id: row.get("id")?,
         job_type: word(row, "job_type", job_type_from_word)?,
+        method: word(row, "method", method_from_word)?,
         status: word(row, "status", JobStatus::from_word)?,
         progress: row.get("progress")?,
         submission_id: row.get("submission_id")?,

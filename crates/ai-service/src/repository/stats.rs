@@ -13,6 +13,9 @@ pub(crate) fn stats(tx: &Transaction<'_>, confidence_min: f64) -> Result<Stats> 
     Ok(Stats {
         jobs: job_stats(tx)?,
         results: result_stats(tx, confidence_min)?,
+        reviews: super::reviews::review_stats(tx)?,
+        performance: super::reviews::all_performance(tx)?,
+        ..Stats::default()
     })
 }
 

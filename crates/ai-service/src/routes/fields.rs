@@ -2,9 +2,9 @@
 
 use http_api::{Field, Kind, of};
 
-use nanopore::events::ai::JobType;
+use nanopore::events::ai::{JobType, Method};
 
-use crate::model::JobStatus;
+use crate::model::{JobStatus, ReviewStatus};
 
 const ID: Kind = Kind::Text(1_024);
 
@@ -16,13 +16,24 @@ pub(super) const FILTER: [Field; 5] = [
     Field::optional(
         "limit",
         Kind::Number(1, 100),
-        "Most jobs; 50 where it is missing",
+        "Most entries; 50 where it is missing",
     ),
     Field::optional(
         "offset",
         Kind::Number(0, 4_294_967_295),
         "How many to pass over",
     ),
+];
+
+/// What the queue of reviews may be asked for.
+pub(super) const REVIEWS: [Field; 3] = [
+    Field::optional(
+        "status",
+        Kind::Of(of::<ReviewStatus>),
+        "That stand so; those that are not decided where it is missing",
+    ),
+    FILTER[3],
+    FILTER[4],
 ];
 
 /// A document.
@@ -33,10 +44,15 @@ pub(super) const FILE: [Field; 1] = [Field::required(
 )];
 
 /// A document to read at once.
-pub(super) const DOCUMENT: [Field; 3] = [
+pub(super) const DOCUMENT: [Field; 4] = [
     FILE[0],
     Field::optional("submissionId", ID, "The submission that it came with"),
     Field::optional("sampleId", ID, "The sample that it belongs to"),
+    Field::optional(
+        "method",
+        Kind::Of(of::<Method>),
+        "How it is read; as the settings say where it is missing",
+    ),
 ];
 
 /// An upload that is kept.
@@ -64,10 +80,11 @@ pub(super) const BEGUN: [Field; 7] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::JobFilter;
+    use crate::model::{JobFilter, ReviewFilter};
 
     #[test]
     fn what_a_list_may_be_asked_for_is_what_its_filter_reads() {
         assert_eq!(Field::names(&FILTER), JobFilter::NAMES);
+        assert_eq!(Field::names(&REVIEWS), ReviewFilter::NAMES);
     }
 }

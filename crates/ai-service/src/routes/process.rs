@@ -5,6 +5,7 @@ use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
 use axum::extract::{Multipart, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use nanopore::events::ai::Method;
 use nanopore::problem::{BROKEN_FORM, NO_FORM};
 use nanopore::sample::{FieldErrors, check_file_name};
 use sagabus::Error;
@@ -12,6 +13,7 @@ use serde_json::json;
 
 use super::body::Caller;
 use super::reply::Reply;
+use crate::model::method_from_word;
 use crate::processing::ProcessRequest;
 use crate::refusal::Refused;
 use crate::service::AiService;
@@ -27,6 +29,7 @@ struct Said {
     file: Option<Upload>,
     submission_id: Option<String>,
     sample_id: Option<String>,
+    method: Option<String>,
 }
 
 pub(super) async fn pdf(
@@ -49,6 +52,7 @@ pub(super) async fn pdf(
         submission_id: said.submission_id,
         sample_id: said.sample_id,
         user_id: caller.user_id,
+        method: said.method.as_deref().map(method).transpose()?,
         cause,
     };
     let job = service.submit(request).await?;
@@ -69,6 +73,13 @@ pub(super) async fn pdf(
     ))
 }
 
+fn method(word: &str) -> Result<Method, FieldErrors> {
+    method_from_word(word).ok_or_else(|| {
+        let text = format!("has no value `{}`", word.escape_debug());
+        FieldErrors::one("method", text)
+    })
+}
+
 /// Keeps a document for later: it is read when something names it.
 pub(super) async fn keep_only(
     State(service): State<AiService>,
@@ -83,6 +94,7 @@ pub(super) async fn keep_only(
     for (field, given) in [
         ("submissionId", said.submission_id),
         ("sampleId", said.sample_id),
+        ("method", said.method),
     ] {
         if given.is_some() {
             return Err(FieldErrors::one(field, "is not a field here").into());
@@ -133,6 +145,7 @@ async fn read(service: &AiService, mut body: Multipart, said: &mut Said) -> Resu
             }
             "submissionId" => said.submission_id.replace(text(field).await?).is_some(),
             "sampleId" => said.sample_id.replace(text(field).await?).is_some(),
+            "method" => said.method.replace(text(field).await?).is_some(),
             _ => {
                 let name = name.escape_debug().take(100).collect::<String>();
                 return Err(FieldErrors::one(name, "is not a field here").into());

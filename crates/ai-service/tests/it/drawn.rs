@@ -52,6 +52,11 @@ impl Paper {
         self.draw(&format!("BT /F {size} Tf 1 0 0 1 {x} {y} Tm <{hex}> Tj ET"));
     }
 
+    /// Operators as they are: for what no form has.
+    pub(crate) fn raw(&mut self, operators: &str) {
+        self.draw(operators);
+    }
+
     pub(crate) fn line(&mut self, x: f64, size: f64, text: &str) {
         self.need(1.6 * size);
         let at = self.at;

@@ -110,6 +110,7 @@ fn form(seed: usize) -> Form {
         delivery: DELIVERY
             .get(if blank { 9 } else { seed / 5 % 5 })
             .map(|it| (*it).to_owned()),
+        said: None,
     }
 }
 

@@ -49,11 +49,11 @@ pub(crate) fn pdf(objects: &[Vec<u8>]) -> Vec<u8> {
     out
 }
 
-fn text(object: &str) -> Vec<u8> {
+pub(crate) fn text(object: &str) -> Vec<u8> {
     object.as_bytes().to_vec()
 }
 
-fn stream(dictionary: &str, content: &[u8]) -> Vec<u8> {
+pub(crate) fn stream(dictionary: &str, content: &[u8]) -> Vec<u8> {
     let mut out = format!("<<{dictionary}/Length {}>>\nstream\n", content.len()).into_bytes();
     out.extend_from_slice(content);
     out.extend_from_slice(b"\nendstream");

@@ -175,7 +175,7 @@ async fn a_document_that_cannot_be_taken_fails_with_its_kind_and_leaves_no_resul
 }
 
 /// A command that answers with the small form, but nothing on it is ticked.
-async fn unticked(folder: &std::path::Path) -> String {
+pub(crate) async fn unticked(folder: &std::path::Path) -> String {
     let bytes = std::fs::read(crate::fixture("small.pdf")).unwrap();
     let mut document = crate::read(bytes).await.unwrap();
     for mark in document.pages.iter_mut().flat_map(|page| &mut page.marks) {

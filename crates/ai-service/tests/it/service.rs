@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ai_service::pdf::PdfReader;
-use ai_service::{AiService, FileId, OnProgress, ProcessRequest};
+use ai_service::{AiService, AiSettings, FileId, OnProgress, ProcessRequest};
 use async_trait::async_trait;
 use nanopore::steps::{StepCall, UndoCall};
 use sagabus::event::Cause;
@@ -52,14 +52,26 @@ impl Fixture {
     }
 
     pub(crate) async fn with(reader: PdfReader) -> Self {
-        let folder = TempDir::new().unwrap();
-        Self::on(folder, reader, Arc::default()).await
+        let settings = AiSettings {
+            retry_delay: Duration::from_millis(5),
+            ..AiSettings::default()
+        };
+        Self::set(reader, settings).await
     }
 
-    async fn on(folder: TempDir, reader: PdfReader, recorder: Arc<Recorder>) -> Self {
+    pub(crate) async fn set(reader: PdfReader, settings: AiSettings) -> Self {
+        let folder = TempDir::new().unwrap();
+        Self::on(folder, (reader, settings), Arc::default()).await
+    }
+
+    async fn on(
+        folder: TempDir,
+        (reader, settings): (PdfReader, AiSettings),
+        recorder: Arc<Recorder>,
+    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (path, uploads) = (folder.path().join("ai.db"), folder.path().join("uploads"));
-        let service = AiService::open(path, uploads, reader, Arc::clone(&clock))
+        let service = AiService::open(path, uploads, (reader, settings), Arc::clone(&clock))
             .await
             .unwrap();
         let relay = CancellationToken::new();
@@ -82,7 +94,7 @@ impl Fixture {
         self.service.shutdown(Duration::ZERO).await;
         self.relay.cancel();
         self.service.outbox().database().close().await.unwrap();
-        Self::on(self.folder, reader, self.recorder).await
+        Self::on(self.folder, (reader, AiSettings::default()), self.recorder).await
     }
 
     /// All events so far, in order; each must fit its type.
@@ -134,6 +146,7 @@ impl Fixture {
             submission_id: Some("sub-1".to_owned()),
             sample_id: None,
             user_id: Some("ada".to_owned()),
+            method: None,
             cause: cause(),
         }
     }

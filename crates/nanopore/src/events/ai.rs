@@ -446,6 +446,43 @@ impl Payload for ModelPerformanceDegraded {
     }
 }
 
+/// `ai.extraction_reviewed`: a person has decided about an extraction result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExtractionReviewed {
+    /// Id of the stored result.
+    #[schemars(length(min = 1))]
+    pub extraction_result_id: String,
+    /// Id of the sample, where the document belongs to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_id: Option<String>,
+    /// Id of the submission that the document came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submission_id: Option<String>,
+    /// Name of the document.
+    pub file_name: String,
+    /// Whether what it says counts.
+    pub accepted: bool,
+    /// How many values were corrected.
+    pub correction_count: u32,
+    /// Who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+}
+
+impl Payload for ExtractionReviewed {
+    const TYPE: &'static str = "ai.extraction_reviewed";
+    const SOURCE: &'static str = SOURCE;
+
+    fn subject(&self) -> Option<String> {
+        document(self.sample_id.as_ref(), self.submission_id.as_ref())
+    }
+
+    fn check(&self) -> Result<()> {
+        not_empty("extractionResultId", &self.extraction_result_id)
+    }
+}
+
 /// What an event about a document is about: the submission it came with, or else its sample.
 fn document(sample_id: Option<&String>, submission_id: Option<&String>) -> Option<String> {
     submission_id.or(sample_id).cloned()

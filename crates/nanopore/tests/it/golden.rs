@@ -65,6 +65,7 @@ fn catalogue() -> Vec<Row> {
         row::<ai::PdfProcessingFailed>("ai.pdf_processing_failed", "fileName error processingMethod retryCount", "sampleId submissionId userId", "processingMethod"),
         row::<ai::ExtractionResultCreated>("ai.extraction_result_created", "extractionResultId fileName extractionMethod confidenceScore extractedData issues", "sampleId submissionId userId", "extractionMethod"),
         row::<ai::ExtractionConfidenceLow>("ai.extraction_confidence_low", "extractionResultId fileName confidenceScore threshold extractionMethod issues", "sampleId submissionId userId", "extractionMethod"),
+        row::<ai::ExtractionReviewed>("ai.extraction_reviewed", "extractionResultId fileName accepted correctionCount", "sampleId submissionId userId", ""),
         row::<ai::ProcessingJobCreated>("ai.processing_job_created", "jobId jobType inputData priority", "userId", "jobType priority"),
         row::<ai::ProcessingJobStarted>("ai.processing_job_started", "jobId jobType startedAt", "estimatedDuration userId", "jobType"),
         row::<ai::ProcessingJobCompleted>("ai.processing_job_completed", "jobId jobType completedAt duration outputData success", "userId", "jobType"),
@@ -102,7 +103,7 @@ fn check(info: &TypeInfo, fields: &Map<String, Value>) -> Result<(), String> {
 #[test]
 fn every_type_of_the_catalogue_keeps_its_wire_form() {
     let catalogue = catalogue();
-    assert_eq!(events::TYPES.len(), 39);
+    assert_eq!(events::TYPES.len(), 40);
     assert_eq!(catalogue.len(), events::TYPES.len());
     for row in catalogue {
         let info = info(row.name);

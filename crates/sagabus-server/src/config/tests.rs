@@ -15,6 +15,9 @@ fn every_variable_changes_its_setting() {
     for variable in VARIABLES {
         let value = match variable.set {
             Set::Number { .. } => "7",
+            Set::Text(_) if variable.name.ends_with("_THRESHOLD") => "0.5",
+            Set::Text(_) if variable.name.ends_with("_METHOD") => "rag",
+            Set::Text(_) if variable.name.ends_with("_URL") => "http://localhost:1/v1",
             Set::Text(_) => "svc=7",
         };
         let config = read(&[(variable.name, value)]).unwrap();
@@ -54,6 +57,13 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "AUDIT_CHECKPOINT_ENTRIES",
         "AUDIT_CHECKPOINT_INTERVAL",
         "AUDIT_KEY_FILE",
+        "AI_CONFIDENCE_THRESHOLD",
+        "AI_ACCURACY_THRESHOLD",
+        "AI_METHOD",
+        "AI_LLM_URL",
+        "AI_LLM_MODEL",
+        "AI_LLM_EMBEDDING",
+        "AI_LLM_TIMEOUT",
     ];
     assert_eq!(
         names,
@@ -77,6 +87,13 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "24",
         "2500",
         "/keys/audit.key",
+        "0.6",
+        "0.8",
+        "hybrid",
+        "http://127.0.0.1:11434/v1/",
+        "small",
+        "vectors",
+        "2600",
     ];
     let pairs: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
     let config = read(&pairs).unwrap();
@@ -86,6 +103,25 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         Duration::from_millis(2_500)
     );
     assert_eq!(config.audit.key_file, Some("/keys/audit.key".into()));
+    assert_eq!(
+        (
+            config.ai.confidence_threshold,
+            config.ai.accuracy_threshold,
+            config.ai.method
+        ),
+        (0.6, 0.8, ai_service::ReadBy::Hybrid)
+    );
+    let model = config.ai.model;
+    let url = model.url.unwrap();
+    assert_eq!(
+        (url.authority.as_str(), url.path.as_str()),
+        ("127.0.0.1:11434", "/v1")
+    );
+    assert_eq!(
+        (model.name.as_str(), model.embedding.as_str()),
+        ("small", "vectors")
+    );
+    assert_eq!(model.timeout, Duration::from_millis(2_600));
     let Config {
         engine, bus, saga, ..
     } = config;
@@ -199,7 +235,7 @@ fn fewer_listeners_than_the_program_has_are_refused_by_name() {
     let error = read(&[("EVENT_BUS_MAX_LISTENERS", "2")]).unwrap_err();
     let text = error.to_string();
     assert!(
-        text.contains("EVENT_BUS_MAX_LISTENERS") && text.contains("3 to 10000"),
+        text.contains("EVENT_BUS_MAX_LISTENERS") && text.contains("4 to 10000"),
         "{text}"
     );
 }

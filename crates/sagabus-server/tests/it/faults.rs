@@ -538,8 +538,15 @@ fn a_disk_that_is_full_for_a_while_costs_no_saga_no_attempt_and_no_entry_of_the_
         return;
     };
     let server = Server::start_with(&place, &["--log", "error"]);
-    for _ in 0..FORMS {
-        small_form(&server).expect(202);
+    for index in 0..FORMS {
+        // Each is another document, so that each has to be read.
+        let mut bytes = form_bytes("small.pdf");
+        bytes.extend_from_slice(format!("\n% {index}\n").as_bytes());
+        server
+            .request("POST", "/api/submissions")
+            .upload("small.pdf", &bytes, &[])
+            .send()
+            .expect(202);
     }
     let filler = Filler::leave(&place, 0);
     // Longer than all attempts that the steps have would take.

@@ -28,6 +28,7 @@ mod parameters;
 mod pdf;
 mod plain_words;
 mod program;
+mod reviews;
 mod saga_checks;
 mod saga_verbs;
 mod sagas;

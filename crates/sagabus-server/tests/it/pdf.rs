@@ -25,6 +25,30 @@ pub(crate) fn bomb() -> Vec<u8> {
     ])
 }
 
+/// A simple form, and below it a line that nobody sees.
+pub(crate) fn doubtful(lines: &[&str]) -> Vec<u8> {
+    let mut content = Vec::new();
+    for (index, line) in lines.iter().chain(&["Priority: Rush"]).enumerate() {
+        let mode = if index == lines.len() { 3 } else { 0 };
+        let y = 740 - 16 * index;
+        writeln!(
+            content,
+            "BT {mode} Tr /F 10 Tf 1 0 0 1 20 {y} Tm ({line}) Tj ET"
+        )
+        .unwrap();
+    }
+    let mut stream = format!("<</Length {}>>\nstream\n", content.len()).into_bytes();
+    stream.extend_from_slice(&content);
+    stream.extend_from_slice(b"endstream");
+    document(&[
+        b"<</Type/Catalog/Pages 2 0 R>>".to_vec(),
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>".to_vec(),
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>".to_vec(),
+        stream,
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>".to_vec(),
+    ])
+}
+
 /// A PDF of numbered objects, the first being the catalogue, with a table of contents that fits.
 fn document(objects: &[Vec<u8>]) -> Vec<u8> {
     let mut out = b"%PDF-1.4\n".to_vec();

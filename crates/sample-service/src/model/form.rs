@@ -1,6 +1,6 @@
 //! A submission form as it was read, and the samples that it announces.
 
-use nanopore::sample::{FieldErrors, NewSample, Origin};
+use nanopore::sample::{FieldErrors, NewSample, Origin, SampleType, foreign};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -31,6 +31,38 @@ pub struct Form {
     pub flow_cells: Vec<String>,
     /// Addresses for notifications.
     pub emails: Vec<String>,
+    /// What a document of another kind than the facility's form says of all its samples.
+    pub said: Option<Said>,
+}
+
+/// What a simple form or a quote says of all its samples, as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Said {
+    /// Who submits.
+    pub submitter_name: Option<String>,
+    /// Where to reach the submitter.
+    pub submitter_email: Option<String>,
+    /// The submitter's laboratory.
+    pub lab_name: Option<String>,
+    /// The project.
+    pub project_name: Option<String>,
+    /// The account that pays.
+    pub chart_field: Option<String>,
+    /// The molecule.
+    pub sequencing_type: Option<String>,
+    /// The material.
+    pub sample_type: Option<String>,
+    /// What it is dissolved in.
+    pub sample_buffer: Option<String>,
+    /// How the library is to be made.
+    pub library_type: Option<String>,
+    /// Flow cell or device.
+    pub flow_cell_type: Option<String>,
+    /// How many flow cells.
+    pub flow_cell_count: Option<String>,
+    /// How soon it is wanted.
+    pub priority: Option<String>,
 }
 
 /// One row of the sample table.
@@ -45,6 +77,8 @@ pub struct FormRow {
     pub qubit_ng_ul: Option<f64>,
     /// Concentration by absorbance, in ng/µL.
     pub nanodrop_ng_ul: Option<f64>,
+    /// Concentration in ng/µL where the document does not say how it was measured.
+    pub concentration_ng_ul: Option<f64>,
     /// Absorbance ratio 260/280.
     pub a260_280: Option<f64>,
     /// Absorbance ratio 260/230.
@@ -96,10 +130,22 @@ impl Form {
     /// What all samples of the form have in common.
     fn common(&self, submission: &Submission) -> Result<Map<String, Value>, FieldErrors> {
         let mut errors = FieldErrors::default();
-        let submitter_name =
-            said(submission.submitter_name.as_deref()).or(said(self.owner.as_deref()));
+        let simple = self.said.clone().unwrap_or_default();
+        // Whoever uploads knows better than the paper.
+        let submitter_name = said(submission.submitter_name.as_deref())
+            .or(said(simple.submitter_name.as_deref()))
+            .or(said(self.owner.as_deref()));
         let first_email = self.emails.iter().find_map(|email| said(Some(email)));
-        let submitter_email = said(submission.submitter_email.as_deref()).or(first_email);
+        let submitter_email = said(submission.submitter_email.as_deref())
+            .or(said(simple.submitter_email.as_deref()))
+            .or(first_email);
+        let kind = self.molecule();
+        if kind.is_none() {
+            errors.add(
+                "sampleType",
+                "is not said on the form, neither as its sequencing type nor as its sample type",
+            );
+        }
         if submitter_name.is_none() {
             errors.add(
                 "submitterName",
@@ -115,35 +161,88 @@ impl Form {
         if !errors.0.is_empty() {
             return Err(errors);
         }
-        let mut fields = Map::new();
+        let mut fields = self.words(&simple);
         for (field, value) in [
-            ("submitterName", submitter_name.map(str::to_owned)),
-            ("submitterEmail", submitter_email.map(str::to_owned)),
-            (
-                "projectId",
-                said(self.service_project.as_deref()).map(str::to_owned),
-            ),
-            ("labName", said(self.lab.as_deref()).map(str::to_owned)),
-            ("libraryKit", said(self.kit.as_deref()).map(str::to_owned)),
-            ("material", joined(&self.sample_types)),
-            ("sampleBuffer", joined(&self.buffer)),
-            ("flowCellProduct", joined(&self.flow_cells)),
+            ("submitterName", submitter_name),
+            ("submitterEmail", submitter_email),
+            ("sampleType", kind.map(SampleType::as_str)),
         ] {
             if let Some(value) = value {
                 fields.insert(field.to_owned(), value.into());
             }
         }
-        fields.insert("sampleType".to_owned(), self.molecule().into());
+        simple.add_to(&mut fields);
         Ok(fields)
     }
 
-    /// The form is for DNA; only when nothing but cDNA is ticked is it cDNA.
-    fn molecule(&self) -> &'static str {
+    /// What is taken as it is written.
+    fn words(&self, simple: &Said) -> Map<String, Value> {
+        let mut fields = Map::new();
+        for (field, value) in [
+            (
+                "projectId",
+                either(
+                    self.service_project.as_deref(),
+                    simple.project_name.as_deref(),
+                ),
+            ),
+            (
+                "labName",
+                either(self.lab.as_deref(), simple.lab_name.as_deref()),
+            ),
+            ("chartField", either(None, simple.chart_field.as_deref())),
+            (
+                "libraryKit",
+                either(self.kit.as_deref(), simple.library_type.as_deref()),
+            ),
+            (
+                "material",
+                joined(&self.sample_types).or(either(None, simple.sample_type.as_deref())),
+            ),
+            (
+                "sampleBuffer",
+                joined(&self.buffer).or(either(None, simple.sample_buffer.as_deref())),
+            ),
+            (
+                "flowCellProduct",
+                joined(&self.flow_cells).or(either(None, simple.flow_cell_type.as_deref())),
+            ),
+        ] {
+            if let Some(value) = value {
+                fields.insert(field.to_owned(), value.into());
+            }
+        }
+        fields
+    }
+
+    /// What the samples are. The facility's form is for DNA; only when nothing but cDNA is ticked is it cDNA. Another
+    /// document has to say it.
+    fn molecule(&self) -> Option<SampleType> {
+        if let Some(simple) = &self.said {
+            let word =
+                said(simple.sequencing_type.as_deref()).or(said(simple.sample_type.as_deref()));
+            return foreign::sample_type(word?).map(|(kind, _)| kind);
+        }
         let is_cdna = |kind: &String| kind.trim().eq_ignore_ascii_case("cDNA");
-        if !self.sample_types.is_empty() && self.sample_types.iter().all(is_cdna) {
-            "cDNA"
+        let all = !self.sample_types.is_empty() && self.sample_types.iter().all(is_cdna);
+        Some(if all {
+            SampleType::Cdna
         } else {
-            "DNA"
+            SampleType::Dna
+        })
+    }
+}
+
+impl Said {
+    /// Adds what is a word or a number of this program; what is none of its own is refused by its rule.
+    fn add_to(&self, fields: &mut Map<String, Value>) {
+        if let Some(word) = said(self.priority.as_deref()) {
+            let priority = foreign::priority(word).map_or(word, |it| it.as_str());
+            fields.insert("priority".to_owned(), priority.into());
+        }
+        if let Some(text) = said(self.flow_cell_count.as_deref()) {
+            let count = text.parse::<u32>().map_or(text.into(), Value::from);
+            fields.insert("flowCellCount".to_owned(), count);
         }
     }
 }
@@ -154,10 +253,16 @@ impl FormRow {
         if let Some(name) = said(self.sample_name.as_deref()) {
             fields.insert("sampleName".to_owned(), name.into());
         }
-        let (concentration, method) = match (self.qubit_ng_ul, self.nanodrop_ng_ul) {
-            (Some(qubit), _) => (Some(qubit), Some("Qubit")),
-            (None, Some(nanodrop)) => (Some(nanodrop), Some("NanoDrop")),
-            (None, None) => (None, None),
+        let measures = (
+            self.qubit_ng_ul,
+            self.concentration_ng_ul,
+            self.nanodrop_ng_ul,
+        );
+        let (concentration, method) = match measures {
+            (Some(qubit), _, _) => (Some(qubit), Some("Qubit")),
+            (None, Some(unsaid), _) => (Some(unsaid), None),
+            (None, None, Some(nanodrop)) => (Some(nanodrop), Some("NanoDrop")),
+            (None, None, None) => (None, None),
         };
         if let Some(method) = method {
             fields.insert("concentrationMethod".to_owned(), method.into());
@@ -179,6 +284,11 @@ impl FormRow {
 /// The text, if it says something.
 fn said(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// The first text that says something.
+fn either(first: Option<&str>, other: Option<&str>) -> Option<String> {
+    said(first).or(said(other)).map(str::to_owned)
 }
 
 /// All ticked words, if there are any.

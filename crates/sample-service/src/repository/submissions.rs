@@ -80,6 +80,15 @@ pub(crate) fn update_submission(tx: &Transaction<'_>, submission: &Submission) -
     Ok(())
 }
 
+/// Nobody has to look at a submission any more.
+pub(crate) fn clear_review(tx: &Transaction<'_>, id: &str, now: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE submissions SET review = NULL, updated_ms = ?2 WHERE id = ?1",
+        (id, now.milliseconds()),
+    )?;
+    Ok(())
+}
+
 /// Says why a person should look at a submission; false when there is no such submission.
 pub(crate) fn mark_for_review(
     tx: &Transaction<'_>,

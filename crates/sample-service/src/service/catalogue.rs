@@ -129,6 +129,12 @@ pub(super) fn check_named(
     check(tx, &named(fields), before.map(named).as_ref())
 }
 
+/// The account that a form names must be in the catalogue and active; its other words are the form's own.
+pub(crate) fn check_account(tx: &Transaction<'_>, fields: &NewSample) -> Result<()> {
+    let account = fields.chart_field.clone().map(String::from);
+    check(tx, &[("chartField", Kind::ChartField, account)], None)
+}
+
 /// The same for the details of a sample.
 pub(super) fn check_details(
     tx: &Transaction<'_>,

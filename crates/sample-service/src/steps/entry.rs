@@ -87,7 +87,7 @@ impl SampleService {
     /// The step has its whole effect or none.
     pub async fn accept_entry(&self, call: StepCall, extraction: Value) -> Result<Value> {
         let input: EntryInput = read("input", &call.input)?;
-        let Extraction { form } = read("extraction", &extraction)?;
+        let Extraction { form, review } = read("extraction", &extraction)?;
         let form: Form = read("form", &form)?;
         let actor = input.actor(call.cause);
         self.change(actor, move |tx, act| {
@@ -97,6 +97,13 @@ impl SampleService {
             }
             let mut sample = rows::get_sample(tx, &input.sample_id)?;
             check_submitted(&sample)?;
+            if review {
+                act.note(tx, &sample, "form_under_review", None)?;
+                let output =
+                    json!({"sampleId": sample.id, "status": sample.status, "review": true});
+                barrier::done(tx, &once, &output)?;
+                return Ok((output, vec![]));
+            }
             check_named(&form, &sample)?;
             let event = act.move_sample(tx, &mut sample, Status::Prep, Some(READY.to_owned()))?;
             let output = json!({"sampleId": sample.id, "status": sample.status});

@@ -11,7 +11,11 @@ mod lives;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]
+mod reviewed;
+#[cfg(test)]
 mod saga;
+#[cfg(test)]
+mod simple_forms;
 #[cfg(test)]
 mod steps;
 #[cfg(test)]

@@ -9,6 +9,7 @@ fn glyph(text: &str, x: f64, baseline: f64, size: f64) -> Glyph {
         baseline,
         width: size / 2.0,
         size,
+        look: None,
     }
 }
 

@@ -67,6 +67,21 @@ impl Out<'_, '_> {
         Ok(())
     }
 
+    pub(super) fn float_gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (L, f64)>,
+    ) -> fmt::Result {
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in values {
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,

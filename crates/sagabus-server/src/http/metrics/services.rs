@@ -43,10 +43,58 @@ impl Snapshot {
                 (labels, it.count)
             }),
         )?;
+        self.encode_reading(out)?;
         out.counters(
             "ai_processing_errors",
             "Failed jobs, by kind of error",
             word("type", &jobs.errors).into_iter(),
+        )
+    }
+
+    fn encode_reading(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let reviews = &self.ai.reviews;
+        let reviews = [
+            ("waiting", reviews.waiting),
+            ("claimed", reviews.claimed),
+            ("accepted", reviews.accepted),
+            ("refused", reviews.refused),
+        ];
+        out.gauges(
+            "ai_reviews",
+            "Results that a person has to look at, or has looked at, by status",
+            reviews
+                .into_iter()
+                .map(|(status, count)| ([("status", status)], count)),
+        )?;
+        out.float_gauges(
+            "ai_model_accuracy",
+            "Right values of all in the last results that a person has accepted",
+            self.ai
+                .performance
+                .iter()
+                .map(|it| ([("model", it.model.clone())], it.accuracy)),
+        )?;
+        out.counter(
+            "ai_extraction_cache_hits",
+            "Documents whose values were known",
+            self.ai.cache_hits,
+        )?;
+        let model = &self.ai.model;
+        out.counter(
+            "ai_model_answers",
+            "Answers of the language model",
+            model.answers,
+        )?;
+        let llm = [("name", "llm")];
+        out.gauges(
+            "circuit_breaker_state",
+            "0 it is asked, 1 it is not asked, 2 it is tried",
+            std::iter::once((llm, u64::from(model.breaker))),
+        )?;
+        out.gauges(
+            "circuit_breaker_failures",
+            "Calls that failed",
+            std::iter::once((llm, model.failures)),
         )
     }
 }
