@@ -4,12 +4,13 @@ mod declared;
 mod events;
 mod proofs;
 mod reply;
+mod reports;
 mod request;
 
 use axum::Router;
 use axum::routing::{get, post};
 
-use crate::model::{Alert, Hold, Policy};
+use crate::model::{Alert, Hold, Policy, Schedule};
 use crate::service::AuditService;
 
 /// The parameters of `/stats`.
@@ -52,6 +53,17 @@ pub fn router(service: AuditService) -> Router {
             "/alerts",
             get(declared::list::<Alert>).post(declared::set::<Alert>),
         )
+        .route("/reports", get(reports::list).post(reports::make))
+        .route("/reports/{id}", get(reports::download))
+        .route(
+            "/report-schedules",
+            get(declared::list::<Schedule>).post(declared::set::<Schedule>),
+        )
+        .route(
+            "/report-schedules/{id}/lift",
+            post(declared::lift::<Schedule>),
+        )
+        .route("/export", post(reports::export))
         .route("/alerts/history", get(declared::history))
         .route("/alerts/{id}/lift", post(declared::lift::<Alert>))
         .with_state(service)
