@@ -29,7 +29,7 @@ pub(crate) fn settings(bytes: &[u8]) {
     match Config::read(pairs.clone().into_iter()) {
         Ok(config) => {
             config.bus.validate().expect("what is taken is valid");
-            assert!((3..=10_000).contains(&config.bus.subscriptions_max));
+            assert!((5..=10_000).contains(&config.bus.subscriptions_max));
             assert!(config.bus.retries_max <= 1_000);
             let (least, most) = (Duration::from_millis(1), Duration::from_millis(86_400_000));
             assert!((least..=most).contains(&config.saga.step_timeout));

@@ -6,5 +6,8 @@ pub const SAMPLE_PROCESSING: &str = include_str!("sagas/sample_processing.yaml")
 /// `pdf_processing_workflow`: the same four steps for one sample that was entered with its form.
 pub const PDF_PROCESSING: &str = include_str!("sagas/pdf_processing.yaml");
 
+/// `qc_decision_workflow`: ask the submitter, wait, tell when nobody decided in time, wait on, carry out.
+pub const QC_DECISION: &str = include_str!("sagas/qc_decision.yaml");
+
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The HTTP interface: one port for the bus, the sagas and the services.
 
+mod access;
 mod admission;
 mod cloud_events;
 mod connections;
@@ -62,6 +63,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
             audit_service::routes::router(system.audit.clone()),
         );
     let room = middleware::from_fn_with_state(Arc::clone(&system), admission::with_room);
+    let reads = middleware::from_fn_with_state(Arc::clone(&system), access::record);
     let app = App {
         system,
         traffic: Arc::default(),
@@ -127,6 +129,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
         .with_state(app)
         .merge(services)
         .fallback(reply::no_such_route)
+        .layer(reads)
         .layer(room)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(

@@ -1,7 +1,9 @@
 //! The HTTP face of the sample service, to be mounted under `/api`.
 
 mod body;
+mod decisions;
 mod extras;
+mod flow_cells;
 mod projects;
 mod queue;
 mod reply;
@@ -83,6 +85,16 @@ pub fn router(service: SampleService) -> Router {
             get(extras::items).post(extras::add_item),
         )
         .route("/catalogue/{kind}/{name}", put(extras::change_item))
+        .route("/qc/decisions", get(decisions::list))
+        .route("/samples/{id}/decisions", get(decisions::of_sample))
+        .route("/samples/{id}/decision", post(decisions::decide))
+        .route(
+            "/flow-cells",
+            get(flow_cells::list).post(flow_cells::register),
+        )
+        .route("/flow-cells/{id}", get(flow_cells::read))
+        .route("/flow-cells/{id}/{act}", post(flow_cells::handle))
+        .route("/samples/{id}/flow-cells", get(flow_cells::of_sample))
         .route("/samples/{id}/receive", post(work::receive))
         .route("/samples/{id}/hold", post(work::hold))
         .route("/samples/{id}/release", post(work::release))

@@ -1,6 +1,7 @@
 //! The saga steps of the sample service. Each has its effect once per key; none has one after its compensation.
 
 mod entry;
+mod qc;
 
 use nanopore::sample::{FieldErrors, Status};
 use nanopore::steps::{StepCall, UndoCall, read};
@@ -12,6 +13,8 @@ use serde_json::{Value, json};
 use crate::model::{Form, Sample, Submission, SubmissionStatus};
 use crate::repository as rows;
 use crate::service::{Actor, SampleService};
+
+pub use self::qc::Asking;
 
 /// The acting user where a saga was started without one.
 const SERVICE: &str = "sample-service";

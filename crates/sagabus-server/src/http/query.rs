@@ -35,7 +35,7 @@ const SAMPLES: Known = Service(&sample_service::model::Filter::NAMES);
 const JOBS: Known = Service(&ai_service::model::JobFilter::NAMES);
 
 /// The routes that take parameters; at all others each is refused.
-const ASKED: [(Method, &str, Known); 27] = [
+const ASKED: [(Method, &str, Known); 29] = [
     (
         Method::GET,
         "/api/audit/events",
@@ -66,12 +66,22 @@ const ASKED: [(Method, &str, Known); 27] = [
     (Method::POST, "/api/dead-letters/import", Itself),
     (Method::GET, "/api/events", Itself),
     (Method::GET, "/api/events/{position}", Itself),
+    (
+        Method::GET,
+        "/api/flow-cells",
+        Service(&sample_service::model::FlowCellFilter::NAMES),
+    ),
     (Method::GET, "/api/jobs", JOBS),
     (Method::GET, "/api/jobs/sample/{sampleId}", JOBS),
     (
         Method::GET,
         "/api/projects",
         Service(&sample_service::routes::PROJECTS),
+    ),
+    (
+        Method::GET,
+        "/api/qc/decisions",
+        Service(&sample_service::model::DecisionFilter::NAMES),
     ),
     (
         Method::GET,

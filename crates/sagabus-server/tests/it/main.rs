@@ -8,6 +8,7 @@
     reason = "what a test's own helpers need is there, or the test fails; figures are printed"
 )]
 
+mod accesses;
 mod admission;
 mod alerts;
 mod audit;
@@ -27,6 +28,7 @@ mod parameters;
 mod pdf;
 mod plain_words;
 mod program;
+mod qc_decisions;
 mod saga_checks;
 mod saga_verbs;
 mod sagas;
