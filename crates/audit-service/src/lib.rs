@@ -4,6 +4,7 @@
 //! [`consumer`] the one it shows to events. [`merkle`] is the rule by which tampering is found, [`note`] how a state of the
 //! trail is signed, and [`offline`] finds tampering without the service.
 
+mod access;
 mod bundle;
 mod check;
 pub mod consumer;
@@ -16,6 +17,8 @@ pub mod model;
 pub mod note;
 pub mod offline;
 mod publisher;
+mod report;
+mod reports;
 mod repository;
 mod retention;
 pub mod routes;
@@ -24,6 +27,7 @@ mod settings;
 pub mod steps;
 mod work;
 
+pub use access::{ACTION as ACCESS, Access};
 pub use retention::Applied;
 pub use service::AuditService;
 pub use settings::Settings;

@@ -6,6 +6,7 @@ mod chained;
 mod checkpoints;
 mod proof;
 mod read;
+mod reports;
 mod retention;
 mod tree;
 mod verify;
@@ -20,7 +21,8 @@ pub(crate) use checkpoints::{
     checker, last as last_checkpoint, sign, take_up as take_up_checkpoint,
 };
 pub(crate) use proof::{consistency, inclusion, sequence_of};
-pub(crate) use read::{bytes_after, find, has_event, list, statistics};
+pub(crate) use read::{bytes_after, find, has_entry, has_event, list, statistics};
+pub(crate) use reports::{due, entries_of, insert_report, report, reports, set_due};
 pub(crate) use retention::{declared, empty, over};
 pub(crate) use tree::{size, state};
 pub(crate) use verify::{Checked, check_some};

@@ -185,7 +185,7 @@ impl AuditService {
     }
 
     /// An act of the trail itself, done now.
-    fn own_act(
+    pub(crate) fn own_act(
         &self,
         action: &str,
         (resource, id): (&str, String),

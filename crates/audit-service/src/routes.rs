@@ -5,6 +5,7 @@ mod events;
 mod fields;
 mod proofs;
 mod reply;
+mod reports;
 mod request;
 
 use http_api::{Answer, Api, Kind, Operation, of};
@@ -14,7 +15,7 @@ use self::declared::{All, Emptied, History};
 use self::events::Entries;
 use self::proofs::{Checkpoint, Key};
 use crate::model::{Alert, ConsistencyProof, Declared, Entry, Hold, InclusionProof, Order};
-use crate::model::{Policy, Statistics, Verification};
+use crate::model::{Export, Made, Policy, Schedule, Statistics, Verification, Wanted};
 use crate::service::AuditService;
 
 type Routes = Api<AuditService>;
@@ -52,11 +53,59 @@ pub fn api() -> Api<AuditService> {
         ["listHolds", "setHold", "liftHold"],
         "what must keep its content whatever a policy says",
     );
-    self::laid_down::<Alert>(
+    let laid_down = self::laid_down::<Alert>(
         laid_down,
         "/alerts",
         ["listAlerts", "setAlert", "liftAlert"],
         "of what somebody is told",
+    );
+    reports(self::laid_down::<Schedule>(
+        laid_down,
+        "/report-schedules",
+        [
+            "listReportSchedules",
+            "setReportSchedule",
+            "liftReportSchedule",
+        ],
+        "when reports are made",
+    ))
+}
+
+/// A file in one of the formats of reports.
+fn file(says: &'static str) -> Answer {
+    Answer::json(200, Kind::Json, says)
+        .or("text/csv; charset=utf-8", Kind::AnyText)
+        .or("application/pdf", Kind::Bytes)
+}
+
+fn reports(api: Routes) -> Routes {
+    api.get(
+        "/reports",
+        reports::list,
+        Operation::new("listReports", "The reports that were made")
+            .answers(json::<reports::All>(200, "All of them")),
+    )
+    .post(
+        "/reports",
+        reports::make,
+        Operation::new("makeReport", "Makes a report now")
+            .takes(Kind::Of(of::<Wanted>))
+            .answers(json::<Made>(201, "The report")),
+    )
+    .get(
+        "/reports/{id}",
+        reports::download,
+        Operation::new("downloadReport", "The file of a report").answers(file("The file")),
+    )
+    .post(
+        "/export",
+        reports::export,
+        Operation::new(
+            "exportEntries",
+            "Takes entries out of the trail, with a digest",
+        )
+        .takes(Kind::Of(of::<Export>))
+        .answers(file("The entries")),
     )
 }
 

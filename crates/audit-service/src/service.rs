@@ -10,6 +10,7 @@ use sagabus::sqlite::{Database, FENCES, Outbox, TABLES};
 use sagabus::{Clock, Event, EventId, Result, Timestamp};
 use serde_json::{Map, Value};
 
+use crate::access::Queue;
 use crate::bundle;
 use crate::journal::Journal;
 use crate::key_file;
@@ -33,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     FENCES,
     include_str!("trail.sql"),
     include_str!("alerts.sql"),
+    include_str!("reports.sql"),
 ];
 
 /// The audit service over its own SQLite file.
@@ -43,6 +45,7 @@ pub struct AuditService {
     pub(crate) settings: Arc<Settings>,
     signer: Arc<Signer>,
     journal: Arc<Journal>,
+    pub(crate) accesses: Arc<Queue>,
 }
 
 /// An entry that was just added.
@@ -100,7 +103,14 @@ impl AuditService {
             settings: Arc::new(settings),
             signer: Arc::new(signer),
             journal: Arc::new(journal),
+            accesses: Arc::default(),
         })
+    }
+
+    /// Whether it is recorded who looks at what.
+    #[must_use]
+    pub fn records_reads(&self) -> bool {
+        self.settings.records_reads
     }
 
     /// The outbox: its relay must run for events to reach the bus.
@@ -332,9 +342,23 @@ pub(crate) fn record(
     clock: &dyn Clock,
 ) -> Result<(Recorded, Vec<Event>)> {
     let id = EventId::generate(clock).to_string();
+    let (recorded, mut events) = enter(tx, id, act, alerts, clock)?;
+    let told = publisher::entry_recorded(&recorded.id, act, &recorded.leaf, clock)?;
+    events.insert(0, told);
+    Ok((recorded, events))
+}
+
+/// Adds the act to the trail without an event of the entry; those of alerts it makes.
+pub(crate) fn enter(
+    tx: &Transaction<'_>,
+    id: String,
+    act: &Act,
+    alerts: &[Alert],
+    clock: &dyn Clock,
+) -> Result<(Recorded, Vec<Event>)> {
     let now = clock.now();
     let (sequence, leaf) = rows::append(tx, &id, act, now)?;
-    let mut events = vec![publisher::entry_recorded(&id, act, &leaf, clock)?];
+    let mut events = Vec::new();
     for alert in alerts.iter().filter(|alert| alert.is_of(act)) {
         let cooldown = i64::from(alert.cooldown_minutes) * 60_000;
         let after = Timestamp::from_milliseconds(now.milliseconds().saturating_sub(cooldown));

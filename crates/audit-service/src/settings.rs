@@ -12,6 +12,8 @@ pub struct Settings {
     pub checkpoint_entries: u64,
     /// Time after which the trail is signed if it has new entries.
     pub checkpoint_interval: Duration,
+    /// Whether it is recorded who looks at what.
+    pub records_reads: bool,
 }
 
 impl Default for Settings {
@@ -20,6 +22,7 @@ impl Default for Settings {
             key_file: None,
             checkpoint_entries: 1_000,
             checkpoint_interval: Duration::from_mins(1),
+            records_reads: true,
         }
     }
 }

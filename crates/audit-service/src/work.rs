@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const RETENTION: Duration = Duration::from_hours(1);
 
 impl AuditService {
-    /// Signs the trail as its settings say, and empties entries whose time is over, until `stop` fires; then it signs once more.
+    /// Signs the trail as its settings say, makes the reports that are due, and empties entries whose time is over, until `stop` fires; then it signs once more.
     ///
     /// # Cancel safety
     /// Safe: what is signed is signed, and the rest is looked at again.
@@ -37,13 +37,27 @@ impl AuditService {
                     due = self.clock.elapsed() + self.settings.checkpoint_interval;
                 }
             }
+            self.write_what_is_kept().await;
+            if let Err(error) = self.run_due_reports().await {
+                tracing::error!(
+                    error = error.chain(),
+                    "a report of the audit trail cannot be made"
+                );
+            }
             if self.clock.elapsed() >= retention_due {
                 retention_due = self.clock.elapsed() + RETENTION;
                 self.empty_what_is_over().await;
             }
         }
+        self.write_what_is_kept().await;
         if let Err(error) = self.sign_if_new(true).await {
             tracing::error!(error = error.chain(), "the audit trail cannot be signed");
+        }
+    }
+
+    async fn write_what_is_kept(&self) {
+        if let Err(error) = self.write_kept_accesses().await {
+            tracing::warn!(error = error.chain(), "entries of accesses wait in memory");
         }
     }
 

@@ -3,6 +3,8 @@
 pub mod ai;
 pub mod audit;
 pub mod facility;
+pub mod flowcell;
+pub mod qc;
 mod rules;
 pub mod sample;
 pub mod sample_work;
@@ -63,6 +65,16 @@ pub const TYPES: &[TypeInfo] = &[
     TypeInfo::of::<facility::ProjectUpdated>(),
     TypeInfo::of::<facility::SubmissionAttachmentAdded>(),
     TypeInfo::of::<facility::SubmissionAttachmentRemoved>(),
+    TypeInfo::of::<facility::SubmissionWithdrawn>(),
+    TypeInfo::of::<qc::DecisionRequested>(),
+    TypeInfo::of::<qc::DecisionMade>(),
+    TypeInfo::of::<qc::DecisionWithdrawn>(),
+    TypeInfo::of::<qc::DecisionOverdue>(),
+    TypeInfo::of::<flowcell::FlowCellRegistered>(),
+    TypeInfo::of::<flowcell::FlowCellLoaded>(),
+    TypeInfo::of::<flowcell::FlowCellChecked>(),
+    TypeInfo::of::<flowcell::FlowCellWashed>(),
+    TypeInfo::of::<flowcell::FlowCellRetired>(),
     TypeInfo::of::<ai::PdfProcessingStarted>(),
     TypeInfo::of::<ai::PdfProcessingCompleted>(),
     TypeInfo::of::<ai::PdfProcessingFailed>(),

@@ -97,7 +97,7 @@ impl System {
         }
         samples.subscribe(&bus).await?;
         audit.subscribe(&bus).await?;
-        let shipped = Shipped::new(plan.fail_at.as_deref())?;
+        let shipped = Shipped::new(plan.fail_at.as_deref(), plan.config.decision_time)?;
         let handlers = steps::handlers(&samples, &ai, &audit);
         let limits = &plan.config.saga.service_limits;
         Config::check_service_limits(limits, &handlers.actions())?;
@@ -108,6 +108,8 @@ impl System {
             .await?;
         steps::start_for_entries(&sagas, &bus, &shipped.entry).await?;
         steps::start_for_reviewed(&sagas, &bus, &shipped.reviewed).await?;
+        steps::qc::start_for_failures(&sagas, &bus, &shipped.decision).await?;
+        steps::qc::tell_decisions(&sagas, &bus).await?;
         let system = Arc::new(Self {
             clock,
             bus,

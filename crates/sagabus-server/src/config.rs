@@ -11,16 +11,31 @@ use sagabus::saga::{self, ServiceLimit};
 const DAY: Duration = Duration::from_hours(24);
 
 /// Prefixes of variables that are ours: an unknown one under them is a mistake, not somebody else's.
-pub(crate) const PREFIXES: [&str; 4] = ["EVENT_BUS_", "SAGA_", "AUDIT_", "AI_"];
+pub(crate) const PREFIXES: [&str; 5] = ["EVENT_BUS_", "SAGA_", "AUDIT_", "AI_", "SAMPLE_"];
 
-/// Settings of the bus, of sagas, of the audit trail and of the reading of forms.
-#[derive(Clone, Debug, Default)]
+/// Settings of the bus, of sagas, of the audit trail, of the reading of forms and of samples.
+#[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) engine: embedded::Settings,
     pub(crate) bus: sagabus::Settings,
     pub(crate) saga: saga::Settings,
     pub(crate) audit: audit_service::Settings,
     pub(crate) ai: ai_service::AiSettings,
+    /// How long a decision about a sample may take before it is told that nobody made it.
+    pub(crate) decision_time: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            engine: embedded::Settings::default(),
+            bus: sagabus::Settings::default(),
+            saga: saga::Settings::default(),
+            audit: audit_service::Settings::default(),
+            ai: ai_service::AiSettings::default(),
+            decision_time: DAY.saturating_mul(14),
+        }
+    }
 }
 
 /// One variable: its name, its default, what it means, and where its value goes.
@@ -48,10 +63,10 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable {
         name: "EVENT_BUS_MAX_LISTENERS",
         default: "100",
-        meaning: "most subscriptions at one time; one more is refused. The program itself has four",
+        meaning: "most subscriptions at one time; one more is refused. The program itself has six",
         set: Set::Number {
             set: |config, value| config.bus.subscriptions_max = count(value),
-            min: 4,
+            min: 6,
             max: 10_000,
         },
     },
@@ -284,6 +299,26 @@ pub(crate) const VARIABLES: &[Variable] = &[
             set: |config, value| config.ai.model.timeout = Duration::from_millis(value),
             min: 1,
             max: 600_000,
+        },
+    },
+    Variable {
+        name: "AUDIT_READS",
+        default: "1",
+        meaning: "1: who looks at samples, forms, results, events, sagas, dead letters or the trail over HTTP is in the trail before they see it. 0: it is not",
+        set: Set::Number {
+            set: |config, value| config.audit.records_reads = value == 1,
+            min: 0,
+            max: 1,
+        },
+    },
+    Variable {
+        name: "SAMPLE_DECISION_TIME",
+        default: "1209600000",
+        meaning: "milliseconds for which a decision about a sample whose quality control failed is waited for; after them it is told that nobody made it, and it is waited on. It holds for failures from then on",
+        set: Set::Number {
+            set: |config, value| config.decision_time = Duration::from_millis(value),
+            min: 1,
+            max: 31_622_400_000,
         },
     },
 ];

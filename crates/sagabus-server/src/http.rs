@@ -1,5 +1,6 @@
 //! The HTTP interface: one port for the bus, the sagas and the services.
 
+mod access;
 mod admission;
 pub(crate) mod api;
 mod cloud_events;
@@ -56,6 +57,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
     let forms = ai_service::routes::api().with_state(system.ai.clone());
     let trail = audit_service::routes::api().with_state(system.audit.clone());
     let room = middleware::from_fn_with_state(Arc::clone(&system), admission::with_room);
+    let reads = middleware::from_fn_with_state(Arc::clone(&system), access::record);
     let app = App {
         system,
         traffic: Arc::default(),
@@ -70,6 +72,7 @@ pub(crate) fn router(system: Arc<System>) -> Router {
     let known = Arc::new(query::Known::of(&operations));
     router
         .fallback(reply::no_such_route)
+        .layer(reads)
         .layer(room)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(

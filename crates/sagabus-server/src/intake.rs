@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sagabus::event::Cause;
 use sagabus::saga::{self, SagaId};
 use sagabus::{ErrorKind, EventId, Result};
+use sample_service::Actor;
 use sample_service::model::{NewSubmission, Page, Submission, SubmissionStatus};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -16,6 +18,9 @@ use crate::assemble::System;
 const RESUMED_AT_ONCE: u32 = 1000;
 /// How long what cannot be resumed for want of room waits for its next try.
 const RESUMED_AGAIN: Duration = Duration::from_secs(2);
+
+/// Who sends a form without saying who they are.
+const NOBODY: &str = "anonymous";
 
 /// A form as it arrives.
 #[derive(Debug)]
@@ -61,22 +66,30 @@ pub(crate) async fn submit(system: &System, form: Form) -> Result<Taken> {
         Some(key) => id_of_key(key),
         None => EventId::generate(system.clock.as_ref()).to_string(),
     };
-    let submission = system
-        .samples
-        .create_submission(NewSubmission {
-            id: Some(id),
-            file_name: form.file_name,
-            file_id: form.file_id,
-            submitter_name: form.submitter_name,
-            submitter_email: form.submitter_email,
-        })
-        .await?;
+    // What belongs to a submission is tied together by its id.
+    let actor = Actor {
+        user_id: form.user_id.clone().unwrap_or_else(|| NOBODY.to_owned()),
+        cause: Cause::new(Some(id.clone()), system.clock.as_ref()),
+    };
+    let submission = NewSubmission {
+        id: Some(id),
+        file_name: form.file_name,
+        file_id: form.file_id,
+        submitter_name: form.submitter_name,
+        submitter_email: form.submitter_email,
+    };
+    let made = system.samples.create_submission(submission, actor.clone());
+    let submission = made.await?;
     let saga = match start(system, &submission, form.user_id.as_deref()).await {
         Ok(saga) => saga,
         Err(error) => {
             if error.kind() == ErrorKind::Full {
                 // If that fails too, the next start of the program goes on with it.
-                let withdrawn = system.samples.withdraw_submission(submission.id).await;
+                let reason = error.to_string();
+                let withdrawn = system
+                    .samples
+                    .withdraw_submission(submission.id, reason, actor)
+                    .await;
                 if let Err(fault) = withdrawn {
                     tracing::warn!(error = %fault, "a submission that was refused stays");
                 }

@@ -1,13 +1,15 @@
-//! The sagas of a submission and of an entered sample, what starts the second, and the handlers of all services.
+//! The sagas that the program ships, what starts them, what they are told, and the handlers of all services.
 
 use ai_service::AiService;
 use audit_service::AuditService;
 use nanopore::events::ai::ExtractionReviewed;
 use nanopore::events::sample::SampleCreated;
-use sagabus::saga::{Definition, Handlers, Start, Step, StepContext, StepError};
+use sagabus::saga::{Definition, Handlers, OnTimeout, Start, Step, StepContext, StepError};
 use sagabus::{Bus, Error, Event, HandlerError, Payload, Result, Sagas};
 use sample_service::SampleService;
 use serde_json::json;
+
+pub(crate) mod qc;
 
 /// The action of a step that is to fail, to show what then happens.
 const FAIL: &str = "fail_on_request";
@@ -26,21 +28,30 @@ pub(crate) struct Shipped {
     pub(crate) entry: Definition,
     /// What becomes of a form that a person has looked at.
     pub(crate) reviewed: Definition,
+    /// What becomes of a sample whose quality control failed.
+    pub(crate) decision: Definition,
 }
 
 impl Shipped {
-    /// All of them. The step named `fail_at` fails before it does anything; the steps of all have the same names.
-    pub(crate) fn new(fail_at: Option<&str>) -> Result<Self> {
+    /// All of them. The step named `fail_at` of those that read a form fails before it does anything. A decision is waited for
+    /// during `decision_time` before that is told.
+    pub(crate) fn new(fail_at: Option<&str>, decision_time: Duration) -> Result<Self> {
         Ok(Self {
             submission: shipped(nanopore::sagas::SAMPLE_PROCESSING, fail_at)?,
             entry: shipped(nanopore::sagas::PDF_PROCESSING, fail_at)?,
             reviewed: shipped(nanopore::sagas::REVIEWED_FORM, fail_at)?,
+            decision: decision(decision_time)?,
         })
     }
 
     /// The one of this name.
     pub(crate) fn named(&self, name: &str) -> Result<&Definition> {
-        let all = [&self.submission, &self.entry, &self.reviewed];
+        let all = [
+            &self.submission,
+            &self.entry,
+            &self.reviewed,
+            &self.decision,
+        ];
         all.into_iter().find(|it| it.name() == name).ok_or_else(|| {
             let names = all.map(|it| format!("`{}`", it.name())).join(" or ");
             let name = name.escape_debug();
@@ -114,6 +125,24 @@ fn start_of_entry(event: &Event) -> Result<Option<Start>, HandlerError> {
     });
     let start = Start::new(input.to_string()).attribute("sampleId", created.sample_id);
     Ok(Some(start))
+}
+
+/// The saga that waits for a decision, with the time that the settings give it.
+fn decision(time: Duration) -> Result<Definition> {
+    let definition = shipped(nanopore::sagas::QC_DECISION, None)?;
+    let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let steps = definition.steps().iter().cloned();
+    let steps = steps.map(|mut step| match step.id.as_str() {
+        "request_decision" => {
+            step.data = Some(json!({"decisionTimeMs": time_ms}));
+            step
+        }
+        "decision" => step.waits_at_most(time, OnTimeout::Complete),
+        _ => step,
+    });
+    Definition::from_steps(definition.name(), steps.collect()).map_err(|error| {
+        Error::invalid("a saga of the program is not defined well").with_source(error)
+    })
 }
 
 fn shipped(yaml: &str, fail_at: Option<&str>) -> Result<Definition> {

@@ -1,16 +1,25 @@
 //! Binds the service to the orchestrator and to the bus.
 
+use std::time::Duration;
+
 use nanopore::steps::{StepCall, UndoCall};
 use sagabus::saga::{Handlers, StepError};
 use sagabus::{Bus, Delivery, HandlerError, Result, Start};
 
 use crate::consumer::{CONSUMER, PATTERNS};
 use crate::service::SampleService;
+use crate::steps::Asking;
 
 /// The service of these steps in a saga's definition.
 const SERVICE: &str = "sample-service";
 /// The step whose output has the form.
 const EXTRACTION_STEP: &str = "process_pdf";
+/// The step that waits for a decision, until a deadline.
+const DECISION_STEP: &str = "decision";
+/// What the data of the step that asks say of the deadline, in milliseconds.
+const DECISION_TIME: &str = "decisionTimeMs";
+/// The deadline where nothing is said, as in the definition.
+const DECISION_TIME_DEFAULT: Duration = Duration::from_hours(14 * 24);
 
 impl SampleService {
     /// Adds the service's steps and compensations to `handlers`.
@@ -21,6 +30,7 @@ impl SampleService {
         let update = self.clone();
         let revert_status = self.clone();
         let handlers = self.bind_reviewed(handlers);
+        let handlers = self.bind_qc(handlers);
         self.bind_entry(handlers)
             .handle(SERVICE, "validate_sample", move |context| {
                 let service = validate.clone();
@@ -127,6 +137,50 @@ impl SampleService {
                         .revert_reviewed_form(UndoCall::of(&context)?)
                         .await?;
                     Ok(())
+                }
+            })
+    }
+
+    /// The steps of the saga of a sample whose quality control failed.
+    fn bind_qc(&self, handlers: Handlers) -> Handlers {
+        let request = self.clone();
+        let withdraw = self.clone();
+        let note = self.clone();
+        let carry_out = self.clone();
+        handlers
+            .handle(SERVICE, "request_decision", move |context| {
+                let service = request.clone();
+                async move {
+                    let data = context.data().and_then(|it| it.get(DECISION_TIME));
+                    let time = data.and_then(serde_json::Value::as_u64);
+                    let asking = Asking {
+                        saga_id: context.saga_id().to_string(),
+                        time: time.map_or(DECISION_TIME_DEFAULT, Duration::from_millis),
+                    };
+                    let call = StepCall::of(&context)?;
+                    Ok::<_, StepError>(service.request_decision(call, asking).await?)
+                }
+            })
+            .compensate(SERVICE, "withdraw_request", move |context| {
+                let service = withdraw.clone();
+                async move {
+                    service.withdraw_request(UndoCall::of(&context)?).await?;
+                    Ok(())
+                }
+            })
+            .handle(SERVICE, "note_deadline", move |context| {
+                let service = note.clone();
+                async move {
+                    let call = StepCall::of(&context)?;
+                    let answer = context.output_as(DECISION_STEP)?;
+                    Ok::<_, StepError>(service.note_deadline(call, answer).await?)
+                }
+            })
+            .handle(SERVICE, "carry_out_decision", move |context| {
+                let service = carry_out.clone();
+                async move {
+                    let call = StepCall::of(&context)?;
+                    Ok::<_, StepError>(service.carry_out_decision(call).await?)
                 }
             })
     }

@@ -1,9 +1,12 @@
 //! What the service keeps: samples, submissions, the history of a sample, and the form a submission carries.
 
 mod attachment;
+mod decision;
 mod filter;
+mod flow_cell;
 mod form;
 mod form_file;
+mod measures;
 mod project;
 mod queue;
 mod sample;
@@ -13,9 +16,12 @@ mod submission;
 mod table;
 
 pub use attachment::{Attachment, NewAttachment, Owner};
+pub use decision::{Decision, DecisionFilter, DecisionState, NewDecision};
 pub use filter::{Filter, Page};
+pub use flow_cell::{FlowCell, FlowCellAct, FlowCellFilter, Handling};
 pub use form::{Form, FormRow};
 pub use form_file::FormFile;
+pub use measures::{Measures, PROCESSING_SECONDS};
 pub use project::Project;
 pub use queue::{QueueEntry, QueueFilter, Show};
 pub use sample::{HistoryEntry, Hold, Sample};

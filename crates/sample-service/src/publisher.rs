@@ -1,11 +1,14 @@
 //! Makes the events that tell of a change; the outbox keeps them in the transaction of the change.
 
+mod flow_cell;
+mod qc;
+
 use std::collections::BTreeMap;
 
 use nanopore::events::Milliseconds;
 use nanopore::events::facility::{
     CatalogueChanged, ProjectCreated, ProjectUpdated, SubmissionAttachmentAdded,
-    SubmissionAttachmentRemoved, SubmissionCreated,
+    SubmissionAttachmentRemoved, SubmissionCreated, SubmissionWithdrawn,
 };
 use nanopore::events::sample::{
     Change, SampleAssigned, SampleAttachmentAdded, SampleAttachmentRemoved, SampleCreated,
@@ -265,6 +268,14 @@ impl Publisher<'_> {
             submission_type: submission.kind.as_str().to_owned(),
             sample_count: submission.sample_count,
             project_id: submission.project_id.clone(),
+        })
+    }
+
+    pub(crate) fn submission_withdrawn(self, id: String, reason: String) -> Result<Event> {
+        self.event(&SubmissionWithdrawn {
+            submission_id: id,
+            user_id: self.actor.user_id.clone(),
+            reason,
         })
     }
 

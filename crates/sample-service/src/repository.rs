@@ -1,7 +1,10 @@
 //! What is kept, as SQL. All functions work in the caller's transaction; none decides anything.
 
 mod catalogue;
+mod decisions;
 mod extras;
+mod flow_cells;
+mod measures;
 mod projects;
 mod queue;
 mod samples;
@@ -13,9 +16,17 @@ use sagabus::sqlite::rusqlite::types::Type;
 use sagabus::sqlite::rusqlite::{self, Row};
 
 pub(crate) use catalogue::{count_items, find_item, list_items, put_item};
+pub(crate) use decisions::{
+    decisions_of, find_decision, insert_decision, list_decisions, open_decision, update_decision,
+};
 pub(crate) use extras::{
     attachments, delete_attachment, details, get_attachment, insert_attachment, put_details,
 };
+pub(crate) use flow_cells::{
+    add_flow_cell_act, find_flow_cell, flow_cell_acts, flow_cells_of, get_flow_cell,
+    insert_flow_cell, list_flow_cells, update_flow_cell,
+};
+pub(crate) use measures::measures;
 pub(crate) use projects::{find_project, get_project, list_projects, project_named, put_project};
 pub(crate) use queue::queue;
 pub(crate) use samples::{

@@ -1,8 +1,10 @@
 //! The HTTP face of the sample service, to be mounted under `/api`.
 
 mod body;
+mod decisions;
 mod extras;
 mod fields;
+mod flow_cells;
 mod projects;
 mod queue;
 mod reply;
@@ -18,6 +20,7 @@ use nanopore::sample::{Act, Details, Item, Kind as ItemKind, Priority, Stage, St
 use crate::model::{
     Attachment, HistoryEntry, ProcessingStep, Project, Sample, Statistics, Submission,
 };
+use crate::model::{Decision, FlowCell};
 use crate::service::SampleService;
 
 type Routes = Api<SampleService>;
@@ -42,6 +45,8 @@ pub fn api() -> Api<SampleService> {
         .merge(tables(Api::new("tables")))
         .merge(catalogue(Api::new("catalogue")))
         .merge(submissions(Api::new("submissions")))
+        .merge(decisions(Api::new("decisions")))
+        .merge(flow_cells(Api::new("flow cells")))
 }
 
 fn lists(api: Routes) -> Routes {
@@ -526,5 +531,99 @@ fn submissions(api: Routes) -> Routes {
             "detachFromSubmission",
             "Takes a file away from a submission",
         ),
+    )
+}
+
+fn decisions(api: Routes) -> Routes {
+    api.get(
+        "/qc/decisions",
+        decisions::list,
+        Operation::new(
+            "listDecisions",
+            "Samples whose quality control failed, and what was decided",
+        )
+        .asked(Kind::Object(&fields::DECISIONS))
+        .answers(Answer::json(
+            200,
+            Kind::Of(of::<decisions::Decisions>),
+            "A page",
+        )),
+    )
+    .get(
+        "/samples/{id}/decisions",
+        decisions::of_sample,
+        Operation::new("listDecisionsOfSample", "The decisions about a sample").answers(
+            Answer::json(200, Kind::List(&Kind::Of(of::<Decision>)), "The decisions"),
+        ),
+    )
+    .post(
+        "/samples/{id}/decision",
+        decisions::decide,
+        Operation::new(
+            "decide",
+            "Says what becomes of a sample whose quality control failed",
+        )
+        .by_somebody()
+        .if_match()
+        .takes(Kind::Object(&fields::DECIDE))
+        .answers(Answer::json(200, Kind::Of(of::<Decision>), "The decision")),
+    )
+}
+
+fn flow_cells(api: Routes) -> Routes {
+    let flow_cell = |status, says| Answer::json(status, Kind::Of(of::<FlowCell>), says).tagged();
+    api.get(
+        "/flow-cells",
+        flow_cells::list,
+        Operation::new("listFlowCells", "The flow cells")
+            .asked(Kind::Object(&fields::FLOW_CELLS))
+            .answers(Answer::json(
+                200,
+                Kind::Of(of::<flow_cells::FlowCells>),
+                "A page",
+            )),
+    )
+    .post(
+        "/flow-cells",
+        flow_cells::register,
+        Operation::new("registerFlowCell", "A flow cell came")
+            .by_somebody()
+            .refuses(&[409])
+            .takes(Kind::Object(&fields::REGISTER))
+            .answers(flow_cell(201, "The flow cell")),
+    )
+    .get(
+        "/flow-cells/{id}",
+        flow_cells::read,
+        Operation::new("readFlowCell", "One flow cell with what was done with it")
+            .answers(Answer::json(200, Kind::Of(of::<flow_cells::Life>), "The flow cell").tagged()),
+    )
+    .post(
+        "/flow-cells/{id}/{act}",
+        flow_cells::handle,
+        Operation::new("handleFlowCell", "Something is done with a flow cell")
+            .place(
+                "act",
+                Kind::Word(&["load", "check", "wash", "retire"]),
+                "What is done",
+            )
+            .by_somebody()
+            .if_match()
+            .takes(Kind::Object(&fields::HANDLE))
+            .or_nothing()
+            .answers(flow_cell(200, "The flow cell as it is now")),
+    )
+    .get(
+        "/samples/{id}/flow-cells",
+        flow_cells::of_sample,
+        Operation::new(
+            "listFlowCellsOfSample",
+            "The flow cells that a sample was on",
+        )
+        .answers(Answer::json(
+            200,
+            Kind::List(&Kind::Of(of::<FlowCell>)),
+            "The flow cells",
+        )),
     )
 }

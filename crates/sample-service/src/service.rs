@@ -3,21 +3,22 @@
 mod act;
 mod bulk;
 mod catalogue;
+mod decisions;
 mod export;
 mod extras;
+mod flow_cells;
 mod holds;
 mod ingest;
 mod projects;
 mod queue;
+mod submissions;
 mod work;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nanopore::sample::{
-    ChartField, FieldErrors, Kind, NewSample, Origin, Status, check_file_name, check_submitter,
-};
+use nanopore::sample::{ChartField, FieldErrors, Kind, NewSample, Origin, Status};
 use sagabus::event::Cause;
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::sqlite::{FENCES, Outbox, TABLES};
@@ -25,8 +26,7 @@ use sagabus::{Clock, Error, ErrorKind, EventId, Result, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Filter, FormFile, HistoryEntry, NewSubmission, Page, Sample, Statistics, Submission,
-    SubmissionStatus, check_said, check_text,
+    Filter, FormFile, HistoryEntry, Measures, Page, Sample, Statistics, check_said, check_text,
 };
 use crate::publisher::Publisher;
 use crate::repository as rows;
@@ -48,6 +48,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("work.sql"),
     include_str!("catalogue.sql"),
     include_str!("submissions.sql"),
+    include_str!("lives.sql"),
 ];
 /// What counts as recent in the statistics.
 const RECENT: Duration = Duration::from_hours(7 * 24);
@@ -218,7 +219,8 @@ impl SampleService {
         self.change(actor, move |tx, act| {
             let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
             let event = act.move_sample(tx, &mut sample, status, reason)?;
-            Ok((sample, vec![event]))
+            let events = act.with_withdrawal(tx, &sample, event)?;
+            Ok((sample, events))
         })
         .await
     }
@@ -243,7 +245,8 @@ impl SampleService {
         self.change(actor, move |tx, act| {
             let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
             let event = act.force_sample(tx, &mut sample, status, reason)?;
-            Ok((sample, vec![event]))
+            let events = act.with_withdrawal(tx, &sample, event)?;
+            Ok((sample, events))
         })
         .await
     }
@@ -328,6 +331,17 @@ impl SampleService {
         self.read(move |tx| rows::statistics(tx, recent)).await
     }
 
+    /// Figures of all samples.
+    ///
+    /// # Errors
+    /// As the database says.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn measures(&self) -> Result<Measures> {
+        self.read(rows::measures).await
+    }
+
     /// The accounts that can pay.
     ///
     /// # Errors
@@ -356,84 +370,6 @@ impl SampleService {
             Ok(item.is_some_and(|it| it.is_active))
         })
         .await
-    }
-
-    /// Keeps a submission as `received`. A second call with the same id and the same document returns the first one unchanged.
-    ///
-    /// # Errors
-    /// `Invalid`, naming the field. `Conflict` when there is a submission of that id with another document.
-    ///
-    /// # Cancel safety
-    /// The submission is kept or not at all.
-    pub async fn create_submission(&self, submission: NewSubmission) -> Result<Submission> {
-        if let Err(message) = check_file_name(&submission.file_name) {
-            return Err(FieldErrors::one("fileName", message).into());
-        }
-        check_submitter(
-            submission.submitter_name.as_deref(),
-            submission.submitter_email.as_deref(),
-        )?;
-        let id = match &submission.id {
-            Some(id) => EventId::new(id.as_str())?,
-            None => EventId::generate(&*self.clock),
-        };
-        let now = self.clock.now();
-        self.outbox
-            .database()
-            .call(move |tx| {
-                match rows::find_submission(tx, id.as_str())? {
-                    None => rows::insert_submission(tx, id.as_str(), &submission, now)?,
-                    Some(first) if first.file_id == submission.file_id => return Ok(first),
-                    Some(first) => {
-                        let text = format!(
-                            "submission `{}` was made with this key of another document",
-                            first.number
-                        );
-                        return Err(Error::new(ErrorKind::Conflict, text));
-                    }
-                }
-                rows::get_submission(tx, id.as_str())
-            })
-            .await
-    }
-
-    /// Forgets a submission that nothing has begun with; one that is no longer `received` stays.
-    ///
-    /// # Errors
-    /// As the database says.
-    ///
-    /// # Cancel safety
-    /// It is forgotten or not at all.
-    pub async fn withdraw_submission(&self, id: String) -> Result<()> {
-        let withdraw = move |tx: &Transaction<'_>| rows::delete_received_submission(tx, &id);
-        self.outbox.database().call(withdraw).await
-    }
-
-    /// One submission.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    ///
-    /// # Cancel safety
-    /// Safe: only reads.
-    pub async fn submission(&self, id: String) -> Result<Submission> {
-        self.read(move |tx| rows::get_submission(tx, &id)).await
-    }
-
-    /// One page of submissions, newest first, and how many there are in all.
-    ///
-    /// # Errors
-    /// As the database says.
-    ///
-    /// # Cancel safety
-    /// Safe: only reads.
-    pub async fn submissions(
-        &self,
-        status: Option<SubmissionStatus>,
-        page: Page,
-    ) -> Result<(Vec<Submission>, u64)> {
-        self.read(move |tx| rows::list_submissions(tx, status, page))
-            .await
     }
 
     async fn read<T: Send + 'static>(

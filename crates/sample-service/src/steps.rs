@@ -1,6 +1,7 @@
 //! The saga steps of the sample service. Each has its effect once per key; none has one after its compensation.
 
 mod entry;
+mod qc;
 mod reviewed;
 
 use nanopore::sample::{FieldErrors, Status};
@@ -13,6 +14,8 @@ use serde_json::{Value, json};
 use crate::model::{Form, Sample, Submission, SubmissionStatus};
 use crate::repository as rows;
 use crate::service::{Actor, SampleService, check_account};
+
+pub use self::qc::Asking;
 
 /// The acting user where a saga was started without one.
 const SERVICE: &str = "sample-service";

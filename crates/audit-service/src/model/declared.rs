@@ -185,7 +185,7 @@ impl Order {
 }
 
 /// Reads fields, and names the one that is wrong.
-fn fields_as<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, FieldErrors> {
+pub(super) fn fields_as<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, FieldErrors> {
     serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
         let path = error.path().to_string();
         let text = error.into_inner().to_string();

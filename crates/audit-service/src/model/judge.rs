@@ -43,6 +43,7 @@ pub fn judge(event_type: &str, data: &Value) -> Judgement {
         || last.starts_with("compensation_")
         || last.ends_with("_degraded")
         || last.ends_with("_low")
+        || last.ends_with("_overdue")
         || last.ends_with("deleted")
     {
         Severity::Warn

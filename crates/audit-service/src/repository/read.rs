@@ -18,6 +18,12 @@ pub(crate) fn has_event(tx: &Transaction<'_>, event_id: &str) -> Result<bool> {
     Ok(tx.prepare_cached(known)?.exists([event_id])?)
 }
 
+/// Whether the trail has an entry of this id, with its content.
+pub(crate) fn has_entry(tx: &Transaction<'_>, id: &str) -> Result<bool> {
+    let known = "SELECT 1 FROM audit_entries WHERE id = ?1";
+    Ok(tx.prepare_cached(known)?.exists([id])?)
+}
+
 pub(crate) fn find(tx: &Transaction<'_>, seq: u64) -> Result<Entry> {
     let entry = tx
         .prepare_cached(&select("WHERE seq = ?1"))?
@@ -32,7 +38,7 @@ pub(crate) fn find(tx: &Transaction<'_>, seq: u64) -> Result<Entry> {
 }
 
 /// Entries with their leaves.
-fn select(condition: &str) -> String {
+pub(super) fn select(condition: &str) -> String {
     format!(
         "SELECT {COLUMNS}, hash FROM audit_entries LEFT JOIN audit_nodes ON level = 0 AND idx = seq - 1 {condition}"
     )
@@ -134,7 +140,7 @@ fn unsigned(count: i64) -> u64 {
     u64::try_from(count).unwrap_or(0)
 }
 
-fn condition(filter: &Filter) -> (String, Vec<Value>) {
+pub(super) fn condition(filter: &Filter) -> (String, Vec<Value>) {
     let mut parts = Vec::new();
     let mut values = Vec::new();
     for (column, value) in &filter.equal {
@@ -172,7 +178,7 @@ fn condition(filter: &Filter) -> (String, Vec<Value>) {
     }
 }
 
-fn read_entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+pub(super) fn read_entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let json = |column: &str| -> rusqlite::Result<serde_json::Value> {
         let bytes: Option<Vec<u8>> = row.get(column)?;
         let bytes = bytes.unwrap_or_else(|| b"null".to_vec());

@@ -11,6 +11,8 @@ mod http;
 #[cfg(test)]
 mod random_tampering;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod retention;
 #[cfg(test)]
 mod signed;

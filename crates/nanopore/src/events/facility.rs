@@ -116,7 +116,7 @@ impl Payload for SubmissionAttachmentRemoved {
     }
 }
 
-/// `submission.created`: a table or a list of samples was taken as a submission.
+/// `submission.created`: a form, a table or a list of samples was taken as a submission.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubmissionCreated {
@@ -128,9 +128,9 @@ pub struct SubmissionCreated {
     pub user_id: String,
     /// The number that people use.
     pub number: String,
-    /// How it came: `csv` or `manual`.
+    /// How it came: `form`, `csv` or `manual`.
     pub submission_type: String,
-    /// How many samples it brought.
+    /// How many samples it brought; those of a form are made when it was read.
     pub sample_count: u32,
     /// The project that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,6 +139,34 @@ pub struct SubmissionCreated {
 
 impl Payload for SubmissionCreated {
     const TYPE: &'static str = "submission.created";
+    const SOURCE: &'static str = SOURCE;
+
+    fn subject(&self) -> Option<String> {
+        Some(self.submission_id.clone())
+    }
+
+    fn check(&self) -> Result<()> {
+        not_empty("submissionId", &self.submission_id)?;
+        not_empty("userId", &self.user_id)
+    }
+}
+
+/// `submission.withdrawn`: a submission was given back to whoever sent it before anything began with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubmissionWithdrawn {
+    /// Id of the submission.
+    #[schemars(length(min = 1))]
+    pub submission_id: String,
+    /// Who sent it.
+    #[schemars(length(min = 1))]
+    pub user_id: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Payload for SubmissionWithdrawn {
+    const TYPE: &'static str = "submission.withdrawn";
     const SOURCE: &'static str = SOURCE;
 
     fn subject(&self) -> Option<String> {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::chart_field::ChartField;
 use super::draft::Draft;
 use super::field::FieldErrors;
+use super::flow_cell::ReuseRule;
 use super::rule::{CATALOGUE, NOTES};
 
 /// Largest attributes of an item, in bytes of JSON.
@@ -127,6 +128,13 @@ impl Item {
         if kind == Kind::Service && !is_known {
             let text = format!("must be a whole number of days, 1 to {TARGET_DAYS_MAX}");
             draft.wrong("attributes.targetDays", text);
+        }
+        if kind == Kind::FlowCell
+            && let Err(errors) = ReuseRule::read(&attributes)
+        {
+            for error in errors.0 {
+                draft.wrong(&error.field, error.message);
+            }
         }
         draft.finish()?;
         let name = name.ok_or_else(|| FieldErrors::one("name", "is required"))?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nanopore::events::{self, TypeInfo, ai, audit, facility, sample, sample_work};
+use nanopore::events::{self, TypeInfo, ai, audit, facility, flowcell, qc, sample, sample_work};
 use sagabus::Payload;
 use sagabus::schema::Registry;
 use serde_json::{Map, Value};
@@ -60,6 +60,16 @@ fn catalogue() -> Vec<Row> {
         row::<facility::ProjectUpdated>("project.updated", "projectId userId changes updatedFields", "", ""),
         row::<facility::SubmissionAttachmentAdded>("submission.attachment_added", "submissionId userId attachmentId fileName fileSize fileType", "", ""),
         row::<facility::SubmissionAttachmentRemoved>("submission.attachment_removed", "submissionId userId attachmentId fileName", "", ""),
+        row::<facility::SubmissionWithdrawn>("submission.withdrawn", "submissionId userId reason", "", ""),
+        row::<qc::DecisionRequested>("qc.decision_requested", "decisionId sagaId sampleId userId sampleName processingStep error submitterName submitterEmail choices dueAt", "", ""),
+        row::<qc::DecisionMade>("qc.decision_made", "decisionId sagaId sampleId userId decision author reason", "", "decision"),
+        row::<qc::DecisionWithdrawn>("qc.decision_withdrawn", "decisionId sagaId sampleId userId reason", "", ""),
+        row::<qc::DecisionOverdue>("qc.decision_overdue", "decisionId sampleId userId submitterName submitterEmail dueAt", "", ""),
+        row::<flowcell::FlowCellRegistered>("flowcell.registered", "flowCellId userId product", "pores", ""),
+        row::<flowcell::FlowCellLoaded>("flowcell.loaded", "flowCellId userId loadNumber sampleIds", "instrument position pores volume", ""),
+        row::<flowcell::FlowCellChecked>("flowcell.checked", "flowCellId userId pores", "", ""),
+        row::<flowcell::FlowCellWashed>("flowcell.washed", "flowCellId userId", "pores", ""),
+        row::<flowcell::FlowCellRetired>("flowcell.retired", "flowCellId userId outcome reason loads", "", "outcome"),
         row::<ai::PdfProcessingStarted>("ai.pdf_processing_started", "fileName fileSize processingMethod", "sampleId submissionId userId", "processingMethod"),
         row::<ai::PdfProcessingCompleted>("ai.pdf_processing_completed", "fileName extractionResultId processingMethod confidenceScore processingTimeMs extractedFieldCount", "sampleId submissionId userId", "processingMethod"),
         row::<ai::PdfProcessingFailed>("ai.pdf_processing_failed", "fileName error processingMethod retryCount", "sampleId submissionId userId", "processingMethod"),
@@ -103,7 +113,7 @@ fn check(info: &TypeInfo, fields: &Map<String, Value>) -> Result<(), String> {
 #[test]
 fn every_type_of_the_catalogue_keeps_its_wire_form() {
     let catalogue = catalogue();
-    assert_eq!(events::TYPES.len(), 40);
+    assert_eq!(events::TYPES.len(), 50);
     assert_eq!(catalogue.len(), events::TYPES.len());
     for row in catalogue {
         let info = info(row.name);

@@ -41,7 +41,7 @@ impl Reference {
 fn settings() -> String {
     let mut page = String::from(
         "<!-- generated: cargo run -p sagabus-server -- reference settings -->\n# Settings\n\n\
-         Read from the environment at the start. A variable under `EVENT_BUS_`, `SAGA_` or `AUDIT_` that is not listed here\n\
+         Read from the environment at the start. A variable under `EVENT_BUS_`, `SAGA_`, `AUDIT_` or `SAMPLE_` that is not listed here\n\
          stops the start, with a suggestion; so does a value outside its limits.\n\n\
          | variable | default | meaning |\n|---|---|---|\n",
     );

@@ -14,6 +14,7 @@ fn read(variables: &[(&str, &str)]) -> Result<Config, Error> {
 fn every_variable_changes_its_setting() {
     for variable in VARIABLES {
         let value = match variable.set {
+            Set::Number { max: 1, .. } => "0",
             Set::Number { .. } => "7",
             Set::Text(_) if variable.name.ends_with("_THRESHOLD") => "0.5",
             Set::Text(_) if variable.name.ends_with("_METHOD") => "rag",
@@ -64,6 +65,8 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "AI_LLM_MODEL",
         "AI_LLM_EMBEDDING",
         "AI_LLM_TIMEOUT",
+        "AUDIT_READS",
+        "SAMPLE_DECISION_TIME",
     ];
     assert_eq!(
         names,
@@ -94,6 +97,8 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "small",
         "vectors",
         "2600",
+        "0",
+        "26",
     ];
     let pairs: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
     let config = read(&pairs).unwrap();
@@ -122,6 +127,8 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         ("small", "vectors")
     );
     assert_eq!(model.timeout, Duration::from_millis(2_600));
+    assert!(!config.audit.records_reads);
+    assert_eq!(config.decision_time, Duration::from_millis(26));
     let Config {
         engine, bus, saga, ..
     } = config;
@@ -232,10 +239,10 @@ fn a_limit_of_a_service_or_an_action_that_nobody_has_names_the_variable_and_what
 
 #[test]
 fn fewer_listeners_than_the_program_has_are_refused_by_name() {
-    let error = read(&[("EVENT_BUS_MAX_LISTENERS", "2")]).unwrap_err();
+    let error = read(&[("EVENT_BUS_MAX_LISTENERS", "4")]).unwrap_err();
     let text = error.to_string();
     assert!(
-        text.contains("EVENT_BUS_MAX_LISTENERS") && text.contains("4 to 10000"),
+        text.contains("EVENT_BUS_MAX_LISTENERS") && text.contains("6 to 10000"),
         "{text}"
     );
 }

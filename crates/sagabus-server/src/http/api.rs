@@ -55,7 +55,7 @@ pub(crate) fn openapi() -> Value {
 }
 
 /// The groups of operations.
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 14] = [
     (
         "program",
         "Whether it lives and works, in words and numbers",
@@ -74,7 +74,8 @@ const TAGS: [(&str, &str); 13] = [
     ("submissions", "Projects and submissions"),
     ("forms", "Documents that are read"),
     ("trail", "What was done by whom, and the proof of it"),
-    ("queue", "What is to be worked on"),
+    ("decisions", "Samples whose quality control failed"),
+    ("flow cells", "Flow cells and what is done with them"),
 ];
 
 fn json<T: JsonSchema>(says: &'static str) -> Answer {

@@ -34,6 +34,7 @@ struct Snapshot {
     dead_letter_alerts: u64,
     sagas: saga::Stats,
     samples: sample_service::model::Statistics,
+    measures: sample_service::model::Measures,
     ai: ai_service::model::Stats,
     databases: [(&'static str, Load); 3],
     traffic: Arc<Traffic>,
@@ -53,6 +54,7 @@ pub(super) async fn show(State(app): State<App>) -> Reply<Response> {
             .named_outboxes()
             .map(|(service, outbox)| (service, outbox.database().load())),
         samples: app.system.samples.statistics().await?,
+        measures: app.system.samples.measures().await?,
         ai: app.system.ai.stats().await?,
         traffic: Arc::clone(&app.traffic),
         machine: Arc::clone(&app.system.machine),

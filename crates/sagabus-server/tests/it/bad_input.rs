@@ -361,7 +361,7 @@ fn the_command_line_refuses_bad_input_in_one_line_and_with_an_exit_code() {
         ("EVENT_BUS_MAX_RETRIES", "1001", "0 to 1000"),
         ("EVENT_BUS_MAX_RETRIES", "1\u{1b}[2J", "\\u{1b}"),
         ("SAGA_MAX_ACTIVE_SAGA", "1", "SAGA_MAX_ACTIVE_SAGAS"),
-        ("EVENT_BUS_MAX_LISTENERS", "3", "4 to 10000"),
+        ("EVENT_BUS_MAX_LISTENERS", "3", "6 to 10000"),
         ("SAGA_SERVICE_LIMITS", "ai-service=4@", "ai-service=4@"),
     ] {
         let mut command = sagabus(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data]);

@@ -330,9 +330,11 @@ fn submissions_jobs_results_and_the_trail_can_be_looked_at() {
     assert_eq!(trail["events"].as_array().unwrap().len(), 2);
     assert!(trail["total"].as_u64().unwrap() > 20, "{trail}");
     let chain = server.get("/api/audit/verify").expect(200);
+    // That it was looked at is one more.
+    let count = trail["total"].as_u64().unwrap() + 1;
     assert_eq!(
         (&chain["ok"], &chain["count"]),
-        (&json!(true), &trail["total"]),
+        (&json!(true), &json!(count)),
         "{chain}"
     );
     let told = server.post("/api/audit/verify", &json!({})).expect(200);
@@ -819,6 +821,8 @@ fn metrics_have_the_names_that_dashboards_expect_and_agree_with_the_stats() {
         "http_request_duration_seconds",
         "samples_by_status",
         "samples_by_priority",
+        "samples_total{sample_type=",
+        "sample_processing_time_seconds_bucket",
         "memory_usage_bytes",
         "event_bus_events_total",
         "event_bus_dead_letter_queue_size",
@@ -847,6 +851,12 @@ fn metrics_have_the_names_that_dashboards_expect_and_agree_with_the_stats() {
         );
     }
     assert_eq!(values["samples_by_status{status=\"prep\"}"], 3.0);
+    let samples = values
+        .iter()
+        .filter(|it| it.0.starts_with("samples_total{"));
+    let samples: f64 = samples.map(|it| it.1).sum();
+    assert!((samples - 3.0).abs() < 1e-9, "{text}");
+    assert_eq!(values["sample_processing_time_seconds_count"], 0.0);
     assert_eq!(values["saga_completed_transactions_total"], 1.0);
     assert!(values["memory_usage_bytes"] > 1e6);
     let stats = server.get("/api/stats").expect(200);

@@ -8,6 +8,7 @@
     reason = "what a test's own helpers need is there, or the test fails; figures are printed"
 )]
 
+mod accesses;
 mod admission;
 mod alerts;
 mod audit;
@@ -28,6 +29,7 @@ mod parameters;
 mod pdf;
 mod plain_words;
 mod program;
+mod qc_decisions;
 mod reviews;
 mod saga_checks;
 mod saga_verbs;

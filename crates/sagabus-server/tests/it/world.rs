@@ -181,7 +181,12 @@ fn check_events(events: &[Value], data: &Path) {
         "entries of events that are not there"
     );
     let told = of_type(events, "audit.entry_recorded").count();
-    let in_all = number(data, "audit.sqlite", "SELECT count(*) FROM audit_entries");
+    // Of who looked at something no event tells: whoever looks at events would make ever more of them.
+    let in_all = number(
+        data,
+        "audit.sqlite",
+        "SELECT count(*) FROM audit_entries WHERE action <> 'access.read'",
+    );
     assert_eq!(i64::try_from(told).unwrap(), in_all);
     let waiting: i64 = DATABASES
         .iter()

@@ -121,7 +121,8 @@ pub struct HistoryEntry {
     /// The sample.
     pub sample_id: String,
     /// What was done: created, updated, assigned, status_changed, status_overridden, step_started,
-    /// step_completed, step_failed, step_skipped, received, held, released, form_refused, kept, deleted.
+    /// step_completed, step_failed, step_skipped, received, held, released, form_refused, kept, deleted,
+    /// decision_requested, decision_overdue, decision_made.
     pub action: String,
     /// Where the sample stood afterwards.
     pub status: Status,

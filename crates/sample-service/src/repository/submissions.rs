@@ -56,13 +56,13 @@ pub(crate) fn set_kind(
     Ok(())
 }
 
-/// Deletes a submission that nothing has begun with.
-pub(crate) fn delete_received_submission(tx: &Transaction<'_>, id: &str) -> Result<()> {
-    tx.execute(
+/// Deletes a submission that nothing has begun with; false where there is none.
+pub(crate) fn delete_received_submission(tx: &Transaction<'_>, id: &str) -> Result<bool> {
+    let deleted = tx.execute(
         "DELETE FROM submissions WHERE id = ?1 AND status = 'received'",
         [id],
     )?;
-    Ok(())
+    Ok(deleted == 1)
 }
 
 pub(crate) fn update_submission(tx: &Transaction<'_>, submission: &Submission) -> Result<()> {

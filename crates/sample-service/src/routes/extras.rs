@@ -59,8 +59,9 @@ async fn attach(
             .unwrap_or_else(|| "application/octet-stream".to_owned()),
         description: body.text_option("description")?,
     };
+    let expected = caller.expected()?;
     let actor = caller.actor(&*service.clock);
-    let attachment = service.attach(owner, file, actor).await?;
+    let attachment = service.attach(owner, file, expected, actor).await?;
     Ok((StatusCode::CREATED, Json(attachment)))
 }
 
@@ -101,8 +102,10 @@ pub(super) async fn detach_from_sample(
     Path((of, id)): Path<(String, String)>,
     caller: Caller,
 ) -> Reply<StatusCode> {
+    let expected = caller.expected()?;
     let actor = caller.actor(&*service.clock);
-    service.detach(Owner::Sample(of), id, actor).await?;
+    let detach = service.detach(Owner::Sample(of), id, expected, actor);
+    detach.await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -112,7 +115,8 @@ pub(super) async fn detach_from_submission(
     caller: Caller,
 ) -> Reply<StatusCode> {
     let actor = caller.actor(&*service.clock);
-    service.detach(Owner::Submission(of), id, actor).await?;
+    let detach = service.detach(Owner::Submission(of), id, None, actor);
+    detach.await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,9 +1,12 @@
 //! What bodies and queries of these routes may say.
 
 use http_api::{Field, Kind, of};
-use nanopore::sample::{ConcentrationMethod, Priority, ProjectStatus, SampleType, Stage, Status};
+use nanopore::sample::flow_cell::FlowCellState;
+use nanopore::sample::{
+    ConcentrationMethod, Priority, ProjectStatus, QcDecision, SampleType, Stage, Status,
+};
 
-use crate::model::SubmissionStatus;
+use crate::model::{DecisionState, SubmissionStatus};
 
 const STATUS: Kind = Kind::Of(of::<Status>);
 const PRIORITY: Kind = Kind::Of(of::<Priority>);
@@ -602,10 +605,94 @@ pub(super) const CATALOGUE: [Field; 1] = [Field::optional(
     "Only what new samples may name, or only what they may not",
 )];
 
+const OF_1000: Field = Field::optional(
+    "limit",
+    Kind::Number(1, 1_000),
+    "Most entries; 100 where it is missing",
+);
+
+/// What a list of decisions may be asked for.
+pub(super) const DECISIONS: [Field; 4] = [
+    Field::optional("state", Kind::Of(of::<DecisionState>), "That stand so"),
+    Field::optional(
+        "overdue",
+        Kind::Flag,
+        "Only those that are overdue, or only the others",
+    ),
+    PAGE,
+    OF_1000,
+];
+
+/// A decision.
+pub(super) const DECIDE: [Field; 3] = [
+    Field::required(
+        "decision",
+        Kind::Of(of::<QcDecision>),
+        "What becomes of the sample",
+    ),
+    Field::required("author", Kind::AnyText, "Who decides"),
+    Field::required("reason", Kind::AnyText, "Why"),
+];
+
+/// What a list of flow cells may be asked for.
+pub(super) const FLOW_CELLS: [Field; 4] = [
+    Field::optional("state", Kind::Of(of::<FlowCellState>), "That stand so"),
+    Field::optional("product", Kind::AnyText, "Of this product"),
+    PAGE,
+    OF_1000,
+];
+
+/// A flow cell that came.
+pub(super) const REGISTER: [Field; 3] = [
+    Field::required("id", Kind::AnyText, "The number on it"),
+    Field::required("product", Kind::AnyText, "Its product; of the catalogue"),
+    Field::optional(
+        "pores",
+        maybe(&Kind::Number(0, 4_294_967_295)),
+        "How many pores it has",
+    ),
+];
+
+/// What is done with a flow cell: each act has some of these.
+pub(super) const HANDLE: [Field; 8] = [
+    Field::optional(
+        "sampleIds",
+        Kind::List(&Kind::AnyText),
+        "Of `load`, where it is needed: what is on it",
+    ),
+    Field::optional(
+        "instrument",
+        maybe(&Kind::AnyText),
+        "Of `load`: of the catalogue",
+    ),
+    Field::optional(
+        "position",
+        maybe(&Kind::AnyText),
+        "Of `load`: where on the instrument",
+    ),
+    Field::optional(
+        "pores",
+        maybe(&Kind::Number(0, 4_294_967_295)),
+        "Of all but `retire`; `check` needs it",
+    ),
+    Field::optional("volume", maybe(&Kind::Real), "Of `load`: in µL"),
+    Field::optional("notes", maybe(&Kind::AnyText), "Of all but `retire`"),
+    Field::optional(
+        "outcome",
+        Kind::Word(&["used_up", "returned"]),
+        "Of `retire`, where it is needed",
+    ),
+    Field::optional(
+        "reason",
+        Kind::AnyText,
+        "Of `retire`, where it is needed: why",
+    ),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Filter, QueueFilter};
+    use crate::model::{DecisionFilter, Filter, FlowCellFilter, QueueFilter};
 
     #[test]
     fn what_a_list_may_be_asked_for_is_what_its_filter_reads() {
@@ -617,6 +704,14 @@ mod tests {
             (Field::names(&FILTER).to_vec(), Filter::NAMES.to_vec()),
             (Field::names(&SEARCH).to_vec(), Filter::NAMES.to_vec()),
             (Field::names(&QUEUE).to_vec(), QueueFilter::NAMES.to_vec()),
+            (
+                Field::names(&DECISIONS).to_vec(),
+                DecisionFilter::NAMES.to_vec(),
+            ),
+            (
+                Field::names(&FLOW_CELLS).to_vec(),
+                FlowCellFilter::NAMES.to_vec(),
+            ),
         ] {
             assert_eq!(sorted(described), sorted(read));
         }

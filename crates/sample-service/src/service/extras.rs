@@ -86,7 +86,8 @@ impl SampleService {
     /// Attaches an upload; publishes `sample.attachment_added` or `submission.attachment_added`.
     ///
     /// # Errors
-    /// `Invalid`, naming the field, also for an upload that does not exist; `NotFound` without the sample or submission.
+    /// `Invalid`, naming the field, also for an upload that does not exist; `NotFound` without the sample or submission;
+    /// `Conflict` when the sample is not of the `expected` version.
     ///
     /// # Cancel safety
     /// The change is made with its event or not at all.
@@ -94,6 +95,7 @@ impl SampleService {
         &self,
         owner: Owner,
         file: NewAttachment,
+        expected: Option<u64>,
         actor: Actor,
     ) -> Result<Attachment> {
         file.check()?;
@@ -126,7 +128,7 @@ impl SampleService {
             };
             let event = match &owner {
                 Owner::Sample(id) => {
-                    let mut sample = rows::get_sample(tx, id)?;
+                    let mut sample = expect(rows::get_sample(tx, id)?, expected)?;
                     sample.touch(act.now);
                     rows::update_sample(tx, &sample)?;
                     act.note(tx, &sample, "attached", Some(&attachment.file_name))?;
@@ -165,16 +167,23 @@ impl SampleService {
     /// others may name it.
     ///
     /// # Errors
-    /// `NotFound` without such an attachment of this sample or submission.
+    /// `NotFound` without such an attachment of this sample or submission; `Conflict` when the sample is not of the `expected`
+    /// version.
     ///
     /// # Cancel safety
     /// The change is made with its event or not at all.
-    pub async fn detach(&self, owner: Owner, id: String, actor: Actor) -> Result<()> {
+    pub async fn detach(
+        &self,
+        owner: Owner,
+        id: String,
+        expected: Option<u64>,
+        actor: Actor,
+    ) -> Result<()> {
         self.change(actor, move |tx, act| {
             let attachment = rows::get_attachment(tx, &owner, &id)?;
             let event = match &owner {
                 Owner::Sample(of) => {
-                    let mut sample = rows::get_sample(tx, of)?;
+                    let mut sample = expect(rows::get_sample(tx, of)?, expected)?;
                     sample.touch(act.now);
                     rows::update_sample(tx, &sample)?;
                     act.note(tx, &sample, "detached", Some(&attachment.file_name))?;

@@ -1,9 +1,9 @@
 //! The arrival of a sample, and the times at which nothing is begun with it.
 
 use nanopore::sample::FieldErrors;
-use sagabus::{Result, Timestamp};
+use sagabus::{Event, Result, Timestamp};
 
-use super::{Actor, SampleService, conflict, expect};
+use super::{Act, Actor, SampleService, conflict, expect};
 use crate::model::{Sample, check_said, check_text};
 use crate::repository as rows;
 
@@ -94,18 +94,34 @@ impl SampleService {
         check_text("reason", reason.as_deref().unwrap_or_default())?;
         self.change(actor, move |tx, act| {
             let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
-            let stood_still = sample.turnaround().hold_ms(act.now);
-            let Some(hold) = sample.hold.take() else {
+            let Some(event) = act.take_hold(&mut sample, reason.clone())? else {
                 let errors = FieldErrors::one("hold", "is not set");
                 return Err(conflict("sample is not on hold", errors));
             };
-            sample.held_ms = sample.held_ms.saturating_add(stood_still);
             sample.touch(act.now);
             rows::update_sample(tx, &sample)?;
             act.note(tx, &sample, "released", reason.as_deref())?;
-            let event = act.publisher.released(&sample, &hold, act.now, reason)?;
-            Ok((sample, vec![event]))
+            let events = act.with_withdrawal(tx, &sample, event)?;
+            Ok((sample, events))
         })
         .await
+    }
+}
+
+impl Act<'_> {
+    /// Ends the hold, if there is one; the sample is still to be kept.
+    pub(crate) fn take_hold(
+        &self,
+        sample: &mut Sample,
+        reason: Option<String>,
+    ) -> Result<Option<Event>> {
+        let stood_still = sample.turnaround().hold_ms(self.now);
+        let Some(hold) = sample.hold.take() else {
+            return Ok(None);
+        };
+        sample.held_ms = sample.held_ms.saturating_add(stood_still);
+        self.publisher
+            .released(sample, &hold, self.now, reason)
+            .map(Some)
     }
 }

@@ -106,7 +106,7 @@ impl SampleService {
 
 impl Act<'_> {
     /// Keeps what was done about a step, and where the sample stands after it.
-    fn work(
+    pub(crate) fn work(
         &self,
         tx: &Transaction<'_>,
         sample: &mut Sample,

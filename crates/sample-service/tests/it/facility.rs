@@ -6,7 +6,7 @@ use nanopore::events::sample::{SampleAttachmentAdded, SampleUpdated};
 use sample_service::model::NewSubmission;
 use serde_json::{Value, json};
 
-use super::fixture::{Answer, Fixture, fields};
+use super::fixture::{Answer, Fixture, actor, fields};
 
 fn field(answer: &Answer) -> (u16, &str) {
     let field = answer.json["errors"][0]["field"].as_str();
@@ -197,7 +197,7 @@ async fn a_file_is_attached_to_a_sample_or_a_submission_and_taken_away_with_an_e
     };
     let submission = fixture
         .service
-        .create_submission(submission)
+        .create_submission(submission, actor())
         .await
         .unwrap()
         .id;
@@ -279,6 +279,7 @@ async fn a_file_is_attached_to_a_sample_or_a_submission_and_taken_away_with_an_e
         types,
         [
             "sample.created",
+            "submission.created",
             "sample.attachment_added",
             "submission.attachment_added",
             "sample.attachment_removed",
@@ -286,7 +287,7 @@ async fn a_file_is_attached_to_a_sample_or_a_submission_and_taken_away_with_an_e
         ]
     );
     let events = fixture.events().await;
-    let added: SampleAttachmentAdded = events[1].payload().unwrap();
+    let added: SampleAttachmentAdded = events[2].payload().unwrap();
     assert_eq!(
         (added.file_size, added.file_type.as_str()),
         (7, "image/png")

@@ -5,13 +5,20 @@ mod facility;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod flow_cells;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod lives;
 #[cfg(test)]
+mod mutations;
+#[cfg(test)]
+mod qc_sweep;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod reviewed;
+mod rules;
 #[cfg(test)]
 mod saga;
 #[cfg(test)]

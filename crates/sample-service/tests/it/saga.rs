@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::fixture::actor;
 use super::steps::form;
 
 struct Bed {
@@ -70,7 +71,12 @@ impl Bed {
             submitter_name: None,
             submitter_email: None,
         };
-        let id = self.service.create_submission(submission).await.unwrap().id;
+        let id = self
+            .service
+            .create_submission(submission, actor())
+            .await
+            .unwrap()
+            .id;
         let definition = Definition::from_yaml(SAMPLE_PROCESSING).unwrap();
         let input = json!({"submissionId": id}).to_string();
         let saga = self

@@ -30,7 +30,10 @@ async fn taken(form: Value, by: (Option<&str>, Option<&str>)) -> Result<Vec<Samp
         submitter_email: by.1.map(str::to_owned),
     };
     let service = &fixture.service;
-    service.create_submission(submission).await.unwrap();
+    service
+        .create_submission(submission, actor())
+        .await
+        .unwrap();
     service.validate_sample(call("validate")).await.unwrap();
     let made = service.update_status(call("update"), json!({"form": form}));
     let page = Page {

@@ -1,6 +1,7 @@
 //! The steps of the processing saga: once each, all or nothing, and taken back without a trace.
 
 use nanopore::events::ai::{ExtractionConfidenceLow, Method};
+use nanopore::events::facility::SubmissionCreated;
 use nanopore::steps::{StepCall, UndoCall};
 use sagabus::clock::SystemClock;
 use sagabus::event::Cause;
@@ -9,7 +10,7 @@ use sagabus::{ErrorKind, Event};
 use sample_service::model::{Filter, NewSubmission, Page, Sample, Submission, SubmissionStatus};
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, real_forms};
+use super::fixture::{Fixture, actor, real_forms};
 
 fn cause() -> Cause {
     Cause {
@@ -57,7 +58,11 @@ async fn submitted(fixture: &Fixture) -> Submission {
         submitter_name: None,
         submitter_email: None,
     };
-    fixture.service.create_submission(submission).await.unwrap()
+    fixture
+        .service
+        .create_submission(submission, actor())
+        .await
+        .unwrap()
 }
 
 async fn submission(fixture: &Fixture) -> Submission {
@@ -141,13 +146,14 @@ async fn a_form_becomes_samples_ready_for_preparation_once() {
     assert_eq!(
         types,
         [
+            "submission.created",
             "sample.created",
             "sample.created",
             "sample.status_changed",
             "sample.status_changed"
         ]
     );
-    for (created, moved) in [(0, 2), (1, 3)] {
+    for (created, moved) in [(1, 3), (2, 4)] {
         assert_eq!(
             events[moved].causation_id.as_ref(),
             Some(&events[created].id)
@@ -155,8 +161,15 @@ async fn a_form_becomes_samples_ready_for_preparation_once() {
         assert_eq!(events[moved].subject, events[created].subject);
         assert_eq!(events[moved].correlation_id.as_deref(), Some("saga-1"));
     }
-    let moved: Value = serde_json::from_slice(&events[2].data).unwrap();
+    let moved: Value = serde_json::from_slice(&events[3].data).unwrap();
     assert_eq!(moved["reason"], "Ready for library preparation");
+    // The submission itself was told of when it came, with how it came.
+    assert_eq!(events[0].subject.as_deref(), Some("sub-1"));
+    let told: SubmissionCreated = events[0].payload().unwrap();
+    assert_eq!(
+        (told.submission_type.as_str(), told.sample_count),
+        ("form", 0)
+    );
 }
 
 #[tokio::test]
@@ -229,7 +242,7 @@ async fn a_form_that_cannot_be_taken_makes_nothing_and_says_why() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.chain().contains(text), "{}", error.chain());
         assert!(samples(&fixture).await.is_empty());
-        assert!(fixture.events().await.is_empty());
+        assert_eq!(fixture.event_types().await, ["submission.created"]);
         assert_eq!(
             submission(&fixture).await.status,
             SubmissionStatus::Processing
@@ -247,7 +260,11 @@ async fn the_given_submitter_wins_over_the_form() {
         submitter_name: Some("Ada Okafor".to_owned()),
         submitter_email: Some("ada@lab.example.edu".to_owned()),
     };
-    fixture.service.create_submission(submission).await.unwrap();
+    fixture
+        .service
+        .create_submission(submission, actor())
+        .await
+        .unwrap();
     fixture
         .service
         .validate_sample(call("validate_sample"))
@@ -295,7 +312,7 @@ async fn compensation_removes_what_the_step_made_once_and_refuses_it_later() {
     assert_eq!(submission.reason.as_deref(), Some("form cannot be read"));
     let types = fixture.event_types().await;
     assert_eq!(types.iter().filter(|it| *it == "sample.deleted").count(), 2);
-    assert_eq!(types.len(), 6);
+    assert_eq!(types.len(), 7);
 
     let late = fixture
         .service
@@ -325,7 +342,7 @@ async fn an_action_that_arrives_after_its_compensation_has_no_effect() {
         submission(&fixture).await.status,
         SubmissionStatus::Rejected
     );
-    assert!(fixture.events().await.is_empty());
+    assert_eq!(fixture.event_types().await, ["submission.created"]);
 }
 
 #[tokio::test]
@@ -373,7 +390,7 @@ async fn a_submission_with_a_wrong_submitter_is_refused_at_the_door() {
     };
     let error = fixture
         .service
-        .create_submission(submission)
+        .create_submission(submission, actor())
         .await
         .unwrap_err();
     assert!(

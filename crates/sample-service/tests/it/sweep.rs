@@ -14,7 +14,7 @@ use sagabus::sagatest::{Report, Sweep, World};
 use sample_service::model::{Filter, NewSubmission, Page, SubmissionStatus};
 use serde_json::json;
 
-use super::fixture::Fixture;
+use super::fixture::{Fixture, actor};
 use super::steps::form;
 
 /// What a saga is about. The sample of a fixture is a row of `form`.
@@ -46,7 +46,7 @@ impl Core {
                     submitter_name: None,
                     submitter_email: None,
                 };
-                let made = fixture.service.create_submission(submission).await;
+                let made = fixture.service.create_submission(submission, actor()).await;
                 made.unwrap().id
             }
             About::Sample => fixture.sample().await,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use sample_service::model::PROCESSING_SECONDS;
+
 use super::Snapshot;
 use super::out::Out;
 
@@ -23,6 +25,30 @@ impl Snapshot {
             "samples_by_priority",
             "Samples, by priority",
             word("priority", &self.samples.samples_by_priority).into_iter(),
+        )?;
+        // A gauge, since samples can be deleted; the name is older than that insight.
+        let samples = self.measures.samples.iter();
+        out.gauges(
+            "samples_total",
+            "Samples, by molecule and priority",
+            samples.map(|(kind, priority, count)| {
+                let labels = [
+                    ("sample_type", kind.clone()),
+                    ("priority", priority.clone()),
+                ];
+                (labels, *count)
+            }),
+        )?;
+        let bounds = PROCESSING_SECONDS.into_iter().map(f64::from);
+        let buckets: Vec<(f64, u64)> = bounds
+            .chain([f64::INFINITY])
+            .zip(self.measures.processing_counts)
+            .collect();
+        out.histogram(
+            "sample_processing_time_seconds",
+            "Time of completed samples, from when form and tube were there, without holds",
+            self.measures.processing_seconds,
+            &buckets,
         )?;
         let jobs = &self.ai.jobs;
         out.gauge(
