@@ -288,6 +288,9 @@ mod tests {
             ("Type of flow cell", Some("flowCellType")),
             ("Number of flow cells", Some("flowCellCount")),
             ("Name", None),
+            // Half of one name, and all of the names of two fields.
+            ("Field", None),
+            ("Type of sample", None),
             ("Type", None),
             ("Date", None),
             (

@@ -1,5 +1,7 @@
 //! Which kind a document is, and what is never made of it, on lines made by hand.
 
+mod told;
+
 use super::*;
 use crate::form::Said;
 use crate::pdf::{Line, Page, Rect, Word};

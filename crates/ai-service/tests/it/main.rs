@@ -21,6 +21,7 @@ mod jobs;
 mod methods;
 mod model;
 mod processing;
+mod quotes;
 mod reader;
 mod real_model;
 mod reviews;

@@ -95,6 +95,7 @@ async fn what_a_model_reads_of_a_letter_counts_where_it_stands_and_waits_for_a_p
         says("concentration", "50.5 ng/µL", "at 50.5 ng/µL"),
         // Not there; not in the quote; not on that page; part of another number; who pays and who submits.
         says("priority", "Rush", "Rush please"),
+        says("libraryType", "EB", "Library: EB"),
         says("fragmentSize", "12 kb", "There are 25 µL of it"),
         {"field": "sampleBuffer", "value": "EB", "page": 2, "quote": "in EB"},
         says("flowCellCount", "5", "There are 25 µL of it"),
@@ -118,6 +119,7 @@ async fn what_a_model_reads_of_a_letter_counts_where_it_stands_and_waits_for_a_p
     assert_eq!(result.model.as_deref(), Some("small"));
     for field in [
         "priority",
+        "libraryType",
         "fragmentSize",
         "sampleBuffer",
         "flowCellCount",
@@ -217,6 +219,27 @@ async fn a_form_on_which_labels_and_the_model_agree_needs_nobody() {
         assert_eq!((&result.review, &plain.review), (&None, &None));
         assert_eq!(result.issues, []);
     }
+}
+
+#[tokio::test]
+async fn what_labels_alone_say_is_no_value_of_the_model_and_is_told() {
+    let said = json!([
+        says("sampleName", "moss-A1", "Sample Name: moss-A1"),
+        says("volume", "25 µL", "Volume: 25 µL"),
+    ]);
+    let fake = Fake::new(vec![Does::Says(said)]).await;
+    let fixture = asking(fake.settings()).await;
+    let result = process(&fixture, pdf(&FORM), Method::Llm).await.unwrap();
+    let llm = Some(Method::Llm);
+    assert_eq!(
+        values(&result),
+        [("sampleName", "moss-A1", llm), ("volume", "25", llm)]
+    );
+    let notes = result.notes.join("; ");
+    assert!(
+        notes.contains("labels alone say it, which is not taken: submitterName, submitterEmail"),
+        "{notes}"
+    );
 }
 
 /// Twelve ways to give orders to a model, and five aims.

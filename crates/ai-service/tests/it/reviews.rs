@@ -319,3 +319,45 @@ async fn a_decision_has_an_author_and_a_taken_back_result_none() {
         .unwrap_err();
     assert_eq!(none.kind(), ErrorKind::Invalid);
 }
+
+/// Why a simple form with these lines waits; and whether one that came with its sample does.
+async fn reasons(more: &[&str]) -> (Vec<String>, bool) {
+    let mut paper = Paper::new();
+    let lines = [
+        "Sample Name: moss-A1",
+        "Submitter Name: Ada Loe",
+        "Submitter Email: ada@lab.example.org",
+        "Library Type: Ligation",
+        "Flow Cell Type: MinION",
+        "Volume: 25 µL",
+    ];
+    for line in lines.iter().chain(more) {
+        paper.line(20.0, 10.0, line);
+    }
+    let fixture = Fixture::new().await;
+    let mut request = request(&fixture, paper.pdf()).await;
+    let processed = fixture.service.process(request.clone(), quiet()).await;
+    let id = processed.unwrap().extraction_result_id;
+    let result = fixture.service.result(id).await.unwrap();
+    assert!(result.confidence_score > 0.7, "{}", result.confidence_score);
+    (request.submission_id, request.sample_id) = (None, Some("sample-1".to_owned()));
+    let of_sample = fixture.service.process(request, quiet()).await.unwrap();
+    let reasons = result.review.map(|it| it.reasons).unwrap_or_default();
+    (reasons, of_sample.review)
+}
+
+#[tokio::test]
+async fn one_value_in_doubt_and_a_molecule_that_nobody_names_are_enough_for_a_person() {
+    let whole = ["Sequencing Type: DNA", "Sample Type: Genomic DNA"];
+    assert_eq!(reasons(&whole).await, (vec![], false));
+    let doubtful = [&whole[..], &["Priority: whenever"]].concat();
+    let (why, _) = reasons(&doubtful).await;
+    assert_eq!(why, ["priority: confidence 0.617"]);
+    let (why, of_sample) = reasons(&[]).await;
+    assert_eq!(
+        why,
+        ["sequencingType: the form does not say what the samples are"]
+    );
+    // A sample that was entered says itself what it is.
+    assert!(!of_sample);
+}

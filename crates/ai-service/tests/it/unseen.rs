@@ -81,16 +81,6 @@ async fn text_that_nobody_sees_is_flagged_and_never_a_value() {
 }
 
 #[tokio::test]
-async fn a_page_cannot_paint_the_signs_that_mark_hidden_text() {
-    // Paths far away, before and in the middle of hidden text.
-    let far: String = (0..40)
-        .map(|step| format!("{} 0 1 1 re f ", -8_000_000 - step))
-        .collect();
-    let draw = format!("3 Tr {far}");
-    is_hidden("with paths", |paper| within(&draw, paper)).await;
-}
-
-#[tokio::test]
 async fn white_text_on_a_dark_ground_is_seen() {
     let extraction = with(|paper| {
         let bottom = 792.0 - paper.at - 14.0;
@@ -198,4 +188,59 @@ async fn hidden_text_in_a_form_inside_the_page_is_hidden_too() {
     assert_eq!(fields, ["sampleName", "labName", "volume"]);
     assert_eq!(codes(&extraction), [IssueCode::HiddenText]);
     assert!(extraction.issues[0].message.contains("(lines: 3)"));
+}
+
+/// A simple form whose last line, in a font of its own, is shown by a form inside the page after these operators.
+fn inside(before: &str, content: &str, font: &str) -> Vec<u8> {
+    use crate::hostile::{pdf, stream, text};
+    let line =
+        |top: u32, it: &str| format!("BT /F 10 Tf 1 0 0 1 20 {} Tm ({it}) Tj ET\n", 792 - top);
+    let page = [
+        line(50, "Sample Name: moss"),
+        line(70, "Volume: 25 uL"),
+        line(90, "Lab: Loe"),
+        format!("{before} /Y Do"),
+    ]
+    .concat();
+    let form =
+        "/Type/XObject/Subtype/Form/BBox[0 0 612 792]/Resources<</Font<</F 5 0 R/G 7 0 R>>>>";
+    let shown = format!("{content} BT /G 10 Tf 1 0 0 1 20 600 Tm ({SECRET}) Tj ET");
+    pdf(&[
+        text("<</Type/Catalog/Pages 2 0 R>>"),
+        text("<</Type/Pages/Kids[3 0 R]/Count 1>>"),
+        text(
+            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R\
+             /Resources<</Font<</F 5 0 R>>/XObject<</Y 6 0 R>>>>>>",
+        ),
+        stream("", page.as_bytes()),
+        text(HELVETICA),
+        stream(form, shown.as_bytes()),
+        text(font),
+    ])
+}
+
+const HELVETICA: &str = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>";
+
+#[tokio::test]
+async fn a_page_cannot_paint_the_signs_that_mark_hidden_text() {
+    // Where the signs would be if it were always the same place.
+    let far = |from: i32| format!("{from} 0 1 1 re f ");
+    let ends = far(-8_000_000).repeat(4);
+    let seen = extract(inside("", "", HELVETICA)).await;
+    assert!(seen.fields.iter().any(|it| it.field == "chartField"));
+    let hidden = extract(inside("3 Tr", &ends, HELVETICA)).await;
+    assert!(hidden.fields.iter().all(|it| it.field != "chartField"));
+    assert_eq!(codes(&hidden), [IssueCode::HiddenText]);
+}
+
+#[tokio::test]
+async fn letters_without_width_are_hidden_however_large_they_are() {
+    let widths = "0 ".repeat(256);
+    let flat = format!(
+        "<</Type/Font/Subtype/Type1/BaseFont/Flat/FirstChar 0/LastChar 255/Widths[{widths}]\
+         /Encoding/WinAnsiEncoding/FontDescriptor<</Type/FontDescriptor/FontName/Flat/Flags 32>>>>"
+    );
+    let extraction = extract(inside("", "", &flat)).await;
+    assert!(extraction.fields.iter().all(|it| it.field != "chartField"));
+    assert_eq!(codes(&extraction), [IssueCode::HiddenText]);
 }
