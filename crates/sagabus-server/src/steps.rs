@@ -1,5 +1,7 @@
 //! The sagas that the program ships, what starts them, what they are told, and the handlers of all services.
 
+use std::time::Duration;
+
 use ai_service::AiService;
 use audit_service::AuditService;
 use nanopore::events::ai::ExtractionReviewed;
