@@ -520,3 +520,30 @@ async fn a_change_of_a_version_that_is_gone_is_refused_on_every_route_of_a_sampl
     }
     assert!(count > 20, "{count}");
 }
+
+#[tokio::test]
+async fn the_first_decision_counts_and_the_second_is_told_who_made_it() {
+    let start = step("/samples/{id}/steps/sample_qc/start");
+    let fail = post("/samples/{id}/steps/sample_qc/fail", json!({"error": "e"}));
+    let world = World::new(&[start, fail, post(ASK, Value::Null)]).await;
+    let decide = |decision: &str, author: &str| json!({"decision": decision, "author": author, "reason": "known"});
+    let path = "/samples/{id}/decision";
+    let first = decide("resubmit", "Ada");
+    let (status, answer) = world.call("POST", path, &first, &[]).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let second = decide("cancel", "Mallory");
+    let (status, answer) = world.call("POST", path, &second, &[]).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{answer}");
+    let text = answer["detail"].as_str().unwrap();
+    assert!(text.contains("was made already, by Ada: known"), "{text}");
+    for (body, field) in [
+        (decide("wait", "Ada"), "decision"),
+        (decide("cancel", ""), "author"),
+        (decide("cancel", "R2D2"), "author"),
+        (json!({"decision": "cancel", "author": "Ada"}), "reason"),
+    ] {
+        let (status, answer) = world.call("POST", path, &body, &[]).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        assert_eq!(answer["errors"][0]["field"], field, "{answer}");
+    }
+}
