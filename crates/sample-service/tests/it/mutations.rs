@@ -547,3 +547,18 @@ async fn the_first_decision_counts_and_the_second_is_told_who_made_it() {
         assert_eq!(answer["errors"][0]["field"], field, "{answer}");
     }
 }
+
+#[tokio::test]
+async fn nobody_is_asked_about_a_sample_that_went_on_meanwhile() {
+    let start = step("/samples/{id}/steps/sample_qc/start");
+    let fail = post("/samples/{id}/steps/sample_qc/fail", json!({"error": "e"}));
+    let release = step("/samples/{id}/release");
+    let world = World::new(&[start, fail, release, post(ASK, Value::Null)]).await;
+    let types = world.fixture.event_types().await;
+    let asked = |name: &str| types.iter().filter(|it| *it == name).count();
+    assert_eq!(asked("qc.decision_requested"), 0);
+    assert_eq!(asked("qc.decision_withdrawn"), 1);
+    let path = "/samples/{id}/decisions";
+    let (_, all) = world.call("GET", path, &Value::Null, &[]).await;
+    assert_eq!(all[0]["state"], "withdrawn", "{all}");
+}
