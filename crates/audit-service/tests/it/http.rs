@@ -161,6 +161,7 @@ async fn what_a_service_reports_of_an_act_is_kept_and_found_by_it() {
         ("tags=names,by-hand", 1),
         ("tags=none", 0),
         ("q=spelled", 1),
+        ("q=SPELLed", 1),
         ("q=file", 2),
         ("sessionId=s-1", 1),
         ("ipAddress=10.0.0.8", 0),

@@ -307,3 +307,36 @@ async fn what_was_emptied_is_no_longer_in_the_file() {
     fixture.service.outbox().database().close().await.unwrap();
     assert_eq!(text(&fixture.path()), 0);
 }
+
+#[tokio::test]
+async fn a_policy_is_for_its_category_alone_and_never_for_the_entries_of_the_trail_itself() {
+    let fixture = Fixture::aged(100).await;
+    for event_type in ["sample.created", "auth.login", "catalogue.changed"] {
+        let event = event(event_type, r#"{"userId":"ada"}"#);
+        fixture.service.consume(&event).await.unwrap();
+    }
+    // Laid down long ago: its own entry is as old as the others.
+    let old = with(&json!({"id": "logins", "days": 30, "category": "authentication"}));
+    good(&fixture, "/retention/policies", old).await;
+    let fixture = fixture.today();
+    let applied = good(&fixture, "/retention/apply", order()).await;
+    assert_eq!(applied["applied"][0]["emptied"], 1, "{applied}");
+    let left = actions(&fixture).await;
+    assert_eq!(
+        left,
+        [
+            "sample.created",
+            "catalogue.changed",
+            "audit.retention_policy_set",
+            "audit.retention_applied"
+        ]
+    );
+    // One for everything leaves what says how the trail is kept.
+    let all = with(&json!({"id": "all", "days": 30}));
+    good(&fixture, "/retention/policies", all).await;
+    good(&fixture, "/retention/apply", order()).await;
+    let left = actions(&fixture).await;
+    assert!(left.iter().all(|it| it.starts_with("audit.")), "{left:?}");
+    assert_eq!(left[0], "audit.retention_policy_set");
+    assert!(fixture.service.verify().await.unwrap().ok);
+}

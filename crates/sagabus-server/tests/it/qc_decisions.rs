@@ -135,6 +135,7 @@ fn a_failed_quality_control_asks_the_submitter_once_and_what_is_decided_is_done_
     ] {
         assert_eq!(count(&events, name), 3, "{name}");
     }
+    assert_eq!(count(&events, "qc.decision_overdue"), 0);
     let told = of_type(&events, "qc.decision_requested").next().unwrap();
     let to = (
         &told["data"]["submitterName"],

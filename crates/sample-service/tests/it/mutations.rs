@@ -520,3 +520,45 @@ async fn a_change_of_a_version_that_is_gone_is_refused_on_every_route_of_a_sampl
     }
     assert!(count > 20, "{count}");
 }
+
+#[tokio::test]
+async fn the_first_decision_counts_and_the_second_is_told_who_made_it() {
+    let start = step("/samples/{id}/steps/sample_qc/start");
+    let fail = post("/samples/{id}/steps/sample_qc/fail", json!({"error": "e"}));
+    let world = World::new(&[start, fail, post(ASK, Value::Null)]).await;
+    let decide = |decision: &str, author: &str| json!({"decision": decision, "author": author, "reason": "known"});
+    let path = "/samples/{id}/decision";
+    let first = decide("resubmit", "Ada");
+    let (status, answer) = world.call("POST", path, &first, &[]).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let second = decide("cancel", "Mallory");
+    let (status, answer) = world.call("POST", path, &second, &[]).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{answer}");
+    let text = answer["detail"].as_str().unwrap();
+    assert!(text.contains("was made already, by Ada: known"), "{text}");
+    for (body, field) in [
+        (decide("wait", "Ada"), "decision"),
+        (decide("cancel", ""), "author"),
+        (decide("cancel", "R2D2"), "author"),
+        (json!({"decision": "cancel", "author": "Ada"}), "reason"),
+    ] {
+        let (status, answer) = world.call("POST", path, &body, &[]).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        assert_eq!(answer["errors"][0]["field"], field, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_about_a_sample_that_went_on_meanwhile() {
+    let start = step("/samples/{id}/steps/sample_qc/start");
+    let fail = post("/samples/{id}/steps/sample_qc/fail", json!({"error": "e"}));
+    let release = step("/samples/{id}/release");
+    let world = World::new(&[start, fail, release, post(ASK, Value::Null)]).await;
+    let types = world.fixture.event_types().await;
+    let asked = |name: &str| types.iter().filter(|it| *it == name).count();
+    assert_eq!(asked("qc.decision_requested"), 0);
+    assert_eq!(asked("qc.decision_withdrawn"), 1);
+    let path = "/samples/{id}/decisions";
+    let (_, all) = world.call("GET", path, &Value::Null, &[]).await;
+    assert_eq!(all[0]["state"], "withdrawn", "{all}");
+}

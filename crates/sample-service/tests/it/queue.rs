@@ -119,9 +119,21 @@ async fn the_clock_of_a_sample_waits_for_its_tube_and_has_the_days_of_its_servic
         .call("PUT", "/catalogue/service/standard", days)
         .await;
     assert_eq!(due(&fixture.call("GET", &path, Value::Null).await.json), 7);
+    // Another service has days of its own.
+    let rush = json!({"name": "rush", "attributes": {"targetDays": 2}});
+    fixture.call("POST", "/catalogue/service", rush).await;
+    let of_it = json!({"serviceType": "rush"});
+    fixture.call("PUT", &format!("/samples/{id}"), of_it).await;
+    assert_eq!(due(&fixture.call("GET", &path, Value::Null).await.json), 2);
     post(&fixture, &id, "hold", json!({"reason": "r"})).await;
     let clock = fixture.call("GET", &path, Value::Null).await.json;
     assert_eq!(clock["isRunning"], false);
+    // How long it stood still stays known when it runs again.
+    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    post(&fixture, &id, "release", json!({})).await;
+    let clock = fixture.call("GET", &path, Value::Null).await.json;
+    assert_eq!(clock["isRunning"], true);
+    assert!(clock["heldMs"].as_u64().unwrap() >= 30, "{clock}");
 }
 
 #[tokio::test]
