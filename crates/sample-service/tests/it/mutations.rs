@@ -9,9 +9,6 @@ use serde_json::{Value, json};
 
 use super::fixture::{Fixture, fields};
 
-/// The routes, as the service has them.
-const ROUTES: &str = include_str!("../../src/routes.rs");
-
 /// A call that is made before: method, path, body. `{id}` is the sample.
 type Before = (&'static str, &'static str, Value);
 
@@ -420,18 +417,13 @@ async fn ask(fixture: &Fixture, id: &str) {
     sagas.shutdown(std::time::Duration::from_secs(5)).await;
 }
 
-/// Every route with a method that changes something, as the text of the router has it.
+/// Every route that is no `GET`, from where they are served.
 fn mutating_routes() -> BTreeSet<(String, String)> {
-    let mut found = BTreeSet::new();
-    for part in ROUTES.split(".route(").skip(1) {
-        let path = part.split('"').nth(1).unwrap();
-        for method in ["post", "put", "patch", "delete"] {
-            if part.contains(&format!("{method}(")) {
-                found.insert((method.to_uppercase(), path.to_owned()));
-            }
-        }
-    }
-    found
+    let (_, operations) = sample_service::routes::api().into_parts();
+    let changing = operations.iter().filter(|it| it.method() != "GET");
+    changing
+        .map(|it| (it.method().to_owned(), it.path().to_owned()))
+        .collect()
 }
 
 #[test]

@@ -59,7 +59,10 @@ async fn waiting() -> Fixture {
         submitter_email: None,
     };
     let service = &fixture.service;
-    service.create_submission(document, actor()).await.unwrap();
+    service
+        .create_submission(document, crate::fixture::actor())
+        .await
+        .unwrap();
     let validate = call("saga-1", "validate");
     service.validate_sample(validate).await.unwrap();
     for _ in 0..2 {

@@ -31,7 +31,7 @@ async fn taken(form: Value, by: (Option<&str>, Option<&str>)) -> Result<Vec<Samp
     };
     let service = &fixture.service;
     service
-        .create_submission(submission, actor())
+        .create_submission(submission, crate::fixture::actor())
         .await
         .unwrap();
     service.validate_sample(call("validate")).await.unwrap();
