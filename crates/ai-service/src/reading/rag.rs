@@ -1,5 +1,6 @@
-//! Finds the field of a label that is only like one that is known: by the words of all names of the fields (BM25), and by
-//! vectors of the labels where an endpoint makes them. Pure.
+//! Finds the field of a label that is only like one that is known: by words, and by vectors where they are made. Pure.
+//!
+//! The words are those of all names of the fields (BM25); an endpoint may make vectors of the labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 

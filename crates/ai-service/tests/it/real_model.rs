@@ -1,5 +1,6 @@
-//! A real server with a small language model, where `ops/model/install.sh` has brought one: it is asked in earnest. So small
-//! a model gets much wrong, so that what counts is what becomes of its answers.
+//! A real server with a small language model is asked in earnest, where `ops/model/install.sh` has brought one.
+//!
+//! So small a model gets much wrong: what counts is what becomes of its answers.
 
 use std::process::Stdio;
 use std::time::Duration;
