@@ -158,7 +158,9 @@ async fn send(fixture: &Fixture, body: Map<String, Value>) -> (StatusCode, Value
 
 fn wrong(answer: &Value) -> Vec<&str> {
     let errors = answer["errors"].as_array().into_iter().flatten();
-    errors.map(|it| it["field"].as_str().unwrap_or_default()).collect()
+    errors
+        .map(|it| it["field"].as_str().unwrap_or_default())
+        .collect()
 }
 
 #[tokio::test]
