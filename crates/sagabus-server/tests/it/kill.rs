@@ -188,6 +188,31 @@ fn submission(address: &str, key: &str) -> Request {
         .upload("form.pdf", &form_bytes("small.pdf"), &[])
 }
 
+/// A demonstration that is killed at the `count`th call of a thread, and then looked at; nothing where it came to its end.
+///
+/// The log's thread syncs by `fdatasync`, those of SQLite by `fdatasync` and `fsync`.
+fn killed_at(call: &str, count: usize, arguments: &[&str]) -> Option<Checked> {
+    let place = Place::new();
+    let inject = format!("inject={call}:signal=KILL:when={count}");
+    let status = std::process::Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+        .args(["trace=fdatasync,fsync", "-e", &inject])
+        .arg(env!("CARGO_BIN_EXE_sagabus"))
+        .args(["demo", "--exit", "--data-dir", &place.data_text()])
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    let checked = examined(place, |place| {
+        wait_for_the_lock(&place.data());
+        let server = Server::start(place);
+        world::check(&server, &place.data(), ROWS)
+    });
+    // A run that fails as it was told to ends with a code of its own.
+    status.code().is_none_or(|it| it > 128).then_some(checked)
+}
+
 #[test]
 fn a_kill_at_each_of_the_first_syncs_of_the_log_and_the_databases_harms_nothing() {
     if !has_tool("strace", "kills at chosen syncs") {
@@ -195,38 +220,50 @@ fn a_kill_at_each_of_the_first_syncs_of_the_log_and_the_databases_harms_nothing(
     }
     let mut checked = Checked::default();
     let mut kills = 0;
-    // The log's thread syncs by `fdatasync`, those of SQLite by `fdatasync` and `fsync`; counts are by thread.
     for (call, most) in [("fdatasync", 14), ("fsync", 12)] {
         for count in (1..=most).step_by(2) {
-            let place = Place::new();
-            let inject = format!("inject={call}:signal=KILL:when={count}");
-            let status = std::process::Command::new("strace")
-                .args([
-                    "-f",
-                    "-qq",
-                    "-o",
-                    "/dev/null",
-                    "-e",
-                    "trace=fdatasync,fsync",
-                    "-e",
-                    &inject,
-                ])
-                .arg(env!("CARGO_BIN_EXE_sagabus"))
-                .args(["demo", "--exit", "--data-dir", &place.data_text()])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .unwrap();
-            kills += usize::from(!status.success());
-            checked.add(examined(place, |place| {
-                wait_for_the_lock(&place.data());
-                let server = Server::start(place);
-                world::check(&server, &place.data(), ROWS)
-            }));
+            if let Some(found) = killed_at(call, count, &[]) {
+                kills += 1;
+                checked.add(found);
+            }
         }
     }
     println!("{kills} kills at chosen syncs: {checked:?}: 0 lost, 0 doubled, 0 stuck");
     assert!(kills >= 8, "{kills}");
+}
+
+#[test]
+fn a_kill_at_every_sync_of_a_saga_of_the_lab_that_ends_well_or_fails_at_any_step_harms_nothing() {
+    if std::env::var_os("RUN_SLOW").is_none() {
+        println!("skipped: takes minutes; run it with RUN_SLOW=1");
+        return;
+    }
+    if !has_tool("strace", "kills at chosen syncs") {
+        return;
+    }
+    let failures = [
+        "validate_sample",
+        "process_pdf",
+        "update_sample_status",
+        "create_audit_log",
+    ];
+    let mut runs: Vec<Vec<&str>> = vec![vec![]];
+    runs.extend(failures.map(|step| vec!["--fail-at", step]));
+    for arguments in runs {
+        let mut checked = Checked::default();
+        let mut kills = 0;
+        for call in ["fdatasync", "fsync"] {
+            let mut count = 1;
+            // Each thread has a count of its own: the run comes to its end when none syncs so often.
+            while let Some(found) = killed_at(call, count, &arguments) {
+                kills += 1;
+                count += 1;
+                checked.add(found);
+            }
+        }
+        println!("{arguments:?}: {kills} kills, {checked:?}: 0 lost, 0 doubled, 0 stuck");
+        assert!(kills >= 20, "{arguments:?}: {kills}");
+    }
 }
 
 /// The tracer may end before the process that it traced: waits until that one is gone too.

@@ -10,13 +10,13 @@ use nanopore::sample::{Details, FieldErrors, Item, Kind};
 use sagabus::Error;
 
 use super::body::{Body, Caller, Pairs};
-use super::fields;
+use super::fields::queries;
 use super::reply::Reply;
 use crate::model::{Attachment, NewAttachment, Owner};
 use crate::service::SampleService;
 
 /// The parameters of a catalogue.
-const CATALOGUE: [&str; 1] = Field::names(&fields::CATALOGUE);
+const CATALOGUE: [&str; 1] = Field::names(&queries::CATALOGUE);
 
 type Service = State<SampleService>;
 

@@ -11,13 +11,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::body::{Body, Caller, Pairs};
-use super::fields;
+use super::fields::queries;
 use super::reply::Reply;
 use crate::model::{Filter, Project};
 use crate::service::SampleService;
 
 /// The parameters of a list of projects.
-const PROJECTS: [&str; 3] = Field::names(&fields::PROJECTS);
+const PROJECTS: [&str; 3] = Field::names(&queries::PROJECTS);
 
 type Service = State<SampleService>;
 

@@ -9,13 +9,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::body::Pairs;
-use super::fields;
+use super::fields::queries;
 use super::reply::Reply;
 use crate::model::{Filter, Submission, SubmissionStatus};
 use crate::service::SampleService;
 
 /// The parameters of a list.
-const SUBMISSIONS: [&str; 3] = Field::names(&fields::SUBMISSIONS);
+const SUBMISSIONS: [&str; 3] = Field::names(&queries::SUBMISSIONS);
 
 /// One page of a list.
 #[derive(Debug, JsonSchema, Serialize)]

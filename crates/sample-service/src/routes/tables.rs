@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::body::{Body, Caller, Pairs, unreadable};
-use super::fields;
+use super::fields::queries;
 use super::reply::Reply;
 use crate::model::{Filter, Row, Submission, SubmissionKind, Table};
 use crate::service::{Ingest, Mode, Report, SampleService, SheetSample, csv_of};
@@ -38,9 +38,9 @@ const COMMON: [&str; 9] = [
 ];
 
 /// The parameters of an import: what is to become of the table, and [`COMMON`].
-const IMPORT: [&str; 13] = Field::names(&fields::IMPORT);
+const IMPORT: [&str; 13] = Field::names(&queries::IMPORT);
 /// The parameters of an export: the filters of the list without its pages, and the format.
-const EXPORT: [&str; 16] = Field::names(&fields::EXPORT);
+const EXPORT: [&str; 16] = Field::names(&queries::EXPORT);
 
 /// What became of rows.
 #[derive(Debug, JsonSchema, Serialize)]
