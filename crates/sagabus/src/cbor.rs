@@ -21,8 +21,13 @@ fn push_head(bytes: &mut Vec<u8>, major: u8, number: u64) {
     }
 }
 
+#[inline]
 pub(crate) fn push_unsigned(bytes: &mut Vec<u8>, number: u64) {
-    push_head(bytes, UNSIGNED, number);
+    match u8::try_from(number) {
+        // A number of an attempt, and the like.
+        Ok(small @ 0..=0x17) => bytes.push(small),
+        _ => push_head(bytes, UNSIGNED, number),
+    }
 }
 
 pub(crate) fn push_signed(bytes: &mut Vec<u8>, number: i64) {

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::error::Error;
 
 pub(crate) use steady::Steady;
@@ -154,18 +156,18 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
     fn now(&self) -> Timestamp {
-        let since_epoch = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        Timestamp::default().after(since_epoch)
+        let now = clock_gettime(ClockId::Realtime);
+        let ms = now.tv_sec.saturating_mul(1000);
+        Timestamp::from_milliseconds(ms.saturating_add(now.tv_nsec / 1_000_000))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    /// Since the machine was started. Asked for several times for each event: the time since the process was would have to
+    /// be worked out each time.
     fn elapsed(&self) -> Duration {
-        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-        START.get_or_init(std::time::Instant::now).elapsed()
+        let now = clock_gettime(ClockId::Monotonic);
+        let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or_default();
+        Duration::new(u64::try_from(now.tv_sec).unwrap_or_default(), nanoseconds)
     }
 
     fn random(&self) -> u64 {

@@ -12,6 +12,7 @@
 mod budget;
 mod counts;
 mod delivery;
+mod few;
 mod form;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -244,7 +245,7 @@ impl Ledger {
                         .revisions
                         .last()
                         .map_or(1, |last| last.number.saturating_add(1));
-                    delivery.revisions.push(Revision {
+                    delivery.revisions.list().push(Revision {
                         number,
                         at,
                         by: by.clone(),
@@ -352,7 +353,11 @@ impl Ledger {
     }
 
     fn lease(&mut self, at: Timestamp, position: u64, attempts: u32, epoch: u64) {
-        if let Some(delivery) = self.open.get_mut(position) {
+        let known = match self.open.is_behind(position) {
+            true => None,
+            false => self.open.get_mut(position),
+        };
+        if let Some(delivery) = known {
             delivery.attempts = attempts;
             delivery.epoch = epoch;
             self.set(at, position, DeliveryState::Leased);

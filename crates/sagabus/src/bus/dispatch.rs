@@ -7,7 +7,7 @@
 mod attempt;
 mod work;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ pub(crate) struct Dispatch {
     stop: CancellationToken,
     /// Cut running handlers.
     cut: CancellationToken,
+    /// The same, for those who ask before each event: a token would be locked each time.
+    is_cut: AtomicBool,
     /// Nothing is left to settle.
     done: CancellationToken,
     context: Arc<Context>,
@@ -85,6 +87,7 @@ impl Dispatch {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
+            is_cut: AtomicBool::new(false),
             done: CancellationToken::new(),
             cut_count: AtomicUsize::new(0),
         }
@@ -126,6 +129,11 @@ impl Dispatch {
     #[cfg(feature = "testing")]
     pub(crate) fn cut_now(&self) {
         self.stop.cancel();
+        self.cut();
+    }
+
+    fn cut(&self) {
+        self.is_cut.store(true, Ordering::Release);
         self.cut.cancel();
     }
 
@@ -137,7 +145,7 @@ impl Dispatch {
             .await
             .is_err()
         {
-            self.cut.cancel();
+            self.cut();
             self.tasks.wait().await;
         }
         self.cut_count.swap(0, Ordering::Relaxed)

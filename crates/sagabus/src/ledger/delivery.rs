@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
+use super::few::Few;
 use super::policy::{Key, Priority};
 use super::record::{By, Fault};
 use crate::clock::Timestamp;
@@ -80,7 +81,7 @@ pub(crate) struct Delivery {
     pub(crate) silent: u32,
     /// One per failed attempt: the first and the latest, at most [`FAULTS_MAX`].
     #[n(5)]
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) faults: Few<Fault>,
     /// How often it was redriven.
     #[n(6)]
     pub(crate) redrives: u32,
@@ -92,7 +93,7 @@ pub(crate) struct Delivery {
     pub(crate) group: u64,
     /// Payloads that replaced the one published, oldest first.
     #[n(9)]
-    pub(crate) revisions: Vec<Revision>,
+    pub(crate) revisions: Few<Revision>,
     /// When its state was set: what is left of a delay when the clock was changed while nobody looked.
     #[n(10)]
     pub(crate) since: Timestamp,
@@ -117,11 +118,11 @@ impl Delivery {
             priority: Priority::Normal,
             attempts: 0,
             silent: 0,
-            faults: Vec::new(),
+            faults: Few::default(),
             redrives: 0,
             expires_at: None,
             group: 0,
-            revisions: Vec::new(),
+            revisions: Few::default(),
             since: Timestamp::default(),
             epoch: 0,
             uncounted: 0,
@@ -129,13 +130,14 @@ impl Delivery {
     }
 
     pub(crate) fn note(&mut self, fault: &Fault) {
-        if self.faults.len() >= FAULTS_MAX {
-            self.faults.remove(1);
+        let faults = self.faults.list();
+        if faults.len() >= FAULTS_MAX {
+            faults.remove(1);
         }
         if planted::has(DeliveryBug::FaultsCut) {
-            self.faults.clear();
+            faults.clear();
         }
-        self.faults.push(Fault {
+        faults.push(Fault {
             redrives: self.redrives,
             ..fault.clone()
         });
@@ -146,7 +148,7 @@ impl Delivery {
     pub(crate) fn shorten(&mut self) {
         let mut bytes: usize = self.faults.iter().map(|it| it.error.len()).sum();
         let middle = 1..self.faults.len().saturating_sub(1);
-        for fault in self.faults.get_mut(middle).into_iter().flatten() {
+        for fault in self.faults.list().get_mut(middle).into_iter().flatten() {
             if bytes <= FAULT_TEXTS_BYTES_MAX {
                 return;
             }

@@ -37,7 +37,7 @@ impl Open {
 
     /// Puts a delivery in its place. Cheap at the end, where almost all belong.
     pub(crate) fn insert(&mut self, position: u64, delivery: Delivery) {
-        if self.places.back().is_none_or(|(last, _)| *last < position) {
+        if self.is_behind(position) {
             self.places.push_back((position, Some(delivery)));
             return;
         }
@@ -51,6 +51,11 @@ impl Open {
             }
             Err(at) => self.places.insert(at, (position, Some(delivery))),
         }
+    }
+
+    /// Whether the position is behind all that are here, so that it is new.
+    pub(crate) fn is_behind(&self, position: u64) -> bool {
+        self.places.back().is_none_or(|(last, _)| *last < position)
     }
 
     /// Takes a delivery out; says how it stood.
@@ -109,21 +114,28 @@ impl Open {
 
     /// The place of a position, or where it would be.
     fn find(&self, position: u64) -> Result<usize, usize> {
-        let (Some((first, _)), Some((last, _))) = (self.places.front(), self.places.back()) else {
+        let Some((first, _)) = self.places.front() else {
             return Err(0);
         };
-        if position > *last {
-            return Err(self.places.len());
-        }
         // Where one after the other is settled.
         if position == *first {
             return Ok(0);
+        }
+        if self.is_behind(position) {
+            return Err(self.places.len());
         }
         // As far as all positions between are there, it is as far from the first place as its position is from the first;
         // otherwise it is nearer, and not by much where only some records of the log are between.
         if let Some(distance) = position.checked_sub(*first)
             && let Ok(distance) = usize::try_from(distance)
         {
+            if self
+                .places
+                .get(distance)
+                .is_some_and(|(it, _)| *it == position)
+            {
+                return Ok(distance);
+            }
             let furthest = distance.min(self.places.len() - 1);
             for at in (furthest.saturating_sub(NEAR)..=furthest).rev() {
                 if self.places.get(at).is_some_and(|(it, _)| *it == position) {

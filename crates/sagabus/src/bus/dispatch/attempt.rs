@@ -74,6 +74,10 @@ fn called(ended: Result<Answer, String>) -> Called {
 
 /// Says in the logs of a handler which span of which trace it is.
 fn span(delivery: &Delivery) -> tracing::Span {
+    // As nearly all are: looked at here, it costs nothing.
+    if delivery.event.metadata.is_empty() {
+        return tracing::Span::none();
+    }
     let Some(own) = delivery.trace() else {
         return tracing::Span::none();
     };
@@ -230,7 +234,7 @@ impl Dispatch {
         worker: &mut Worker,
         context: &mut std::task::Context<'_>,
     ) -> Call {
-        if self.cut.is_cancelled() {
+        if self.is_cut.load(Ordering::Acquire) {
             return Ok((self.interrupted(), Vec::new()));
         }
         let span = span(&delivery);

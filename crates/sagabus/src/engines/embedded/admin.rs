@@ -163,9 +163,9 @@ fn restored(letter: DeadLetter) -> Delivery {
         key: letter.key.map(Key),
         priority: letter.event.priority,
         attempts: letter.attempts,
-        faults: letter.faults,
+        faults: letter.faults.into(),
         redrives: letter.redrives,
-        revisions: letter.revisions,
+        revisions: letter.revisions.into(),
         since: letter.dead_at,
         ..Delivery::new()
     };

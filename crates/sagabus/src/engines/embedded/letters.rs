@@ -237,10 +237,10 @@ fn letter(
         position,
         event,
         attempts: delivery.attempts,
-        faults: delivery.faults,
+        faults: delivery.faults.into(),
         redrives: delivery.redrives,
         parked,
-        revisions: delivery.revisions,
+        revisions: delivery.revisions.into(),
         dead_at,
         key: delivery.key.map(|key| key.0),
     })

@@ -122,13 +122,14 @@ fn records() -> Vec<(&'static str, Change)> {
                     state: DeliveryState::Dead(at(9)),
                     key: Some(Key(7)),
                     attempts: 2,
-                    faults: vec![fault(2)],
+                    faults: vec![fault(2)].into(),
                     revisions: vec![Revision {
                         number: 1,
                         at: at(8),
                         by: by(),
                         data: "{}".into(),
-                    }],
+                    }]
+                    .into(),
                     since: at(9),
                     ..Delivery::new()
                 },
