@@ -1,11 +1,13 @@
-//! A spreadsheet of samples as CSV: which column is which field, and what each row says.
+//! A spreadsheet of samples: which column is which field, and what each row says.
 
 mod column;
 mod guard;
+mod text;
+mod workbook;
 
 use nanopore::problem::TooLarge;
 use nanopore::sample::FieldErrors;
-use sagabus::{Error, Result};
+use sagabus::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -30,7 +32,7 @@ pub struct Column {
 /// A row of samples, as fields; or what is wrong with its cells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// The line of the document that it begins at; nothing for what came as JSON.
+    /// The line of the document that it begins at, or the row of the sheet; nothing for what came as JSON.
     pub line: Option<u64>,
     /// What it says.
     pub fields: Map<String, Value>,
@@ -48,57 +50,80 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads a table. The first line that is not blank names the columns; cells are separated by commas, semicolons or tabs.
-    /// What a row does not say, `common` says for all.
+    /// Reads a table: an XLSX workbook, or text whose cells are separated by commas, semicolons or tabs. The first row that
+    /// is not blank names the columns. What a row does not say, `common` says for all.
     ///
     /// # Errors
     /// `Invalid` for what is no table, has too many rows, or has two columns for one field. What is wrong with one row is in the row.
     pub fn read(document: &[u8], common: &Map<String, Value>) -> Result<Self> {
-        let text = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
-        let text = std::str::from_utf8(text)
-            .map_err(|_| Error::invalid("the table is not UTF-8 text; save it as `CSV UTF-8`"))?;
-        if text.contains('\0') {
-            return Err(Error::invalid("the table has a zero byte: it is no CSV"));
+        let grid = match workbook::is_one(document) {
+            true => workbook::read(document)?,
+            false => text::read(document)?,
+        };
+        let targets = columns(&grid.header)?;
+        let rows = grid.lines.iter().map(|line| row(&targets, line, common));
+        Ok(Self {
+            rows: rows.collect(),
+            columns: grid
+                .header
+                .iter()
+                .zip(&targets)
+                .map(|(header, target)| Column {
+                    header: header.clone(),
+                    field: target.field(),
+                })
+                .collect(),
+        })
+    }
+
+    /// What a document is called that came without a name.
+    #[must_use]
+    pub fn default_name(document: &[u8]) -> &'static str {
+        match workbook::is_one(document) {
+            true => "samples.xlsx",
+            false => "samples.csv",
         }
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter(text))
-            .from_reader(text.as_bytes());
-        let mut records = reader.records().filter(|record| {
-            // What is broken is kept, to be told of.
-            record
-                .as_ref()
-                .map_or(true, |it| it.iter().any(|cell| !cell.trim().is_empty()))
-        });
-        let header = records
-            .next()
-            .ok_or_else(|| Error::invalid("the table is empty: its first line names the columns"))?
-            .map_err(broken)?;
-        let targets = columns(&header)?;
-        let mut rows = Vec::new();
-        let mut lines = Lines::new(text);
-        for record in records {
-            let record = record.map_err(broken)?;
-            if rows.len() == ROWS_MAX {
-                let text = format!("the table has more than {ROWS_MAX} rows");
-                return Err(TooLarge(text).into());
-            }
-            let line = record.position().map(|it| lines.of(it.byte()));
-            rows.push(Row {
-                line,
-                ..row(&targets, &record, common)
-            });
+    }
+}
+
+/// What stands in a document, whatever its form.
+#[derive(Debug, Default)]
+struct Grid {
+    /// The first line that is not blank.
+    header: Vec<String>,
+    /// Those after it that are not blank, at most [`ROWS_MAX`].
+    lines: Vec<Line>,
+}
+
+/// One line of a document.
+#[derive(Debug, Default)]
+struct Line {
+    /// Its number in the document, from 1.
+    number: u64,
+    cells: Vec<String>,
+    /// Why it cannot be taken.
+    fault: Option<String>,
+}
+
+impl Grid {
+    /// Takes the next line of the document, unless it is blank.
+    ///
+    /// # Errors
+    /// `Invalid` when there are too many.
+    fn push(&mut self, line: Line) -> Result<()> {
+        if line.fault.is_none() && line.cells.iter().all(|cell| cell.trim().is_empty()) {
+            return Ok(());
         }
-        let columns = header
-            .iter()
-            .zip(&targets)
-            .map(|(header, target)| Column {
-                header: header.to_owned(),
-                field: target.field(),
-            })
-            .collect();
-        Ok(Self { columns, rows })
+        if self.header.is_empty() {
+            self.header = line.cells;
+            return Ok(());
+        }
+        if self.lines.len() == ROWS_MAX {
+            let text = format!("the table has more than {ROWS_MAX} rows");
+            return Err(TooLarge(text).into());
+        }
+        self.lines.push(line);
+        Ok(())
     }
 }
 
@@ -118,48 +143,7 @@ impl Row {
     }
 }
 
-/// Counts the lines of a text up to where its records begin, one after the other. The reader's own count stands before the
-/// end of the line that comes before a record, and before blank lines.
-#[derive(Debug)]
-struct Lines<'t> {
-    rest: std::iter::Enumerate<std::slice::Iter<'t, u8>>,
-    line: u64,
-}
-
-impl<'t> Lines<'t> {
-    fn new(text: &'t str) -> Self {
-        Self {
-            rest: text.as_bytes().iter().enumerate(),
-            line: 1,
-        }
-    }
-
-    /// The line of the first byte from this one on that ends no line.
-    fn of(&mut self, byte: u64) -> u64 {
-        for (at, found) in self.rest.by_ref() {
-            if *found == b'\n' {
-                self.line += 1;
-            } else if at as u64 >= byte && *found != b'\r' {
-                break;
-            }
-        }
-        self.line
-    }
-}
-
-/// What separates the cells: the most frequent one of the line that names the columns.
-fn delimiter(text: &str) -> u8 {
-    let header = text.lines().find(|it| !it.trim().is_empty());
-    let header = header.unwrap_or_default();
-    let count = |mark: u8| header.bytes().filter(|it| *it == mark).count();
-    // The last of those that are equally frequent is taken: the comma.
-    [b'\t', b';', b',']
-        .into_iter()
-        .max_by_key(|mark| count(*mark))
-        .unwrap_or(b',')
-}
-
-fn columns(header: &csv::StringRecord) -> Result<Vec<Target>> {
+fn columns(header: &[String]) -> Result<Vec<Target>> {
     if header.len() > COLUMNS_MAX {
         let text = format!(
             "the table has {} columns, more than {COLUMNS_MAX}",
@@ -167,7 +151,7 @@ fn columns(header: &csv::StringRecord) -> Result<Vec<Target>> {
         );
         return Err(TooLarge(text).into());
     }
-    let targets: Vec<_> = header.iter().map(Target::of).collect();
+    let targets: Vec<_> = header.iter().map(|it| Target::of(it)).collect();
     let mut errors = FieldErrors::default();
     for (index, target) in targets.iter().enumerate() {
         let Some(field) = target.field() else {
@@ -190,23 +174,27 @@ fn columns(header: &csv::StringRecord) -> Result<Vec<Target>> {
     }
 }
 
-fn row(targets: &[Target], record: &csv::StringRecord, common: &Map<String, Value>) -> Row {
+fn row(targets: &[Target], line: &Line, common: &Map<String, Value>) -> Row {
     let mut row = Row {
-        line: None,
+        line: Some(line.number),
         fields: common.clone(),
         errors: FieldErrors::default(),
     };
-    if record.len() != targets.len() {
+    if let Some(fault) = &line.fault {
+        row.errors.add("row", fault.as_str());
+        return row;
+    }
+    if line.cells.len() != targets.len() {
         // Behind a cell too many or too few each value may stand under another's name.
         let text = format!(
             "has {} cells, and there are {} columns",
-            record.len(),
+            line.cells.len(),
             targets.len()
         );
         row.errors.add("row", text);
         return row;
     }
-    for (target, cell) in targets.iter().zip(record) {
+    for (target, cell) in targets.iter().zip(&line.cells) {
         if cell.trim().is_empty() {
             continue;
         }
@@ -216,15 +204,6 @@ fn row(targets: &[Target], record: &csv::StringRecord, common: &Map<String, Valu
         }
     }
     row
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "used as a function for `map_err`"
-)]
-fn broken(error: csv::Error) -> Error {
-    let line = error.position().map_or(0, csv::Position::line);
-    Error::invalid(format!("the table cannot be read at line {line}"))
 }
 
 #[cfg(test)]

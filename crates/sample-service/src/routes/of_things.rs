@@ -30,6 +30,7 @@ pub(super) fn detach(id: &'static str, says: &'static str) -> Operation {
 
 pub(super) fn tables(api: Routes) -> Routes {
     const CSV: &str = "text/csv; charset=utf-8";
+    const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
     let taken = |operation: Operation| {
         operation
             .by_somebody()
@@ -64,7 +65,8 @@ pub(super) fn tables(api: Routes) -> Routes {
         taken(
             Operation::new("importTable", "Takes a table of samples")
                 .asked(Kind::Object(&queries::IMPORT))
-                .takes_as("text/csv", Kind::AnyText),
+                .takes_as("text/csv", Kind::AnyText)
+                .takes_as(XLSX, Kind::Bytes),
         ),
     )
     .post(

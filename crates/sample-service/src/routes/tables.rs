@@ -68,14 +68,14 @@ pub(super) async fn import(
     FieldErrors::check_once(&pairs, &[])?;
     let document = body.map_err(unreadable)?;
     let (mut preview, mut accept) = (None, None);
-    let mut file_name = "samples.csv".to_owned();
+    let mut file_name = None;
     let mut project_id = None;
     let mut common = Map::new();
     for (name, value) in pairs {
         match name.as_str() {
             "preview" => preview = Some(value),
             "accept" => accept = Some(value),
-            "fileName" => file_name = value,
+            "fileName" => file_name = Some(value),
             "project" => project_id = Some(value),
             known if COMMON.contains(&known) => {
                 common.insert(name, value.into());
@@ -86,13 +86,17 @@ pub(super) async fn import(
     let ingest = Ingest {
         id: id_of_key(&headers)?,
         kind: SubmissionKind::Csv,
-        file_name,
+        file_name: file_name.unwrap_or_else(|| Table::default_name(&document).to_owned()),
         file_id: digest(&document),
         project_id,
         rows_are: "rows",
         mode: mode(preview.as_deref(), accept.as_deref())?,
     };
-    let table = Table::read(&document, &common)?;
+    // Unpacking and reading a workbook takes a while.
+    let reading = tokio::task::spawn_blocking(move || Table::read(&document, &common));
+    let table = reading
+        .await
+        .map_err(|error| Error::closed("the table is not read").with_source(error))??;
     let actor = caller.actor(&*service.clock);
     take(&service, ingest, table, actor).await
 }
