@@ -1,12 +1,12 @@
 //! Makes the events about a job, each caused by the one before; the outbox keeps them in the transaction of the change.
 
-use nanopore::events::Milliseconds;
 use nanopore::events::ai::{
     ExtractionConfidenceLow, ExtractionResultCreated, ExtractionReviewed, JobPriority, Method,
     ModelPerformanceDegraded, ModelPerformanceRecorded, PdfProcessingCompleted,
     PdfProcessingFailed, PdfProcessingStarted, ProcessingJobCompleted, ProcessingJobCreated,
     ProcessingJobFailed, ProcessingJobStarted,
 };
+use nanopore::events::{Milliseconds, logged};
 use sagabus::event::Cause;
 use sagabus::{Clock, Event, EventId, Payload, Result, Timestamp};
 use serde_json::{Map, Value, json};
@@ -271,14 +271,10 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    /// Logs carry ids only, no personal data.
     fn add<P: Payload>(&mut self, payload: &P, cause: &Cause) -> Result<EventId> {
         let event = Event::new(payload, self.clock)?.because(cause);
         event.check()?;
-        tracing::info!(
-            event_id = %event.id, event_type = %event.event_type, subject = event.subject,
-            correlation_id = event.correlation_id, "event written to the outbox"
-        );
+        logged::log(&event);
         let id = event.id.clone();
         self.events.push(event);
         Ok(id)

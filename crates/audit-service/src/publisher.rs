@@ -3,6 +3,7 @@
 use nanopore::events::audit::{
     Actor, AlertTriggered, EntryRecorded, IntegrityFailed, IntegrityVerified,
 };
+use nanopore::events::logged;
 use sagabus::{Clock, Event, EventId, Payload, Result};
 
 use crate::merkle::{Hash, hex};
@@ -26,7 +27,7 @@ pub(crate) fn entry_recorded(id: &str, act: &Act, leaf: &Hash, clock: &dyn Clock
         caused_by: act.event_id.clone(),
         entry_hash: hex(leaf),
     };
-    because_of(event(&payload, clock)?, act)
+    because_of(Event::new(&payload, clock)?, act)
 }
 
 /// Tells that an alert is of an entry.
@@ -43,7 +44,7 @@ pub(crate) fn alert_triggered(
         matched_audit_id: id.to_owned(),
         recipients: alert.recipients.clone(),
     };
-    because_of(event(&payload, clock)?, act)
+    because_of(Event::new(&payload, clock)?, act)
 }
 
 /// An event about an act is caused by the event that tells of it, or else by what led to the act.
@@ -52,6 +53,7 @@ fn because_of(mut event: Event, act: &Act) -> Result<Event> {
     let cause = act.event_id.as_deref().or(act.causation_id.as_deref());
     event.causation_id = cause.map(EventId::new).transpose()?;
     event.check()?;
+    logged::log(&event);
     Ok(event)
 }
 
@@ -81,6 +83,6 @@ pub(crate) fn checked(verification: &Verification, clock: &dyn Clock) -> Result<
 
 pub(crate) fn event<P: Payload>(payload: &P, clock: &dyn Clock) -> Result<Event> {
     let event = Event::new(payload, clock)?;
-    tracing::debug!(event_id = %event.id, event_type = %event.event_type, "event written to the outbox");
+    logged::log(&event);
     Ok(event)
 }

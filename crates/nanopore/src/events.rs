@@ -4,6 +4,7 @@ pub mod ai;
 pub mod audit;
 pub mod facility;
 pub mod flowcell;
+pub mod logged;
 pub mod qc;
 mod rules;
 pub mod sample;
@@ -66,6 +67,9 @@ pub const TYPES: &[TypeInfo] = &[
     TypeInfo::of::<facility::SubmissionAttachmentAdded>(),
     TypeInfo::of::<facility::SubmissionAttachmentRemoved>(),
     TypeInfo::of::<facility::SubmissionWithdrawn>(),
+    TypeInfo::of::<facility::SubmissionStatusChanged>(),
+    TypeInfo::of::<facility::SubmissionReviewRequested>(),
+    TypeInfo::of::<facility::SubmissionReviewCompleted>(),
     TypeInfo::of::<qc::DecisionRequested>(),
     TypeInfo::of::<qc::DecisionMade>(),
     TypeInfo::of::<qc::DecisionWithdrawn>(),

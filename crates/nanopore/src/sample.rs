@@ -18,6 +18,7 @@ mod rule;
 pub mod sheet;
 mod stage;
 mod status;
+mod submission_status;
 mod vocabulary;
 
 pub use catalogue::{Item, Kind, STANDARD_SERVICE, TARGET_DAYS};
@@ -33,6 +34,7 @@ pub use qc::QcDecision;
 pub use rule::{check_file_name, check_person, check_submitter};
 pub use stage::{Stage, StepStatus};
 pub use status::Status;
+pub use submission_status::SubmissionStatus;
 pub use vocabulary::{ConcentrationMethod, SampleType};
 
 #[cfg(test)]

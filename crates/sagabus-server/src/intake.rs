@@ -178,9 +178,12 @@ async fn start(system: &System, submission: &Submission, user_id: Option<&str>) 
     if let (Some(user_id), Some(input)) = (user_id, input.as_object_mut()) {
         input.insert("userId".to_owned(), user_id.into());
     }
-    let start = saga::Start::new(input.to_string())
+    let mut start = saga::Start::new(input.to_string())
         .correlated(&submission.id)
         .keyed(format!("submission/{}", submission.id));
+    if let Some(event_id) = &submission.event_id {
+        start = start.caused_by(EventId::new(event_id.as_str())?);
+    }
     system.sagas.start(&system.shipped.submission, start).await
 }
 

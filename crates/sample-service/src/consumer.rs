@@ -1,13 +1,13 @@
 //! What the sample service does about the events of others.
 
 use nanopore::events::ai::ExtractionConfidenceLow;
+use sagabus::event::Cause;
 use sagabus::saga::events::SagaFailed;
 use sagabus::sqlite::inbox;
 use sagabus::{Event, Payload, Result};
 
-use crate::model::SubmissionStatus;
 use crate::repository as rows;
-use crate::service::SampleService;
+use crate::service::{Actor, SampleService};
 
 /// Name of the subscription and of the inbox.
 pub const CONSUMER: &str = "sample-service";
@@ -21,7 +21,8 @@ impl SampleService {
     /// Takes one event.
     ///
     /// A submission whose form was read with doubt is marked for a person to look at. One whose saga ended without it
-    /// having been accepted or rejected is rejected: its first step failed, or its compensation was given up.
+    /// having been accepted or rejected is rejected: its first step failed, or its compensation was given up. Both are told
+    /// as events.
     ///
     /// # Errors
     /// `Invalid` when the payload does not fit; otherwise as the database says.
@@ -50,16 +51,17 @@ impl SampleService {
             false => format!("a person must look at it: {issues}"),
         };
         let id = event.id.clone();
-        let now = self.clock.now();
-        self.outbox
-            .database()
-            .call(move |tx| {
-                if inbox::first_time(tx, CONSUMER, &id, now)? {
-                    rows::mark_for_review(tx, &submission_id, &why, now)?;
-                }
-                Ok(())
-            })
-            .await
+        self.change(caused_by(event), move |tx, act| {
+            let is_new = inbox::first_time(tx, CONSUMER, &id, act.now)?;
+            if !is_new || !rows::mark_for_review(tx, &submission_id, &why, act.now)? {
+                return Ok(((), vec![]));
+            }
+            let asked = act
+                .publisher
+                .submission_review_requested(submission_id, why)?;
+            Ok(((), vec![asked]))
+        })
+        .await
     }
 
     async fn reject_unfinished(&self, event: &Event) -> Result<()> {
@@ -71,24 +73,22 @@ impl SampleService {
             return Ok(());
         }
         let id = event.id.clone();
-        let now = self.clock.now();
-        self.outbox
-            .database()
-            .call(move |tx| {
-                if inbox::first_time(tx, CONSUMER, &id, now)?
-                    && let Some(mut submission) = rows::find_submission(tx, &submission_id)?
-                    && matches!(
-                        submission.status,
-                        SubmissionStatus::Received | SubmissionStatus::Processing
-                    )
-                {
-                    submission.status = SubmissionStatus::Rejected;
-                    submission.reason = Some(failed.error);
-                    submission.updated_at = now;
-                    rows::update_submission(tx, &submission)?;
-                }
-                Ok(())
-            })
-            .await
+        self.change(caused_by(event), move |tx, act| {
+            let is_new = inbox::first_time(tx, CONSUMER, &id, act.now)?;
+            let rejected = match is_new {
+                true => act.reject_unfinished(tx, &submission_id, failed.error)?,
+                false => None,
+            };
+            Ok(((), rejected.into_iter().collect()))
+        })
+        .await
+    }
+}
+
+/// The service itself, because of an event.
+fn caused_by(event: &Event) -> Actor {
+    Actor {
+        user_id: CONSUMER.to_owned(),
+        cause: Cause::event(event),
     }
 }

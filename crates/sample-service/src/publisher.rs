@@ -5,10 +5,10 @@ mod qc;
 
 use std::collections::BTreeMap;
 
-use nanopore::events::Milliseconds;
 use nanopore::events::facility::{
     CatalogueChanged, ProjectCreated, ProjectUpdated, SubmissionAttachmentAdded,
-    SubmissionAttachmentRemoved, SubmissionCreated, SubmissionWithdrawn,
+    SubmissionAttachmentRemoved, SubmissionCreated, SubmissionReviewCompleted,
+    SubmissionReviewRequested, SubmissionStatusChanged, SubmissionWithdrawn,
 };
 use nanopore::events::sample::{
     Change, SampleAssigned, SampleAttachmentAdded, SampleAttachmentRemoved, SampleCreated,
@@ -18,12 +18,14 @@ use nanopore::events::sample::{
 use nanopore::events::sample_work::{
     SampleHeld, SampleProcessingSkipped, SampleReceived, SampleReleased,
 };
+use nanopore::events::{Milliseconds, logged};
 use nanopore::sample::{Item, Status};
 use sagabus::{Clock, Event, Payload, Result, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::model::{
     Attachment, FormFile, Hold, ProcessingStep, Project, RETRIES_MAX, Sample, Submission,
+    SubmissionStatus,
 };
 use crate::service::Actor;
 
@@ -154,19 +156,14 @@ impl Publisher<'_> {
         step: &ProcessingStep,
         error: String,
     ) -> Result<Event> {
-        let event = self.make(&SampleProcessingFailed {
+        self.event(&SampleProcessingFailed {
             sample_id: sample.id.clone(),
             user_id: self.actor.user_id.clone(),
             processing_step: step.step_name.to_owned(),
             error,
             retry_count: step.attempts.saturating_sub(1),
             max_retries: RETRIES_MAX,
-        })?;
-        tracing::error!(
-            event_id = %event.id, event_type = %event.event_type, subject = event.subject,
-            correlation_id = event.correlation_id, "event written to the outbox"
-        );
-        Ok(event)
+        })
     }
 
     pub(crate) fn processing_skipped(
@@ -279,6 +276,37 @@ impl Publisher<'_> {
         })
     }
 
+    pub(crate) fn submission_status_changed(
+        self,
+        submission: &Submission,
+        old_status: SubmissionStatus,
+        reason: Option<String>,
+    ) -> Result<Event> {
+        self.event(&SubmissionStatusChanged {
+            submission_id: submission.id.clone(),
+            user_id: self.actor.user_id.clone(),
+            old_status,
+            new_status: submission.status,
+            sample_count: submission.sample_count,
+            reason,
+        })
+    }
+
+    pub(crate) fn submission_review_requested(self, id: String, reason: String) -> Result<Event> {
+        self.event(&SubmissionReviewRequested {
+            submission_id: id,
+            user_id: self.actor.user_id.clone(),
+            reason,
+        })
+    }
+
+    pub(crate) fn submission_review_completed(self, id: String) -> Result<Event> {
+        self.event(&SubmissionReviewCompleted {
+            submission_id: id,
+            user_id: self.actor.user_id.clone(),
+        })
+    }
+
     pub(crate) fn project_created(self, project: &Project) -> Result<Event> {
         self.event(&ProjectCreated {
             project_id: project.id.clone(),
@@ -313,19 +341,10 @@ impl Publisher<'_> {
         })
     }
 
-    /// Logs carry ids only, no personal data.
     fn event<P: Payload>(self, payload: &P) -> Result<Event> {
-        let event = self.make(payload)?;
-        tracing::info!(
-            event_id = %event.id, event_type = %event.event_type, subject = event.subject,
-            correlation_id = event.correlation_id, "event written to the outbox"
-        );
-        Ok(event)
-    }
-
-    fn make<P: Payload>(self, payload: &P) -> Result<Event> {
         let event = Event::new(payload, self.clock)?.because(&self.actor.cause);
         event.check()?;
+        logged::log(&event);
         Ok(event)
     }
 }

@@ -36,7 +36,7 @@ pub(crate) use samples::{
 pub(crate) use steps::{course, steps, update_step};
 pub(crate) use submissions::{
     clear_review, delete_received_submission, find_submission, get_submission, insert_submission,
-    list_submissions, mark_for_review, set_kind, update_submission,
+    list_submissions, mark_for_review, set_event, set_kind, update_submission,
 };
 
 fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {

@@ -49,6 +49,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("catalogue.sql"),
     include_str!("submissions.sql"),
     include_str!("lives.sql"),
+    include_str!("causes.sql"),
 ];
 /// What counts as recent in the statistics.
 const RECENT: Duration = Duration::from_hours(7 * 24);

@@ -59,7 +59,8 @@ impl SagaInput {
 }
 
 impl SampleService {
-    /// Step `validate_sample`: the submission is there and was not processed yet; it becomes `processing`.
+    /// Step `validate_sample`: the submission is there and was not processed yet; it becomes `processing`, and
+    /// `submission.status_changed` says so.
     ///
     /// # Errors
     /// `NotFound` without such a submission. `Conflict` when it is in another status, or the step was compensated.
@@ -78,9 +79,8 @@ impl SampleService {
             if submission.status != SubmissionStatus::Received {
                 return Err(not_now(&submission, "received"));
             }
-            submission.status = SubmissionStatus::Processing;
-            submission.updated_at = act.now;
-            rows::update_submission(tx, &submission)?;
+            let moved =
+                act.move_submission(tx, &mut submission, SubmissionStatus::Processing, None)?;
             let output = json!({
                 "validated": true,
                 "submissionId": submission.id,
@@ -88,12 +88,13 @@ impl SampleService {
                 "fileName": submission.file_name,
             });
             barrier::done(tx, &once, &output)?;
-            Ok((output, vec![]))
+            Ok((output, vec![moved]))
         })
         .await
     }
 
-    /// Compensation `revert_validation`: a submission that was not accepted becomes `rejected`, with the reason.
+    /// Compensation `revert_validation`: a submission that was not accepted becomes `rejected`, with the reason, and
+    /// `submission.status_changed` says so.
     ///
     /// # Errors
     /// `Invalid` for an input that does not fit.
@@ -108,25 +109,15 @@ impl SampleService {
             if barrier::backward(tx, &once)? == Backward::Repeat {
                 return Ok((json!({"reverted": true}), vec![]));
             }
-            if let Some(mut submission) = rows::find_submission(tx, &input.submission_id)?
-                && matches!(
-                    submission.status,
-                    SubmissionStatus::Received | SubmissionStatus::Processing
-                )
-            {
-                submission.status = SubmissionStatus::Rejected;
-                submission.reason = Some(undo.reason);
-                submission.updated_at = act.now;
-                rows::update_submission(tx, &submission)?;
-            }
-            Ok((json!({"reverted": true}), vec![]))
+            let rejected = act.reject_unfinished(tx, &input.submission_id, undo.reason)?;
+            Ok((json!({"reverted": true}), rejected.into_iter().collect()))
         })
         .await
     }
 
     /// Step `update_status`: makes a sample of each row of the form and moves it to `prep`; accepts the submission.
     ///
-    /// Publishes `sample.created` for each sample, then `sample.status_changed` for each. `extraction` is the output of
+    /// Publishes `sample.created` for each sample, then `sample.status_changed` for each and `submission.status_changed`. `extraction` is the output of
     /// `process_pdf`, whose `form` has the rows. Where a person has to look at the form first, nothing is made.
     ///
     /// # Errors
@@ -181,11 +172,10 @@ impl SampleService {
                 events.push(event);
             }
             let sample_ids: Vec<_> = samples.iter().map(|sample| sample.id.clone()).collect();
-            submission.status = SubmissionStatus::Accepted;
             submission.sample_count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
             submission.form = Some(raw_form);
-            submission.updated_at = act.now;
-            rows::update_submission(tx, &submission)?;
+            let accepted = SubmissionStatus::Accepted;
+            events.push(act.move_submission(tx, &mut submission, accepted, None)?);
             let output = json!({
                 "submissionId": submission.id,
                 "status": Status::Prep,
@@ -198,7 +188,8 @@ impl SampleService {
         .await
     }
 
-    /// Compensation `revert_status`: deletes what the step made, publishing `sample.deleted` for each. A sample that a person has
+    /// Compensation `revert_status`: deletes what the step made, publishing `sample.deleted` for each and
+    /// `submission.status_changed`. A sample that a person has
     /// worked on since stays: what was acknowledged to them is not taken back behind their backs; its history says so.
     ///
     /// # Errors
@@ -228,10 +219,9 @@ impl SampleService {
                 }
             }
             let mut submission = rows::get_submission(tx, &made.submission_id)?;
-            submission.status = SubmissionStatus::Processing;
             submission.sample_count = kept;
-            submission.updated_at = act.now;
-            rows::update_submission(tx, &submission)?;
+            let processing = SubmissionStatus::Processing;
+            events.push(act.move_submission(tx, &mut submission, processing, Some(undo.reason))?);
             Ok((json!({"reverted": true}), events))
         })
         .await

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::rules::not_empty;
 use super::sample::Change;
+use crate::sample::SubmissionStatus;
 
 /// Source of these events.
 const SOURCE: &str = "sample-service";
@@ -139,6 +140,95 @@ pub struct SubmissionCreated {
 
 impl Payload for SubmissionCreated {
     const TYPE: &'static str = "submission.created";
+    const SOURCE: &'static str = SOURCE;
+
+    fn subject(&self) -> Option<String> {
+        Some(self.submission_id.clone())
+    }
+
+    fn check(&self) -> Result<()> {
+        not_empty("submissionId", &self.submission_id)?;
+        not_empty("userId", &self.user_id)
+    }
+}
+
+/// `submission.status_changed`: a submission stands elsewhere than before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubmissionStatusChanged {
+    /// Id of the submission.
+    #[schemars(length(min = 1))]
+    pub submission_id: String,
+    /// Who sent it; the service where a saga was started without anybody.
+    #[schemars(length(min = 1))]
+    pub user_id: String,
+    /// Where it stood.
+    pub old_status: SubmissionStatus,
+    /// Where it stands.
+    pub new_status: SubmissionStatus,
+    /// How many samples were made of it.
+    pub sample_count: u32,
+    /// Why, where it is not as it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Payload for SubmissionStatusChanged {
+    const TYPE: &'static str = "submission.status_changed";
+    const SOURCE: &'static str = SOURCE;
+
+    fn subject(&self) -> Option<String> {
+        Some(self.submission_id.clone())
+    }
+
+    fn check(&self) -> Result<()> {
+        not_empty("submissionId", &self.submission_id)?;
+        not_empty("userId", &self.user_id)
+    }
+}
+
+/// `submission.review_requested`: a person is to look at a submission, since its form was read with doubt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubmissionReviewRequested {
+    /// Id of the submission.
+    #[schemars(length(min = 1))]
+    pub submission_id: String,
+    /// Who asks.
+    #[schemars(length(min = 1))]
+    pub user_id: String,
+    /// What is in doubt.
+    pub reason: String,
+}
+
+impl Payload for SubmissionReviewRequested {
+    const TYPE: &'static str = "submission.review_requested";
+    const SOURCE: &'static str = SOURCE;
+
+    fn subject(&self) -> Option<String> {
+        Some(self.submission_id.clone())
+    }
+
+    fn check(&self) -> Result<()> {
+        not_empty("submissionId", &self.submission_id)?;
+        not_empty("userId", &self.user_id)
+    }
+}
+
+/// `submission.review_completed`: nobody has to look at a submission any more, since a person decided about its form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubmissionReviewCompleted {
+    /// Id of the submission.
+    #[schemars(length(min = 1))]
+    pub submission_id: String,
+    /// Who sent it; the service where a saga was started without anybody.
+    #[schemars(length(min = 1))]
+    pub user_id: String,
+}
+
+impl Payload for SubmissionReviewCompleted {
+    const TYPE: &'static str = "submission.review_completed";
     const SOURCE: &'static str = SOURCE;
 
     fn subject(&self) -> Option<String> {

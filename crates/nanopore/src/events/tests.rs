@@ -8,6 +8,35 @@ fn refused(name: &str, json: &str) -> String {
 }
 
 #[test]
+fn what_failed_is_logged_as_an_error_and_what_is_to_be_looked_at_as_a_warning() {
+    use tracing::Level;
+
+    let of_level = |level: Level| {
+        let names = TYPES.iter().map(|info| info.name);
+        names
+            .filter(|name| logged::level(name) == level)
+            .collect::<Vec<_>>()
+    };
+    let errors = [
+        "sample.processing_failed",
+        "ai.pdf_processing_failed",
+        "ai.processing_job_failed",
+        "audit.integrity_failed",
+    ];
+    assert_eq!(of_level(Level::ERROR), errors);
+    let warnings = [
+        "qc.decision_overdue",
+        "ai.extraction_confidence_low",
+        "ai.model_performance_degraded",
+        "audit.access_denied",
+        "audit.alert_triggered",
+    ];
+    assert_eq!(of_level(Level::WARN), warnings);
+    assert_eq!(of_level(Level::DEBUG), ["audit.entry_recorded"]);
+    assert_eq!(of_level(Level::INFO).len(), TYPES.len() - 10);
+}
+
+#[test]
 fn a_confidence_outside_zero_to_one_is_refused() {
     for score in ["1.01", "-0.1"] {
         let error = refused(

@@ -61,6 +61,9 @@ fn catalogue() -> Vec<Row> {
         row::<facility::SubmissionAttachmentAdded>("submission.attachment_added", "submissionId userId attachmentId fileName fileSize fileType", "", ""),
         row::<facility::SubmissionAttachmentRemoved>("submission.attachment_removed", "submissionId userId attachmentId fileName", "", ""),
         row::<facility::SubmissionWithdrawn>("submission.withdrawn", "submissionId userId reason", "", ""),
+        row::<facility::SubmissionStatusChanged>("submission.status_changed", "submissionId userId oldStatus newStatus sampleCount", "reason", "oldStatus newStatus"),
+        row::<facility::SubmissionReviewRequested>("submission.review_requested", "submissionId userId reason", "", ""),
+        row::<facility::SubmissionReviewCompleted>("submission.review_completed", "submissionId userId", "", ""),
         row::<qc::DecisionRequested>("qc.decision_requested", "decisionId sagaId sampleId userId sampleName processingStep error submitterName submitterEmail choices dueAt", "", ""),
         row::<qc::DecisionMade>("qc.decision_made", "decisionId sagaId sampleId userId decision author reason", "", "decision"),
         row::<qc::DecisionWithdrawn>("qc.decision_withdrawn", "decisionId sagaId sampleId userId reason", "", ""),
@@ -113,7 +116,7 @@ fn check(info: &TypeInfo, fields: &Map<String, Value>) -> Result<(), String> {
 #[test]
 fn every_type_of_the_catalogue_keeps_its_wire_form() {
     let catalogue = catalogue();
-    assert_eq!(events::TYPES.len(), 50);
+    assert_eq!(events::TYPES.len(), 53);
     assert_eq!(catalogue.len(), events::TYPES.len());
     for row in catalogue {
         let info = info(row.name);

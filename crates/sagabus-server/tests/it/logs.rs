@@ -93,6 +93,18 @@ fn logs_are_json_lines_with_ids_and_without_personal_data() {
         .filter(|line| line["event_id"].as_str().is_some_and(|id| ids.contains(id)))
         .count();
     assert!(known > 10, "{known} lines name an event");
+    // Failures and what somebody should look at stand out, each under the id of its event.
+    let loud = |event_type: &str| {
+        let of_type =
+            |line: &&Value| line["event_type"] == event_type && line["subject"].is_string();
+        let line = lines.iter().find(of_type);
+        let line = line.unwrap_or_else(|| panic!("no line of `{event_type}`"));
+        line["level"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(loud("ai.pdf_processing_started"), "INFO");
+    assert_eq!(loud("ai.pdf_processing_failed"), "ERROR");
+    assert_eq!(loud("ai.processing_job_failed"), "ERROR");
+    assert_eq!(loud("submission.status_changed"), "INFO");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod alerts;
 mod audit;
 mod bad_forms;
 mod bad_input;
+mod causes;
 mod client;
 mod cloud_events;
 mod dead_letters;

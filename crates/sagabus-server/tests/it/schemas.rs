@@ -14,7 +14,7 @@ fn the_server_tells_each_event_type_with_its_versions_and_schemas() {
     let server = Server::start(&place);
     let list = server.get("/api/schemas").expect(200);
     let types = list["schemas"].as_array().unwrap();
-    assert_eq!(types.len(), 63);
+    assert_eq!(types.len(), 66);
     let created =
         json!({"type": "sample.created", "source": "sample-service", "versions": ["1.0"]});
     assert!(types.contains(&created), "{list}");
@@ -46,7 +46,7 @@ fn every_reference_of_the_asyncapi_document_leads_to_what_it_names() {
         assert!(target.is_some(), "{reference}");
     }
     let channels = document["channels"].as_object().unwrap();
-    assert_eq!(channels.len(), 63);
+    assert_eq!(channels.len(), 66);
     assert_eq!(document["operations"].as_object().unwrap().len(), 126);
     let message = &document["components"]["messages"]["sample.created-1.0"];
     assert_eq!(

@@ -1,50 +1,9 @@
 //! A submission: one document that announces many samples.
 
-use nanopore::sample::{Progress, State};
+use nanopore::sample::{Progress, State, SubmissionStatus};
 use sagabus::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// Where a submission stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SubmissionStatus {
-    /// Its document is here.
-    Received,
-    /// The document is being read.
-    Processing,
-    /// Its samples are tracked.
-    Accepted,
-    /// It was refused; the reason says why.
-    Rejected,
-}
-
-impl SubmissionStatus {
-    /// Every status.
-    pub const ALL: [Self; 4] = [
-        Self::Received,
-        Self::Processing,
-        Self::Accepted,
-        Self::Rejected,
-    ];
-
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Received => "received",
-            Self::Processing => "processing",
-            Self::Accepted => "accepted",
-            Self::Rejected => "rejected",
-        }
-    }
-
-    /// The status of that word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == word)
-    }
-}
 
 /// How a submission came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
@@ -133,6 +92,9 @@ pub struct Submission {
     /// The form as it was read, kept whole because not everything on it is a field of a sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub form: Option<serde_json::Value>,
+    /// The event that told of it; none for one that an earlier version took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
     /// How many samples it brought.
     pub sample_count: u32,
     /// When it arrived.

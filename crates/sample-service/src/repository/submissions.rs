@@ -2,7 +2,7 @@
 
 use nanopore::sample::Progress;
 use sagabus::sqlite::rusqlite::{self, OptionalExtension, Row, Transaction};
-use sagabus::{Error, Result, Timestamp};
+use sagabus::{Error, EventId, Result, Timestamp};
 
 use super::{damaged, time, word};
 use crate::model::{NewSubmission, Page, Submission, SubmissionKind, SubmissionStatus};
@@ -38,6 +38,15 @@ pub(crate) fn insert_submission(
             &submission.submitter_email,
             now.milliseconds(),
         ),
+    )?;
+    Ok(())
+}
+
+/// Keeps which event tells of a submission.
+pub(crate) fn set_event(tx: &Transaction<'_>, id: &str, event: &EventId) -> Result<()> {
+    tx.execute(
+        "UPDATE submissions SET event_id = ?2 WHERE id = ?1",
+        (id, event.as_str()),
     )?;
     Ok(())
 }
@@ -167,6 +176,7 @@ fn read_submission(row: &Row<'_>) -> rusqlite::Result<Submission> {
             .map(|form| serde_json::from_str(&form))
             .transpose()
             .map_err(damaged)?,
+        event_id: row.get("event_id")?,
         sample_count: row.get("sample_count")?,
         created_at: time(row, "created_ms")?,
         updated_at: time(row, "updated_ms")?,

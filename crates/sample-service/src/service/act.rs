@@ -5,7 +5,7 @@ use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::{Event, Result, Timestamp};
 
 use super::conflict;
-use crate::model::{Hold, ProcessingStep, Sample};
+use crate::model::{Hold, ProcessingStep, Sample, Submission, SubmissionStatus};
 use crate::publisher::Publisher;
 use crate::repository as rows;
 
@@ -30,6 +30,41 @@ impl Act<'_> {
         notes: Option<&str>,
     ) -> Result<()> {
         rows::add_history(tx, sample, action, notes, (self.user_id(), self.now))
+    }
+
+    /// Rejects a submission that was neither accepted nor rejected.
+    pub(crate) fn reject_unfinished(
+        &self,
+        tx: &Transaction<'_>,
+        id: &str,
+        reason: String,
+    ) -> Result<Option<Event>> {
+        let unfinished = [SubmissionStatus::Received, SubmissionStatus::Processing];
+        let found = rows::find_submission(tx, id)?;
+        let Some(mut submission) = found.filter(|it| unfinished.contains(&it.status)) else {
+            return Ok(None);
+        };
+        let rejected = SubmissionStatus::Rejected;
+        self.move_submission(tx, &mut submission, rejected, Some(reason))
+            .map(Some)
+    }
+
+    /// Moves a submission, with the reason where there is one.
+    pub(crate) fn move_submission(
+        &self,
+        tx: &Transaction<'_>,
+        submission: &mut Submission,
+        status: SubmissionStatus,
+        reason: Option<String>,
+    ) -> Result<Event> {
+        let old = std::mem::replace(&mut submission.status, status);
+        if reason.is_some() {
+            submission.reason.clone_from(&reason);
+        }
+        submission.updated_at = self.now;
+        rows::update_submission(tx, submission)?;
+        self.publisher
+            .submission_status_changed(submission, old, reason)
     }
 
     /// Moves the sample, and its steps with it, if the transition is legal.

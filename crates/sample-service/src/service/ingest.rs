@@ -170,6 +170,7 @@ impl Act<'_> {
         submission.status = SubmissionStatus::Accepted;
         submission.sample_count = u32::try_from(good.len()).unwrap_or(u32::MAX);
         let created = self.publisher.submission_created(&submission)?;
+        rows::set_event(tx, &submission.id, &created.id)?;
         let mut events = vec![];
         for (index, (fields, landing)) in good {
             let id = EventId::generate(clock).to_string();

@@ -44,8 +44,10 @@ impl SampleService {
                     return Err(Error::new(ErrorKind::Conflict, text));
                 }
             }
-            let made = rows::get_submission(tx, id.as_str())?;
+            let mut made = rows::get_submission(tx, id.as_str())?;
             let event = act.publisher.submission_created(&made)?;
+            rows::set_event(tx, id.as_str(), &event.id)?;
+            made.event_id = Some(event.id.to_string());
             Ok((made, vec![event]))
         })
         .await

@@ -41,7 +41,8 @@ impl SampleService {
             rows::clear_review(tx, &submission.id, act.now)?;
             let output = json!({"validated": true, "submissionId": submission.id});
             barrier::done(tx, &once, &output)?;
-            Ok((output, vec![]))
+            let reviewed = act.publisher.submission_review_completed(submission.id)?;
+            Ok((output, vec![reviewed]))
         })
         .await
     }
