@@ -32,7 +32,7 @@ pub struct About {
     pub description: &'static str,
     /// Where it is served unless told otherwise.
     pub server: &'static str,
-    /// The groups of operations, each with what it is for.
+    /// The groups of operations, each with what it is for; of those that have none nothing is said.
     pub tags: &'static [(&'static str, &'static str)],
     /// The schema of problem details.
     pub problem: fn(&mut SchemaGenerator) -> Schema,
@@ -65,7 +65,8 @@ pub fn document(about: &About, operations: &[Operation]) -> Value {
         path.insert(operation.method.to_lowercase(), described);
     }
     let problem = Kind::Of(about.problem).schema(&mut answers);
-    let tags: Vec<Value> = (about.tags.iter())
+    let is_used = |name: &str| operations.iter().any(|it| it.tag == name);
+    let tags: Vec<Value> = (about.tags.iter().filter(|(name, _)| is_used(name)))
         .map(|(name, says)| json!({"name": name, "description": says}))
         .collect();
     json!({

@@ -1,40 +1,22 @@
-//! Puts the system together: engine, bus, sagas, the three services, and who listens to whom.
+//! Puts the system together: engine, bus, sagas, the services, and who listens to whom.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_service::AiService;
 use ai_service::pdf::PdfReader;
-use audit_service::AuditService;
 use sagabus::engines::embedded::Embedded;
 use sagabus::schema::{Registry, RegistryBuilder};
 use sagabus::sqlite::Outbox;
 use sagabus::transport::Transport;
 use sagabus::{Bus, Clock, Error, ErrorKind, Sagas, SystemClock, saga};
-use sample_service::SampleService;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::files::Uploads;
 use crate::machine::Machine;
-use crate::start_room;
+use crate::services::{Served, Services};
 use crate::steps::{self, Shipped};
-
-/// The databases of the services.
-const SAMPLES: &str = "samples";
-const AUDIT: &str = "audit";
-const AI: &str = "ai";
-
-fn database(dir: &Path, name: &str) -> PathBuf {
-    dir.join(format!("{name}.sqlite"))
-}
-
-/// The database of the audit trail in a data directory.
-pub(crate) fn audit_database(dir: &Path) -> PathBuf {
-    database(dir, AUDIT)
-}
 
 /// What to put together.
 #[derive(Debug)]
@@ -42,6 +24,8 @@ pub(crate) struct Plan {
     /// Where everything is kept.
     pub(crate) data_dir: PathBuf,
     pub(crate) config: Config,
+    /// Which services are opened. The bus is always there.
+    pub(crate) served: Served,
     /// A saga step that is to fail, to show what then happens.
     pub(crate) fail_at: Option<String>,
 }
@@ -52,9 +36,7 @@ pub(crate) struct System {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) bus: Bus,
     pub(crate) sagas: Sagas,
-    pub(crate) samples: SampleService,
-    pub(crate) ai: AiService,
-    pub(crate) audit: AuditService,
+    pub(crate) services: Services,
     pub(crate) machine: Arc<Machine>,
     /// The sagas that can be started by name.
     pub(crate) shipped: Shipped,
@@ -69,54 +51,32 @@ impl System {
     /// Opens everything in the plan's directory and goes on with what was unfinished.
     pub(crate) async fn open(plan: Plan) -> Result<Arc<Self>, Error> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let dir = &plan.data_dir;
-        let engine = Arc::new(Embedded::open(
-            dir,
-            &plan.config.engine,
-            Arc::clone(&clock),
-        )?);
-        let bus = bus(Arc::clone(&engine) as _, &plan.config, &clock)?;
-        start_room::give_up(dir, SAMPLES);
-        let samples = SampleService::open(database(dir, SAMPLES), Arc::clone(&clock)).await?;
-        start_room::give_up(dir, AUDIT);
-        let settings = plan.config.audit.clone();
-        let audit = AuditService::open(database(dir, AUDIT), settings, Arc::clone(&clock)).await?;
-        start_room::give_up(dir, AI);
-        let ai = AiService::open(
-            database(dir, AI),
-            dir.join("uploads"),
-            (reader()?, plan.config.ai.clone()),
-            Arc::clone(&clock),
-        )
-        .await?;
-        let samples = samples.with_files(Arc::new(Uploads(ai.clone())));
+        let (dir, config) = (&plan.data_dir, plan.config);
+        let shipped = Shipped::new(plan.fail_at.as_deref(), config.decision_time, &plan.served)?;
+        // Before anything is made.
+        config.check_listeners(plan.served.subscriptions() + shipped.listeners())?;
+        let engine = Arc::new(Embedded::open(dir, &config.engine, Arc::clone(&clock))?);
+        let bus = bus(Arc::clone(&engine) as _, &config, &clock)?;
+        let services = Services::open(plan.served, dir, &config, &clock).await?;
         if bus.condition().is_ok() {
-            for name in [SAMPLES, AUDIT, AI] {
-                start_room::keep(dir, name);
-            }
+            services.keep_room(dir);
         }
-        samples.subscribe(&bus).await?;
-        audit.subscribe(&bus).await?;
-        let shipped = Shipped::new(plan.fail_at.as_deref(), plan.config.decision_time)?;
-        let handlers = steps::handlers(&samples, &ai, &audit);
-        let limits = &plan.config.saga.service_limits;
-        Config::check_service_limits(limits, &handlers.actions())?;
+        services.subscribe(&bus).await?;
+        let handlers = steps::handlers(&services);
+        let limits = services.served().limits_of(&config.saga.service_limits);
+        Config::check_service_limits(&limits, &handlers.actions())?;
         let sagas = Sagas::builder(engine, Arc::clone(&clock))
-            .settings(plan.config.saga)
+            .settings(config.saga)
             .handlers(handlers)
             .open()
             .await?;
-        steps::start_for_entries(&sagas, &bus, &shipped.entry).await?;
-        steps::start_for_reviewed(&sagas, &bus, &shipped.reviewed).await?;
-        steps::qc::start_for_failures(&sagas, &bus, &shipped.decision).await?;
-        steps::qc::tell_decisions(&sagas, &bus).await?;
+        shipped.listen(&sagas, &bus).await?;
+        shipped.tell_what_is_left_out();
         let system = Arc::new(Self {
             clock,
             bus,
             sagas,
-            samples,
-            ai,
-            audit,
+            services,
             machine: Arc::default(),
             shipped,
             keyed_intake: tokio::sync::Mutex::new(()),
@@ -138,10 +98,7 @@ impl System {
                     .relay(publisher, Arc::clone(&self.clock), self.stop_relays.clone());
             self.relays.spawn(relay);
         }
-        let work = self.audit.clone().work(self.stop_relays.clone());
-        self.relays.spawn(work);
-        let work = self.ai.clone().work(self.stop_relays.clone());
-        self.relays.spawn(work);
+        self.services.start_work(&self.relays, &self.stop_relays);
         let (letters, stop) = (self.bus.letters(), self.stop_relays.clone());
         self.relays
             .spawn(async move { stop.run_until_cancelled(letters.watch()).await });
@@ -151,18 +108,9 @@ impl System {
     }
 
     /// The outboxes of the services.
-    pub(crate) fn outboxes(&self) -> [&Outbox; 3] {
-        [self.samples.outbox(), self.ai.outbox(), self.audit.outbox()]
-    }
-
-    /// The outboxes with their services' names.
-    pub(crate) fn named_outboxes(&self) -> [(&'static str, &Outbox); 3] {
-        let [samples, ai, audit] = self.outboxes();
-        [
-            ("sample-service", samples),
-            ("ai-service", ai),
-            ("audit-service", audit),
-        ]
+    pub(crate) fn outboxes(&self) -> impl Iterator<Item = &Outbox> {
+        let outboxes = self.services.outboxes().into_iter();
+        outboxes.map(|(_, outbox)| outbox)
     }
 
     /// Waits, at most `limit`, until no event is on its way: outboxes are empty and subscriptions have nothing to do.
@@ -186,7 +134,7 @@ impl System {
     /// Stops in order: sagas start nothing more, services finish, outboxes empty themselves, the log closes.
     pub(crate) async fn shutdown(&self, deadline: Duration) -> Stopped {
         let unfinished = self.sagas.shutdown(deadline).await;
-        self.ai.shutdown(deadline).await;
+        self.services.shutdown(deadline).await;
         let drained = async {
             for outbox in self.outboxes() {
                 if outbox.drain().await.is_err() {

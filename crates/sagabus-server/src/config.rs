@@ -13,6 +13,10 @@ const DAY: Duration = Duration::from_hours(24);
 /// Prefixes of variables that are ours: an unknown one under them is a mistake, not somebody else's.
 pub(crate) const PREFIXES: [&str; 5] = ["EVENT_BUS_", "SAGA_", "AUDIT_", "AI_", "SAMPLE_"];
 
+/// The setting that says how many subscriptions there may be, and its largest value.
+const LISTENERS: &str = "EVENT_BUS_MAX_LISTENERS";
+const LISTENERS_MAX: u64 = 10_000;
+
 /// Settings of the bus, of sagas, of the audit trail, of the reading of forms and of samples.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -61,13 +65,13 @@ enum Set {
 /// Every variable that is read.
 pub(crate) const VARIABLES: &[Variable] = &[
     Variable {
-        name: "EVENT_BUS_MAX_LISTENERS",
+        name: LISTENERS,
         default: "100",
-        meaning: "most subscriptions at one time; one more is refused. The program itself has six",
+        meaning: "most subscriptions at one time; one more is refused. The program itself has six, and with `--only` as many as its services need",
         set: Set::Number {
             set: |config, value| config.bus.subscriptions_max = count(value),
-            min: 6,
-            max: 10_000,
+            min: 1,
+            max: LISTENERS_MAX,
         },
     },
     Variable {
@@ -380,6 +384,21 @@ impl Config {
         }
         config.bus.validate()?;
         Ok(config)
+    }
+
+    /// Refuses fewer subscriptions than the program has itself.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the variable and what it may be.
+    pub(crate) fn check_listeners(&self, least: usize) -> Result<(), Error> {
+        let given = self.bus.subscriptions_max;
+        if given >= least {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "environment variable `{LISTENERS}` is `{given}`, and must be a whole number from {least} to {LISTENERS_MAX}: the \
+             program has {least} subscriptions itself"
+        )))
     }
 
     /// Refuses limits of services and actions that no handler is of: they would limit nothing.

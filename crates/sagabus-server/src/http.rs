@@ -2,14 +2,16 @@
 
 mod access;
 mod admission;
-pub(crate) mod api;
+mod api;
 mod cloud_events;
 mod connections;
 mod dead_letters;
+mod elsewhere;
 mod events;
 mod fields;
 mod health;
 mod metrics;
+pub(crate) mod openapi;
 mod query;
 mod reply;
 mod request;
@@ -53,24 +55,18 @@ pub(crate) struct App {
 
 /// All routes.
 pub(crate) fn router(system: Arc<System>) -> Router {
-    let samples = sample_service::routes::api().with_state(system.samples.clone());
-    let forms = ai_service::routes::api().with_state(system.ai.clone());
-    let trail = audit_service::routes::api().with_state(system.audit.clone());
+    let takes_forms = system.shipped.submission.is_some();
     let room = middleware::from_fn_with_state(Arc::clone(&system), admission::with_room);
     let reads = middleware::from_fn_with_state(Arc::clone(&system), access::record);
     let app = App {
-        system,
+        system: Arc::clone(&system),
         traffic: Arc::default(),
     };
     let traffic = Arc::clone(&app.traffic);
-    let (router, operations) = api::own()
-        .with_state(app)
-        .nest("/api", samples)
-        .nest("/api", forms)
-        .nest("/api/audit", trail)
-        .into_parts();
+    let own = api::own(takes_forms).with_state(app);
+    let (router, operations) = system.services.add_routes(own).into_parts();
     let known = Arc::new(query::Known::of(&operations));
-    router
+    elsewhere::refused(router, &operations, system.services.served())
         .fallback(reply::no_such_route)
         .layer(reads)
         .layer(room)

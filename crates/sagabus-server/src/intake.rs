@@ -45,13 +45,8 @@ pub(crate) struct Taken {
 
 /// Keeps a file; the same bytes have the same id.
 pub(crate) async fn keep(system: &System, bytes: Bytes) -> Result<String> {
-    Ok(system
-        .ai
-        .store_upload(bytes)
-        .await?
-        .file_id
-        .as_str()
-        .to_owned())
+    let upload = system.services.ai()?.store_upload(bytes).await?;
+    Ok(upload.file_id.as_str().to_owned())
 }
 
 /// Enters a submission and starts its saga. Both have happened when this returns; if the process ends between the two,
@@ -78,7 +73,8 @@ pub(crate) async fn submit(system: &System, form: Form) -> Result<Taken> {
         submitter_name: form.submitter_name,
         submitter_email: form.submitter_email,
     };
-    let made = system.samples.create_submission(submission, actor.clone());
+    let samples = system.services.sample()?;
+    let made = samples.create_submission(submission, actor.clone());
     let submission = made.await?;
     let saga = match start(system, &submission, form.user_id.as_deref()).await {
         Ok(saga) => saga,
@@ -86,8 +82,7 @@ pub(crate) async fn submit(system: &System, form: Form) -> Result<Taken> {
             if error.kind() == ErrorKind::Full {
                 // If that fails too, the next start of the program goes on with it.
                 let reason = error.to_string();
-                let withdrawn = system
-                    .samples
+                let withdrawn = samples
                     .withdraw_submission(submission.id, reason, actor)
                     .await;
                 if let Err(fault) = withdrawn {
@@ -105,8 +100,12 @@ pub(crate) async fn submit(system: &System, form: Form) -> Result<Taken> {
 }
 
 /// Starts the sagas of submissions that were entered just before the process ended. Those there is no room for are started
-/// when there is.
+/// when there is. Where the services of those sagas are not all here, submissions wait until they are.
 pub(crate) async fn resume(system: &Arc<System>) -> Result<()> {
+    if system.shipped.submission.is_none() {
+        return Ok(());
+    }
+    let samples = system.services.sample()?;
     let mut left = Vec::new();
     let received = async |page| {
         let page = Page {
@@ -114,7 +113,7 @@ pub(crate) async fn resume(system: &Arc<System>) -> Result<()> {
             limit: RESUMED_AT_ONCE,
         };
         let received = Some(SubmissionStatus::Received);
-        system.samples.submissions(received, page).await
+        samples.submissions(received, page).await
     };
     let (_, total) = received(1).await?;
     let pages = u32::try_from(total.div_ceil(u64::from(RESUMED_AT_ONCE))).unwrap_or(u32::MAX);
@@ -184,7 +183,9 @@ async fn start(system: &System, submission: &Submission, user_id: Option<&str>) 
     if let Some(event_id) = &submission.event_id {
         start = start.caused_by(EventId::new(event_id.as_str())?);
     }
-    system.sagas.start(&system.shipped.submission, start).await
+    let definition = system.shipped.submission.as_ref();
+    let definition = definition.ok_or_else(|| system.services.served().refusal())?;
+    system.sagas.start(definition, start).await
 }
 
 /// The id of the submission with this idempotency key: always the same one.

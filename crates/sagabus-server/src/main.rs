@@ -10,6 +10,7 @@ mod http;
 mod intake;
 mod logging;
 mod machine;
+mod services;
 mod start_room;
 mod steps;
 mod wire;

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use ai_service::AiService;
-use audit_service::AuditService;
 use nanopore::events::ai::ExtractionReviewed;
 use nanopore::events::sample::SampleCreated;
 use sagabus::saga::{Definition, Handlers, OnTimeout, Start, Step, StepContext, StepError};
 use sagabus::{Bus, Error, Event, HandlerError, Payload, Result, Sagas};
-use sample_service::SampleService;
 use serde_json::json;
+
+use crate::services::{Served, Service, Services};
 
 pub(crate) mod qc;
 
@@ -21,57 +20,131 @@ const ENTERED: &str = "pdf-processing";
 /// The subscription whose events start sagas of forms that a person has decided about.
 const REVIEWED: &str = "reviewed-forms";
 
-/// The sagas that the program ships.
+/// The sagas that the program ships: none of which a step is of a service that is not here.
 #[derive(Debug)]
 pub(crate) struct Shipped {
     /// What becomes of a submitted form.
-    pub(crate) submission: Definition,
+    pub(crate) submission: Option<Definition>,
     /// What becomes of a sample that is entered with its form.
-    pub(crate) entry: Definition,
+    entry: Option<Definition>,
     /// What becomes of a form that a person has looked at.
-    pub(crate) reviewed: Definition,
+    reviewed: Option<Definition>,
     /// What becomes of a sample whose quality control failed.
-    pub(crate) decision: Definition,
+    decision: Option<Definition>,
+    /// The names of the others.
+    left_out: Vec<String>,
+    served: Served,
 }
 
 impl Shipped {
-    /// All of them. The step named `fail_at` of those that read a form fails before it does anything. A decision is waited for
-    /// during `decision_time` before that is told.
-    pub(crate) fn new(fail_at: Option<&str>, decision_time: Duration) -> Result<Self> {
+    /// Those that the services here do. The step named `fail_at` of those that read a form fails before it does anything. A
+    /// decision is waited for during `decision_time` before that is told.
+    pub(crate) fn new(
+        fail_at: Option<&str>,
+        decision_time: Duration,
+        served: &Served,
+    ) -> Result<Self> {
+        let mut left_out = Vec::new();
+        let mut if_done = |definition: Definition| {
+            let is_done = served.does(&definition);
+            if !is_done {
+                left_out.push(definition.name().to_owned());
+            }
+            is_done.then_some(definition)
+        };
         Ok(Self {
-            submission: shipped(nanopore::sagas::SAMPLE_PROCESSING, fail_at)?,
-            entry: shipped(nanopore::sagas::PDF_PROCESSING, fail_at)?,
-            reviewed: shipped(nanopore::sagas::REVIEWED_FORM, fail_at)?,
-            decision: decision(decision_time)?,
+            submission: if_done(shipped(nanopore::sagas::SAMPLE_PROCESSING, fail_at)?),
+            entry: if_done(shipped(nanopore::sagas::PDF_PROCESSING, fail_at)?),
+            reviewed: if_done(shipped(nanopore::sagas::REVIEWED_FORM, fail_at)?),
+            decision: if_done(decision(decision_time)?),
+            left_out,
+            served: served.clone(),
         })
     }
 
-    /// The one of this name.
-    pub(crate) fn named(&self, name: &str) -> Result<&Definition> {
+    fn all(&self) -> impl Iterator<Item = &Definition> {
         let all = [
             &self.submission,
             &self.entry,
             &self.reviewed,
             &self.decision,
         ];
-        all.into_iter().find(|it| it.name() == name).ok_or_else(|| {
-            let names = all.map(|it| format!("`{}`", it.name())).join(" or ");
-            let name = name.escape_debug();
-            let text = format!("no definition is named `{name}`; give `steps`, or use {names}");
-            Error::not_found(text)
-        })
+        all.into_iter().flatten()
     }
+
+    /// The one of this name.
+    pub(crate) fn named(&self, name: &str) -> Result<&Definition> {
+        if let Some(found) = self.all().find(|it| it.name() == name) {
+            return Ok(found);
+        }
+        if self.left_out.iter().any(|it| it == name) {
+            let refusal = self.served.refusal();
+            let text = format!("`{name}` has steps of services that are {refusal}");
+            return Err(Error::not_found(text));
+        }
+        let names: Vec<String> = self.all().map(|it| format!("`{}`", it.name())).collect();
+        let named = match names.as_slice() {
+            [] => String::new(),
+            names => format!(", or use {}", names.join(" or ")),
+        };
+        let name = name.escape_debug();
+        let text = format!("no definition is named `{name}`; give `steps`{named}");
+        Err(Error::not_found(text))
+    }
+
+    /// How many subscriptions start these sagas and tell them something.
+    pub(crate) fn listeners(&self) -> usize {
+        let starts = [&self.entry, &self.reviewed, &self.decision];
+        let tells = usize::from(self.decision.is_some());
+        starts.into_iter().flatten().count() + tells
+    }
+
+    /// Has the events that are about them start them and tell them.
+    pub(crate) async fn listen(&self, sagas: &Sagas, bus: &Bus) -> Result<()> {
+        if let Some(definition) = &self.entry {
+            start_for_entries(sagas, bus, definition).await?;
+        }
+        if let Some(definition) = &self.reviewed {
+            start_for_reviewed(sagas, bus, definition).await?;
+        }
+        if let Some(definition) = &self.decision {
+            qc::start_for_failures(sagas, bus, definition).await?;
+            qc::tell_decisions(sagas, bus).await?;
+        }
+        Ok(())
+    }
+
+    /// Says in the log what is not here, and what follows from that.
+    pub(crate) fn tell_what_is_left_out(&self) {
+        let served = &self.served;
+        if served.is_all() {
+            return;
+        }
+        let services: Vec<&str> = served.left_out().map(Service::name).collect();
+        tracing::warn!(
+            served = %served,
+            not_served = services.join(", "),
+            not_started = self.left_out.join(", "),
+            "these services are not here: their routes answer 404, what they are to hear waits in the log, and sagas wait at \
+             steps of theirs"
+        );
+        if !served.has(Service::Audit) {
+            tracing::warn!("who looks at data is not recorded: the audit trail is not here");
+        }
+    }
+}
+
+/// Whether what becomes of a submitted form is done by these services.
+pub(crate) fn takes_forms(served: &Served) -> bool {
+    let definition = Definition::from_yaml(nanopore::sagas::SAMPLE_PROCESSING);
+    definition.is_ok_and(|it| served.does(&it))
 }
 
 /// Starts the saga of each sample that is entered with its form: once for its event, also over restarts.
 ///
 /// A sample that was made of a submitted form has been through the saga of the submission, which read the form; its event
 /// names none, and starts nothing.
-pub(crate) async fn start_for_entries(
-    sagas: &Sagas,
-    bus: &Bus,
-    definition: &Definition,
-) -> Result<()> {
+async fn start_for_entries(sagas: &Sagas, bus: &Bus, definition: &Definition) -> Result<()> {
     let created = bus
         .subscription(ENTERED)
         .pattern(SampleCreated::TYPE)
@@ -83,11 +156,7 @@ pub(crate) async fn start_for_entries(
 }
 
 /// Starts the saga of each form that a person has decided about: once for its event, also over restarts.
-pub(crate) async fn start_for_reviewed(
-    sagas: &Sagas,
-    bus: &Bus,
-    definition: &Definition,
-) -> Result<()> {
+async fn start_for_reviewed(sagas: &Sagas, bus: &Bus, definition: &Definition) -> Result<()> {
     let reviewed = bus
         .subscription(REVIEWED)
         .pattern(ExtractionReviewed::TYPE)
@@ -174,13 +243,13 @@ fn steps_of(definition: &Definition) -> Vec<&str> {
         .collect()
 }
 
-/// The handlers of all services.
-pub(crate) fn handlers(samples: &SampleService, ai: &AiService, audit: &AuditService) -> Handlers {
-    let handlers = audit.bind(ai.bind(samples.bind(Handlers::new())));
-    ["sample-service", "ai-service", "audit-service"]
+/// The handlers of all services that are here.
+pub(crate) fn handlers(services: &Services) -> Handlers {
+    Service::ALL
         .into_iter()
-        .fold(handlers, |handlers, service| {
-            handlers.handle(service, FAIL, |context: StepContext| {
+        .filter(|it| services.served().has(*it))
+        .fold(services.handlers(), |handlers, service| {
+            handlers.handle(service.name(), FAIL, |context: StepContext| {
                 let text = format!("step `{}` was told to fail (--fail-at)", context.step_id());
                 std::future::ready(Err::<(), _>(StepError::Reject(text)))
             })

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{Failure, Output};
 use crate::cli::print::say;
+use crate::services::Service;
 
 /// Check the audit trail.
 #[derive(Debug, Args)]
@@ -115,7 +116,7 @@ impl Verify {
 }
 
 fn places(data_dir: &Path, key_file: Option<PathBuf>) -> Places {
-    let mut places = Places::beside(&crate::assemble::audit_database(data_dir));
+    let mut places = Places::beside(&Service::Audit.path(data_dir));
     if let Some(key) = key_file {
         places.key = key;
     }

@@ -17,6 +17,7 @@ use crate::cli::print::say;
 use crate::config::Config;
 use crate::http;
 use crate::intake::{self, Form, Taken};
+use crate::services::Served;
 
 /// The form that is submitted when none is given.
 const DEMO_FORM: &[u8] = include_bytes!("../../assets/demo-form.pdf");
@@ -92,6 +93,7 @@ impl Demo {
         let plan = Plan {
             data_dir: data_dir.clone(),
             config,
+            served: Served::all(),
             fail_at: self.fail_at.clone(),
         };
         let system = System::open(plan).await?;
@@ -166,7 +168,7 @@ async fn watch(system: &System, taken: &Taken) -> Result<SagaStatus, Failure> {
         tokio::select! {
             saga = &mut ended => break saga?,
             () = tokio::time::sleep(PROGRESS_CHECK) => {
-                let percent = progress(&system.ai, taken).await?;
+                let percent = progress(system.services.ai()?, taken).await?;
                 bar.set_position(u64::from(percent));
                 // Without a terminal there is no bar: a line now and then instead.
                 if bar.is_hidden() && percent >= told + 25 {

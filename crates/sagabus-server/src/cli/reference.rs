@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use super::Failure;
 use crate::cli::print::say;
 use crate::config::VARIABLES;
+use crate::services::Served;
 use crate::{assemble, http, wire};
 
 /// Print a page of the reference.
@@ -32,7 +33,7 @@ impl Reference {
                 let registry = assemble::schemas().build().map_err(sagabus::Error::from)?;
                 say!("{:#}", wire::asyncapi(&registry));
             }
-            Page::Openapi => say!("{:#}", http::api::openapi()),
+            Page::Openapi => say!("{:#}", http::openapi::document(&Served::all())),
         }
         Ok(())
     }
@@ -41,7 +42,7 @@ impl Reference {
 fn settings() -> String {
     let mut page = String::from(
         "<!-- generated: cargo run -p sagabus-server -- reference settings -->\n# Settings\n\n\
-         Read from the environment at the start. A variable under `EVENT_BUS_`, `SAGA_`, `AUDIT_` or `SAMPLE_` that is not listed here\n\
+         Read from the environment at the start. A variable under `EVENT_BUS_`, `SAGA_`, `AUDIT_`, `AI_` or `SAMPLE_` that is not listed here\n\
          stops the start, with a suggestion; so does a value outside its limits.\n\n\
          | variable | default | meaning |\n|---|---|---|\n",
     );

@@ -16,6 +16,7 @@ use crate::assemble::{Plan, System};
 use crate::cli::print::say;
 use crate::config::Config;
 use crate::http;
+use crate::services::{Served, Service};
 
 /// How long running work may take when the program stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -33,6 +34,10 @@ pub(crate) struct Serve {
     /// Address to listen on; only addresses of this machine
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Serve this service only, with its routes, its database and what it hears of events; may be given more than once. The
+    /// bus is always there, and sagas wait at steps of services that are not
+    #[arg(long, value_enum, value_name = "SERVICE")]
+    only: Vec<Service>,
 }
 
 impl Serve {
@@ -44,11 +49,17 @@ impl Serve {
             let plan = Plan {
                 data_dir: self.data_dir.clone(),
                 config,
+                served: Served::only(&self.only),
                 fail_at: None,
             };
             let system = System::open(plan).await?;
+            let served = system.services.served();
+            let only = match served.is_all() {
+                true => String::new(),
+                false => format!("; only {served}"),
+            };
             say!(
-                "serving on http://{} with data in {} ({})",
+                "serving on http://{} with data in {} ({}){only}",
                 http::address(&listener)?,
                 crate::assemble::shown(&self.data_dir),
                 system.bus.capabilities().durability.as_str()

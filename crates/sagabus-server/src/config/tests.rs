@@ -239,8 +239,9 @@ fn a_limit_of_a_service_or_an_action_that_nobody_has_names_the_variable_and_what
 
 #[test]
 fn fewer_listeners_than_the_program_has_are_refused_by_name() {
-    let error = read(&[("EVENT_BUS_MAX_LISTENERS", "4")]).unwrap_err();
-    let text = error.to_string();
+    let config = read(&[("EVENT_BUS_MAX_LISTENERS", "4")]).unwrap();
+    config.check_listeners(4).unwrap();
+    let text = config.check_listeners(6).unwrap_err().to_string();
     assert!(
         text.contains("EVENT_BUS_MAX_LISTENERS") && text.contains("6 to 10000"),
         "{text}"

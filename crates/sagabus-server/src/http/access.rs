@@ -47,15 +47,15 @@ pub(super) async fn record(
     request: Request,
     next: Next,
 ) -> Response {
-    let access = match system.audit.records_reads() {
-        true => access(&request),
-        false => None,
-    };
+    // Where the trail is not here nobody can be recorded, which the log says at the start.
+    let trail = system.services.audit().ok();
+    let trail = trail.filter(|it| it.records_reads());
+    let looked = trail.and_then(|trail| Some((trail, access(&request)?)));
     let response = next.run(request).await;
-    let Some(access) = access.filter(|_| response.status().is_success()) else {
+    let Some((trail, access)) = looked.filter(|_| response.status().is_success()) else {
         return response;
     };
-    match system.audit.accessed(access).await {
+    match trail.accessed(access).await {
         Ok(()) => response,
         Err(error) => Failure::from(error).into_response(),
     }

@@ -1,11 +1,9 @@
-//! All routes, each with what is said of it.
+//! The routes of the program itself, each with what is said of it.
 
 use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
-use http_api::{About, Answer, Api, Kind, Operation, document, of};
-use nanopore::problem::Problem;
+use http_api::{Answer, Api, Kind, Operation, of};
 use schemars::JsonSchema;
-use serde_json::Value;
 
 use super::fields::{self, sagas as of_sagas};
 use super::{
@@ -21,62 +19,19 @@ const LINES: &str = "application/x-ndjson";
 
 type Routes = Api<App>;
 
-/// Every route but those of the services.
-pub(super) fn own() -> Routes {
-    machine(Api::new("program"))
+/// Every route but those of the services; that of forms, which is of several, where all of these are here.
+pub(super) fn own(takes_forms: bool) -> Routes {
+    let own = machine(Api::new("program"))
         .merge(bus(Api::new("events")))
         .merge(schedules(Api::new("schedules")))
         .merge(letters(Api::new("dead letters")))
         .merge(subscriptions(Api::new("subscriptions")))
-        .merge(sagas(Api::new("sagas")))
-        .merge(forms(Api::new("submissions")))
-}
-
-/// Every operation, in the form of OpenAPI 3.1.
-pub(crate) fn openapi() -> Value {
-    let mut operations = own().into_parts().1;
-    for (prefix, of_service) in [
-        ("/api", sample_service::routes::api().into_parts().1),
-        ("/api", ai_service::routes::api().into_parts().1),
-        ("/api/audit", audit_service::routes::api().into_parts().1),
-    ] {
-        operations.extend(of_service.into_iter().map(|it| it.behind(prefix)));
+        .merge(sagas(Api::new("sagas")));
+    match takes_forms {
+        true => own.merge(forms(Api::new("submissions"))),
+        false => own,
     }
-    let about = About {
-        title: "sagabus",
-        version: env!("CARGO_PKG_VERSION"),
-        description: "Events, sagas, and nanopore sample tracking: samples, reading of forms and the audit trail. \
-            Parameters that are not listed are refused, and so are fields.",
-        server: "http://127.0.0.1:8080",
-        tags: &TAGS,
-        problem: of::<Problem>,
-    };
-    document(&about, &operations)
 }
-
-/// The groups of operations.
-const TAGS: [(&str, &str); 14] = [
-    (
-        "program",
-        "Whether it lives and works, in words and numbers",
-    ),
-    ("events", "Publish events, and read them"),
-    ("schedules", "Events that are published later"),
-    (
-        "dead letters",
-        "Deliveries that failed for good, and what is done about them",
-    ),
-    ("subscriptions", "Where deliveries are"),
-    ("sagas", "Start sagas, look at them, and help them on"),
-    ("samples", "Samples, their queue and their work"),
-    ("tables", "Import and export"),
-    ("catalogue", "What a facility works with"),
-    ("submissions", "Projects and submissions"),
-    ("forms", "Documents that are read"),
-    ("trail", "What was done by whom, and the proof of it"),
-    ("decisions", "Samples whose quality control failed"),
-    ("flow cells", "Flow cells and what is done with them"),
-];
 
 fn json<T: JsonSchema>(says: &'static str) -> Answer {
     Answer::json(200, Kind::Of(of::<T>), says)

@@ -40,10 +40,10 @@ pub(super) const READY: [Field; 7] = [
         COUNT,
         "Sagas that were completed since the start",
     ),
-    field(
+    Field::optional(
         "pdfWorker",
         Kind::Json,
-        "How far the reader of documents is locked in",
+        "How far the reader of documents is locked in, where documents are read",
     ),
 ];
 

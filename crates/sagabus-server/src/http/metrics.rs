@@ -19,6 +19,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use sagabus::sqlite::Load;
 use sagabus::{Error, bus as event_bus, saga};
+use sample_service::model::{Measures, Statistics};
 
 use self::out::Out;
 use super::App;
@@ -33,29 +34,37 @@ struct Snapshot {
     dead_letter_threshold: u64,
     dead_letter_alerts: u64,
     sagas: saga::Stats,
-    samples: sample_service::model::Statistics,
-    measures: sample_service::model::Measures,
-    ai: ai_service::model::Stats,
-    databases: [(&'static str, Load); 3],
+    samples: Option<(Statistics, Measures)>,
+    ai: Option<ai_service::model::Stats>,
+    databases: Vec<(&'static str, Load)>,
     traffic: Arc<Traffic>,
     machine: Arc<Machine>,
 }
 
 /// `GET /metrics`
 pub(super) async fn show(State(app): State<App>) -> Reply<Response> {
+    let services = &app.system.services;
+    // Before the services are asked, which is work for their databases.
+    let databases = services.outboxes().into_iter();
+    let databases = databases
+        .map(|(service, outbox)| (service.name(), outbox.database().load()))
+        .collect();
+    let samples = match services.sample() {
+        Ok(samples) => Some((samples.statistics().await?, samples.measures().await?)),
+        Err(_) => None,
+    };
+    let ai = match services.ai() {
+        Ok(ai) => Some(ai.stats().await?),
+        Err(_) => None,
+    };
     let snapshot = Snapshot {
         bus: app.system.bus.stats(),
         dead_letter_threshold: app.system.bus.settings().dead_letter_threshold as u64,
         dead_letter_alerts: app.system.bus.letters().alerts(),
         sagas: app.system.sagas.stats(),
-        // Before the services are asked, which is work for their databases.
-        databases: app
-            .system
-            .named_outboxes()
-            .map(|(service, outbox)| (service, outbox.database().load())),
-        samples: app.system.samples.statistics().await?,
-        measures: app.system.samples.measures().await?,
-        ai: app.system.ai.stats().await?,
+        databases,
+        samples,
+        ai,
         traffic: Arc::clone(&app.traffic),
         machine: Arc::clone(&app.system.machine),
     };

@@ -28,8 +28,8 @@ pub(super) async fn show(
 }
 
 /// `GET /openapi.json`
-pub(super) async fn openapi() -> Json<Value> {
-    Json(super::api::openapi())
+pub(super) async fn openapi(State(app): State<App>) -> Json<Value> {
+    Json(super::openapi::document(app.system.services.served()))
 }
 
 /// `GET /asyncapi.json`

@@ -114,7 +114,7 @@ fn twice(field: &str) -> Error {
 
 /// Writes a file away as it arrives, so that it never is in memory as a whole; how many bytes it has.
 async fn write(app: &App, mut field: Field<'_>) -> Result<(UploadWriter, usize), Error> {
-    let mut upload = app.system.ai.begin_upload()?;
+    let mut upload = app.system.services.ai()?.begin_upload()?;
     let mut bytes = 0;
     while let Some(chunk) = field.chunk().await.map_err(broken)? {
         bytes += chunk.len();
@@ -135,7 +135,7 @@ async fn refused(app: &App, form: Form, error: Error) -> Result<Error, Error> {
         user_id: form.user_id,
         cause: Cause::new(None, app.system.clock.as_ref()),
     };
-    app.system.ai.refuse_too_large(refused).await
+    app.system.services.ai()?.refuse_too_large(refused).await
 }
 
 /// A field's bytes; `None` when there are more than `bytes_max`, which are then not read.

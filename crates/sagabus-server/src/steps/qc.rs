@@ -16,7 +16,7 @@ const DECIDED: &str = "qc-decisions";
 const SIGNAL: &str = "qc_decision";
 
 /// Starts the saga of each sample whose quality control failed: once for its event, also over restarts.
-pub(crate) async fn start_for_failures(
+pub(super) async fn start_for_failures(
     sagas: &Sagas,
     bus: &Bus,
     definition: &Definition,
@@ -50,7 +50,7 @@ fn start_of_failure(event: &Event) -> Result<Option<Start>, HandlerError> {
 }
 
 /// Tells each saga what was decided, or that nothing is to be decided any more. It may be told again: the first time counts.
-pub(crate) async fn tell_decisions(sagas: &Sagas, bus: &Bus) -> Result<()> {
+pub(super) async fn tell_decisions(sagas: &Sagas, bus: &Bus) -> Result<()> {
     let sagas = sagas.clone();
     bus.subscription(DECIDED)
         .pattern(DecisionMade::TYPE)

@@ -25,6 +25,7 @@ mod faults;
 mod http;
 mod kill;
 mod logs;
+mod only;
 mod openapi;
 mod parameters;
 mod pdf;

@@ -86,7 +86,8 @@ impl SampleService {
     /// Attaches an upload; publishes `sample.attachment_added` or `submission.attachment_added`.
     ///
     /// # Errors
-    /// `Invalid`, naming the field, also for an upload that does not exist; `NotFound` without the sample or submission;
+    /// `Invalid`, naming the field, also for an upload that does not exist; `NotFound` without the sample or submission, and
+    /// where there are no uploads;
     /// `Conflict` when the sample is not of the `expected` version.
     ///
     /// # Cancel safety
@@ -99,10 +100,9 @@ impl SampleService {
         actor: Actor,
     ) -> Result<Attachment> {
         file.check()?;
-        let files = self
-            .files
-            .as_ref()
-            .ok_or_else(|| Error::closed("there are no uploads here"))?;
+        let files = self.files.as_ref().ok_or_else(|| {
+            Error::not_found("attachments are of uploads, which are not served here")
+        })?;
         let file_size = files.size(&file.file_id).await?.ok_or_else(|| {
             FieldErrors::one(
                 "fileId",

@@ -121,10 +121,8 @@ fn print_steps(saga: &SagaStatus) {
 }
 
 async fn print_samples(system: &System, taken: &Taken) -> Result<(), Failure> {
-    let submission = system
-        .samples
-        .submission(taken.submission.id.clone())
-        .await?;
+    let samples = system.services.sample()?;
+    let submission = samples.submission(taken.submission.id.clone()).await?;
     say!();
     say!(
         "submission {}: {}",
@@ -134,12 +132,13 @@ async fn print_samples(system: &System, taken: &Taken) -> Result<(), Failure> {
     if let Some(reason) = &submission.reason {
         say!("  why: {reason}");
     }
-    let job = job(&system.ai, &taken.submission.id).await?;
+    let ai = system.services.ai()?;
+    let job = job(ai, &taken.submission.id).await?;
     let Some(result_id) = job.and_then(|job| job.result_id) else {
         say!("  no samples");
         return Ok(());
     };
-    let result = system.ai.result(result_id).await?;
+    let result = ai.result(result_id).await?;
     say!(
         "  form read with confidence {:.2} ({}); {} samples tracked",
         result.confidence_score,
@@ -182,7 +181,7 @@ fn number(value: Option<f64>) -> String {
 }
 
 async fn print_audit(system: &System) -> Result<(), Failure> {
-    let verification = system.audit.verify().await?;
+    let verification = system.services.audit()?.verify().await?;
     say!();
     say!("audit trail: {verification}");
     Ok(())

@@ -61,7 +61,7 @@ impl Snapshot {
             ("event_bus", "handler".to_owned()),
             self.bus.failed_attempts,
         );
-        for (kind, count) in &self.ai.jobs.errors {
+        for (kind, count) in self.ai.iter().flat_map(|it| &it.jobs.errors) {
             errors.insert(("ai_service", kind.clone()), *count);
         }
         for served in self.traffic.served().into_values() {
