@@ -40,6 +40,8 @@ pub(crate) struct System {
     pub(crate) machine: Arc<Machine>,
     /// The sagas that can be started by name.
     pub(crate) shipped: Shipped,
+    /// Most streams of events at one time.
+    pub(crate) streams_max: usize,
     /// Submissions with a key are entered one after the other.
     pub(crate) keyed_intake: tokio::sync::Mutex<()>,
     /// Relays of the outboxes, the watch over dead letters, and submissions of the process before that wait for room.
@@ -79,6 +81,7 @@ impl System {
             services,
             machine: Arc::default(),
             shipped,
+            streams_max: config.streams_max,
             keyed_intake: tokio::sync::Mutex::new(()),
             relays: TaskTracker::new(),
             stop_relays: CancellationToken::new(),

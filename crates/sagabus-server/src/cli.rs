@@ -5,6 +5,7 @@ mod author;
 mod bench;
 mod dead_letters;
 mod demo;
+mod events;
 mod extract;
 mod pdf_worker;
 mod print;
@@ -46,6 +47,8 @@ enum Command {
     Bench(bench::Bench),
     /// Look after the dead letters of a running server
     DeadLetters(dead_letters::DeadLetters),
+    /// Watch the events of a running server
+    Events(events::Events),
     /// Look after the subscriptions of a running server
     Subscriptions(subscriptions::Subscriptions),
     /// Check definitions of sagas; look after the sagas of a running server
@@ -116,6 +119,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Audit(audit) => audit.run(),
             Command::Bench(bench) => bench.run(),
             Command::DeadLetters(letters) => letters.run(),
+            Command::Events(events) => events.run(),
             Command::Subscriptions(subscriptions) => subscriptions.run(),
             Command::Saga(saga) => saga.run(),
             Command::Schedules(schedules) => schedules.run(),

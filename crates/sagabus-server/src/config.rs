@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) saga: saga::Settings,
     pub(crate) audit: audit_service::Settings,
     pub(crate) ai: ai_service::AiSettings,
+    /// Most streams of events at one time.
+    pub(crate) streams_max: usize,
     /// How long a decision about a sample may take before it is told that nobody made it.
     pub(crate) decision_time: Duration,
 }
@@ -37,6 +39,7 @@ impl Default for Config {
             saga: saga::Settings::default(),
             audit: audit_service::Settings::default(),
             ai: ai_service::AiSettings::default(),
+            streams_max: 100,
             decision_time: DAY.saturating_mul(14),
         }
     }
@@ -135,6 +138,16 @@ pub(crate) const VARIABLES: &[Variable] = &[
             set: |config, value| config.engine.free_bytes = value.saturating_mul(1024 * 1024),
             min: 0,
             max: 1_000_000_000,
+        },
+    },
+    Variable {
+        name: "EVENT_BUS_MAX_STREAMS",
+        default: "100",
+        meaning: "most streams of events (`GET /api/events/stream`) at one time; one more is answered with 503. Each is one of the 256 connections",
+        set: Set::Number {
+            set: |config, value| config.streams_max = count(value),
+            min: 0,
+            max: 200,
         },
     },
     Variable {

@@ -19,6 +19,7 @@ mod sagas;
 mod schedules;
 mod schemas;
 mod stats;
+mod stream;
 mod submissions;
 mod subscriptions;
 mod traffic;
@@ -37,6 +38,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
 
+use self::stream::Streams;
 use self::traffic::Traffic;
 use crate::assemble::System;
 
@@ -51,16 +53,18 @@ const REQUEST_LIMIT: Duration = Duration::from_mins(5);
 pub(crate) struct App {
     pub(crate) system: Arc<System>,
     traffic: Arc<Traffic>,
+    streams: Arc<Streams>,
 }
 
 /// All routes.
-pub(crate) fn router(system: Arc<System>) -> Router {
+fn router(system: Arc<System>, streams: Arc<Streams>) -> Router {
     let takes_forms = system.shipped.submission.is_some();
     let room = middleware::from_fn_with_state(Arc::clone(&system), admission::with_room);
     let reads = middleware::from_fn_with_state(Arc::clone(&system), access::record);
     let app = App {
         system: Arc::clone(&system),
         traffic: Arc::default(),
+        streams,
     };
     let traffic = Arc::clone(&app.traffic);
     let own = api::own(takes_forms).with_state(app);
@@ -106,7 +110,13 @@ pub(crate) fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
     })
 }
 
-/// Serves until `stop` fires and the open requests are answered.
+/// Serves until `stop` fires and the open requests are answered. Streams of events end then.
 pub(crate) async fn serve(listener: TcpListener, system: Arc<System>, stop: CancellationToken) {
-    connections::serve(listener, router(system), stop).await;
+    let streams = Arc::new(Streams::new(system.streams_max, stop.clone()));
+    let bus = system.bus.clone();
+    let router = router(system, Arc::clone(&streams));
+    tokio::select! {
+        () = connections::serve(listener, router, stop) => {}
+        never = streams.follow(&bus) => match never {},
+    }
 }

@@ -22,12 +22,17 @@ pub(crate) use say;
 
 /// Prints a line. A command whose reader has gone goes on: what it does is more than what it prints.
 pub(crate) fn line(text: Arguments<'_>) {
-    let mut out = std::io::stdout().lock();
-    if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush())
+    if let Err(error) = try_line(text)
         && error.kind() != ErrorKind::BrokenPipe
     {
         let _first = FAILED.set(error.to_string());
     }
+}
+
+/// Prints a line for a command that is nothing without its reader.
+pub(super) fn try_line(text: Arguments<'_>) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
 /// Tells on standard error. Where that cannot be written, the exit code has to do.

@@ -48,6 +48,7 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "EVENT_BUS_RETENTION_DAYS",
         "EVENT_BUS_RETENTION_MEBIBYTES",
         "EVENT_BUS_FREE_MEBIBYTES",
+        "EVENT_BUS_MAX_STREAMS",
         "SAGA_STEP_TIMEOUT",
         "SAGA_MAX_ACTIVE_SAGAS",
         "SAGA_MAX_QUEUED_SAGAS",
@@ -80,6 +81,7 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
         "15",
         "16",
         "17",
+        "27",
         "18",
         "19",
         "20",
@@ -129,6 +131,7 @@ fn each_variable_is_its_own_setting_in_its_own_unit() {
     assert_eq!(model.timeout, Duration::from_millis(2_600));
     assert!(!config.audit.records_reads);
     assert_eq!(config.decision_time, Duration::from_millis(26));
+    assert_eq!(config.streams_max, 27);
     let Config {
         engine, bus, saga, ..
     } = config;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use super::fields::{self, sagas as of_sagas};
 use super::{
     App, UPLOAD_BYTES_MAX, dead_letters, events, health, metrics, sagas, schedules, schemas, stats,
+    stream,
 };
 use super::{submissions, subscriptions};
 
@@ -144,6 +145,23 @@ fn bus(api: Routes) -> Routes {
                 fields::ALL_TOLD,
                 "All of it was published before",
             )),
+    )
+    .get(
+        "/api/events/stream",
+        stream::show,
+        Operation::new(
+            "streamEvents",
+            "Events as they are stored, as server-sent events: each a CloudEvent in JSON, with its position as `id`",
+        )
+        .asked(Kind::Of(of::<stream::Wanted>))
+        .header(
+            "Last-Event-ID",
+            "The last position that was seen, after which to go on; it counts before `from`",
+        )
+        .answers(
+            Answer::nothing(200, "Messages, until one of the two ends it")
+                .or(stream::MEDIA_TYPE, Kind::AnyText),
+        ),
     )
     .get(
         "/api/events/{position}",

@@ -37,6 +37,8 @@ struct Snapshot {
     samples: Option<(Statistics, Measures)>,
     ai: Option<ai_service::model::Stats>,
     databases: Vec<(&'static str, Load)>,
+    /// Streams of events that are open.
+    streams: usize,
     traffic: Arc<Traffic>,
     machine: Arc<Machine>,
 }
@@ -65,6 +67,7 @@ pub(super) async fn show(State(app): State<App>) -> Reply<Response> {
         databases,
         samples,
         ai,
+        streams: app.streams.open(),
         traffic: Arc::clone(&app.traffic),
         machine: Arc::clone(&app.system.machine),
     };

@@ -18,12 +18,14 @@ use serde::de::{DeserializeOwned, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::reply::Failure;
+use super::stream::LAST_EVENT_ID;
 
 /// Headers of which one counts: of two, each reader might take another.
-const ONCE: [&str; 5] = [
+const ONCE: [&str; 6] = [
     "content-type",
     "idempotency-key",
     "if-match",
+    LAST_EVENT_ID,
     "x-correlation-id",
     "x-user-id",
 ];

@@ -39,4 +39,5 @@ mod sagas;
 mod schedules;
 mod schemas;
 mod stop;
+mod streams;
 mod world;

@@ -56,6 +56,11 @@ impl Snapshot {
             self.dead_letter_alerts,
         )?;
         out.gauge(
+            "event_bus_streams",
+            "Streams of events that are open",
+            self.streams as u64,
+        )?;
+        out.gauge(
             "event_bus_log_bytes",
             "Bytes of the event log's files",
             bus.kept.bytes,
