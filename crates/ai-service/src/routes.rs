@@ -39,6 +39,7 @@ fn uploads(api: Api<AiService>) -> Api<AiService> {
             "processPdf",
             "Takes a document and reads it when it is its turn",
         )
+        .takes_in()
         .by_somebody()
         .takes_as(FORM, Kind::Object(&fields::DOCUMENT))
         .answers(Answer::json(202, Kind::Object(&fields::BEGUN), "The job").located()),
@@ -48,6 +49,7 @@ fn uploads(api: Api<AiService>) -> Api<AiService> {
         "/uploads",
         post(process::keep_only).layer(body_max),
         Operation::new("keepUpload", "Keeps a document, to be named later")
+            .takes_in()
             .by_somebody()
             .takes_as(FORM, Kind::Object(&fields::FILE))
             .answers(Answer::json(201, Kind::Object(&fields::KEPT), "The upload")),
@@ -60,31 +62,29 @@ fn jobs(api: Api<AiService>) -> Api<AiService> {
         "/jobs",
         jobs::list,
         Operation::new("listJobs", "The jobs that fit, the newest first")
+            .shows("job")
             .asked(Kind::Object(&fields::FILTER))
             .answers(page()),
     )
     .get(
         "/jobs/stats",
         jobs::job_stats,
-        Operation::new("countJobs", "How many jobs stand where").answers(Answer::json(
-            200,
-            Kind::Of(of::<JobStats>),
-            "The counts",
-        )),
+        Operation::new("countJobs", "How many jobs stand where")
+            .shows("job")
+            .answers(Answer::json(200, Kind::Of(of::<JobStats>), "The counts")),
     )
     .get(
         "/jobs/{id}",
         jobs::read,
-        Operation::new("readJob", "One job").answers(Answer::json(
-            200,
-            Kind::Of(of::<Job>),
-            "The job",
-        )),
+        Operation::new("readJob", "One job")
+            .shows("job")
+            .answers(Answer::json(200, Kind::Of(of::<Job>), "The job")),
     )
     .get(
         "/jobs/sample/{sampleId}",
         jobs::by_sample,
         Operation::new("listJobsOfSample", "The jobs of a sample")
+            .shows("job")
             .asked(Kind::Object(&fields::FILTER))
             .answers(page()),
     )
@@ -95,6 +95,7 @@ fn jobs(api: Api<AiService>) -> Api<AiService> {
             "readResult",
             "What a document holds, and where it stands on the paper",
         )
+        .shows("result")
         .answers(Answer::json(
             200,
             Kind::Of(of::<ExtractionResult>),
@@ -104,11 +105,9 @@ fn jobs(api: Api<AiService>) -> Api<AiService> {
     .get(
         "/ai/stats",
         jobs::stats,
-        Operation::new("countResults", "Counts of jobs and results").answers(Answer::json(
-            200,
-            Kind::Of(of::<Stats>),
-            "The counts",
-        )),
+        Operation::new("countResults", "Counts of jobs and results")
+            .shows_no_data()
+            .answers(Answer::json(200, Kind::Of(of::<Stats>), "The counts")),
     )
 }
 
@@ -129,6 +128,7 @@ fn reviews(api: Api<AiService>) -> Api<AiService> {
         "/reviews",
         reviews::list,
         Operation::new("listReviews", "Results that a person must look at")
+            .shows("result")
             .asked(Kind::Object(&fields::REVIEWS))
             .answers(Answer::json(
                 200,

@@ -45,6 +45,7 @@ pub fn api() -> Api<AuditService> {
             "/alerts/history",
             declared::history,
             Operation::new("listAlertHistory", "Of what alerts told, the latest first")
+                .shows("audit")
                 .answers(json::<History>(200, "At most 1,000")),
         );
     let laid_down = self::laid_down::<Hold>(
@@ -83,6 +84,7 @@ fn reports(api: Routes) -> Routes {
         "/reports",
         reports::list,
         Operation::new("listReports", "The reports that were made")
+            .shows("audit")
             .answers(json::<reports::All>(200, "All of them")),
     )
     .post(
@@ -95,7 +97,9 @@ fn reports(api: Routes) -> Routes {
     .get(
         "/reports/{id}",
         reports::download,
-        Operation::new("downloadReport", "The file of a report").answers(file("The file")),
+        Operation::new("downloadReport", "The file of a report")
+            .shows("audit")
+            .answers(file("The file")),
     )
     .post(
         "/export",
@@ -118,6 +122,7 @@ fn entries(api: Routes) -> Routes {
         "/events",
         events::list,
         Operation::new("listEntries", "The entries that fit, the newest first")
+            .shows("audit")
             .asked(Kind::Object(&fields::FILTER))
             .answers(json::<Entries>(200, "A page")),
     )
@@ -136,6 +141,7 @@ fn entries(api: Routes) -> Routes {
         "/events/{sequence}",
         events::read,
         Operation::new("readEntry", "One entry")
+            .shows("audit")
             .place(
                 "sequence",
                 Kind::Number(0, u64::MAX),
@@ -147,6 +153,7 @@ fn entries(api: Routes) -> Routes {
         "/stats",
         events::statistics,
         Operation::new("countEntries", "How many entries of what")
+            .shows("audit")
             .asked(Kind::Object(&fields::STATISTICS))
             .answers(json::<Statistics>(200, "The counts")),
     )
@@ -154,6 +161,7 @@ fn entries(api: Routes) -> Routes {
         "/verify",
         events::verify,
         Operation::new("verifyTrail", "Checks all of the trail")
+            .shows("audit")
             .answers(json::<Verification>(200, "What was found")),
     )
     .post(
@@ -172,12 +180,14 @@ fn proofs(api: Routes) -> Routes {
         "/key",
         proofs::key,
         Operation::new("readKey", "The key that the trail is verified with")
+            .shows_no_data()
             .answers(json::<Key>(200, "The public key")),
     )
     .get(
         "/checkpoint",
         proofs::checkpoint,
         Operation::new("readCheckpoint", "The newest signed state")
+            .shows_no_data()
             .refuses(&[404])
             .answers(json::<Checkpoint>(200, "The state")),
     )
@@ -191,6 +201,7 @@ fn proofs(api: Routes) -> Routes {
         "/proofs/inclusion",
         proofs::inclusion,
         Operation::new("proveInclusion", "Proves that an entry is in the trail")
+            .shows("audit")
             .asked(Kind::Object(&fields::INCLUSION))
             .refuses(&[404])
             .answers(json::<InclusionProof>(200, "The proof")),
@@ -202,6 +213,7 @@ fn proofs(api: Routes) -> Routes {
             "proveConsistency",
             "Proves that a state is the beginning of a later one",
         )
+        .shows("audit")
         .asked(Kind::Object(&fields::CONSISTENCY))
         .refuses(&[404])
         .answers(json::<ConsistencyProof>(200, "The proof")),
@@ -213,6 +225,7 @@ fn proofs(api: Routes) -> Routes {
             "downloadBundle",
             "The whole trail, to be verified elsewhere",
         )
+        .shows("audit")
         .answers(Answer::nothing(200, "A line of JSON each").or("application/jsonl", Kind::Bytes)),
     )
 }
@@ -227,7 +240,9 @@ fn laid_down<D: Declared>(
     api.get(
         path,
         declared::list::<D>,
-        Operation::new(list, says).answers(json::<All<D>>(200, "All of them")),
+        Operation::new(list, says)
+            .shows("audit")
+            .answers(json::<All<D>>(200, "All of them")),
     )
     .post(
         path,

@@ -12,4 +12,4 @@ mod operation;
 pub use api::Api;
 pub use document::{About, document};
 pub use field::{Field, Kind, of};
-pub use operation::{Answer, Operation};
+pub use operation::{Answer, Operation, Shows};

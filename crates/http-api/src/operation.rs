@@ -20,6 +20,17 @@ pub struct Operation {
     pub(crate) body: Option<Body>,
     pub(crate) answers: Vec<Answer>,
     pub(crate) refusals: Vec<u16>,
+    pub(crate) shows: Option<Shows>,
+    pub(crate) takes_in: bool,
+}
+
+/// What an operation shows to whoever asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// No data of anybody.
+    Nothing,
+    /// Data about things of this kind: who looks at them may have to be recorded.
+    Data(&'static str),
 }
 
 /// What a request may send.
@@ -98,7 +109,30 @@ impl Operation {
             body: None,
             answers: Vec::new(),
             refusals: Vec::new(),
+            shows: None,
+            takes_in: false,
         }
+    }
+
+    /// Shows data about things of this kind. Every operation that reads something says this, or that it shows none.
+    #[must_use]
+    pub fn shows(mut self, kind: &'static str) -> Self {
+        self.shows = Some(Shows::Data(kind));
+        self
+    }
+
+    /// Shows no data of anybody.
+    #[must_use]
+    pub fn shows_no_data(mut self) -> Self {
+        self.shows = Some(Shows::Nothing);
+        self
+    }
+
+    /// Takes something in that needs room, now and for what follows from it.
+    #[must_use]
+    pub fn takes_in(mut self) -> Self {
+        self.takes_in = true;
+        self
     }
 
     /// What a part of its path may be, where it is no plain text.
@@ -218,6 +252,30 @@ impl Operation {
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        self.id
+    }
+
+    /// What it shows; nothing is known of it where it does not say.
+    #[must_use]
+    pub fn shown(&self) -> Option<Shows> {
+        self.shows
+    }
+
+    /// Whether it takes something in that needs room.
+    #[must_use]
+    pub fn is_intake(&self) -> bool {
+        self.takes_in
+    }
+
+    /// Whether all is well where it answers with this status.
+    #[must_use]
+    pub fn answers_with(&self, status: u16) -> bool {
+        self.answers.iter().any(|it| it.status == status)
     }
 
     /// The names of the parameters that its query may have.

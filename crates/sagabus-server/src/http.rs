@@ -38,6 +38,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
 
+use self::access::Looks;
+use self::admission::Intakes;
 use self::stream::Streams;
 use self::traffic::Traffic;
 use crate::assemble::System;
@@ -57,12 +59,10 @@ pub(crate) struct App {
 }
 
 /// All routes.
-fn router(system: Arc<System>, streams: Arc<Streams>) -> Router {
+fn router(system: &Arc<System>, streams: Arc<Streams>) -> Router {
     let takes_forms = system.shipped.submission.is_some();
-    let room = middleware::from_fn_with_state(Arc::clone(&system), admission::with_room);
-    let reads = middleware::from_fn_with_state(Arc::clone(&system), access::record);
     let app = App {
-        system: Arc::clone(&system),
+        system: Arc::clone(system),
         traffic: Arc::default(),
         streams,
     };
@@ -70,6 +70,10 @@ fn router(system: Arc<System>, streams: Arc<Streams>) -> Router {
     let own = api::own(takes_forms).with_state(app);
     let (router, operations) = system.services.add_routes(own).into_parts();
     let known = Arc::new(query::Known::of(&operations));
+    let intakes = Intakes::of(&operations, Arc::clone(system));
+    let looks = Looks::of(&operations, Arc::clone(system));
+    let room = middleware::from_fn_with_state(Arc::new(intakes), admission::with_room);
+    let reads = middleware::from_fn_with_state(Arc::new(looks), access::record);
     elsewhere::refused(router, &operations, system.services.served())
         .fallback(reply::no_such_route)
         .layer(reads)
@@ -114,7 +118,7 @@ pub(crate) fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
 pub(crate) async fn serve(listener: TcpListener, system: Arc<System>, stop: CancellationToken) {
     let streams = Arc::new(Streams::new(system.streams_max, stop.clone()));
     let bus = system.bus.clone();
-    let router = router(system, Arc::clone(&streams));
+    let router = router(&system, Arc::clone(&streams));
     tokio::select! {
         () = connections::serve(listener, router, stop) => {}
         never = streams.follow(&bus) => match never {},

@@ -47,12 +47,14 @@ fn machine(api: Routes) -> Routes {
         "/health/live",
         health::live,
         Operation::new("isAlive", "Whether the process lives")
+            .shows_no_data()
             .answers(fields_of(&fields::LIVE, "It lives")),
     )
     .get(
         "/health/ready",
         health::ready,
         Operation::new("isReady", "Whether the process can work")
+            .shows_no_data()
             .answers(fields_of(&fields::READY, "It can"))
             .answers(Answer::json(
                 503,
@@ -63,41 +65,39 @@ fn machine(api: Routes) -> Routes {
     .get(
         "/metrics",
         metrics::show,
-        Operation::new("readMetrics", "Metrics, in the form of OpenMetrics").answers(
-            Answer::nothing(200, "The metrics").or(
+        Operation::new("readMetrics", "Metrics, in the form of OpenMetrics")
+            .shows_no_data()
+            .answers(Answer::nothing(200, "The metrics").or(
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
                 Kind::AnyText,
-            ),
-        ),
+            )),
     )
     .get(
         "/api/stats",
         stats::show,
         Operation::new("readStatistics", "Numbers about the bus and the sagas")
+            .shows_no_data()
             .answers(fields_of(&fields::STATS, "The numbers")),
     )
     .get(
         "/openapi.json",
         schemas::openapi,
-        Operation::new("readOpenApi", "This document").answers(Answer::json(
-            200,
-            Kind::AnyObject,
-            "OpenAPI 3.1",
-        )),
+        Operation::new("readOpenApi", "This document")
+            .shows_no_data()
+            .answers(Answer::json(200, Kind::AnyObject, "OpenAPI 3.1")),
     )
     .get(
         "/asyncapi.json",
         schemas::asyncapi,
-        Operation::new("readAsyncApi", "All types of events").answers(Answer::json(
-            200,
-            Kind::AnyObject,
-            "AsyncAPI 3.0",
-        )),
+        Operation::new("readAsyncApi", "All types of events")
+            .shows_no_data()
+            .answers(Answer::json(200, Kind::AnyObject, "AsyncAPI 3.0")),
     )
     .get(
         "/api/schemas",
         schemas::list,
         Operation::new("listEventTypes", "The types of events that are known")
+            .shows_no_data()
             .answers(fields_of(&fields::EVENT_TYPES, "The types")),
     )
     .get(
@@ -107,6 +107,7 @@ fn machine(api: Routes) -> Routes {
             "readEventType",
             "The versions of one type, each with its JSON Schema",
         )
+        .shows_no_data()
         .answers(fields_of(&fields::EVENT_TYPE, "The versions")),
     )
 }
@@ -130,7 +131,7 @@ fn bus(api: Routes) -> Routes {
         Operation::new(
             "listEvents",
             "Stored events in order; as CloudEvents where these are accepted",
-        )
+        ).shows("event")
         .asked(Kind::Of(of::<events::Wanted>))
         .answers(json::<events::Part>("A part of the log")),
     )
@@ -152,7 +153,7 @@ fn bus(api: Routes) -> Routes {
         Operation::new(
             "streamEvents",
             "Events as they are stored, as server-sent events: each a CloudEvent in JSON, with its position as `id`",
-        )
+        ).shows("event")
         .asked(Kind::Of(of::<stream::Wanted>))
         .header(
             "Last-Event-ID",
@@ -166,7 +167,7 @@ fn bus(api: Routes) -> Routes {
     .get(
         "/api/events/{position}",
         events::show,
-        Operation::new("readEvent", "One stored event")
+        Operation::new("readEvent", "One stored event").shows("event")
             .place(
                 "position",
                 Kind::Number(0, u64::MAX),
@@ -196,6 +197,7 @@ fn schedules(api: Routes) -> Routes {
             "listSchedules",
             "What is to be published, in the order of its times",
         )
+        .shows("event")
         .asked(Kind::Of(of::<schedules::Wanted>))
         .answers(json::<schedules::Part>("A page")),
     )
@@ -234,6 +236,7 @@ fn letters(api: Routes) -> Routes {
         "/api/dead-letters",
         dead_letters::list,
         Operation::new("listDeadLetters", "The dead letters that fit")
+            .shows("dead_letter")
             .asked(Kind::Of(of::<dead_letters::Wanted>))
             .refuses(&[404])
             .answers(json::<dead_letters::Part>("A page")),
@@ -242,6 +245,7 @@ fn letters(api: Routes) -> Routes {
         "/api/dead-letters/export",
         dead_letters::export,
         Operation::new("exportDeadLetters", "All that fit, one a line")
+            .shows("dead_letter")
             .asked(Kind::Of(of::<dead_letters::Exported>))
             .refuses(&[404])
             .answers(Answer::nothing(200, "The lines").or(LINES, Kind::Bytes)),
@@ -250,6 +254,7 @@ fn letters(api: Routes) -> Routes {
         "/api/dead-letters/{subscription}/{position}",
         dead_letters::show,
         Operation::new("readDeadLetter", "One dead letter with all that was tried")
+            .shows("dead_letter")
             .place(
                 "position",
                 Kind::Number(0, u64::MAX),
@@ -333,6 +338,7 @@ fn subscriptions(api: Routes) -> Routes {
         "/api/subscriptions",
         subscriptions::list,
         Operation::new("listSubscriptions", "All, also those that do not run")
+            .shows("subscription")
             .answers(fields_of(&fields::SUBSCRIPTIONS, "The subscriptions")),
     )
     .get(
@@ -342,6 +348,7 @@ fn subscriptions(api: Routes) -> Routes {
             "listRepairs",
             "Who did what to deliveries, and why, the latest first",
         )
+        .shows("subscription")
         .asked(Kind::Of(of::<subscriptions::Repairs>))
         .answers(fields_of(&fields::REPAIRS, "A page")),
     )
@@ -385,6 +392,7 @@ fn sagas(api: Routes) -> Routes {
             "listSagas",
             "The sagas that fit, the one that was started last first",
         )
+        .shows("saga")
         .asked(Kind::Object(&of_sagas::SEARCH))
         .answers(fields_of(&of_sagas::SAGAS, "A page")),
     )
@@ -408,6 +416,7 @@ fn sagas(api: Routes) -> Routes {
             "areSagasHealthy",
             "Whether something is wrong with the sagas",
         )
+        .shows_no_data()
         .answers(fields_of(&of_sagas::HEALTH, "Nothing is wrong"))
         .answers(Answer::json(
             503,
@@ -419,6 +428,7 @@ fn sagas(api: Routes) -> Routes {
         "/api/sagas/{id}",
         sagas::show,
         Operation::new("readSaga", "One saga")
+            .shows("saga")
             .asked(Kind::Of(of::<sagas::Shown>))
             .answers(saga()),
     )
@@ -463,6 +473,7 @@ fn forms(api: Routes) -> Routes {
             "submitForm",
             "Takes a submission form; answers when it is stored",
         )
+        .takes_in()
         .header("x-user-id", "Who submits it")
         .idempotent()
         .takes_as("multipart/form-data", Kind::Object(&fields::FORM))

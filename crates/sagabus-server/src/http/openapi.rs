@@ -54,3 +54,6 @@ const TAGS: [(&str, &str); 14] = [
     ("decisions", "Samples whose quality control failed"),
     ("flow cells", "Flow cells and what is done with them"),
 ];
+
+#[cfg(test)]
+mod tests;

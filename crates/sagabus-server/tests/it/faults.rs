@@ -432,6 +432,23 @@ fn with_little_room_nothing_new_is_taken_and_what_was_taken_goes_on_until_there_
         .expect_problem(507, &words);
     let later = server.post("/api/schedules?due=2999-01-01T00:00:00Z", &event);
     later.expect_problem(507, &words);
+    for path in [
+        "/api/samples",
+        "/api/samples/S-1/attachments",
+        "/api/submissions/ingest",
+        "/api/submissions/import",
+        "/api/submissions/U-1/attachments",
+        "/api/flow-cells",
+        "/api/projects",
+        "/api/uploads",
+        "/api/process/pdf",
+    ] {
+        server.post(path, &json!({})).expect_problem(507, &words);
+    }
+    // Work on what is there already is none of it.
+    server.get("/api/samples/S-1").expect_problem(404, &[]);
+    let decision = server.post("/api/samples/S-1/receive", &json!({}));
+    decision.expect_problem(404, &[]);
     // What was begun comes to its end.
     let signal = json!({"name": "weighed", "author": "ann", "reason": "weighed it"});
     server

@@ -20,6 +20,7 @@ pub(super) fn lists(api: Routes) -> Routes {
         "/samples",
         samples::list,
         Operation::new("listSamples", "The samples that fit, the newest first")
+            .shows("sample")
             .asked(filter)
             .answers(page()),
     )
@@ -27,6 +28,7 @@ pub(super) fn lists(api: Routes) -> Routes {
         "/samples/search",
         samples::search,
         Operation::new("searchSamples", "The same in smaller pages")
+            .shows("sample")
             .asked(Kind::Object(&queries::SEARCH))
             .answers(page()),
     )
@@ -34,6 +36,7 @@ pub(super) fn lists(api: Routes) -> Routes {
         "/samples/status/{status}",
         samples::by_status,
         Operation::new("listSamplesByStatus", "Samples that stand so")
+            .shows("sample")
             .place("status", Kind::Of(of::<Status>), "Where they stand")
             .asked(filter)
             .answers(page()),
@@ -42,6 +45,7 @@ pub(super) fn lists(api: Routes) -> Routes {
         "/samples/priority/{priority}",
         samples::by_priority,
         Operation::new("listSamplesByPriority", "Samples of this priority")
+            .shows("sample")
             .place(
                 "priority",
                 Kind::Of(of::<Priority>),
@@ -57,6 +61,7 @@ pub(super) fn lists(api: Routes) -> Routes {
             "listSamplesByAssignee",
             "Samples in the hands of this person",
         )
+        .shows("sample")
         .place("assignee", Kind::Text(255), "Who works on them")
         .asked(filter)
         .answers(page()),
@@ -65,26 +70,23 @@ pub(super) fn lists(api: Routes) -> Routes {
         "/queue",
         queue::queue,
         Operation::new("showQueue", "What can be worked on, the most urgent first")
+            .shows("sample")
             .asked(Kind::Object(&queries::QUEUE))
             .answers(Answer::json(200, Kind::Of(of::<queue::Queue>), "A page")),
     )
     .get(
         "/statistics",
         samples::statistics,
-        Operation::new("countSamples", "How many samples stand where").answers(Answer::json(
-            200,
-            Kind::Of(of::<Statistics>),
-            "The counts",
-        )),
+        Operation::new("countSamples", "How many samples stand where")
+            .shows("sample")
+            .answers(Answer::json(200, Kind::Of(of::<Statistics>), "The counts")),
     )
     .get(
         "/chart-fields",
         samples::chart_fields,
-        Operation::new("listChartFields", "The accounts that may pay").answers(Answer::json(
-            200,
-            Kind::List(&Kind::AnyText),
-            "Their codes",
-        )),
+        Operation::new("listChartFields", "The accounts that may pay")
+            .shows_no_data()
+            .answers(Answer::json(200, Kind::List(&Kind::AnyText), "Their codes")),
     )
     .post(
         "/chart-fields/validate",
@@ -117,6 +119,7 @@ pub(super) fn changes(api: Routes) -> Routes {
             "createSample",
             "Enters a sample; with `form` its fields are read and told besides",
         )
+        .takes_in()
         .by_somebody()
         .refuses(&[409])
         .takes(Kind::Object(&fields::SAMPLE))
@@ -244,6 +247,7 @@ pub(super) fn of_one(api: Routes) -> Routes {
         "/samples/{id}",
         samples::read,
         Operation::new("readSample", "One sample")
+            .shows("sample")
             .answers(Answer::json(200, SAMPLE, "The sample").tagged()),
     )
     .get(
@@ -253,6 +257,7 @@ pub(super) fn of_one(api: Routes) -> Routes {
             "readSampleHistory",
             "What became of a sample, the oldest first",
         )
+        .shows("sample")
         .answers(Answer::json(
             200,
             Kind::List(&Kind::Of(of::<HistoryEntry>)),
@@ -262,40 +267,34 @@ pub(super) fn of_one(api: Routes) -> Routes {
     .get(
         "/samples/{id}/steps",
         work::steps,
-        Operation::new("readSampleSteps", "The processing steps of a sample").answers(
-            Answer::json(
+        Operation::new("readSampleSteps", "The processing steps of a sample")
+            .shows("sample")
+            .answers(Answer::json(
                 200,
                 Kind::List(&Kind::Of(of::<ProcessingStep>)),
                 "In the order of the work",
-            ),
-        ),
+            )),
     )
     .get(
         "/samples/{id}/turnaround",
         queue::turnaround,
-        Operation::new("readSampleTurnaround", "The clock of a sample").answers(Answer::json(
-            200,
-            Kind::Of(of::<Reading>),
-            "What it shows",
-        )),
+        Operation::new("readSampleTurnaround", "The clock of a sample")
+            .shows("sample")
+            .answers(Answer::json(200, Kind::Of(of::<Reading>), "What it shows")),
     )
     .get(
         "/samples/{id}/details",
         extras::details,
-        Operation::new("readSampleDetails", "The details of a sample").answers(Answer::json(
-            200,
-            Kind::Of(of::<Details>),
-            "The details",
-        )),
+        Operation::new("readSampleDetails", "The details of a sample")
+            .shows("sample")
+            .answers(Answer::json(200, Kind::Of(of::<Details>), "The details")),
     )
     .get(
         "/samples/{id}/attachments",
         extras::of_sample,
-        Operation::new("listSampleAttachments", "The files of a sample").answers(Answer::json(
-            200,
-            Kind::List(&ATTACHMENT),
-            "The files",
-        )),
+        Operation::new("listSampleAttachments", "The files of a sample")
+            .shows("sample")
+            .answers(Answer::json(200, Kind::List(&ATTACHMENT), "The files")),
     )
     .post(
         "/samples/{id}/attachments",

@@ -16,6 +16,7 @@ const ATTACHMENT: Kind = Kind::Of(of::<Attachment>);
 
 pub(super) fn attach(id: &'static str, says: &'static str) -> Operation {
     Operation::new(id, says)
+        .takes_in()
         .by_somebody()
         .refuses(&[409])
         .takes(Kind::Object(&things::ATTACH))
@@ -56,6 +57,7 @@ pub(super) fn tables(api: Routes) -> Routes {
             "exportSamples",
             "The samples that fit as a table, or as JSON",
         )
+        .shows("sample")
         .asked(Kind::Object(&queries::EXPORT))
         .answers(Answer::json(200, Kind::List(&SAMPLE), "The samples").or(CSV, Kind::AnyText)),
     )
@@ -64,6 +66,7 @@ pub(super) fn tables(api: Routes) -> Routes {
         tables::import,
         taken(
             Operation::new("importTable", "Takes a table of samples")
+                .takes_in()
                 .asked(Kind::Object(&queries::IMPORT))
                 .takes_as("text/csv", Kind::AnyText)
                 .takes_as(XLSX, Kind::Bytes),
@@ -74,6 +77,7 @@ pub(super) fn tables(api: Routes) -> Routes {
         tables::ingest,
         taken(
             Operation::new("ingestSamples", "Takes a list of samples as JSON")
+                .takes_in()
                 .takes(Kind::Object(&things::INGEST)),
         ),
     )
@@ -102,7 +106,7 @@ pub(super) fn catalogue(api: Routes) -> Routes {
     api.get(
         "/catalogue/{kind}",
         extras::items,
-        kind(Operation::new("listItems", "What a facility works with"))
+        kind(Operation::new("listItems", "What a facility works with").shows_no_data())
             .asked(Kind::Object(&queries::CATALOGUE))
             .answers(Answer::json(200, Kind::List(&ITEM), "The items")),
     )
@@ -132,6 +136,7 @@ pub(super) fn submissions(api: Routes) -> Routes {
         "/projects",
         projects::list,
         Operation::new("listProjects", "The projects")
+            .shows("project")
             .asked(Kind::Object(&queries::PROJECTS))
             .answers(Answer::json(
                 200,
@@ -143,6 +148,7 @@ pub(super) fn submissions(api: Routes) -> Routes {
         "/projects",
         projects::create,
         Operation::new("createProject", "Begins a project")
+            .takes_in()
             .by_somebody()
             .refuses(&[409])
             .takes(Kind::Object(&things::PROJECT))
@@ -152,6 +158,7 @@ pub(super) fn submissions(api: Routes) -> Routes {
         "/projects/{id}",
         projects::read,
         Operation::new("readProject", "One project")
+            .shows("project")
             .answers(Answer::json(200, PROJECT, "The project").tagged()),
     )
     .put(
@@ -168,6 +175,7 @@ pub(super) fn submissions(api: Routes) -> Routes {
         "/submissions",
         submissions::list,
         Operation::new("listSubmissions", "The submissions, the newest first")
+            .shows("submission")
             .asked(Kind::Object(&queries::SUBMISSIONS))
             .answers(Answer::json(
                 200,
@@ -178,16 +186,19 @@ pub(super) fn submissions(api: Routes) -> Routes {
     .get(
         "/submissions/{id}",
         submissions::read,
-        Operation::new("readSubmission", "One submission").answers(Answer::json(
-            200,
-            Kind::Of(of::<Submission>),
-            "The submission",
-        )),
+        Operation::new("readSubmission", "One submission")
+            .shows("submission")
+            .answers(Answer::json(
+                200,
+                Kind::Of(of::<Submission>),
+                "The submission",
+            )),
     )
     .get(
         "/submissions/{id}/attachments",
         extras::of_submission,
         Operation::new("listSubmissionAttachments", "The files of a submission")
+            .shows("submission")
             .answers(Answer::json(200, Kind::List(&ATTACHMENT), "The files")),
     )
     .post(
@@ -213,6 +224,7 @@ pub(super) fn decisions(api: Routes) -> Routes {
             "listDecisions",
             "Samples whose quality control failed, and what was decided",
         )
+        .shows("qc")
         .asked(Kind::Object(&queries::DECISIONS))
         .answers(Answer::json(
             200,
@@ -223,9 +235,13 @@ pub(super) fn decisions(api: Routes) -> Routes {
     .get(
         "/samples/{id}/decisions",
         decisions::of_sample,
-        Operation::new("listDecisionsOfSample", "The decisions about a sample").answers(
-            Answer::json(200, Kind::List(&Kind::Of(of::<Decision>)), "The decisions"),
-        ),
+        Operation::new("listDecisionsOfSample", "The decisions about a sample")
+            .shows("sample")
+            .answers(Answer::json(
+                200,
+                Kind::List(&Kind::Of(of::<Decision>)),
+                "The decisions",
+            )),
     )
     .post(
         "/samples/{id}/decision",
@@ -247,6 +263,7 @@ pub(super) fn flow_cells(api: Routes) -> Routes {
         "/flow-cells",
         flow_cells::list,
         Operation::new("listFlowCells", "The flow cells")
+            .shows("flowcell")
             .asked(Kind::Object(&queries::FLOW_CELLS))
             .answers(Answer::json(
                 200,
@@ -258,6 +275,7 @@ pub(super) fn flow_cells(api: Routes) -> Routes {
         "/flow-cells",
         flow_cells::register,
         Operation::new("registerFlowCell", "A flow cell came")
+            .takes_in()
             .by_somebody()
             .refuses(&[409])
             .takes(Kind::Object(&things::REGISTER))
@@ -267,6 +285,7 @@ pub(super) fn flow_cells(api: Routes) -> Routes {
         "/flow-cells/{id}",
         flow_cells::read,
         Operation::new("readFlowCell", "One flow cell with what was done with it")
+            .shows("flowcell")
             .answers(Answer::json(200, Kind::Of(of::<flow_cells::Life>), "The flow cell").tagged()),
     )
     .post(
@@ -291,6 +310,7 @@ pub(super) fn flow_cells(api: Routes) -> Routes {
             "listFlowCellsOfSample",
             "The flow cells that a sample was on",
         )
+        .shows("sample")
         .answers(Answer::json(
             200,
             Kind::List(&Kind::Of(of::<FlowCell>)),
