@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
+use nanopore::json;
 use nanopore::problem::OtherFormat;
 use nanopore::sample::FieldErrors;
 use sagabus::Error;
@@ -115,6 +116,6 @@ fn author(caller: Caller) -> Result<String, FieldErrors> {
 fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Error> {
     let content_type = headers.get(CONTENT_TYPE);
     OtherFormat::check_json(content_type.map(HeaderValue::as_bytes))?;
-    serde_json::from_slice(body)
+    json::read(body)
         .map_err(|error| Error::invalid(format!("the body is wrong: {}", json_fault(&error))))
 }

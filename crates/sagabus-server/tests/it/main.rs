@@ -23,6 +23,7 @@ mod doors;
 mod entered_samples;
 mod faults;
 mod http;
+mod json_suite;
 mod kill;
 mod logs;
 mod only;

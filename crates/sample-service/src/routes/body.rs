@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::header::{CONTENT_TYPE, HeaderName, IF_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
+use nanopore::json;
 use nanopore::problem::{OtherFormat, TooLarge};
 use nanopore::sample::FieldErrors;
 use sagabus::Error;
@@ -33,7 +34,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         if bytes.is_empty() {
             return Ok(Self(Map::new()));
         }
-        let fields = serde_json::from_slice(&bytes).map_err(|error| {
+        let fields = json::read(&bytes).map_err(|error| {
             Error::invalid(format!("body is not a JSON object: {}", json_fault(&error)))
         })?;
         Ok(Self(fields))
