@@ -22,6 +22,7 @@ mod demo;
 mod doors;
 mod entered_samples;
 mod faults;
+mod hostile_pdfs;
 mod http;
 mod json_suite;
 mod kill;

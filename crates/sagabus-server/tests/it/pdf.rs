@@ -50,7 +50,7 @@ pub(crate) fn doubtful(lines: &[&str]) -> Vec<u8> {
 }
 
 /// A PDF of numbered objects, the first being the catalogue, with a table of contents that fits.
-fn document(objects: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn document(objects: &[Vec<u8>]) -> Vec<u8> {
     let mut out = b"%PDF-1.4\n".to_vec();
     let mut offsets = Vec::new();
     for (index, object) in objects.iter().enumerate() {
