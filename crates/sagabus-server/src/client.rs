@@ -66,6 +66,17 @@ impl Client {
         self.json(Method::POST, path, body.into()).await
     }
 
+    /// Sends something of another kind than JSON.
+    pub(crate) async fn post_as(
+        &self,
+        path: &str,
+        kind: &str,
+        body: Vec<u8>,
+    ) -> Result<Value, Failure> {
+        let response = self.send_as(Method::POST, path, kind, body.into()).await?;
+        self.answer(response).await
+    }
+
     /// Sends lines of JSON.
     pub(crate) async fn post_lines(&self, path: &str, lines: Vec<u8>) -> Result<Value, Failure> {
         self.json(Method::POST, path, lines.into()).await
@@ -97,6 +108,10 @@ impl Client {
 
     async fn json(&self, method: Method, path: &str, body: Bytes) -> Result<Value, Failure> {
         let response = self.send(method, path, body).await?;
+        self.answer(response).await
+    }
+
+    async fn answer(&self, response: Response<Incoming>) -> Result<Value, Failure> {
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
@@ -110,11 +125,21 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, Failure> {
+        self.send_as(method, path, "application/json", body).await
+    }
+
+    async fn send_as(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Failure> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(hyper::header::HOST, &self.authority)
-            .header(hyper::header::CONTENT_TYPE, "application/json")
+            .header(hyper::header::CONTENT_TYPE, kind)
             .body(Full::new(body))
             .map_err(|error| Failure::new(format!("cannot ask for `{path}`: {error}")))?;
         let stream = self

@@ -4,6 +4,7 @@ mod audit;
 mod bare;
 mod cycle;
 mod footprint;
+mod lab;
 mod latency;
 mod load;
 mod memory;
@@ -141,6 +142,18 @@ enum What {
         #[arg(long, default_value_t = 1_000_000)]
         entries: usize,
     },
+    /// Many submissions of many samples at once into a server of its own, while a sample is looked at
+    Lab {
+        /// Directory on the disk to measure; a folder is made in it and removed
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Submissions, all at once
+        #[arg(long, default_value_t = 100)]
+        submissions: usize,
+        /// Samples on each form
+        #[arg(long, default_value_t = 50)]
+        samples: usize,
+    },
     /// Events that are published later: setting them, memory, and how late they come
     Timers {
         /// Directory on the disk to measure; a folder is made in it and removed
@@ -197,6 +210,17 @@ impl Bench {
                 over_seconds,
             } => timers::run(&runtime, &dir, timers, over_seconds, self.output),
             What::Audit { dir, entries } => audit::run(&runtime, &dir, entries, self.output),
+            What::Lab {
+                dir,
+                submissions,
+                samples,
+            } => {
+                let order = lab::Order {
+                    submissions,
+                    samples,
+                };
+                lab::run(&runtime, &dir, order, self.output)
+            }
             What::SagaHold { dir } => saga::hold(&runtime, &dir),
             What::Saga { dir, sagas } => saga::run(&runtime, &dir, sagas, self.output),
         }

@@ -26,6 +26,7 @@ mod hostile_pdfs;
 mod http;
 mod json_suite;
 mod kill;
+mod lab;
 mod logs;
 mod only;
 mod openapi;
