@@ -8,6 +8,7 @@
     reason = "what a test's own helpers need is there, or the test fails; figures are printed"
 )]
 
+mod acceptance;
 mod accesses;
 mod admission;
 mod alerts;

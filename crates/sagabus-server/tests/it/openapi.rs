@@ -123,6 +123,23 @@ pub(crate) fn routes() -> BTreeSet<String> {
     all
 }
 
+/// The paths without names in braces that one with names would fit too, and that can be read.
+pub(crate) fn words_beside_names() -> BTreeSet<String> {
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    let fits = |template: &str, path: &str| {
+        let (of_template, parts) = (template.split('/'), path.split('/'));
+        template.contains('{')
+            && of_template.clone().count() == parts.clone().count()
+            && of_template
+                .zip(parts)
+                .all(|(of, part)| of == part || of.starts_with('{'))
+    };
+    let plain = paths.iter().filter(|(path, _)| !path.contains('{'));
+    let read = plain.filter(|(_, methods)| !methods["get"].is_null());
+    let beside = read.filter(|(path, _)| paths.keys().any(|it| fits(it, path)));
+    beside.map(|(path, _)| path.clone()).collect()
+}
+
 /// The operation of a path, with its template: the one with the most parts that are the same.
 fn operation<'d>(document: &'d Value, method: &str, path: &str) -> Option<(&'d str, &'d Value)> {
     let parts: Vec<&str> = path.split('/').collect();
