@@ -146,6 +146,7 @@ impl SampleService {
         let request = self.clone();
         let withdraw = self.clone();
         let note = self.clone();
+        let confirm = self.clone();
         let carry_out = self.clone();
         handlers
             .handle(SERVICE, "request_decision", move |context| {
@@ -174,6 +175,13 @@ impl SampleService {
                     let call = StepCall::of(&context)?;
                     let answer = context.output_as(DECISION_STEP)?;
                     Ok::<_, StepError>(service.note_deadline(call, answer).await?)
+                }
+            })
+            .handle(SERVICE, "confirm_decision", move |context| {
+                let service = confirm.clone();
+                async move {
+                    let call = StepCall::of(&context)?;
+                    Ok::<_, StepError>(service.confirm_decision(call).await?)
                 }
             })
             .handle(SERVICE, "carry_out_decision", move |context| {

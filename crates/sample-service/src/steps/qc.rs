@@ -151,6 +151,26 @@ impl SampleService {
         .await
     }
 
+    /// Step `confirm_decision`: it was decided, or nothing is to be decided any more; from here on that is carried out. Has no
+    /// effect.
+    ///
+    /// # Errors
+    /// `Conflict` when nobody has decided.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn confirm_decision(&self, call: StepCall) -> Result<Value> {
+        let input: QcInput = read("input", &call.input)?;
+        self.read(move |tx| {
+            let asked = asked(tx, &input)?;
+            match asked.state {
+                DecisionState::Waiting => Err(nobody_decided()),
+                state => Ok(json!({"state": state, "decision": asked.decision})),
+            }
+        })
+        .await
+    }
+
     /// Step `carry_out_decision`: the hold ends, and the sample goes where the decision puts it. Nothing is done where the
     /// question was withdrawn.
     ///
@@ -167,8 +187,7 @@ impl SampleService {
             if let Forward::Repeat(output) = barrier::forward(tx, &once)? {
                 return Ok((output, vec![]));
             }
-            let mut asked = rows::find_decision(tx, &input.decision_id)?
-                .ok_or_else(|| Error::not_found("the decision does not exist"))?;
+            let mut asked = asked(tx, &input)?;
             let events = match (asked.state, asked.decision) {
                 (DecisionState::Decided, Some(decision)) => {
                     let events = act.carry_out(tx, &asked, decision)?;
@@ -178,8 +197,7 @@ impl SampleService {
                     events
                 }
                 (DecisionState::Waiting | DecisionState::Decided, _) => {
-                    let text = "nobody has decided about the sample";
-                    return Err(Error::new(ErrorKind::Conflict, text));
+                    return Err(nobody_decided());
                 }
                 (DecisionState::CarriedOut | DecisionState::Withdrawn, _) => Vec::new(),
             };
@@ -243,6 +261,16 @@ impl Act<'_> {
         }
         Ok(events)
     }
+}
+
+/// The question that the saga asks.
+fn asked(tx: &Transaction<'_>, input: &QcInput) -> Result<Decision> {
+    rows::find_decision(tx, &input.decision_id)?
+        .ok_or_else(|| Error::not_found("the decision does not exist"))
+}
+
+fn nobody_decided() -> Error {
+    Error::new(ErrorKind::Conflict, "nobody has decided about the sample")
 }
 
 /// Whether the sample is on hold because this step of it failed.

@@ -11,6 +11,8 @@ mod http;
 #[cfg(test)]
 mod lives;
 #[cfg(test)]
+mod measures;
+#[cfg(test)]
 mod mutations;
 #[cfg(test)]
 mod qc_sweep;

@@ -87,9 +87,7 @@ impl World for Core {
         let found = format!("{} {:?} {states:?}", sample.status, sample.hold.is_some());
         let types = self.fixture.event_types().await;
         let told = |name: &str| types.iter().filter(|it| *it == name).count();
-        // Where it is in doubt whether it was carried out, the saga may turn back although it was: then it was, once and wholly.
-        let is_carried_out = states == [DecisionState::CarriedOut];
-        if ended.status != Status::Completed && !is_carried_out {
+        if ended.status != Status::Completed {
             // As it was, and nothing is asked any more.
             let is_held = sample.hold.is_some() && steps[0].step_status == StepStatus::Failed;
             let is_over = states.iter().all(|it| *it == DecisionState::Withdrawn);
