@@ -135,7 +135,7 @@ async fn what_a_service_reports_of_an_act_is_kept_and_found_by_it() {
     let fixture = Fixture::new().await;
     let act = json!({
         "service": "files", "action": "file.renamed", "resource": "file", "resourceId": "f-1", "userId": "ada",
-        "reason": "spelled wrong", "ipAddress": "10.0.0.7", "userAgent": "browser", "sessionId": "s-1",
+        "reason": "Spelled wrong", "ipAddress": "10.0.0.7", "userAgent": "browser", "sessionId": "s-1",
         "tags": ["by-hand", "names"], "durationMs": 40, "oldValues": {"name": "a.pdf", "size": null},
         "newValues": {"name": "b.pdf"},
     });

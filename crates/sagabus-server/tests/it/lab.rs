@@ -17,7 +17,7 @@ fn many_submissions_at_once_lose_and_double_nothing_while_samples_are_looked_at(
     println!("{told}");
     let number = |name: &str| told[name].as_u64().unwrap();
     assert_eq!(number("samples"), 12 * 25);
-    for name in ["lost", "doubled", "without_their_events"] {
+    for name in ["lost", "doubled", "without_their_events", "without_entry"] {
         assert_eq!(number(name), 0, "{name}");
     }
     assert_eq!(told["trail_is_whole"], true);

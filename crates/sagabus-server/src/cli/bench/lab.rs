@@ -167,6 +167,7 @@ fn print(order: Order, measured: &Measured, output: Output) {
                 "lost": whole.lost,
                 "doubled": whole.doubled,
                 "without_their_events": whole.without_events,
+                "without_entry": whole.without_entry,
                 "entries": whole.entries,
                 "trail_is_whole": whole.trail_is_whole,
                 "taken_seconds": rounded(taken.as_secs_f64()),
@@ -190,11 +191,12 @@ fn print(order: Order, measured: &Measured, output: Output) {
                 done.as_secs_f64()
             );
             say!(
-                "{} samples: {} lost, {} doubled, {} without their events; trail of {} entries {}",
+                "{} samples: {} lost, {} doubled, {} without their events; {} events without an entry in the trail of {}, which {}",
                 whole.samples,
                 whole.lost,
                 whole.doubled,
                 whole.without_events,
+                whole.without_entry,
                 whole.entries,
                 if whole.trail_is_whole {
                     "is whole"
