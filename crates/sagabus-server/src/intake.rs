@@ -19,6 +19,9 @@ const RESUMED_AT_ONCE: u32 = 1000;
 /// How long what cannot be resumed for want of room waits for its next try.
 const RESUMED_AGAIN: Duration = Duration::from_secs(2);
 
+/// How long the saga of a submission waits for the submission's event to be in the log.
+const TOLD_WITHIN: Duration = Duration::from_millis(250);
+
 /// Who sends a form without saying who they are.
 const NOBODY: &str = "anonymous";
 
@@ -76,6 +79,7 @@ pub(crate) async fn submit(system: &System, form: Form) -> Result<Taken> {
     let samples = system.services.sample()?;
     let made = samples.create_submission(submission, actor.clone());
     let submission = made.await?;
+    told(system, &submission).await;
     let saga = match start(system, &submission, form.user_id.as_deref()).await {
         Ok(saga) => saga,
         Err(error) => {
@@ -97,6 +101,16 @@ pub(crate) async fn submit(system: &System, form: Form) -> Result<Taken> {
         submission,
         saga,
     })
+}
+
+/// Waits for the event of a submission to be in the log, so that it stands before what follows from it. Not for long: where
+/// there is no room for it there is none for the saga, and what follows names it in any case.
+async fn told(system: &System, submission: &Submission) {
+    let event = submission.event_id.as_deref().map(EventId::new);
+    if let (Some(Ok(event)), Ok(samples)) = (event, system.services.sample()) {
+        let sent = samples.outbox().sent(&event);
+        let _late = tokio::time::timeout(TOLD_WITHIN, sent).await;
+    }
 }
 
 /// Starts the sagas of submissions that were entered just before the process ended. Those there is no room for are started

@@ -13,7 +13,7 @@ use super::database::Database;
 use crate::bus::Bus;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, envelope};
+use crate::event::{Event, EventId, envelope};
 use crate::retry::{Inline, Jitter, Retry};
 
 /// Most events in one publish.
@@ -168,6 +168,31 @@ impl Outbox {
             tokio::pin!(sent);
             sent.as_mut().enable();
             if self.counts().await?.pending == 0 {
+                return Ok(());
+            }
+            sent.await;
+        }
+    }
+
+    /// Waits until the event of this id was sent or refused, for what is to stand behind it in the log. Needs a running
+    /// relay; an event that was never written counts as sent.
+    ///
+    /// # Errors
+    /// As [`Database::call`].
+    ///
+    /// # Cancel safety
+    /// Safe: only waits.
+    pub async fn sent(&self, event: &EventId) -> Result<()> {
+        loop {
+            let sent = self.sent.notified();
+            tokio::pin!(sent);
+            sent.as_mut().enable();
+            let id = event.clone();
+            let waits = self.database.call(move |tx| {
+                let waiting = "SELECT 1 FROM outbox WHERE event_id = ?1 AND refused IS NULL";
+                Ok::<_, Error>(tx.prepare_cached(waiting)?.exists([id.as_str()])?)
+            });
+            if !waits.await? {
                 return Ok(());
             }
             sent.await;

@@ -121,6 +121,23 @@ async fn notes(database: &Database) -> i64 {
 }
 
 #[tokio::test]
+async fn whoever_waits_for_one_event_goes_on_when_it_was_sent_whatever_else_waits() {
+    let fixture = Fixture::new().await;
+    fixture.write(&["a"]).await;
+    let id = EventId::new("a").unwrap();
+    let soon = Duration::from_millis(50);
+    let early = tokio::time::timeout(soon, fixture.outbox.sent(&id)).await;
+    assert!(early.is_err(), "nothing is relayed yet");
+    let (stop, relay) = fixture.relay();
+    fixture.outbox.sent(&id).await.unwrap();
+    assert_eq!(fixture.taken(), ["a"]);
+    stop.cancel();
+    relay.await.unwrap().unwrap();
+    fixture.write(&["b"]).await;
+    fixture.outbox.sent(&id).await.unwrap();
+}
+
+#[tokio::test]
 async fn events_reach_the_bus_in_the_order_in_which_they_were_written() {
     let fixture = Fixture::new().await;
     fixture.write(&["a", "b"]).await;
