@@ -55,6 +55,8 @@ impl Stream {
 
     /// A refusal.
     fn refused(mut self) -> Answer {
+        // A stream that is not refused does not end.
+        assert!(!self.head.contains(" 200 "), "{}", self.head);
         let mut body = Vec::new();
         self.lines.read_to_end(&mut body).unwrap();
         let status = self.head.split(' ').nth(1).unwrap().parse().unwrap();
