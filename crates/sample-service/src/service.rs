@@ -377,7 +377,7 @@ impl SampleService {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.outbox.database().call(work).await
+        self.outbox.database().read(work).await
     }
 
     /// A change by `actor`: `work` returns its events.

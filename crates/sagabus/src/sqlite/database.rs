@@ -1,4 +1,4 @@
-//! One SQLite file, one thread that owns it, and a bounded queue of transactions before it.
+//! One SQLite file, one thread that writes it, one that reads it, and a bounded queue of transactions before each.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::load::{Load, Meter};
@@ -22,10 +22,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// One transaction; breaks when the file failed under it.
 type Job = Box<dyn FnOnce(&mut Connection) -> ControlFlow<()> + Send>;
 
-/// A SQLite database with a thread of its own.
+/// A SQLite database with threads of its own: one for calls that may write, one for those that only read.
 ///
-/// Each call is one transaction; the file is synced before the call returns (WAL, `synchronous=FULL`).
-/// After a failed read or write of the file the thread takes no more work: what the disk holds is then unknown.
+/// Each call is one transaction; the file is synced before a call that may write returns (WAL, `synchronous=FULL`).
+/// After a failed read or write of the file a thread takes no more work: what the disk holds is then unknown.
 #[derive(Clone)]
 pub struct Database {
     shared: Arc<Shared>,
@@ -33,14 +33,111 @@ pub struct Database {
 
 struct Shared {
     path: PathBuf,
+    writer: Lane,
+    reader: Lane,
+    /// Of the writer.
+    meter: Arc<Meter>,
+}
+
+/// A thread with a connection, and the queue before it.
+struct Lane {
     sender: Mutex<Option<mpsc::Sender<Job>>>,
     thread: tokio::sync::Mutex<Option<Thread>>,
-    meter: Arc<Meter>,
 }
 
 struct Thread {
     handle: JoinHandle<()>,
     ended: oneshot::Receiver<()>,
+}
+
+impl Lane {
+    /// Starts the thread of this name, which opens the file by `open`.
+    async fn start(
+        name: String,
+        path: &Path,
+        meter: Arc<Meter>,
+        open: impl FnOnce(&Path) -> Result<Connection> + Send + 'static,
+    ) -> Result<Self> {
+        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        let (opened, is_open) = oneshot::channel();
+        let (end, ended) = oneshot::channel::<()>();
+        let path = path.to_owned();
+        let handle = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || {
+                match open(&path) {
+                    Ok(connection) => {
+                        if opened.send(Ok(())).is_ok() {
+                            serve(connection, receiver, &path, &meter);
+                        }
+                    }
+                    Err(error) => {
+                        let path = path.display();
+                        let error = Error::new(error.kind(), format!("cannot open `{path}`"))
+                            .with_source(error);
+                        // Nobody waits any more: there is nobody to tell.
+                        drop(opened.send(Err(error)));
+                    }
+                }
+                drop(end);
+            })
+            .map_err(|error| {
+                Error::new(ErrorKind::Transient, "thread of the database cannot start")
+                    .with_source(error)
+            })?;
+        is_open
+            .await
+            .map_err(|_| Error::closed("thread of the database ended"))??;
+        Ok(Self {
+            sender: Mutex::new(Some(sender)),
+            thread: tokio::sync::Mutex::new(Some(Thread { handle, ended })),
+        })
+    }
+
+    /// Has a transaction done, and waits for its outcome; `after` runs on the thread once it is committed.
+    async fn call<T, E, F>(
+        &self,
+        behavior: TransactionBehavior,
+        work: F,
+        after: impl FnOnce() + Send + 'static,
+    ) -> Result<T, E>
+    where
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let sender = lock(&self.sender).clone();
+        let Some(sender) = sender else {
+            return Err(closed().into());
+        };
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let (outcome, file) = transact(connection, behavior, work);
+            if outcome.is_ok() {
+                after();
+            }
+            // The caller may have gone; the transaction stands.
+            drop(reply.send(outcome));
+            file
+        });
+        sender.send(job).await.map_err(|_| closed())?;
+        drop(sender);
+        answer.await.map_err(|_| E::from(closed()))?
+    }
+
+    /// Carries out what is queued, closes the file and ends the thread.
+    async fn close(&self) -> Result<()> {
+        lock(&self.sender).take();
+        let Some(thread) = self.thread.lock().await.take() else {
+            return Ok(());
+        };
+        let _gone = thread.ended.await;
+        // The thread dropped its end as its last act: this does not wait.
+        thread
+            .handle
+            .join()
+            .map_err(|_| Error::closed("thread of the database panicked"))
+    }
 }
 
 impl Database {
@@ -62,42 +159,19 @@ impl Database {
             || "database".to_owned(),
             |stem| stem.to_string_lossy().into_owned(),
         );
-        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        let (opened, open) = oneshot::channel();
-        let (end, ended) = oneshot::channel::<()>();
-        let thread_path = path.clone();
         let meter = Arc::new(Meter::default());
-        let read = Arc::clone(&meter);
-        let handle = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || {
-                match prepare(&thread_path, migrations) {
-                    Ok(connection) => {
-                        if opened.send(Ok(())).is_ok() {
-                            serve(connection, receiver, &thread_path, &read);
-                        }
-                    }
-                    Err(error) => {
-                        let path = thread_path.display();
-                        let error = Error::new(error.kind(), format!("cannot open `{path}`"))
-                            .with_source(error);
-                        // Nobody waits any more: there is nobody to tell.
-                        drop(opened.send(Err(error)));
-                    }
-                }
-                drop(end);
-            })
-            .map_err(|error| {
-                Error::new(ErrorKind::Transient, "thread of the database cannot start")
-                    .with_source(error)
-            })?;
-        open.await
-            .map_err(|_| Error::closed("thread of the database ended"))??;
+        let reading = format!("{name}-read");
+        let writer = Lane::start(name, &path, Arc::clone(&meter), move |path| {
+            prepare(path, migrations)
+        });
+        let writer = writer.await?;
+        let reader = Lane::start(reading, &path, Arc::default(), prepare_to_read);
+        let reader = reader.await?;
         Ok(Self {
             shared: Arc::new(Shared {
                 path,
-                sender: Mutex::new(Some(sender)),
-                thread: tokio::sync::Mutex::new(Some(Thread { handle, ended })),
+                writer,
+                reader,
                 meter,
             }),
         })
@@ -109,10 +183,10 @@ impl Database {
         &self.shared.path
     }
 
-    /// What it does, and did since it was opened.
+    /// What it does, and did since it was opened, with calls that may write.
     #[must_use]
     pub fn load(&self) -> Load {
-        let sender = lock(&self.shared.sender);
+        let sender = lock(&self.shared.writer.sender);
         let waiting = sender
             .as_ref()
             .map_or(0, |it| it.max_capacity() - it.capacity());
@@ -146,43 +220,43 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let sender = lock(&self.shared.sender).clone();
-        let Some(sender) = sender else {
-            return Err(closed().into());
-        };
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            let (outcome, file) = transact(connection, work);
-            if outcome.is_ok() {
-                after();
-            }
-            // The caller may have gone; the transaction stands.
-            drop(reply.send(outcome));
-            file
-        });
-        sender.send(job).await.map_err(|_| closed())?;
-        drop(sender);
-        answer.await.map_err(|_| E::from(closed()))?
+        let writer = &self.shared.writer;
+        writer
+            .call(TransactionBehavior::Immediate, work, after)
+            .await
     }
 
-    /// Carries out what is queued, closes the file and ends the thread. A second call returns at once.
+    /// Runs `work` in a transaction that can only read: it sees what was committed when it began, and neither waits for calls
+    /// that write nor holds them up.
     ///
     /// # Errors
-    /// `Closed` when the thread panicked.
+    /// As [`Database::call`]; also what SQLite says of a statement that writes.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the thread to end by itself.
+    /// Safe: only reads.
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let reader = &self.shared.reader;
+        reader
+            .call(TransactionBehavior::Deferred, work, || {})
+            .await
+    }
+
+    /// Carries out what is queued, closes the file and ends the threads. A second call returns at once.
+    ///
+    /// # Errors
+    /// `Closed` when a thread panicked.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the threads to end by themselves.
     pub async fn close(&self) -> Result<()> {
-        lock(&self.shared.sender).take();
-        let Some(thread) = self.shared.thread.lock().await.take() else {
-            return Ok(());
-        };
-        let _gone = thread.ended.await;
-        // The thread dropped its end as its last act: this does not wait.
-        thread
-            .handle
-            .join()
-            .map_err(|_| Error::closed("thread of the database panicked"))
+        // The last connection tidies up the file, which one that only reads cannot.
+        self.shared.reader.close().await?;
+        self.shared.writer.close().await
     }
 }
 
@@ -203,7 +277,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// One transaction, and whether the file can be trusted after it.
-fn transact<T, E, F>(connection: &mut Connection, work: F) -> (Result<T, E>, ControlFlow<()>)
+fn transact<T, E, F>(
+    connection: &mut Connection,
+    behavior: TransactionBehavior,
+    work: F,
+) -> (Result<T, E>, ControlFlow<()>)
 where
     F: FnOnce(&Transaction<'_>) -> Result<T, E>,
     E: From<Error>,
@@ -216,7 +294,7 @@ where
         };
         (Err(E::from(error)), file)
     };
-    let tx = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+    let tx = match connection.transaction_with_behavior(behavior) {
         Ok(tx) => tx,
         Err(error) => return refused(error),
     };
@@ -265,6 +343,15 @@ fn prepare(path: &Path, migrations: &[&str]) -> Result<Connection> {
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
     )?;
     migrate(&mut connection, migrations)?;
+    Ok(connection)
+}
+
+/// A connection to a file that is open for writing by another of this process.
+fn prepare_to_read(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.execute_batch("PRAGMA trusted_schema = OFF;")?;
     Ok(connection)
 }
 

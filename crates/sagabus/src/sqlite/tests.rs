@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::Transaction;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -118,6 +119,44 @@ async fn notes(database: &Database) -> i64 {
         })
         .await
         .unwrap()
+}
+
+#[tokio::test]
+async fn a_read_waits_for_no_write_sees_what_is_committed_and_writes_nothing() {
+    let fixture = Fixture::new().await;
+    fixture.write(&["a"]).await;
+    let database = fixture.outbox.database().clone();
+    let count = |tx: &Transaction<'_>| {
+        Ok::<i64, Error>(tx.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?)
+    };
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let (began, begins) = tokio::sync::oneshot::channel();
+    let writer = database.clone();
+    let mut writing = tokio::task::JoinSet::new();
+    writing.spawn(async move {
+        let work = move |tx: &Transaction<'_>| {
+            tx.execute("DELETE FROM outbox", [])?;
+            began.send(()).unwrap();
+            wait.recv().unwrap();
+            Ok::<(), Error>(())
+        };
+        writer.call(work).await
+    });
+    begins.await.unwrap();
+    assert_eq!(database.read(count).await.unwrap(), 1);
+    go_on.send(()).unwrap();
+    writing.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!(database.read(count).await.unwrap(), 0);
+    let wrong = |tx: &Transaction<'_>| {
+        tx.execute("DELETE FROM outbox", [])?;
+        Ok::<(), Error>(())
+    };
+    database.read(wrong).await.unwrap_err();
+    // Nor is a thread lost by that.
+    assert_eq!(database.read(count).await.unwrap(), 0);
+    database.close().await.unwrap();
+    let closed = database.read(count).await.unwrap_err();
+    assert_eq!(closed.kind(), ErrorKind::Closed);
 }
 
 #[tokio::test]
