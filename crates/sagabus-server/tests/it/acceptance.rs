@@ -238,7 +238,9 @@ fn a_route_with_a_word_of_its_own_is_not_taken_for_one_with_an_id() {
     ] {
         assert!(paths.contains(known), "{paths:?}");
     }
-    for path in paths {
+    // A stream does not end; streams.rs looks at it.
+    let ends = |path: &String| path != "/api/events/stream";
+    for path in paths.into_iter().filter(ends) {
         // What is answered must fit what the document says of that route, and not of the other.
         let answer = server.get(&path);
         let text = answer.text();

@@ -53,7 +53,7 @@ fn all_that_follows_from_an_upload_is_one_tree_with_the_upload_at_its_root_and_s
             .map(|it| (text(it, "id"), &it["causationId"]))
             .collect();
         let page = server
-            .get(&format!("/api/audit/events?correlationId={id}&limit=1000"))
+            .get(&format!("/api/audit/events?correlationId={id}&limit=100"))
             .expect(200);
         let entries = page["events"].as_array().unwrap();
         let of_events: BTreeMap<&str, &Value> = entries
