@@ -147,13 +147,15 @@ async fn a_form_becomes_samples_ready_for_preparation_once() {
         types,
         [
             "submission.created",
+            "submission.status_changed",
             "sample.created",
             "sample.created",
             "sample.status_changed",
-            "sample.status_changed"
+            "sample.status_changed",
+            "submission.status_changed"
         ]
     );
-    for (created, moved) in [(1, 3), (2, 4)] {
+    for (created, moved) in [(2, 4), (3, 5)] {
         assert_eq!(
             events[moved].causation_id.as_ref(),
             Some(&events[created].id)
@@ -161,7 +163,7 @@ async fn a_form_becomes_samples_ready_for_preparation_once() {
         assert_eq!(events[moved].subject, events[created].subject);
         assert_eq!(events[moved].correlation_id.as_deref(), Some("saga-1"));
     }
-    let moved: Value = serde_json::from_slice(&events[3].data).unwrap();
+    let moved: Value = serde_json::from_slice(&events[4].data).unwrap();
     assert_eq!(moved["reason"], "Ready for library preparation");
     // The submission itself was told of when it came, with how it came.
     assert_eq!(events[0].subject.as_deref(), Some("sub-1"));
@@ -242,7 +244,10 @@ async fn a_form_that_cannot_be_taken_makes_nothing_and_says_why() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.chain().contains(text), "{}", error.chain());
         assert!(samples(&fixture).await.is_empty());
-        assert_eq!(fixture.event_types().await, ["submission.created"]);
+        assert_eq!(
+            fixture.event_types().await,
+            ["submission.created", "submission.status_changed"]
+        );
         assert_eq!(
             submission(&fixture).await.status,
             SubmissionStatus::Processing
@@ -312,7 +317,8 @@ async fn compensation_removes_what_the_step_made_once_and_refuses_it_later() {
     assert_eq!(submission.reason.as_deref(), Some("form cannot be read"));
     let types = fixture.event_types().await;
     assert_eq!(types.iter().filter(|it| *it == "sample.deleted").count(), 2);
-    assert_eq!(types.len(), 7);
+    // With the submission made, and moved on, accepted, moved back and rejected.
+    assert_eq!(types.len(), 4 + 2 + 5);
 
     let late = fixture
         .service
@@ -342,7 +348,10 @@ async fn an_action_that_arrives_after_its_compensation_has_no_effect() {
         submission(&fixture).await.status,
         SubmissionStatus::Rejected
     );
-    assert_eq!(fixture.event_types().await, ["submission.created"]);
+    assert_eq!(
+        fixture.event_types().await,
+        ["submission.created", "submission.status_changed"]
+    );
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ pub(super) fn read(document: &[u8]) -> Result<Grid> {
     let text = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
     let text = std::str::from_utf8(text).map_err(|_| {
         Error::invalid(
-            "the table is neither UTF-8 text nor an XLSX workbook; save it as `CSV UTF-8` or `XLSX`",
+            "the table is not UTF-8 text, and no XLSX workbook; save it as `CSV UTF-8` or `XLSX`",
         )
     })?;
     if text.contains('\0') {
