@@ -103,6 +103,11 @@ async fn a_form_that_was_accepted_makes_its_samples_once() {
     let accepted = submission(&fixture).await;
     assert_eq!(accepted.status, SubmissionStatus::Accepted);
     assert_eq!((accepted.review, sample_count(&fixture).await), (None, 2));
+    let types = fixture.event_types().await;
+    let ended = types
+        .iter()
+        .filter(|it| *it == "submission.review_completed");
+    assert_eq!(ended.count(), 1, "{types:?}");
     // A second decision finds nothing that waits.
     let late = service
         .validate_reviewed(call("saga-3", "validate"))

@@ -435,6 +435,10 @@ async fn a_form_read_with_doubt_is_marked_for_a_person_to_look_at() {
     let review = submission(&fixture).await.review.unwrap();
     assert_eq!(review, "confidence 0.4 is below 0.7: no kit is ticked");
     assert_eq!(fixture.inbox().await, 2);
+    // Each is told once, because of the event that led to it.
+    let asked = of_type(&fixture, "submission.review_requested").await;
+    let causes: Vec<_> = asked.iter().map(|it| it.causation_id.clone()).collect();
+    assert_eq!(causes, [Some(first.id), Some(second.id)]);
 }
 
 #[tokio::test]
@@ -472,6 +476,16 @@ async fn a_submission_whose_saga_failed_before_its_first_step_is_rejected_once_w
         Some("step `validate_sample` failed: no room")
     );
     let taken = fixture.inbox().await;
+    let told = of_type(&fixture, "submission.status_changed").await;
+    let [told] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert_eq!(told.causation_id.as_ref(), Some(&event.id));
+    let said: Value = serde_json::from_slice(&told.data).unwrap();
+    assert_eq!(
+        (&said["oldStatus"], &said["newStatus"]),
+        (&json!("received"), &json!("rejected"))
+    );
     fixture.service.consume(&event).await.unwrap();
     assert_eq!(submission(&fixture).await, rejected);
     assert_eq!(fixture.inbox().await, taken);
@@ -483,6 +497,14 @@ async fn a_submission_whose_saga_failed_before_its_first_step_is_rejected_once_w
     break_submissions(&fixture, false).await;
     fixture.service.consume(&fault).await.unwrap();
     assert_eq!(fixture.inbox().await, taken + 1);
+}
+
+/// The events of one type.
+async fn of_type(fixture: &Fixture, event_type: &str) -> Vec<Event> {
+    let events = fixture.events().await.into_iter();
+    events
+        .filter(|it| it.event_type.as_str() == event_type)
+        .collect()
 }
 
 /// Takes the table of submissions away, or puts it back.
