@@ -3,7 +3,6 @@
 //! Pure: no I/O, no clock. The services share these words and nothing else.
 
 pub mod events;
-pub mod json;
 pub mod problem;
 pub mod query;
 pub mod sagas;

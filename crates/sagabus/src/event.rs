@@ -19,6 +19,7 @@ pub use cause::Cause;
 pub use name::{EventId, EventType};
 pub(crate) use name::{TOKENS_MAX, TYPE_BYTES_MAX, UUID_BYTES, is_token};
 use named::Named;
+pub use strict::read_json;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};

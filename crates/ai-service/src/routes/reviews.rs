@@ -7,11 +7,10 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
-use nanopore::json;
 use nanopore::problem::OtherFormat;
 use nanopore::sample::FieldErrors;
 use sagabus::Error;
-use sagabus::event::json_fault;
+use sagabus::event::{json_fault, read_json};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -116,6 +115,6 @@ fn author(caller: Caller) -> Result<String, FieldErrors> {
 fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Error> {
     let content_type = headers.get(CONTENT_TYPE);
     OtherFormat::check_json(content_type.map(HeaderValue::as_bytes))?;
-    json::read(body)
+    read_json(body)
         .map_err(|error| Error::invalid(format!("the body is wrong: {}", json_fault(&error))))
 }

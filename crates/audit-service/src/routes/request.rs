@@ -8,9 +8,8 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use nanopore::json;
 use nanopore::problem::{OtherFormat, TooLarge};
-use sagabus::event::{Cause, json_fault};
+use sagabus::event::{Cause, json_fault, read_json};
 use sagabus::{Clock, Error};
 use serde_json::{Map, Value};
 
@@ -29,7 +28,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(unreadable)?;
-        let fields = json::read(&bytes).map_err(|error| {
+        let fields = read_json(&bytes).map_err(|error| {
             Error::invalid(format!("body is not a JSON object: {}", json_fault(&error)))
         })?;
         Ok(Self(fields))

@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result};
@@ -20,11 +20,24 @@ pub(crate) const DEPTH_MAX: usize = 64;
 /// `Invalid`, naming the field, when it is not JSON, is nested too deep, has a name twice in one object, or has a number or text that
 /// no reader can hold.
 pub(crate) fn check(field: &str, data: &[u8]) -> Result<()> {
-    let mut parser = serde_json::Deserializer::from_slice(data);
-    Value { depth: 0 }
-        .deserialize(&mut parser)
-        .and_then(|()| parser.end())
+    look_at(data)
         .map_err(|error| Error::invalid(format!("`{field}` is not taken: {}", json_fault(&error))))
+}
+
+/// Reads JSON from outside as payloads of events are read: the body of a request, for one.
+///
+/// # Errors
+/// When it is not JSON, is nested deeper than 64, has a name twice in one object, has a number or text that no reader can
+/// hold, or is no `T`; [`json_fault`] says it in plain words.
+pub fn read_json<T: DeserializeOwned>(json: &[u8]) -> std::result::Result<T, serde_json::Error> {
+    look_at(json)?;
+    serde_json::from_slice(json)
+}
+
+fn look_at(json: &[u8]) -> std::result::Result<(), serde_json::Error> {
+    let mut parser = serde_json::Deserializer::from_slice(json);
+    Value { depth: 0 }.deserialize(&mut parser)?;
+    parser.end()
 }
 
 /// Checks the nesting alone, of a payload that may be made by code and read by nobody before it is stored.
@@ -218,3 +231,6 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for EntriesVisitor<V> {
         Ok(Entries(all))
     }
 }
+
+#[cfg(test)]
+mod tests;

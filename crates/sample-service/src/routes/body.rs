@@ -8,11 +8,10 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::header::{CONTENT_TYPE, HeaderName, IF_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use nanopore::json;
 use nanopore::problem::{OtherFormat, TooLarge};
 use nanopore::sample::FieldErrors;
 use sagabus::Error;
-use sagabus::event::{json_fault, whole_number};
+use sagabus::event::{json_fault, read_json, whole_number};
 use serde_json::{Map, Value};
 
 use super::reply::Failure;
@@ -34,7 +33,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         if bytes.is_empty() {
             return Ok(Self(Map::new()));
         }
-        let fields = json::read(&bytes).map_err(|error| {
+        let fields = read_json(&bytes).map_err(|error| {
             Error::invalid(format!("body is not a JSON object: {}", json_fault(&error)))
         })?;
         Ok(Self(fields))
