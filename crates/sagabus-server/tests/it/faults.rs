@@ -79,8 +79,18 @@ impl Drop for SmallDisk {
 /// Publishes events of `bytes` each until one is not taken; the ids of those that were, and the refusal.
 fn publish_until_refused(server: &Server, bytes: usize) -> (Vec<String>, Option<Answer>) {
     let mut taken = Vec::new();
+    let refusal = publish_more_until_refused(server, bytes, &mut taken);
+    (taken, refusal)
+}
+
+/// Publishes further events after those that were `taken`.
+fn publish_more_until_refused(
+    server: &Server,
+    bytes: usize,
+    taken: &mut Vec<String>,
+) -> Option<Answer> {
     let padding = "x".repeat(bytes);
-    for index in 0..EVENTS_MAX {
+    for index in taken.len()..EVENTS_MAX {
         let id = format!("filler-{index}");
         let event =
             json!({"id": id, "type": "lab.filled", "source": "test", "data": {"padding": padding}});
@@ -90,7 +100,7 @@ fn publish_until_refused(server: &Server, bytes: usize) -> (Vec<String>, Option<
             .try_send()
         {
             Some(answer) if answer.status == 201 => taken.push(id),
-            answer => return (taken, answer),
+            answer => return answer,
         }
     }
     panic!("{EVENTS_MAX} events were taken and no fault struck");
@@ -123,7 +133,7 @@ fn a_full_disk_stops_acknowledgements_keeps_what_was_there_and_heals_without_a_r
         .expect(202);
     world::check(&server, &data, 3);
 
-    let (taken, refusal) = publish_until_refused(&server, 100_000);
+    let (mut taken, refusal) = publish_until_refused(&server, 100_000);
     let refusal = refusal
         .expect("an answer")
         .expect_problem(507, &["no room"]);
@@ -133,8 +143,11 @@ fn a_full_disk_stops_acknowledgements_keeps_what_was_there_and_heals_without_a_r
         refusal["detail"]
     );
     assert!(taken.len() > 50, "{}", taken.len());
-    // The trail goes on meanwhile, and may give back a little.
+    // The trail goes on meanwhile, and may give back enough for the log to be well again, until more is published.
     let ready = until("readiness says so", || {
+        publish_more_until_refused(&server, 100_000, &mut taken)
+            .expect("an answer")
+            .expect_problem(507, &["no room"]);
         let ready = server.get("/health/ready");
         (ready.status == 503).then(|| ready.json())
     });
