@@ -78,11 +78,22 @@ fn stages() -> [Stage; 5] {
                 "warnings",
             ],
         ),
+        // With one example, which like the tests takes what is only for development: without it other features of the
+        // dependencies are on, and nearly all of them are built once more.
         Stage {
             environment: &[("RUSTDOCFLAGS", "-D warnings")],
             ..Stage::cargo(
                 "doc",
-                &["doc", "--workspace", "--no-deps", "--all-features"],
+                &[
+                    "doc",
+                    "--workspace",
+                    "--no-deps",
+                    "--all-features",
+                    "--lib",
+                    "--bins",
+                    "--example",
+                    "01_publish_subscribe",
+                ],
             )
         },
         Stage::cargo(

@@ -38,7 +38,7 @@ fn a_stage_is_repeated_with_its_own_command_line() {
             "cargo fmt --all --check",
             "cargo fmt --manifest-path fuzz/Cargo.toml --check",
             "cargo clippy --workspace --all-targets --all-features -- -D warnings",
-            "RUSTDOCFLAGS=\"-D warnings\" cargo doc --workspace --no-deps --all-features",
+            "RUSTDOCFLAGS=\"-D warnings\" cargo doc --workspace --no-deps --all-features --lib --bins --example 01_publish_subscribe",
             "cargo test --doc --workspace --all-features",
         ]
     );
