@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use nanopore::events::ai::JobType;
 use nanopore::events::ai::Method;
-use nanopore::sample::{FieldErrors, check_file_name};
+use nanopore::sample::{FieldErrors, check_file_name, visible};
 use sagabus::event::{ATTRIBUTE_BYTES_MAX, Cause};
 use sagabus::sqlite::barrier::{self, Call, Forward};
 use sagabus::sqlite::rusqlite::Transaction;
@@ -154,7 +154,7 @@ impl AiService {
     /// after [`AiService::shutdown`]; `Closed` when the database is.
     ///
     /// # Cancel safety
-    /// The job is in the queue or not; one that is not run ends as interrupted at the next start.
+    /// The job is in the queue or not; one that is not run is taken up at the next start.
     pub async fn submit(&self, request: ProcessRequest) -> Result<Job> {
         let job = match self.enter(request, None).await? {
             Entry::Run(job) => job,
@@ -207,7 +207,7 @@ impl AiService {
     }
 
     /// Runs a job in a task of its own, so that it ends whether or not somebody waits for it.
-    fn spawn(&self, job: Job, on_progress: OnProgress) -> JoinHandle<Result<Processed>> {
+    pub(crate) fn spawn(&self, job: Job, on_progress: OnProgress) -> JoinHandle<Result<Processed>> {
         let service = self.clone();
         let stop = self.begin_work(&job.id);
         let job_id = job.id.clone();
@@ -367,10 +367,13 @@ pub(crate) fn check_names(
         errors.add("fileName", message);
     }
     for (field, id) in ids {
-        if let Some(id) = id
-            && (id.is_empty() || id.len() > ATTRIBUTE_BYTES_MAX)
-        {
+        let Some(id) = id else {
+            continue;
+        };
+        if id.is_empty() || id.len() > ATTRIBUTE_BYTES_MAX {
             errors.add(field, format!("must have 1 to {ATTRIBUTE_BYTES_MAX} bytes"));
+        } else if let Err(fault) = visible(id) {
+            errors.add(field, fault);
         }
     }
     if errors.0.is_empty() {

@@ -10,7 +10,7 @@ use sagabus::sqlite::rusqlite::types::Type;
 use sagabus::sqlite::rusqlite::{self, Row};
 
 pub(crate) use jobs::{
-    count_error, get_job, insert_job, job_of_step, list_jobs, next_open_job, open_job_count,
+    count_error, get_job, insert_job, job_of_step, list_jobs, open_job_count, open_jobs,
     remove_jobs, stuck_jobs, update_job,
 };
 pub(crate) use results::{get_result, insert_result, known_result, update_review, withdraw_result};

@@ -10,7 +10,7 @@ use sagabus::{Error, ErrorKind, Result, Timestamp};
 use serde_json::Value;
 
 use crate::accuracy::{has_degraded, tally};
-use crate::correction::{apply, check_form};
+use crate::correction::{apply, check_form, check_samples};
 use crate::form::Extraction;
 use crate::model::{
     Correction, ExtractionResult, Fault, InReview, Job, Part, Review, ReviewFilter, ReviewStatus,
@@ -162,6 +162,9 @@ impl AiService {
         self.change(move |tx, publisher| {
             let (result, review) = claimed(tx, &id, &author)?;
             check_form(result.form()).map_err(|error| Error::from(&Fault::from(error)))?;
+            if result.submission_id.is_some() {
+                check_samples(result.form())?;
+            }
             let (result, mut job) = decide(
                 tx,
                 publisher,

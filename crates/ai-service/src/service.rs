@@ -19,6 +19,7 @@ use crate::model::{ExtractionResult, Fault, FaultKind, Job, JobFilter, JobStatus
 use crate::pdf::{Confinement, PdfReader};
 use crate::publisher::Publisher;
 use crate::repository as rows;
+use crate::retry::RETRIES_MAX;
 use crate::settings::AiSettings;
 use crate::uploads::{FileId, Upload, UploadWriter, Uploads};
 
@@ -63,8 +64,8 @@ pub(crate) struct Shared {
 impl AiService {
     /// Opens or creates the database at `path` and the folder `uploads`.
     ///
-    /// A job that had not ended when the service last did ends now as failed with `INTERRUPTED`, with its events. A saga
-    /// step that runs again begins the same job again.
+    /// A job that had not ended when the service last did is tried again, three times in all, as after any failure that may
+    /// pass. One of a saga's step ends now as failed with `INTERRUPTED`, with its events; the step, which runs again, begins it again.
     ///
     /// # Errors
     /// As [`Database::open`]; `Full` or `Transient` when the folder cannot be opened.
@@ -97,7 +98,7 @@ impl AiService {
                 cache_hits: AtomicU64::new(0),
             }),
         };
-        service.end_interrupted().await?;
+        service.take_up().await?;
         Ok(service)
     }
 
@@ -250,12 +251,12 @@ impl AiService {
         Ok(())
     }
 
-    /// A read of the database.
+    /// What only reads the database.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.outbox.database().call(work).await
+        self.outbox.database().read(work).await
     }
 
     /// A change with its events.
@@ -338,18 +339,34 @@ impl AiService {
         progress.unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn end_interrupted(&self) -> Result<()> {
-        self.change(|tx, publisher| {
-            while let Some(mut job) = rows::next_open_job(tx)? {
+    /// Takes up what had not ended: a job of nobody's saga is tried again, the others wait for their saga.
+    async fn take_up(&self) -> Result<()> {
+        let again = self.change(|tx, publisher| {
+            let mut again = Vec::new();
+            for mut job in rows::open_jobs(tx)? {
                 let fault = Fault {
                     kind: FaultKind::Interrupted,
                     message: "the service ended before the job did".to_owned(),
                 };
-                end_failed(tx, publisher, &mut job, JobStatus::Failed, &fault)?;
+                let was_read = job.status == JobStatus::Processing;
+                if job.step_key.is_some() || (was_read && job.retry_count >= RETRIES_MAX) {
+                    end_failed(tx, publisher, &mut job, JobStatus::Failed, &fault)?;
+                    continue;
+                }
+                if was_read {
+                    publisher.pdf_failed(&mut job, &fault)?;
+                    rows::count_error(tx, fault.kind)?;
+                    job.repeat(publisher.now());
+                    rows::update_job(tx, &job)?;
+                }
+                again.push(job);
             }
-            Ok(())
-        })
-        .await
+            Ok(again)
+        });
+        for job in again.await? {
+            drop(self.spawn(job, Arc::new(|_| {})));
+        }
+        Ok(())
     }
 }
 

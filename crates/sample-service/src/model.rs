@@ -1,10 +1,9 @@
-//! What the service keeps: samples, submissions, the history of a sample, and the form a submission carries.
+//! What the service keeps: samples, submissions, the history of a sample.
 
 mod attachment;
 mod decision;
 mod filter;
 mod flow_cell;
-mod form;
 mod form_file;
 mod measures;
 mod project;
@@ -19,7 +18,6 @@ pub use attachment::{Attachment, NewAttachment, Owner};
 pub use decision::{Decision, DecisionFilter, DecisionState, NewDecision};
 pub use filter::{Filter, Page};
 pub use flow_cell::{FlowCell, FlowCellAct, FlowCellFilter, Handling};
-pub use form::{Form, FormRow};
 pub use form_file::FormFile;
 pub use measures::{Measures, PROCESSING_SECONDS};
 pub use nanopore::sample::SubmissionStatus;

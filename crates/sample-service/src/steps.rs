@@ -4,14 +4,14 @@ mod entry;
 mod qc;
 mod reviewed;
 
-use nanopore::sample::{FieldErrors, Status};
+use nanopore::sample::{FieldErrors, Form, Status};
 use nanopore::steps::{StepCall, UndoCall, read};
 use sagabus::sqlite::barrier::{self, Backward, Call, Forward};
 use sagabus::{Error, ErrorKind, EventId, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::model::{Form, Sample, Submission, SubmissionStatus};
+use crate::model::{Sample, Submission, SubmissionStatus};
 use crate::repository as rows;
 use crate::service::{Actor, SampleService, check_account};
 
@@ -155,7 +155,7 @@ impl SampleService {
             }
             let mut samples = Vec::new();
             let mut events = Vec::new();
-            for fields in form.samples(&submission).map_err(refused)? {
+            for fields in form.samples(submission.submitter()).map_err(refused)? {
                 check_account(tx, &fields)?;
                 let id = EventId::generate(act.publisher.clock).to_string();
                 let mut sample = Sample::new(id, fields, act.user_id().to_owned(), act.now);

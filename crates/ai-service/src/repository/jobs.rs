@@ -75,14 +75,15 @@ pub(crate) fn job_of_step(tx: &Transaction<'_>, key: &str) -> Result<Option<Job>
         .optional()?)
 }
 
-/// The oldest job that has not ended.
-pub(crate) fn next_open_job(tx: &Transaction<'_>) -> Result<Option<Job>> {
-    Ok(tx
+/// The jobs that have not ended, oldest first.
+pub(crate) fn open_jobs(tx: &Transaction<'_>) -> Result<Vec<Job>> {
+    let jobs = tx
         .prepare_cached(
-            "SELECT * FROM processing_jobs WHERE status IN ('pending', 'processing') ORDER BY seq LIMIT 1",
+            "SELECT * FROM processing_jobs WHERE status IN ('pending', 'processing') ORDER BY seq",
         )?
-        .query_row([], read_job)
-        .optional()?)
+        .query_map([], read_job)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(jobs)
 }
 
 /// The jobs that began before this time and are still being read.

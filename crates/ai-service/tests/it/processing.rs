@@ -1,6 +1,7 @@
 //! A document becomes a result, or a failure that says why; the events tell of it in order.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ai_service::form::Form;
 use ai_service::model::{FaultKind, JobFilter, JobStatus, Part, ResultStatus};
@@ -211,11 +212,18 @@ async fn a_request_that_makes_no_sense_makes_no_job() {
     unnamed.file_name = " ".to_owned();
     let mut long = good.clone();
     long.submission_id = Some("s".repeat(256));
+    let mut hidden = good.clone();
+    hidden.sample_id = Some("s\u{f}1".to_owned());
     let mut unknown = good.clone();
     unknown.file_id = ai_service::FileId::new(&"0".repeat(64)).unwrap();
     for (request, kind, text) in [
         (unnamed, ErrorKind::Invalid, "`fileName` is empty"),
         (long, ErrorKind::Invalid, "`submissionId`"),
+        (
+            hidden,
+            ErrorKind::Invalid,
+            "`sampleId` has the character U+000F, which is not to be seen",
+        ),
         (unknown, ErrorKind::NotFound, "does not exist"),
     ] {
         let error = fixture.service.process(request, quiet()).await.unwrap_err();
@@ -236,7 +244,7 @@ async fn a_form_is_extracted_without_a_trace() {
 }
 
 #[tokio::test]
-async fn a_job_that_the_end_of_the_service_cut_short_ends_as_interrupted() {
+async fn a_job_that_the_end_of_the_service_cut_short_is_tried_again_at_the_next_start() {
     let fixture = Fixture::with(crate::service::hanging()).await;
     let mut request = fixture.request("small.pdf").await;
     request.cause = cause();
@@ -259,13 +267,24 @@ async fn a_job_that_the_end_of_the_service_cut_short_ends_as_interrupted() {
     let fixture = fixture.restart(crate::reader()).await;
     let error = waiting.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transient);
-    let job = fixture.service.job(jobs[0].id.clone()).await.unwrap();
-    assert_eq!(job.status, JobStatus::Failed);
-    assert_eq!(job.error.unwrap().kind, FaultKind::Interrupted);
+    let job = loop {
+        let job = fixture.service.job(jobs[0].id.clone()).await.unwrap();
+        if !job.status.is_open() {
+            break job;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!((job.status, job.retry_count), (JobStatus::Completed, 1));
+    let failed = fixture.payload("ai.pdf_processing_failed").await;
+    assert!(
+        failed["error"].to_string().contains("ended before"),
+        "{failed}"
+    );
     let types = fixture.types().await;
     assert_eq!(types[..3], HAPPY[..3]);
     assert_eq!(
-        types[3..],
-        ["ai.pdf_processing_failed", "ai.processing_job_failed"]
+        types[3..5],
+        ["ai.pdf_processing_failed", "ai.pdf_processing_started"]
     );
+    assert_eq!(types[5..], HAPPY[3..]);
 }

@@ -57,6 +57,23 @@ async fn the_child_says_how_far_it_is_locked_in() {
 }
 
 #[tokio::test]
+async fn the_child_stands_back_where_others_want_the_processor() {
+    let seen = Mutex::new(Vec::new());
+    let look = |_| {
+        for child in children() {
+            let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            // The name, in brackets, may hold spaces; the niceness is the seventeenth field behind it.
+            let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.to_owned());
+            let niceness = fields.and_then(|it| it.split(' ').nth(16).map(str::to_owned));
+            seen.lock().unwrap().extend(niceness);
+        }
+    };
+    reader().read(small(), look).await.unwrap();
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.iter().any(|it| it == "10"), "{seen:?}");
+}
+
+#[tokio::test]
 async fn a_child_that_hangs_is_killed_at_the_wall_clock_limit() {
     let settings = ReaderSettings {
         wall_time_max: Duration::from_millis(200),

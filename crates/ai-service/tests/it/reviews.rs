@@ -198,6 +198,45 @@ async fn a_doubtful_form_waits_is_corrected_by_who_claims_it_and_goes_on_when_ac
 }
 
 #[tokio::test]
+async fn what_no_samples_can_be_made_of_is_not_accepted_and_is_corrected_again() {
+    let fixture = Fixture::new().await;
+    let id = waiting(&fixture, "moss").await;
+    claim(&fixture, &id, "grace").await.unwrap();
+    for (field, wrong, right, told) in [
+        (
+            "samples[0].sample_name",
+            "=1+1",
+            "moss",
+            "`samples[0].sampleName`",
+        ),
+        (
+            "samples[0].sample_name",
+            "mo\u{202e}ss",
+            "moss",
+            "`samples[0].sampleName`",
+        ),
+        (
+            "submitterEmail",
+            "not an email",
+            "ada@lab.example.edu",
+            "`submitterEmail`",
+        ),
+    ] {
+        let put = async |value: &str| correct(&fixture, &id, "grace", json!({field: value})).await;
+        put(wrong).await.unwrap();
+        let refused = accept(&fixture, &id, "grace").await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid, "{wrong}");
+        assert!(refused.chain().contains(told), "{}", refused.chain());
+        put(right).await.unwrap();
+    }
+    accept(&fixture, &id, "grace").await.unwrap();
+    assert_eq!(
+        take(&fixture, &id).await.unwrap()["form"]["samples"][0]["sample_name"],
+        "moss"
+    );
+}
+
+#[tokio::test]
 async fn a_refused_form_goes_no_further_and_says_why() {
     let fixture = Fixture::new().await;
     let id = waiting(&fixture, "moss").await;

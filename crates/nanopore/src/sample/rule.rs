@@ -116,7 +116,15 @@ pub fn check_file_name(name: &str) -> Result<(), String> {
             "has {characters} characters, more than {NAME_CHARACTERS_MAX}"
         ));
     }
-    match hidden(name) {
+    visible(name)
+}
+
+/// What is wrong with a text that stands where others look for it, such as an id: each of its characters is to be seen.
+///
+/// # Errors
+/// The first that is not, to be said behind the name of the field.
+pub fn visible(text: &str) -> Result<(), String> {
+    match hidden(text) {
         Some(it) => Err(format!(
             "has the character U+{:04X}, which is not to be seen",
             u32::from(it)

@@ -1,7 +1,7 @@
 //! Which samples a list holds, read from the words of a query.
 
 use nanopore::query::{not_known, number};
-use nanopore::sample::{FieldErrors, Priority, SampleType, Status};
+use nanopore::sample::{FieldErrors, Priority, SampleType, Status, visible};
 use sagabus::Timestamp;
 
 /// Longest text to search for or compare with, in characters.
@@ -102,7 +102,9 @@ impl Filter {
                 "dateFrom" => time(value, "00:00:00Z").map(|time| filter.from = Some(time)),
                 "dateTo" => time(value, "23:59:59.999Z").map(|time| filter.to = Some(time)),
                 "searchTerm" | "q" if filter.term.is_some() => Err("is given twice".to_owned()),
-                "searchTerm" | "q" => text(value).map(|text| filter.term = Some(text)),
+                "searchTerm" | "q" => visible(value)
+                    .and_then(|()| text(value))
+                    .map(|text| filter.term = Some(text)),
                 "page" => number(value, 1..=u32::MAX).map(|number| page.page = number),
                 "limit" => number(value, 1..=limit_max).map(|number| page.limit = number),
                 _ => match column(name) {

@@ -1,6 +1,6 @@
 //! A submission: one document that announces many samples.
 
-use nanopore::sample::{Progress, State, SubmissionStatus};
+use nanopore::sample::{Progress, State, SubmissionStatus, Submitter};
 use sagabus::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -101,4 +101,15 @@ pub struct Submission {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+impl Submission {
+    /// Who submits, where it was said beside the document.
+    #[must_use]
+    pub fn submitter(&self) -> Submitter<'_> {
+        Submitter {
+            name: self.submitter_name.as_deref(),
+            email: self.submitter_email.as_deref(),
+        }
+    }
 }

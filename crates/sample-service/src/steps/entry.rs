@@ -1,6 +1,6 @@
 //! The saga steps of one sample that was entered together with its form.
 
-use nanopore::sample::Status;
+use nanopore::sample::{Form, Status};
 use nanopore::steps::{StepCall, UndoCall, read};
 use sagabus::sqlite::barrier::{self, Backward, Call, Forward};
 use sagabus::{Error, ErrorKind, Result};
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Extraction, READY, SERVICE};
-use crate::model::{Form, Sample};
+use crate::model::Sample;
 use crate::repository as rows;
 use crate::service::{Actor, SampleService};
 

@@ -114,3 +114,26 @@ fn what_is_no_table_is_refused_as_a_whole() {
     }
     assert_eq!(read("name\n").rows, []);
 }
+
+#[test]
+fn a_quote_without_its_other_one_is_told_by_its_line_and_takes_no_row_along() {
+    let refusal = |document: &str| {
+        let error = Table::read(document.as_bytes(), &Map::new()).unwrap_err();
+        error.to_string()
+    };
+    let open = refusal("name,comments\nq1,ok\nq2,\"broken\nq3,x\nq4,y\n");
+    assert!(open.contains("line 3: a cell that begins"), "{open}");
+    let behind = refusal("name,comments\r\nq1,\"two\r\nlines\"\r\nq2,\"a\"b\r\n");
+    assert!(behind.contains("line 4: a cell goes on"), "{behind}");
+    let lone = refusal("name,comments\rq1,ok\rq2,\"a\" \rq3,x\r");
+    assert!(lone.contains("line 3: a cell goes on"), "{lone}");
+    let rows = read("name,lab\nq1,5\" tube\nq2,\"a \"\"b\"\"\"\nq3,\"\"\n").rows;
+    let said = rows.iter().map(|it| it.fields.get("labName").cloned());
+    assert_eq!(
+        said.collect::<Vec<_>>(),
+        [Some(json!("5\" tube")), Some(json!("a \"b\"")), None]
+    );
+    let lines = read("name\rq1\rq2\r").rows;
+    let lines: Vec<_> = lines.iter().map(|it| it.line).collect();
+    assert_eq!(lines, [Some(2), Some(3)]);
+}

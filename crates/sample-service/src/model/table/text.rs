@@ -15,10 +15,12 @@ pub(super) fn read(document: &[u8]) -> Result<Grid> {
     if text.contains('\0') {
         return Err(Error::invalid("the table has a zero byte: it is no CSV"));
     }
+    let delimiter = delimiter(text);
+    check_quotes(text, delimiter)?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .delimiter(delimiter(text))
+        .delimiter(delimiter)
         .from_reader(text.as_bytes());
     let mut grid = Grid::default();
     let mut lines = Lines::new(text);
@@ -39,26 +41,64 @@ pub(super) fn read(document: &[u8]) -> Result<Grid> {
     Ok(grid)
 }
 
+/// Refuses a cell in quotes that does not end, or that goes on behind its end: the reader would take all that follows for a
+/// part of it, or leave the quotes away, without a word.
+fn check_quotes(text: &str, delimiter: u8) -> Result<()> {
+    enum At {
+        Start,
+        Plain,
+        Quoted { since: u64 },
+        Closed,
+    }
+    let (mut at, mut line) = (At::Start, 1_u64);
+    let mut bytes = text.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        let ends_line = byte == b'\n' || byte == b'\r' && bytes.peek() != Some(&b'\n');
+        at = match (at, byte) {
+            (At::Start, b'"') => At::Quoted { since: line },
+            (At::Quoted { .. }, b'"') => At::Closed,
+            (At::Closed, b'"') => At::Quoted { since: line },
+            (At::Quoted { since }, _) => At::Quoted { since },
+            (_, b'\n' | b'\r') => At::Start,
+            (_, it) if it == delimiter => At::Start,
+            (At::Closed, _) => {
+                return Err(Error::invalid(format!(
+                    "the table cannot be read at line {line}: a cell goes on behind its closing quote"
+                )));
+            }
+            (At::Start | At::Plain, _) => At::Plain,
+        };
+        line += u64::from(ends_line);
+    }
+    match at {
+        At::Quoted { since } => Err(Error::invalid(format!(
+            "the table cannot be read at line {since}: a cell that begins with a quote does not end with one"
+        ))),
+        At::Start | At::Plain | At::Closed => Ok(()),
+    }
+}
+
 /// Counts the lines of a text up to where its records begin, one after the other. The reader's own count stands before the
 /// end of the line that comes before a record, and before blank lines.
 #[derive(Debug)]
 struct Lines<'t> {
-    rest: std::iter::Enumerate<std::slice::Iter<'t, u8>>,
+    rest: std::iter::Peekable<std::iter::Enumerate<std::slice::Iter<'t, u8>>>,
     line: u64,
 }
 
 impl<'t> Lines<'t> {
     fn new(text: &'t str) -> Self {
         Self {
-            rest: text.as_bytes().iter().enumerate(),
+            rest: text.as_bytes().iter().enumerate().peekable(),
             line: 1,
         }
     }
 
     /// The line of the first byte from this one on that ends no line.
     fn of(&mut self, byte: u64) -> u64 {
-        for (at, found) in self.rest.by_ref() {
-            if *found == b'\n' {
+        while let Some((at, found)) = self.rest.next() {
+            let is_last = |next: Option<&(usize, &u8)>| next.is_none_or(|(_, it)| **it != b'\n');
+            if *found == b'\n' || *found == b'\r' && is_last(self.rest.peek()) {
                 self.line += 1;
             } else if at as u64 >= byte && *found != b'\r' {
                 break;

@@ -20,6 +20,10 @@ const FILES_MAX: usize = 1_000;
 /// Most bytes that all its files have unpacked (64 MiB): a thousand rows have less than one.
 const UNPACKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// What is wrong with a formula that was written by a program that does not compute.
+const UNKNOWN_VALUE: &str =
+    "is a formula whose value is not in the file: open and save it with a spreadsheet program";
+
 type Book<'d> = Xlsx<Cursor<&'d [u8]>>;
 
 /// Whether a document is a workbook rather than text.
@@ -59,10 +63,16 @@ fn read_sheet(book: &mut Book<'_>, name: &str) -> Result<Grid> {
         .worksheet_cells_reader(name)
         .map_err(|error| unreadable(&error))?;
     let (mut grid, mut line) = (Grid::default(), Line::default());
-    while let Some(cell) = cells.next_cell().map_err(|error| unreadable(&error))? {
-        let (row, column) = cell.get_position();
+    while let Some(cell) = cells
+        .next_cell_with_formula_metadata()
+        .map_err(|error| unreadable(&error))?
+    {
+        let (row, column) = cell.pos;
         let (number, column) = (u64::from(row) + 1, column as usize);
-        let said = text_of(cell.get_value());
+        let said = match (&cell.value, cell.formula) {
+            (DataRef::Empty, Some(_)) => Err(UNKNOWN_VALUE.to_owned()),
+            (value, _) => text_of(value),
+        };
         if matches!(&said, Ok(text) if text.trim().is_empty()) {
             continue;
         }
@@ -120,8 +130,7 @@ fn text_of(value: &DataRef<'_>) -> std::result::Result<String, String> {
         DataRef::String(text) => text.clone(),
         DataRef::SharedString(text) => (*text).to_owned(),
         DataRef::Bool(is_so) => is_so.to_string(),
-        DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
-        DataRef::DateTime(_) => {
+        DataRef::DateTime(_) | DataRef::DateTimeIso(_) | DataRef::DurationIso(_) => {
             return Err(
                 "is a date or a time, and no field of a sample is: write it as text".to_owned(),
             );

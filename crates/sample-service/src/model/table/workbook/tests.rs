@@ -132,7 +132,28 @@ fn what_is_wrong_in_a_cell_is_told_by_its_place_and_harms_no_other_row() {
     let rows = heading()
         + &row(2, &[text("A2", "first"), wrong])
         + &row(3, &[text("A3", "second"), text("E3", "beyond")])
-        + &row(4, &[text("A4", "third"), text("B4", "12 µL")]);
+        + &row(4, &[text("A4", "third"), text("B4", "12 µL")])
+        + &row(
+            5,
+            &[
+                text("A5", "fourth"),
+                "<c r=\"B5\"><f>5+5</f></c>".to_owned(),
+            ],
+        )
+        + &row(
+            6,
+            &[
+                text("A6", "fifth"),
+                "<c r=\"B6\"><f>5+5</f><v>10</v></c>".to_owned(),
+            ],
+        )
+        + &row(
+            7,
+            &[
+                text("A7", "sixth"),
+                "<c r=\"B7\" t=\"d\"><v>2026-11-28</v></c>".to_owned(),
+            ],
+        );
     let read = table(&sheet(&rows)).unwrap();
     let of = |index: usize| format!("{:?}", read.rows[index].errors);
     assert!(
@@ -149,6 +170,16 @@ fn what_is_wrong_in_a_cell_is_told_by_its_place_and_harms_no_other_row() {
         json!(read.rows[2].fields),
         json!({"sampleName": "third", "volume": 12.0})
     );
+    assert!(
+        of(3).contains("cell B5 is a formula whose value"),
+        "{}",
+        of(3)
+    );
+    assert_eq!(
+        json!(read.rows[4].fields),
+        json!({"sampleName": "fifth", "volume": 10.0})
+    );
+    assert!(of(5).contains("cell B7 is a date or a time"), "{}", of(5));
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! A submission form as it was read, and the samples that it announces.
 
-use nanopore::sample::{FieldErrors, NewSample, Origin, SampleType, foreign};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::submission::Submission;
+use super::{FieldErrors, NewSample, Origin, SampleType, foreign};
 
 /// Most samples on one form; a form of the facility has at most a few hundred.
 const SAMPLES_MAX: usize = 1_000;
@@ -85,13 +84,38 @@ pub struct FormRow {
     pub a260_230: Option<f64>,
 }
 
+/// Who submits, as whoever uploads the form says it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Submitter<'a> {
+    /// Their name.
+    pub name: Option<&'a str>,
+    /// Where to reach them.
+    pub email: Option<&'a str>,
+}
+
 impl Form {
+    /// Whether samples can be made of the form, whoever submits where the form itself does not say who.
+    ///
+    /// # Errors
+    /// As [`Form::samples`].
+    pub fn check(&self) -> Result<(), FieldErrors> {
+        let simple = self.said.clone().unwrap_or_default();
+        let name = either(simple.submitter_name.as_deref(), self.owner.as_deref());
+        let email = either(simple.submitter_email.as_deref(), None)
+            .or_else(|| self.emails.iter().find_map(|it| either(Some(it), None)));
+        let submitter = Submitter {
+            name: Some("anybody").filter(|_| name.is_none()),
+            email: Some("anybody@example.org").filter(|_| email.is_none()),
+        };
+        self.samples(submitter).map(drop)
+    }
+
     /// The samples of the form, all of them or none. What the form does not say stays unsaid.
     ///
     /// # Errors
     /// Every field that is wrong, with its row: `samples[2].volume`. A form without rows, owner or e-mail is refused.
-    pub fn samples(&self, submission: &Submission) -> Result<Vec<NewSample>, FieldErrors> {
-        let common = self.common(submission)?;
+    pub fn samples(&self, submitter: Submitter<'_>) -> Result<Vec<NewSample>, FieldErrors> {
+        let common = self.common(submitter)?;
         if self.samples.is_empty() {
             return Err(FieldErrors::one(
                 "samples",
@@ -128,15 +152,15 @@ impl Form {
     }
 
     /// What all samples of the form have in common.
-    fn common(&self, submission: &Submission) -> Result<Map<String, Value>, FieldErrors> {
+    fn common(&self, submitter: Submitter<'_>) -> Result<Map<String, Value>, FieldErrors> {
         let mut errors = FieldErrors::default();
         let simple = self.said.clone().unwrap_or_default();
         // Whoever uploads knows better than the paper.
-        let submitter_name = said(submission.submitter_name.as_deref())
+        let submitter_name = said(submitter.name)
             .or(said(simple.submitter_name.as_deref()))
             .or(said(self.owner.as_deref()));
         let first_email = self.emails.iter().find_map(|email| said(Some(email)));
-        let submitter_email = said(submission.submitter_email.as_deref())
+        let submitter_email = said(submitter.email)
             .or(said(simple.submitter_email.as_deref()))
             .or(first_email);
         let kind = self.molecule();
