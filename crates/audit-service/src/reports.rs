@@ -7,7 +7,7 @@ use nanopore::events::audit::{ExportCreated, ReportFormat, ReportGenerated, Repo
 use nanopore::problem::TooLarge;
 use sagabus::event::Cause;
 use sagabus::sqlite::rusqlite::Transaction;
-use sagabus::{Event, EventId, Payload, Result, Timestamp};
+use sagabus::{Error, ErrorKind, Event, EventId, Payload, Result, Timestamp};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -86,12 +86,23 @@ impl AuditService {
     /// A report with its file.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`. `Corrupt` when the file is not the one whose digest was told when it was made.
     ///
     /// # Cancel safety
     /// Safe: only reads.
     pub async fn report_file(&self, id: String) -> Result<(Made, Vec<u8>)> {
-        self.read(move |tx| rows::report(tx, &id)).await
+        self.read(move |tx| {
+            let (made, content) = rows::report(tx, &id)?;
+            if hex(&Sha256::digest(&content)) != made.digest {
+                let text = format!(
+                    "report `{}` is not what was made: somebody changed it",
+                    made.id
+                );
+                return Err(Error::new(ErrorKind::Corrupt, text));
+            }
+            Ok((made, content))
+        })
+        .await
     }
 
     /// Makes the reports that are due by their schedules, each once however often it was due meanwhile; how many those are.
@@ -119,7 +130,7 @@ impl AuditService {
         let Some(due) = due else {
             // It is new, or has another time than before.
             let set = move |tx: &Transaction<'_>| rows::set_due(tx, &schedule, next);
-            self.read(set).await?;
+            self.in_turn(set).await?;
             return Ok(false);
         };
         if due > now {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sagabus::event::Cause;
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::sqlite::{Database, FENCES, Outbox, TABLES};
-use sagabus::{Clock, Event, EventId, Result, Timestamp};
+use sagabus::{Clock, Error, Event, EventId, Result, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::access::Queue;
@@ -20,7 +20,7 @@ use crate::model::{
     Verification,
 };
 use crate::note::{Checkpoint, Signer, Verifier};
-use crate::offline::Places;
+use crate::offline::{Places, index_fault};
 use crate::publisher;
 use crate::repository::{self as rows, Checked};
 use crate::settings::Settings;
@@ -202,7 +202,8 @@ impl AuditService {
     /// It is signed or not.
     pub async fn checkpoint(&self) -> Result<Checkpoint> {
         let (signer, journal) = (Arc::clone(&self.signer), Arc::clone(&self.journal));
-        self.read(move |tx| rows::sign(tx, &signer, &journal)).await
+        self.in_turn(move |tx| rows::sign(tx, &signer, &journal))
+            .await
     }
 
     /// The newest checkpoint, where there is one.
@@ -272,8 +273,8 @@ impl AuditService {
         self.read(move |tx| rows::consistency(tx, from, to)).await
     }
 
-    /// Goes through the trail from the first entry to the last and finds the first that does not fit: its tree, and what was
-    /// signed of it.
+    /// Goes through the trail from the first entry to the last and finds the first that does not fit its tree and what was
+    /// signed of it, or that cannot be found by the indexes.
     ///
     /// # Errors
     /// As the database says. A trail that is broken is a result, not an error.
@@ -281,9 +282,20 @@ impl AuditService {
     /// # Cancel safety
     /// Safe: only reads.
     pub async fn verify(&self) -> Result<Verification> {
+        let database = self.outbox.database().path().to_owned();
+        let indexes = tokio::task::spawn_blocking(move || index_fault(&database));
+        let found = self.verify_entries().await?;
+        let indexes = indexes.await;
+        found.unless(indexes.unwrap_or_else(|error| {
+            Err(Error::closed("the indexes are not checked").with_source(error))
+        }))
+    }
+
+    async fn verify_entries(&self) -> Result<Verification> {
         let (signer, journal) = (Arc::clone(&self.signer), Arc::clone(&self.journal));
+        // Between two signatures: what is signed stands in the file before it stands in the database.
         let mut checker = self
-            .read(move |tx| rows::checker(tx, signer.verifier(), &journal.read()?, &[]))
+            .in_turn(move |tx| rows::checker(tx, signer.verifier(), &journal.read()?, &[]))
             .await?;
         loop {
             match self.read(move |tx| rows::check_some(tx, checker)).await? {
@@ -312,7 +324,16 @@ impl AuditService {
             .await
     }
 
+    /// What only reads the database.
     pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.outbox.database().read(work).await
+    }
+
+    /// A change without events, or what must not be done while there is one.
+    pub(crate) async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use nanopore::events::audit::{Category, Outcome, Severity};
-use nanopore::sample::FieldErrors;
-use sagabus::event::{Payload, hidden, json_fault};
+use nanopore::sample::{FieldErrors, visible};
+use sagabus::event::{Payload, json_fault};
 use sagabus::saga::remote::{StepReplied, StepRequested};
 use sagabus::{Event, Timestamp};
 use serde_json::{Map, Value};
@@ -257,14 +257,8 @@ impl Reader<'_> {
                 format!("must be a text of 1 to {TEXT_CHARACTERS_MAX} characters"),
             );
         }
-        if let Some(it) = text.and_then(hidden) {
-            self.errors.add(
-                field,
-                format!(
-                    "has the character U+{:04X}, which is not to be seen",
-                    u32::from(it)
-                ),
-            );
+        if let Some(Err(fault)) = text.map(visible) {
+            self.errors.add(field, fault);
         }
         text.map(str::to_owned)
     }

@@ -1,9 +1,8 @@
 //! What somebody has laid down for the trail, such as a policy or a legal hold: each is an entry of the trail, and so is its end.
 
 use nanopore::events::audit::Category;
-use nanopore::sample::FieldErrors;
+use nanopore::sample::{FieldErrors, visible};
 use sagabus::Timestamp;
-use sagabus::event::hidden;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -205,11 +204,7 @@ pub(super) fn text(errors: &mut FieldErrors, field: &str, given: Option<&str>) {
     if !(1..=TEXT_CHARACTERS_MAX).contains(&given.trim().chars().count()) {
         let text = format!("must be a text of 1 to {TEXT_CHARACTERS_MAX} characters");
         errors.add(field, text);
-    } else if let Some(it) = hidden(given) {
-        let text = format!(
-            "has the character U+{:04X}, which is not to be seen",
-            u32::from(it)
-        );
-        errors.add(field, text);
+    } else if let Err(fault) = visible(given) {
+        errors.add(field, fault);
     }
 }

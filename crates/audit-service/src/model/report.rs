@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use sagabus::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::check::Fault;
 
 /// What a check of the trail finds.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
@@ -26,6 +29,25 @@ pub struct Verification {
     /// What is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+}
+
+impl Verification {
+    /// The same, unless something is wrong beside the entries; what is wrong with them counts more.
+    pub(crate) fn unless(self, beside: Result<Option<Fault>>) -> Result<Self> {
+        if !self.ok {
+            return Ok(self);
+        }
+        Ok(match beside? {
+            Some(fault) => Self {
+                ok: false,
+                count: fault.sequence.saturating_sub(1),
+                first_bad_sequence: Some(fault.sequence),
+                fault: Some(fault.text),
+                ..self
+            },
+            None => self,
+        })
+    }
 }
 
 impl fmt::Display for Verification {

@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use nanopore::events::audit::{ExportCreated, ReportFormat, ReportGenerated, ReportType};
 use sagabus::SystemClock;
 use sagabus::event::Cause;
+use sagabus::sqlite::rusqlite::Connection;
 use serde_json::{Value, json};
 use sha2_of_oracle::{Digest, Sha256};
 use tokio::task::JoinSet;
@@ -172,6 +173,28 @@ async fn a_report_as_a_pdf_and_a_table_is_one() {
         };
         assert!(text.contains("sample.processing_failed"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_report_that_somebody_changed_is_not_given_out() {
+    let fixture = Fixture::new().await;
+    acts(&fixture).await;
+    let (_, made) = call(&fixture, "POST", "/reports", &wanted("activity", "csv")).await;
+    let path = format!("/reports/{}", made["id"].as_str().unwrap());
+    let (status, _, bytes) = file(&fixture, ("GET", &path), &Value::Null).await;
+    assert_eq!((status, bytes.is_empty()), (StatusCode::OK, false));
+    let changed = Connection::open(fixture.path())
+        .unwrap()
+        .execute(
+            "UPDATE audit_reports SET content = CAST(x'00' || content AS BLOB)",
+            [],
+        )
+        .unwrap();
+    assert_eq!(changed, 1);
+    let (status, _, bytes) = file(&fixture, ("GET", &path), &Value::Null).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    let told = String::from_utf8(bytes).unwrap();
+    assert!(told.contains("is not what was made"), "{told}");
 }
 
 #[tokio::test]

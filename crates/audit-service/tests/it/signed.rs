@@ -324,6 +324,50 @@ async fn a_bundle_is_verified_by_this_program_and_by_another() {
 }
 
 #[tokio::test]
+async fn an_index_that_hides_an_entry_is_found_although_all_entries_are_there() {
+    let fixture = Fixture::new().await;
+    for subject in ["tube-1", "tube-2"] {
+        let event = event("tube.moved", "{}").about(subject);
+        fixture.service.consume(&event).await.unwrap();
+    }
+    fixture.service.checkpoint().await.unwrap();
+    let places = Places::beside(&fixture.path());
+    let verifier = places.verifier().unwrap();
+    assert!(fixture.service.verify().await.unwrap().ok);
+    Connection::open(fixture.path())
+        .unwrap()
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
+    // In the index the number of the entry is behind the name; in the entry itself there are further columns.
+    let mut bytes = std::fs::read(&places.database).unwrap();
+    let name = b"tube-1";
+    let at: Vec<usize> = (0..bytes.len() - name.len() - 7)
+        .filter(|at| bytes[*at..].starts_with(name))
+        .filter(|at| !bytes[at + name.len()..].starts_with(b"success"))
+        .filter(|at| bytes[..*at].ends_with(b"tube"))
+        .collect();
+    assert!(!at.is_empty(), "the index has the name");
+    for at in at {
+        bytes[at + name.len() - 1] = b'9';
+    }
+    let place = fixture.path().with_file_name("moved.db");
+    std::fs::write(&place, bytes).unwrap();
+    for kind in ["checkpoints", "key"] {
+        let of = |path: &std::path::Path| path.with_extension(kind);
+        std::fs::copy(of(&places.database), of(&place)).unwrap();
+    }
+    let found = verify_database(&Places::beside(&place), &verifier, &[]).unwrap();
+    assert!(!found.ok && found.first_bad_sequence.is_some(), "{found}");
+    assert!(
+        found.to_string().contains("not every entry can be found"),
+        "{found}"
+    );
+    let moved = AuditService::open(place, Settings::default(), Arc::new(SystemClock));
+    let moved = moved.await.unwrap();
+    assert!(!moved.verify().await.unwrap().ok);
+}
+
+#[tokio::test]
 async fn a_database_is_verified_as_it_lies_there_and_against_what_was_kept() {
     let fixture = with(4).await;
     let kept = fixture.service.checkpoint().await.unwrap();
