@@ -1,10 +1,8 @@
 //! The HTTP face of the AI service, to be mounted under `/api`.
 
-mod body;
 mod fields;
 mod jobs;
 mod process;
-mod reply;
 mod reviews;
 
 use axum::extract::DefaultBodyLimit;

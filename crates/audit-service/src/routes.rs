@@ -4,9 +4,7 @@ mod declared;
 mod events;
 mod fields;
 mod proofs;
-mod reply;
 mod reports;
-mod request;
 
 use http_api::{Answer, Api, Kind, Operation, of};
 use schemars::JsonSchema;

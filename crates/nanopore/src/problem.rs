@@ -1,6 +1,6 @@
 //! A failed call as told to its caller: problem details (RFC 9457), without knowing how they are sent.
 
-use sagabus::event::attributes::is_json;
+use sagabus::event::attributes::{is_in_utf8, is_json};
 use sagabus::{Error, ErrorKind};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -56,6 +56,20 @@ impl TooLarge {
 pub struct OtherFormat(pub String);
 
 impl OtherFormat {
+    /// Checks that a body of any kind is in UTF-8 where its `content-type` says in what it is.
+    ///
+    /// # Errors
+    /// What is taken instead of another.
+    pub fn check_charset(content_type: Option<&[u8]>) -> Result<(), Self> {
+        let given = String::from_utf8_lossy(content_type.unwrap_or_default());
+        let kind = given.split(';').next().unwrap_or_default().trim();
+        if is_in_utf8(&given, kind) {
+            return Ok(());
+        }
+        let given = given.escape_debug();
+        Err(Self(format!("`{given}` is not taken; text is in UTF-8")))
+    }
+
     /// Checks that a body is JSON in UTF-8, by the value of its `content-type`; where there is none it is taken for that.
     ///
     /// # Errors

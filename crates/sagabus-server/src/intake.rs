@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_api::NOBODY;
 use sagabus::event::Cause;
 use sagabus::saga::{self, SagaId};
 use sagabus::{ErrorKind, EventId, Result};
@@ -21,9 +22,6 @@ const RESUMED_AGAIN: Duration = Duration::from_secs(2);
 
 /// How long the saga of a submission waits for the submission's event to be in the log.
 const TOLD_WITHIN: Duration = Duration::from_millis(250);
-
-/// Who sends a form without saying who they are.
-const NOBODY: &str = "anonymous";
 
 /// A form as it arrives.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The HTTP face of the sample service, to be mounted under `/api`.
 
-mod body;
+mod actor;
 mod decisions;
 mod extras;
 mod fields;

@@ -41,7 +41,7 @@ const LAYERS: [Layer; 9] = [
     },
     Layer {
         name: "http-api",
-        may_import: &[],
+        may_import: &["sagabus", "nanopore"],
         never: CLIENTS,
     },
     Layer {

@@ -2,11 +2,10 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use http_api::{Pairs, Reply};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::body::Pairs;
-use super::reply::Reply;
 use crate::model::{ExtractionResult, Job, JobFilter, JobStats, Part, Stats};
 use crate::service::AiService;
 

@@ -5,14 +5,13 @@ use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
 use axum::extract::{Multipart, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use http_api::{Caller, Reply};
 use nanopore::events::ai::Method;
 use nanopore::problem::{BROKEN_FORM, NO_FORM};
 use nanopore::sample::{FieldErrors, check_file_name};
 use sagabus::Error;
 use serde_json::json;
 
-use super::body::Caller;
-use super::reply::Reply;
 use crate::model::method_from_word;
 use crate::processing::ProcessRequest;
 use crate::refusal::Refused;
@@ -51,7 +50,7 @@ pub(super) async fn pdf(
         file_name: said.file_name,
         submission_id: said.submission_id,
         sample_id: said.sample_id,
-        user_id: caller.user_id,
+        user_id: caller.user_id().map(str::to_owned),
         method: said.method.as_deref().map(method).transpose()?,
         cause,
     };
@@ -125,7 +124,7 @@ async fn refused(
         file_name: said.file_name,
         submission_id: said.submission_id,
         sample_id: said.sample_id,
-        user_id: caller.user_id.clone(),
+        user_id: caller.user_id().map(str::to_owned),
         cause: caller.cause(&*service.clock),
     };
     service.refuse_too_large(refused).await

@@ -3,21 +3,15 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue};
-use nanopore::problem::OtherFormat;
+use http_api::{Caller, Pairs, Reply, Sent};
 use nanopore::sample::FieldErrors;
-use sagabus::Error;
 use sagabus::event::{json_fault, read_json};
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::body::{Caller, Pairs};
-use super::reply::Reply;
 use crate::model::{ExtractionResult, InReview, Job, ReviewFilter};
 use crate::service::AiService;
 
@@ -36,7 +30,8 @@ pub(super) struct Reviews {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Corrections {
-    corrections: BTreeMap<String, Value>,
+    #[schemars(with = "BTreeMap<String, Value>")]
+    corrections: Box<RawValue>,
 }
 
 /// Why a result does not count.
@@ -62,18 +57,18 @@ pub(super) async fn claim(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Reply<Json<ExtractionResult>> {
-    Ok(Json(service.claim_review(id, author(caller)?).await?))
+    Ok(Json(service.claim_review(id, author(&caller)?).await?))
 }
 
 pub(super) async fn correct(
     State(service): Service,
     Path(id): Path<String>,
     caller: Caller,
-    headers: HeaderMap,
-    body: Bytes,
+    Sent(Corrections { corrections }): Sent<Corrections>,
 ) -> Reply<Json<ExtractionResult>> {
-    let author = author(caller)?;
-    let Corrections { corrections } = read(&headers, &body)?;
+    let author = author(&caller)?;
+    let corrections = read_json(corrections.get().as_bytes())
+        .map_err(|error| FieldErrors::one("corrections", json_fault(&error)))?;
     Ok(Json(service.correct(id, author, corrections).await?))
 }
 
@@ -82,18 +77,16 @@ pub(super) async fn accept(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Reply<Json<ExtractionResult>> {
-    Ok(Json(service.accept_review(id, author(caller)?).await?))
+    Ok(Json(service.accept_review(id, author(&caller)?).await?))
 }
 
 pub(super) async fn refuse(
     State(service): Service,
     Path(id): Path<String>,
     caller: Caller,
-    headers: HeaderMap,
-    body: Bytes,
+    Sent(Refusal { reason }): Sent<Refusal>,
 ) -> Reply<Json<ExtractionResult>> {
-    let author = author(caller)?;
-    let Refusal { reason } = read(&headers, &body)?;
+    let author = author(&caller)?;
     Ok(Json(service.refuse_review(id, author, reason).await?))
 }
 
@@ -102,19 +95,13 @@ pub(super) async fn cancel(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Reply<Json<Job>> {
-    Ok(Json(service.cancel_job(id, caller.user_id).await?))
+    let author = caller.user_id().map(str::to_owned);
+    Ok(Json(service.cancel_job(id, author).await?))
 }
 
 /// A decision has an author.
-fn author(caller: Caller) -> Result<String, FieldErrors> {
+fn author(caller: &Caller) -> Result<String, FieldErrors> {
     let missing = || FieldErrors::one("x-user-id", "is required: a decision has an author");
-    caller.user_id.ok_or_else(missing)
-}
-
-/// Reads a body of JSON.
-fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Error> {
-    let content_type = headers.get(CONTENT_TYPE);
-    OtherFormat::check_json(content_type.map(HeaderValue::as_bytes))?;
-    read_json(body)
-        .map_err(|error| Error::invalid(format!("the body is wrong: {}", json_fault(&error))))
+    let author = caller.user_id().map(str::to_owned);
+    author.ok_or_else(missing)
 }

@@ -3,11 +3,10 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use http_api::{Body, Caller, Reply};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::reply::Reply;
-use super::request::{Body, Work};
 use crate::model::{Declared, Order, Told, read};
 use crate::retention::Applied;
 use crate::service::AuditService;
@@ -34,11 +33,11 @@ pub(super) async fn list<D: Declared>(State(service): Service) -> Reply<Json<All
 
 pub(super) async fn set<D: Declared>(
     State(service): Service,
-    work: Work,
+    caller: Caller,
     Body(fields): Body,
 ) -> Reply<(StatusCode, Json<D>)> {
     let declared = read::<D>(fields)?;
-    let cause = work.cause(&*service.clock);
+    let cause = caller.cause(&*service.clock);
     let declared = service.declare(declared, cause).await?;
     Ok((StatusCode::CREATED, Json(declared)))
 }
@@ -46,11 +45,11 @@ pub(super) async fn set<D: Declared>(
 pub(super) async fn lift<D: Declared>(
     State(service): Service,
     Path(id): Path<String>,
-    work: Work,
+    caller: Caller,
     Body(fields): Body,
 ) -> Reply<StatusCode> {
     let order = Order::read(fields)?;
-    let cause = work.cause(&*service.clock);
+    let cause = caller.cause(&*service.clock);
     service.lift::<D>(&id, order, cause).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -71,11 +70,11 @@ pub(super) async fn history(State(service): Service) -> Reply<Json<History>> {
 
 pub(super) async fn apply(
     State(service): Service,
-    work: Work,
+    caller: Caller,
     Body(fields): Body,
 ) -> Reply<Json<Emptied>> {
     let order = Order::read(fields)?;
-    let cause = work.cause(&*service.clock);
+    let cause = caller.cause(&*service.clock);
     let applied = service.apply_retention(&order, &cause).await?;
     Ok(Json(Emptied { applied }))
 }

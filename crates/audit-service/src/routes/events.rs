@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use http_api::Field;
+use http_api::{Body, Caller, Pairs, Reply};
 use nanopore::query::{not_known, number};
 use nanopore::sample::FieldErrors;
 use sagabus::event::whole_number;
@@ -11,8 +12,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fields;
-use super::reply::Reply;
-use super::request::{Body, Pairs, Work};
 use crate::model::{Entry, Filter, Statistics, Verification};
 use crate::service::AuditService;
 
@@ -45,10 +44,12 @@ pub(super) async fn list(State(service): Service, Pairs(pairs): Pairs) -> Reply<
 
 pub(super) async fn report(
     State(service): Service,
-    work: Work,
+    caller: Caller,
     Body(fields): Body,
 ) -> Reply<(StatusCode, Json<Entry>)> {
-    let entry = service.report(&fields, work.cause(&*service.clock)).await?;
+    let entry = service
+        .report(&fields, caller.cause(&*service.clock))
+        .await?;
     Ok((StatusCode::CREATED, Json(entry)))
 }
 
@@ -67,9 +68,9 @@ pub(super) async fn verify(State(service): Service) -> Reply<Json<Verification>>
 
 pub(super) async fn verify_and_tell(
     State(service): Service,
-    work: Work,
+    caller: Caller,
 ) -> Reply<Json<Verification>> {
-    let cause = work.cause(&*service.clock);
+    let cause = caller.cause(&*service.clock);
     Ok(Json(service.verify_and_tell(cause).await?))
 }
 

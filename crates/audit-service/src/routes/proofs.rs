@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
 use http_api::Field;
+use http_api::{Pairs, Reply};
 use nanopore::query::not_known;
 use nanopore::sample::FieldErrors;
 use sagabus::Error;
@@ -15,8 +16,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fields;
-use super::reply::Reply;
-use super::request::Pairs;
 use crate::model::{ConsistencyProof, InclusionProof, Tree};
 use crate::note;
 use crate::service::AuditService;

@@ -6,11 +6,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http_api::{Body, Caller, Reply};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::reply::Reply;
-use super::request::{Body, Work};
 use crate::merkle::hex;
 use crate::model::{Export, Made, Wanted};
 use crate::report::kind;
@@ -32,11 +31,11 @@ pub(super) async fn list(State(service): Service) -> Reply<Json<All>> {
 
 pub(super) async fn make(
     State(service): Service,
-    work: Work,
+    caller: Caller,
     Body(fields): Body,
 ) -> Reply<(StatusCode, Json<Made>)> {
     let wanted = Wanted::read(fields)?;
-    let cause = work.cause(&*service.clock);
+    let cause = caller.cause(&*service.clock);
     let made = service.report_now(wanted, cause).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
@@ -55,12 +54,12 @@ pub(super) async fn download(State(service): Service, Path(id): Path<String>) ->
 
 pub(super) async fn export(
     State(service): Service,
-    work: Work,
+    caller: Caller,
     Body(fields): Body,
 ) -> Reply<Response> {
     let wanted = Export::read(fields)?;
     let format = wanted.format;
-    let cause = work.cause(&*service.clock);
+    let cause = caller.cause(&*service.clock);
     let exported = service.export(wanted, cause).await?;
     let (media, ending) = kind(format);
     let name = format!("attachment; filename=\"audit-{}.{ending}\"", exported.id);

@@ -5,32 +5,32 @@ use std::sync::Arc;
 
 use audit_service::Access;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http_api::{Operation, Shows};
+use http_api::{Failure, NOBODY, Operation, Shows};
 use serde_json::json;
 
-use super::reply::Failure;
 use crate::assemble::System;
 
 /// Most characters of a query in an entry.
 const QUERY_CHARACTERS_MAX: usize = 2_000;
 
+type Shown = HashMap<String, &'static str>;
+
 /// Who sees what, and where to record it.
 #[derive(Debug)]
 pub(super) struct Looks {
     system: Arc<System>,
-    /// The kinds of things that are shown, by path.
-    shown: HashMap<String, &'static str>,
+    /// The kinds of things that are shown, by method and path.
+    shown: Shown,
 }
 
 impl Looks {
     /// Looks at what these operations show.
     pub(super) fn of(operations: &[Operation], system: Arc<System>) -> Self {
-        let reads = operations.iter().filter(|it| it.method() == Method::GET);
-        let shown = reads.filter_map(|it| match it.shown()? {
-            Shows::Data(kind) => Some((it.path().to_owned(), kind)),
+        let shown = operations.iter().filter_map(|it| match it.shown()? {
+            Shows::Data(kind) => Some((format!("{} {}", it.method(), it.path()), kind)),
             Shows::Nothing => None,
         });
         Self {
@@ -61,19 +61,16 @@ pub(super) async fn record(
 }
 
 /// What the request looks at, if it looks at anything.
-fn access(shown: &HashMap<String, &'static str>, request: &Request) -> Option<Access> {
-    if request.method() != Method::GET {
-        return None;
-    }
+fn access(shown: &Shown, request: &Request) -> Option<Access> {
     let route = request.extensions().get::<MatchedPath>()?.as_str();
-    let resource = shown.get(route)?;
+    let resource = shown.get(&format!("{} {route}", request.method()))?;
     let uri = request.uri();
     let query: Option<String> = uri
         .query()
         .map(|it| it.chars().take(QUERY_CHARACTERS_MAX).collect());
     let headers = request.headers();
     Some(Access {
-        actor_id: text(headers, "x-user-id").unwrap_or_else(|| "anonymous".to_owned()),
+        actor_id: text(headers, "x-user-id").unwrap_or_else(|| NOBODY.to_owned()),
         resource: (*resource).to_owned(),
         resource_id: first_parameter(route, uri.path()),
         correlation_id: text(headers, "x-correlation-id"),

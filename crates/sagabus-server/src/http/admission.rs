@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_api::Failure;
 use http_api::Operation;
 use sagabus::ErrorKind;
 
-use super::reply::Failure;
 use crate::assemble::System;
 
 /// What a service takes into a file of its own, before the log is asked. All else that is new the log refuses by itself.

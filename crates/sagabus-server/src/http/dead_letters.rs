@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use http_api::{Object, Reply, Sent};
 use sagabus::bus::dead_letter::{DeadLetters, Export, PER_SECOND_MAX, RetryPlan, to_json};
 use sagabus::event::whole_number;
 use sagabus::transport::{DEAD_LETTERS_MAX, DeadLetterId, DeadLetterQuery};
@@ -20,8 +21,7 @@ use serde_json::{Value, json};
 use super::App;
 use super::events::raw;
 use super::query::{Asked, Parameters, number, pattern};
-use super::reply::Reply;
-use super::request::{Number, Object, Sent, by, by_whom};
+use super::request::{Number, by, by_whom};
 
 /// Dead letters of one answer unless said otherwise.
 const LIMIT: usize = 100;

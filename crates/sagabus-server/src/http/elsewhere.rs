@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use axum::Router;
 use axum::http::Method;
 use axum::routing::{MethodFilter, any, on};
+use http_api::Failure;
 use http_api::Operation;
 
 use super::openapi;
-use super::reply::Failure;
 use crate::services::Served;
 
 /// The router with the routes that are not served as well: each answers 404, with what this process serves.

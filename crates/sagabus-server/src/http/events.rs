@@ -6,6 +6,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use http_api::{Reply, broken, respond};
 use nanopore::problem::{BODY_BYTES_MAX, Problem};
 use sagabus::event::{DATA_BYTES_MAX, envelope};
 use sagabus::transport::PAGE_BYTES_MAX;
@@ -17,8 +18,6 @@ use serde_json::value::RawValue;
 use super::App;
 use super::cloud_events::{self, Published, STRUCTURED};
 use super::query::{Asked, Parameters, number, pattern};
-use super::reply::{Reply, respond};
-use super::request::broken;
 
 /// Events of one answer unless said otherwise.
 const LIMIT: usize = 100;

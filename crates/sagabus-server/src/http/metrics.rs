@@ -13,6 +13,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use http_api::Reply;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode;
@@ -23,7 +24,6 @@ use sample_service::model::{Measures, Statistics};
 
 use self::out::Out;
 use super::App;
-use super::reply::Reply;
 use super::traffic::Traffic;
 use crate::machine::Machine;
 

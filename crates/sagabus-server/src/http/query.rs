@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_api::Failure;
 use http_api::Operation;
 use nanopore::query::not_known;
 use nanopore::sample::FieldErrors;
@@ -19,7 +20,6 @@ use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::cloud_events::is_percent_encoded;
-use super::reply::Failure;
 
 /// The parameters that each route takes, by method and path; at all others each is refused.
 #[derive(Debug)]

@@ -1,63 +1,19 @@
-//! Answers that several routes share: problem details, and who is let in.
+//! What is answered before a route is asked: who is let in, and that every refusal has one form.
 
-use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use nanopore::problem::{MEDIA_TYPE, Problem};
-use sagabus::{Error, ErrorKind};
-
-/// A failed call.
-#[derive(Debug)]
-pub(crate) struct Failure(Error);
+use axum::response::Response;
+use http_api::{Failure, respond};
+use nanopore::problem::Problem;
+use sagabus::Error;
 
 /// Most bytes kept of a refusal's text.
 const PLAIN_BYTES_MAX: usize = 4096;
 
-pub(crate) type Reply<T> = Result<T, Failure>;
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self(error)
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let mut problem = Problem::from(&self.0);
-        match self.0.kind() {
-            // RFC 4918: the server has no room to store what the request needs.
-            ErrorKind::Full => problem.status = 507,
-            ErrorKind::Closed => {
-                problem.detail = format!(
-                    "{}; the outcome is unknown, repeat with the same id",
-                    problem.detail
-                );
-            }
-            _ => {}
-        }
-        if problem.status >= 500 {
-            tracing::error!(error = self.0.chain(), "request failed");
-        }
-        respond(&problem)
-    }
-}
-
-pub(super) fn respond(problem: &Problem) -> Response {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, Json(problem)).into_response();
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-    response
-}
-
 /// A path that leads nowhere.
 pub(super) async fn no_such_route() -> Failure {
-    Failure(Error::not_found(
-        "there is no such path; README.md lists them",
-    ))
+    Error::not_found("there is no such path; README.md lists them").into()
 }
 
 /// Gives refusals that the framework makes by itself (wrong method, body too large, path not UTF-8) the form of all

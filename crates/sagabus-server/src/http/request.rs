@@ -1,23 +1,20 @@
-//! What requests have in common: a body that is one object, headers that stand once, who does something and why.
+//! What requests have in common: headers that stand once, numbers within limits, who does something and why.
 
 use std::fmt;
-use std::marker::PhantomData;
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::Request;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use nanopore::problem::{OtherFormat, TooLarge};
-use sagabus::event::{check_visible, json_fault};
+use http_api::Failure;
+use nanopore::problem::OtherFormat;
+use sagabus::event::check_visible;
 use sagabus::ledger::By;
 use sagabus::{Error, Result};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, MapAccess, Unexpected, Visitor};
+use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::reply::Failure;
 use super::stream::LAST_EVENT_ID;
 
 /// Headers of which one counts: of two, each reader might take another.
@@ -29,75 +26,13 @@ const ONCE: [&str; 6] = [
     "x-correlation-id",
     "x-user-id",
 ];
+/// Most bytes of each of these but the first: they stand in events, entries and ids.
+const HEADER_BYTES_MAX: usize = 255;
 /// Start of the headers that are attributes of an event.
 const ATTRIBUTE: &str = "ce-";
 
 /// What the coding of a body that is not packed is called.
 const PLAIN: &str = "identity";
-
-/// A body that is one JSON object.
-#[derive(Debug)]
-pub(super) struct Sent<T>(pub(super) T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let content_type = request.headers().get(CONTENT_TYPE);
-        OtherFormat::check_json(content_type.map(HeaderValue::as_bytes)).map_err(Error::from)?;
-        let body = Bytes::from_request(request, state).await;
-        let body = body.map_err(|it| match it.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => TooLarge::body().into(),
-            _ => broken(),
-        })?;
-        Ok(Self(read(&body)?))
-    }
-}
-
-/// A body that ends before all of it is there.
-pub(super) fn broken() -> Error {
-    Error::invalid("the body broke off")
-}
-
-/// Reads a body as an object.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let Object(read) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let fault = json_fault(error.inner());
-        Error::invalid(match path.as_str() {
-            "." => format!("the body is wrong: {fault}"),
-            path => format!("the body is wrong at `{path}`: {fault}"),
-        })
-    })?;
-    let end = reader.end();
-    end.map_err(|error| Error::invalid(format!("the body is wrong: {}", json_fault(&error))))?;
-    Ok(read)
-}
-
-/// A struct that is written as an object: by itself it would be read from a list of its fields as well.
-#[derive(Debug)]
-pub(super) struct Object<T>(pub(super) T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
-}
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Object<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(entries)).map(Object)
-    }
-}
 
 /// A whole number in a body, whose limits are said where it is none.
 #[derive(Clone, Copy, Debug)]
@@ -154,8 +89,22 @@ fn check_headers(headers: &HeaderMap) -> Result<()> {
             return Err(Error::invalid(format!("header `{name}` is there twice")));
         }
         // Attributes of events are percent-encoded, and decoded with care.
-        if is_one && first.is_some_and(|it| it.to_str().is_err()) {
+        let Some(first) = first.filter(|_| is_one) else {
+            continue;
+        };
+        if first.to_str().is_err() {
             let text = format!("header `{name}` has a character that is not of plain ASCII");
+            return Err(Error::invalid(text));
+        }
+        if name == CONTENT_TYPE {
+            continue;
+        }
+        if first.as_bytes().contains(&b'\t') {
+            let text = format!("header `{name}` has a tab, which is not to be seen");
+            return Err(Error::invalid(text));
+        }
+        if first.len() > HEADER_BYTES_MAX {
+            let text = format!("header `{name}` has more than {HEADER_BYTES_MAX} bytes");
             return Err(Error::invalid(text));
         }
     }

@@ -9,6 +9,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use http_api::{Reply, Sent};
 use nanopore::sample::FieldErrors;
 use sagabus::event::trace::{TRACEPARENT, TraceContext};
 use sagabus::saga::{self, Definition, Earlier, Priority, SagaId, Started, Status};
@@ -22,8 +23,6 @@ pub(super) use self::operate::{Said, VERBS, operate};
 pub(super) use self::tell::{Answer, Told, approve, refuse, signal};
 use super::App;
 use super::query::{Asked, Parameters, from_one, pairs, unknown};
-use super::reply::Reply;
-use super::request::Sent;
 use crate::wire::{self, Include};
 
 /// What to start.

@@ -6,6 +6,7 @@ use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use http_api::{Reply, Sent, broken};
 use sagabus::event::{envelope, whole_number};
 use sagabus::transport::{PAGE_BYTES_MAX, SCHEDULES_MAX, ScheduledEvent};
 use sagabus::{Error, Timestamp};
@@ -18,8 +19,6 @@ use super::App;
 use super::cloud_events::{self, Published};
 use super::events::{Told, raw, too_large};
 use super::query::{Asked, Parameters};
-use super::reply::Reply;
-use super::request::{Sent, broken};
 
 /// Scheduled events of one answer unless said otherwise.
 const LIMIT: usize = 100;

@@ -2,11 +2,11 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use http_api::Reply;
 use sagabus::Error;
 use serde_json::Value;
 
 use super::App;
-use super::reply::Reply;
 use crate::wire;
 
 /// `GET /api/schemas`: every type with its versions, in the order of the alphabet.

@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use http_api::Reply;
 use sagabus::event::whole_number;
 use sagabus::filter::{Filter, Outcome};
 use sagabus::{Error, ErrorKind, Event, Pattern, Result};
@@ -21,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use self::reader::Reader;
 use super::App;
 use super::query::{Asked, Parameters, pattern};
-use super::reply::Reply;
 
 /// Media type of server-sent events.
 pub(super) const MEDIA_TYPE: &str = "text/event-stream";

@@ -7,6 +7,7 @@ use axum::extract::{Multipart, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
+use http_api::Reply;
 use nanopore::problem::{BROKEN_FORM, NO_FORM};
 use nanopore::sample::{FieldErrors, check_file_name};
 use sagabus::Error;
@@ -14,7 +15,6 @@ use sagabus::event::Cause;
 use serde_json::json;
 
 use super::App;
-use super::reply::Reply;
 use crate::intake::{self, Form};
 
 /// Longest key of a request, in bytes.

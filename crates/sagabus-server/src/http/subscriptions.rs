@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use http_api::{Reply, Sent};
 use sagabus::ledger::{By, REPAIRS_MAX};
 use sagabus::transport::{PauseUntil, RepairQuery};
 use sagabus::{Error, Timestamp};
@@ -12,8 +13,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::query::{Asked, Parameters};
-use super::reply::Reply;
-use super::request::{Sent, by};
+use super::request::by;
 use crate::wire;
 
 /// Who pauses or resumes, and why.

@@ -97,6 +97,12 @@ fn each_look_at_data_is_one_entry_with_who_and_at_what_and_looking_at_the_trail_
         assert_eq!(entry["id"].as_str(), id.map(String::as_str), "{path}");
         assert_eq!(entry["category"], "data_access");
     }
+    // What is asked for with a body, and still only shown.
+    let before = accesses(&data);
+    let sheet =
+        json!({"experimentId": "E1", "kit": "SQK-LSK114", "positionId": "X1", "samples": [sample]});
+    server.post("/api/sample-sheets", &sheet).expect(200);
+    assert_eq!(accesses(&data), before + 1);
     // What shows nothing, and what has no data of anybody, is none.
     let before = accesses(&data);
     for path in [

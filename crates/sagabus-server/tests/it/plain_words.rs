@@ -258,6 +258,24 @@ fn what_is_null_in_a_cloud_event_is_as_if_it_were_left_out() {
 }
 
 #[test]
+fn a_header_that_nobody_could_read_where_it_stands_is_refused() {
+    let door = Door::new();
+    for (value, told) in [
+        ("a\tb".to_owned(), "`x-user-id` has a tab"),
+        ("u".repeat(256), "`x-user-id` has more than 255 bytes"),
+    ] {
+        let request = door.server.request("GET", "/api/samples");
+        let answer = request.header("x-user-id", &value).send();
+        answer.expect_problem(400, &[told]);
+    }
+    let longest = door.server.request("GET", "/api/samples");
+    let answer = longest.header("x-user-id", &"u".repeat(255)).send();
+    answer.expect(200);
+    let hidden = door.server.get("/api/samples?q=%00");
+    hidden.expect_problem(400, &["q", "U+0000"]);
+}
+
+#[test]
 fn a_text_in_another_charset_is_415_wherever_one_is_taken() {
     let door = Door::new();
     let event = structured(&json!({})).to_string();
@@ -278,6 +296,15 @@ fn a_text_in_another_charset_is_415_wherever_one_is_taken() {
             let answer = door.server.request("POST", path).body(&kind, body).send();
             answer.expect_problem(415, &["application/json", "UTF-8"]);
         }
+    }
+    let table = "sampleName\n\u{e9}tang\n";
+    let import = "/api/submissions/import?preview=true&submitterName=A&submitterEmail=a@b.edu&sampleType=DNA&chartField=HTSF-001";
+    for (charset, status) in [("iso-8859-1", 415), ("\"UTF-8\"", 200)] {
+        let kind = format!("text/csv; charset={charset}");
+        let answer = door.server.request("POST", import).body(&kind, table);
+        let answer = answer.send();
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(status == 200 || answer.text().contains("text is in UTF-8"));
     }
     for path in ["/api/samples", "/api/audit/events"] {
         let answer = door.server.request("POST", path).body("text/plain", "{}");

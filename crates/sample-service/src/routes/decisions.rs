@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use http_api::{Body, Caller, Pairs, Reply};
 use nanopore::sample::{FieldErrors, QcDecision};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::body::{Body, Caller, Pairs};
-use super::reply::Reply;
+use super::actor::actor;
 use crate::model::{Decision, DecisionFilter, NewDecision};
 use crate::service::SampleService;
 
@@ -59,6 +59,6 @@ pub(super) async fn decide(
         reason: body.text("reason")?,
     };
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     Ok(Json(service.decide(id, said, expected, actor).await?))
 }

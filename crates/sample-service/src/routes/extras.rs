@@ -5,13 +5,13 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use http_api::Field;
+use http_api::{Body, Caller, Pairs, Reply};
 use nanopore::query::not_known;
 use nanopore::sample::{Details, FieldErrors, Item, Kind};
 use sagabus::Error;
 
-use super::body::{Body, Caller, Pairs};
+use super::actor::actor;
 use super::fields::queries;
-use super::reply::Reply;
 use crate::model::{Attachment, NewAttachment, Owner};
 use crate::service::SampleService;
 
@@ -34,7 +34,7 @@ pub(super) async fn set_details(
     Body(patch): Body,
 ) -> Reply<impl IntoResponse> {
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let (sample, details) = service.set_details(id, patch, expected, actor).await?;
     let tag = format!("\"{}\"", sample.version);
     Ok(([(header::ETAG, tag)], Json(details)))
@@ -60,7 +60,7 @@ async fn attach(
         description: body.text_option("description")?,
     };
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let attachment = service.attach(owner, file, expected, actor).await?;
     Ok((StatusCode::CREATED, Json(attachment)))
 }
@@ -103,7 +103,7 @@ pub(super) async fn detach_from_sample(
     caller: Caller,
 ) -> Reply<StatusCode> {
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let detach = service.detach(Owner::Sample(of), id, expected, actor);
     detach.await?;
     Ok(StatusCode::NO_CONTENT)
@@ -114,7 +114,7 @@ pub(super) async fn detach_from_submission(
     Path((of, id)): Path<(String, String)>,
     caller: Caller,
 ) -> Reply<StatusCode> {
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let detach = service.detach(Owner::Submission(of), id, None, actor);
     detach.await?;
     Ok(StatusCode::NO_CONTENT)
@@ -158,7 +158,7 @@ pub(super) async fn add_item(
     Body(fields): Body,
 ) -> Reply<(StatusCode, Json<Item>)> {
     let kind = kind(&word)?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let item = service.add_item(kind, &fields, actor).await?;
     Ok((StatusCode::CREATED, Json(item)))
 }
@@ -170,6 +170,6 @@ pub(super) async fn change_item(
     Body(patch): Body,
 ) -> Reply<Json<Item>> {
     let kind = kind(&word)?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     Ok(Json(service.change_item(kind, name, patch, actor).await?))
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use http_api::{Body, Caller, Pairs, Reply};
 use nanopore::sample::FieldErrors;
 use nanopore::sample::flow_cell::FlowCellState;
 use sagabus::Error;
@@ -11,8 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::body::{Body, Caller, Pairs};
-use super::reply::Reply;
+use super::actor::actor;
 use crate::model::{FlowCell, FlowCellAct, FlowCellFilter, Handling};
 use crate::service::SampleService;
 
@@ -61,7 +61,7 @@ pub(super) async fn register(
     body.only(&["id", "product", "pores"])?;
     let (id, product) = (body.text("id")?, body.text("product")?);
     let pores = body.count_option("pores")?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let flow_cell = service
         .register_flow_cell(id, product, pores, actor)
         .await?;
@@ -126,7 +126,7 @@ pub(super) async fn handle(
         }
     };
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let flow_cell = service
         .handle_flow_cell(id, handling, expected, actor)
         .await?;

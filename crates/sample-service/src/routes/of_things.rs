@@ -88,6 +88,7 @@ pub(super) fn tables(api: Routes) -> Routes {
             "makeSampleSheet",
             "Makes the sample sheet of a run for MinKNOW",
         )
+        .shows("sample")
         .takes(Kind::Object(&things::SHEET))
         .refuses(&[404])
         .answers(

@@ -5,14 +5,14 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use http_api::Field;
+use http_api::{Body, Caller, Pairs, Reply};
 use nanopore::query::not_known;
 use nanopore::sample::{FieldErrors, ProjectStatus};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::body::{Body, Caller, Pairs};
+use super::actor::actor;
 use super::fields::queries;
-use super::reply::Reply;
 use crate::model::{Filter, Project};
 use crate::service::SampleService;
 
@@ -67,7 +67,7 @@ pub(super) async fn create(
     caller: Caller,
     Body(fields): Body,
 ) -> Reply<impl IntoResponse> {
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let project = service.create_project(&fields, actor).await?;
     Ok(tagged(StatusCode::CREATED, project))
 }
@@ -86,7 +86,7 @@ pub(super) async fn update(
     Body(patch): Body,
 ) -> Reply<impl IntoResponse> {
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let project = service.update_project(id, patch, expected, actor).await?;
     Ok(tagged(StatusCode::OK, project))
 }

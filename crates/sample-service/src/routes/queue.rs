@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use http_api::{Body, Caller, Pairs, Reply};
 use nanopore::problem::Problem;
 use nanopore::sample::queue::Reading;
 use nanopore::sample::{FieldErrors, Priority, Status};
@@ -11,8 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::body::{Body, Caller, Pairs};
-use super::reply::Reply;
+use super::actor::actor;
 use super::work::stage;
 use crate::model::{QueueEntry, QueueFilter};
 use crate::service::{Operation, SampleService};
@@ -56,7 +56,7 @@ pub(super) async fn bulk(
 ) -> Reply<Json<Value>> {
     let operation = operation(&body)?;
     let ids = ids(&body)?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let outcomes = service.bulk(&operation, ids, &actor).await;
     let mut succeeded = 0;
     let results: Vec<_> = outcomes

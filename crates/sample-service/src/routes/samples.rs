@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use http_api::{Body, Caller, Pairs, Reply};
 use nanopore::sample::{FieldErrors, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::body::{Body, Caller, Pairs};
-use super::reply::{Reply, Tagged};
+use super::actor::actor;
+use super::reply::Tagged;
 use crate::model::{Filter, FormFile, HistoryEntry, Page, Sample, Statistics};
 use crate::service::SampleService;
 
@@ -92,7 +93,7 @@ pub(super) async fn create(
 ) -> Reply<Tagged> {
     let form = fields.remove("form");
     let form = form.as_ref().map(FormFile::read).transpose()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let sample = service.create_with(&fields, form, actor).await?;
     Ok(Tagged(StatusCode::CREATED, sample))
 }
@@ -108,7 +109,7 @@ pub(super) async fn update(
     Body(patch): Body,
 ) -> Reply<Tagged> {
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let sample = service.update(id, patch, expected, actor).await?;
     Ok(Tagged(StatusCode::OK, sample))
 }
@@ -119,7 +120,7 @@ pub(super) async fn delete(
     caller: Caller,
 ) -> Reply<StatusCode> {
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     service.delete(id, expected, actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -134,7 +135,7 @@ pub(super) async fn assign(
     let assigned_to = body.text("assignedTo")?;
     let library_prep_by = body.text_option("libraryPrepBy")?;
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let sample = service
         .assign(id, assigned_to, library_prep_by, expected, actor)
         .await?;
@@ -159,7 +160,7 @@ pub(super) async fn set_status(
     let reason = body.text_option("reason")?;
     let overrides = body.flag("override")?;
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let sample = if overrides {
         let reason = reason
             .ok_or_else(|| FieldErrors::one("reason", "is required to override the transitions"))?;

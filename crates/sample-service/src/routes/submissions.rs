@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use http_api::Field;
+use http_api::{Pairs, Reply};
 use nanopore::query::not_known;
 use nanopore::sample::FieldErrors;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::body::Pairs;
 use super::fields::queries;
-use super::reply::Reply;
 use crate::model::{Filter, Submission, SubmissionStatus};
 use crate::service::SampleService;
 

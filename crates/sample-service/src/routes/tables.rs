@@ -4,9 +4,11 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_api::Field;
+use http_api::{Body, Caller, Pairs, Reply, unreadable};
+use nanopore::problem::OtherFormat;
 use nanopore::query::not_known;
 use nanopore::sample::sheet::Run;
 use nanopore::sample::{FieldErrors, check_file_name};
@@ -16,9 +18,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::body::{Body, Caller, Pairs, unreadable};
+use super::actor::actor;
 use super::fields::queries;
-use super::reply::Reply;
 use crate::model::{Filter, Row, Submission, SubmissionKind, Table};
 use crate::service::{Ingest, Mode, Report, SampleService, SheetSample, csv_of};
 
@@ -66,7 +67,10 @@ pub(super) async fn import(
     body: Result<Bytes, BytesRejection>,
 ) -> Reply<Response> {
     FieldErrors::check_once(&pairs, &[])?;
+    let kind = headers.get(header::CONTENT_TYPE);
+    OtherFormat::check_charset(kind.map(HeaderValue::as_bytes)).map_err(Error::from)?;
     let document = body.map_err(unreadable)?;
+    let sent = sent(&document, &pairs);
     let (mut preview, mut accept) = (None, None);
     let mut file_name = None;
     let mut project_id = None;
@@ -87,7 +91,7 @@ pub(super) async fn import(
         id: id_of_key(&headers)?,
         kind: SubmissionKind::Csv,
         file_name: file_name.unwrap_or_else(|| Table::default_name(&document).to_owned()),
-        file_id: digest(&document),
+        file_id: sent,
         project_id,
         rows_are: "rows",
         mode: mode(preview.as_deref(), accept.as_deref())?,
@@ -97,7 +101,7 @@ pub(super) async fn import(
     let table = reading
         .await
         .map_err(|error| Error::closed("the table is not read").with_source(error))??;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     take(&service, ingest, table, actor).await
 }
 
@@ -115,13 +119,20 @@ pub(super) async fn ingest(
     };
     let preview = body.flag("preview")?.then_some("true");
     let accept = body.text_option("accept")?;
+    let project = body.text_option("project")?.map(|it| ("project", it));
+    let said = [accept.clone().map(|it| ("accept", it)), project];
+    let said: Vec<_> = said
+        .into_iter()
+        .flatten()
+        .map(|(name, it)| (name.to_owned(), it))
+        .collect();
     let ingest = Ingest {
         id: id_of_key(&headers)?,
         kind: SubmissionKind::Manual,
         file_name: body
             .text_option("name")?
             .unwrap_or_else(|| "by hand".to_owned()),
-        file_id: digest(Value::Array(samples.clone()).to_string().as_bytes()),
+        file_id: sent(Value::Array(samples.clone()).to_string().as_bytes(), &said),
         project_id: body.text_option("project")?,
         rows_are: "samples",
         mode: mode(preview, accept.as_deref())?,
@@ -130,7 +141,7 @@ pub(super) async fn ingest(
         columns: Vec::new(),
         rows: samples.into_iter().map(Row::of_json).collect(),
     };
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     take(&service, ingest, table, actor).await
 }
 
@@ -198,8 +209,26 @@ fn id_of_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     Ok(Some(format!("key-{hash}")))
 }
 
+/// What tells one import from another: the digest of the document, and of what is said of all its rows where that is anything.
+fn sent(document: &[u8], said: &[(String, String)]) -> String {
+    let mut said: Vec<_> = said
+        .iter()
+        .filter(|(name, _)| !["preview", "fileName"].contains(&name.as_str()))
+        .collect();
+    said.sort_unstable();
+    let mut hash = Sha256::new_with_prefix(document);
+    for text in said.iter().flat_map(|(name, value)| [name, value]) {
+        hash.update([0]);
+        hash.update(text);
+    }
+    hex(&hash.finalize())
+}
+
 fn digest(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(hash: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

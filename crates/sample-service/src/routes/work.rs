@@ -3,11 +3,12 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use http_api::{Body, Caller, Reply};
 use nanopore::sample::{Act, FieldErrors, Stage};
 use sagabus::Error;
 
-use super::body::{Body, Caller};
-use super::reply::{Reply, Tagged};
+use super::actor::actor;
+use super::reply::Tagged;
 use crate::model::{ProcessingStep, Work};
 use crate::service::SampleService;
 
@@ -36,7 +37,7 @@ pub(super) async fn act(
         .ok_or_else(|| not_found("act", &act))?;
     let work = work(act, &body)?;
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let sample = service.work_on(id, stage, work, expected, actor).await?;
     Ok(Tagged(StatusCode::OK, sample))
 }
@@ -85,7 +86,7 @@ pub(super) async fn set_stage(
     body.only(&["stage"])?;
     let stage = stage(&body.text("stage")?)?;
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let sample = service.move_to_stage(id, stage, expected, actor).await?;
     Ok(Tagged(StatusCode::OK, sample))
 }
@@ -112,7 +113,7 @@ pub(super) async fn receive(
         .transpose()
         .map_err(|_| FieldErrors::one("receivedAt", "must be an RFC 3339 time"))?;
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let sample = service.receive(id, at, expected, actor).await?;
     Ok(Tagged(StatusCode::OK, sample))
 }
@@ -126,7 +127,7 @@ pub(super) async fn hold(
     body.only(&["reason"])?;
     let reason = body.text("reason")?;
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let sample = service.hold(id, reason, expected, actor).await?;
     Ok(Tagged(StatusCode::OK, sample))
 }
@@ -140,7 +141,7 @@ pub(super) async fn release(
     body.only(&["reason"])?;
     let reason = body.text_option("reason")?;
     let expected = caller.expected()?;
-    let actor = caller.actor(&*service.clock);
+    let actor = actor(&caller, &*service.clock);
     let sample = service.release(id, reason, expected, actor).await?;
     Ok(Tagged(StatusCode::OK, sample))
 }

@@ -226,6 +226,10 @@ async fn a_repeat_with_the_same_key_makes_no_second_submission() {
     );
     let other = fixture.send(at, body.replace("a,", "b,"), &key).await.0;
     assert_eq!(other.status, StatusCode::CONFLICT);
+    // What is said of all rows is part of what was sent.
+    let urgent = ("POST", "/submissions/import?priority=urgent");
+    let other = fixture.send(urgent, body.clone(), &key).await.0;
+    assert_eq!(other.status, StatusCode::CONFLICT, "{}", other.json);
     let samples = json!([{
         "sampleName": "by hand", "submitterName": "Ada", "submitterEmail": "ada@lab.example.edu",
         "sampleType": "dna", "chartField": "HTSF-001", "priority": "medium",

@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
+use http_api::{Reply, broken};
 use nanopore::problem::TooLarge;
 use sagabus::Error;
 use sagabus::bus::dead_letter::Lines;
@@ -18,8 +19,7 @@ use serde_json::{Value, json};
 use super::letters;
 use crate::http::App;
 use crate::http::query::{Asked, Parameters};
-use crate::http::reply::Reply;
-use crate::http::request::{broken, by};
+use crate::http::request::by;
 
 /// Largest body: one dead letter with the most and largest revisions, or the lines of a page of an export.
 pub(in crate::http) const BODY_BYTES_MAX: usize = PAGE_BYTES_MAX;

@@ -1,5 +1,7 @@
 //! Only this machine is let in, and every refusal has one form.
 
+use nanopore::problem::MEDIA_TYPE;
+
 use super::*;
 
 #[test]

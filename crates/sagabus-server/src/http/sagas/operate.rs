@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use http_api::{Reply, Sent};
 use sagabus::saga::{Action, Definition, InFlight};
 use sagabus::{Error, Result};
 use schemars::JsonSchema;
@@ -10,8 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::App;
-use super::super::reply::Reply;
-use super::super::request::{Sent, by};
+use super::super::request::by;
 use super::{read_definition, saga_id};
 use crate::wire::{self, Include};
 
