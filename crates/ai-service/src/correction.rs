@@ -76,6 +76,10 @@ pub(crate) fn apply(
     let mut rows_gone = Vec::new();
     for (field, value) in in_order(corrections) {
         let steps = match check(form, field, value) {
+            Ok(steps) if is_taken_away(&steps, corrections) => {
+                errors.add(field, "is of a row that is taken away together with it");
+                continue;
+            }
             Ok(steps) => steps,
             Err(wrong) => {
                 errors.add(field, wrong);
@@ -130,6 +134,16 @@ pub(crate) fn apply(
     Ok((form, changes))
 }
 
+/// Whether it is a field of a row that another correction takes away: which of the two is meant nobody can say.
+fn is_taken_away(steps: &[Step], corrections: &BTreeMap<String, Value>) -> bool {
+    match steps {
+        [Step::Name(list), Step::Index(index), Step::Name(_)] => corrections
+            .get(&format!("{list}[{index}]"))
+            .is_some_and(Value::is_null),
+        _ => false,
+    }
+}
+
 /// Rows by their numbers, so that new ones follow each other.
 fn in_order(corrections: &BTreeMap<String, Value>) -> Vec<(&String, &Value)> {
     let row = |field: &str| match place(field).as_deref() {
@@ -149,12 +163,15 @@ fn check(form: &Form, field: &str, value: &Value) -> Result<Vec<Step>, String> {
     {
         return Err("is no field of this kind of form".to_owned());
     }
-    if let Some(text) = value.as_str()
-        && (text.chars().count() > TEXT_CHARACTERS_MAX || text.contains('\0'))
-    {
-        return Err(format!(
-            "must have at most {TEXT_CHARACTERS_MAX} characters"
-        ));
+    if let Some(text) = value.as_str() {
+        if text.contains('\0') {
+            return Err("has the character U+0000, which is not to be seen".to_owned());
+        }
+        if text.chars().count() > TEXT_CHARACTERS_MAX {
+            return Err(format!(
+                "must have at most {TEXT_CHARACTERS_MAX} characters"
+            ));
+        }
     }
     match steps.as_slice() {
         [Step::Name(name), Step::Index(_)] if name == "samples" && !value.is_null() => {
@@ -287,7 +304,11 @@ pub(crate) fn place(field: &str) -> Option<Vec<Step>> {
     }
     let (list, rest) = field.split_once('[')?;
     let (index, rest) = rest.split_once(']')?;
-    let index = index.parse().ok().filter(|_| !index.starts_with('+'))?;
+    let digits = index;
+    let index: usize = digits.parse().ok()?;
+    if index.to_string() != digits {
+        return None;
+    }
     match (list, rest.strip_prefix('.')) {
         ("samples", Some(column)) if ROW.contains(&column) => {
             Some(vec![name(list), Step::Index(index), name(column)])

@@ -108,6 +108,21 @@ fn the_names_of_a_simple_form_stand_for_its_sample_and_for_what_it_says() {
 }
 
 #[test]
+fn a_correction_means_one_thing() {
+    for (wanted, told) in [
+        (
+            json!({"samples[0]": null, "samples[0].volume_ul": 3}),
+            "taken away together with it",
+        ),
+        (json!({"samples[00].volume_ul": 3}), "is no field of a form"),
+        (json!({"lab": "a\u{0}b"}), "has the character U+0000"),
+    ] {
+        let error = corrected(&form(), wanted).unwrap_err();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[test]
 fn a_form_needs_rows_and_each_row_a_name() {
     check_form(&form()).unwrap();
     assert!(check_form(&Form::default()).is_err());

@@ -3,6 +3,7 @@
 use nanopore::events::audit::Category;
 use nanopore::sample::{FieldErrors, visible};
 use sagabus::Timestamp;
+use sagabus::event::json_fault;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -187,11 +188,19 @@ impl Order {
 pub(super) fn fields_as<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, FieldErrors> {
     serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
         let path = error.path().to_string();
-        let text = error.into_inner().to_string();
+        let error = error.into_inner();
+        let said = error.to_string();
         // A field that is missing or not known is named in the text alone.
+        let named = said.split('`').nth(1).unwrap_or_default();
+        let is_missing = said.starts_with("missing field");
         let field = match path.as_str() {
-            "." => text.split('`').nth(1).unwrap_or(".").to_owned(),
-            _ => path,
+            "." => named.to_owned(),
+            path if is_missing => format!("{path}.{named}"),
+            path => path.to_owned(),
+        };
+        let text = match is_missing {
+            true => "is required".to_owned(),
+            false => json_fault(&error),
         };
         FieldErrors::one(field, text)
     })

@@ -244,7 +244,17 @@ async fn what_is_wrong_with_a_report_or_a_schedule_is_told_by_its_field() {
         let (status, answer) = call(&fixture, "POST", path, &body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path} {field}: {answer}");
         assert_eq!(answer["errors"][0]["field"], field, "{answer}");
+        let words = [
+            "missing field",
+            "expected struct",
+            "unknown variant",
+            "expected a map",
+        ];
+        let said = answer.to_string();
+        assert!(!words.iter().any(|it| said.contains(it)), "{said}");
     }
+    let (_, empty) = call(&fixture, "POST", "/reports", &json!({})).await;
+    assert_eq!(empty["errors"][0]["message"], "is required", "{empty}");
     assert!(fixture.entries().await.is_empty());
     let (status, _) = call(&fixture, "GET", "/reports/none", &Value::Null).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
