@@ -19,4 +19,4 @@ pub use document::{About, document};
 pub use field::{Field, Kind, of};
 pub use operation::{Answer, Operation, Shows};
 pub use reply::{Failure, Reply, respond};
-pub use request::{Body, Caller, NOBODY, Object, Pairs, Sent, broken, unreadable};
+pub use request::{Body, Caller, NOBODY, Pairs, Sent, broken, unreadable};

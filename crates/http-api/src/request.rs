@@ -1,8 +1,6 @@
 //! What a request says: its query, its body, who asks and in which piece of work.
 
 use std::convert::Infallible;
-use std::fmt;
-use std::marker::PhantomData;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -12,11 +10,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use nanopore::problem::{OtherFormat, TooLarge};
 use nanopore::sample::FieldErrors;
-use sagabus::event::{Cause, json_fault, read_json, whole_number};
+use sagabus::event::{Cause, Object, json_fault, read_json, whole_number};
 use sagabus::{Clock, Error, Result};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::reply::Failure;
@@ -234,30 +230,6 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let end = reader.end();
     end.map_err(|error| Error::invalid(format!("the body is wrong: {}", json_fault(&error))))?;
     Ok(read)
-}
-
-/// A struct that is written as an object: by itself it would be read from a list of its fields as well.
-#[derive(Debug)]
-pub struct Object<T>(pub T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
-}
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Object<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(entries)).map(Object)
-    }
 }
 
 #[cfg(test)]

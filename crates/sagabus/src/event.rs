@@ -19,7 +19,7 @@ pub use cause::Cause;
 pub use name::{EventId, EventType};
 pub(crate) use name::{TOKENS_MAX, TYPE_BYTES_MAX, UUID_BYTES, is_token};
 use named::Named;
-pub use strict::read_json;
+pub use strict::{Object, read_json};
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};

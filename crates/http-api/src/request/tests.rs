@@ -3,6 +3,7 @@
 use axum::body::Body as Bytes;
 use axum::http::Request as HttpRequest;
 use axum::response::IntoResponse;
+use serde::Deserialize;
 
 use super::*;
 

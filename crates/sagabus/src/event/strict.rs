@@ -164,9 +164,9 @@ impl<'de> Visitor<'de> for Value {
 }
 
 /// A struct that is written as an object: by itself it would be read from a list of its fields as well.
-#[derive(Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Object<T>(pub(crate) T);
+pub struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

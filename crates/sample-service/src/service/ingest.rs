@@ -25,7 +25,7 @@ pub struct Ingest {
     pub kind: SubmissionKind,
     /// Name of the document.
     pub file_name: String,
-    /// Names its content: the same content has the same.
+    /// Names what was sent: the same document has the same, with the same said of its rows.
     pub file_id: String,
     /// The project that it is for.
     pub project_id: Option<String>,
