@@ -27,7 +27,7 @@ done
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance
 checks=$checks,response_schema_conformance,negative_data_rejection,unsupported_method,allow_header_conformance
 send() {
-    "$tools/bin/schemathesis" run "$address/openapi.json" --checks "$checks" --continue-on-failure --seed "$seed" \
+    SCHEMATHESIS_HOOKS=tools.schemathesis_hooks PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 "$tools/bin/schemathesis" run "$address/openapi.json" --checks "$checks" --continue-on-failure --seed "$seed" \
         --no-color --warnings off "$@"
 }
 send --phases examples,coverage

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nanopore::sample::FieldErrors;
+use nanopore::sample::{FieldErrors, written};
 use sagabus::{Error, Result};
 use serde_json::{Map, Value};
 
@@ -203,7 +203,10 @@ fn within(column: &str, value: &Value) -> Result<(), String> {
     let (least, most) = limit.allowed;
     match (least..=most).contains(&number) {
         true => Ok(()),
-        false => Err(format!("is {number}, outside of {least} to {most}")),
+        false => {
+            let number = written(number);
+            Err(format!("is {number}, outside of {least} to {most}"))
+        }
     }
 }
 

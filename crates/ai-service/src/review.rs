@@ -152,12 +152,13 @@ impl AiService {
     /// `ai.model_performance_degraded` where it fell below the threshold.
     ///
     /// # Errors
-    /// `Invalid` when no samples can be made of it; `NotFound`; `Conflict` unless the author has claimed the review.
+    /// `Invalid` when no samples can be made of it, or its account may not pay; `NotFound`; `Conflict` unless the author has claimed the review.
     ///
     /// # Cancel safety
     /// It is decided or not.
     pub async fn accept_review(&self, id: String, author: String) -> Result<ExtractionResult> {
         check_author(&author)?;
+        self.check_account(&id).await?;
         let threshold = self.shared.settings.accuracy_threshold;
         self.change(move |tx, publisher| {
             let (result, review) = claimed(tx, &id, &author)?;
@@ -177,6 +178,20 @@ impl AiService {
             Ok(result)
         })
         .await
+    }
+
+    /// Whether the account that a result names may pay, as far as somebody here knows. Who has decided it cannot be asked again.
+    async fn check_account(&self, id: &str) -> Result<()> {
+        let Some(accounts) = &self.accounts else {
+            return Ok(());
+        };
+        let result = self.result(id.to_owned()).await?;
+        let said = result.form().said.as_ref();
+        let account = said.and_then(|it| it.chart_field.as_deref());
+        match account.map(str::trim).filter(|it| !it.is_empty()) {
+            Some(account) if result.submission_id.is_some() => accounts.check(account).await,
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a result: no samples are made of it. Publishes `ai.extraction_reviewed`.

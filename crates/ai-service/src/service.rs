@@ -1,11 +1,13 @@
 //! The AI service: what it holds, its start and its end, and what can be read from it.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::sqlite::{Database, FENCES, Outbox, TABLES};
@@ -32,12 +34,26 @@ const MIGRATIONS: &[&str] = &[
 /// Documents that are read at a time; each may have 50 MiB. The other jobs wait.
 const JOBS_AT_A_TIME: usize = 2;
 
+/// Who knows which accounts may pay.
+#[async_trait]
+pub trait Accounts: fmt::Debug + Send + Sync + 'static {
+    /// Whether this one may.
+    ///
+    /// # Errors
+    /// `Invalid` where it may not; as the database says.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    async fn check(&self, account: &str) -> Result<()>;
+}
+
 /// The AI service over its own SQLite file and its own folder of uploads. Handles are cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AiService {
     pub(crate) outbox: Outbox,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) accounts: Option<Arc<dyn Accounts>>,
 }
 
 #[derive(Debug)]
@@ -84,6 +100,7 @@ impl AiService {
         let service = Self {
             outbox: Outbox::new(Database::open(path, MIGRATIONS).await?),
             clock,
+            accounts: None,
             shared: Arc::new(Shared {
                 uploads: uploads.map_err(|_| Error::closed("runtime is shutting down"))??,
                 reader,
@@ -100,6 +117,13 @@ impl AiService {
         };
         service.take_up().await?;
         Ok(service)
+    }
+
+    /// The service with the accounts that a form may name; without them any is taken.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: Arc<dyn Accounts>) -> Self {
+        self.accounts = Some(accounts);
+        self
     }
 
     /// How far the last child that read a PDF could lock itself in; nothing before the first.

@@ -6,12 +6,11 @@ use sagabus::sqlite::rusqlite::{Connection, OpenFlags, Transaction};
 use sagabus::{Error, ErrorKind, Result};
 
 use crate::bundle;
-use crate::check::Fault;
 use crate::journal::{Journal, notes};
 use crate::key_file;
 use crate::model::Verification;
 use crate::note::{Checkpoint, Verifier};
-use crate::repository::{self as rows, Checked};
+use crate::repository::{self as rows, Checked, Keys, Pass};
 
 /// Times that the file of checkpoints may change while it is read.
 const ROUNDS_MAX: u32 = 10;
@@ -32,12 +31,22 @@ pub struct Outside<'a> {
 /// # Errors
 /// As the database says. A trail that was tampered with is a result, not an error.
 pub fn verify(tx: &Transaction<'_>, outside: &Outside<'_>) -> Result<Verification> {
+    Ok(verify_all(tx, outside, Keys::none(tx))?.0)
+}
+
+/// The same, with the keys by which the entries are to be found.
+fn verify_all(
+    tx: &Transaction<'_>,
+    outside: &Outside<'_>,
+    keys: Keys,
+) -> Result<(Verification, Keys)> {
     let notes = notes(outside.journal);
-    let mut checker = rows::checker(tx, outside.verifier, &notes, outside.kept)?;
+    let checker = rows::checker(tx, outside.verifier, &notes, outside.kept)?;
+    let mut pass = Pass { checker, keys };
     loop {
-        match rows::check_some(tx, checker)? {
-            Checked::Some(more) => checker = more,
-            Checked::All(checker, fault) => return Ok(checker.finish(fault)),
+        match pass.go_on(tx)? {
+            Checked::Some(more) => pass = more,
+            Checked::All(pass, fault) => return Ok((pass.checker.finish(fault), pass.keys)),
         }
     }
 }
@@ -89,33 +98,29 @@ pub fn verify_database(
         let text = format!("there is no database `{}`", places.database.display());
         return Err(Error::not_found(text));
     }
-    std::thread::scope(|scope| {
-        let indexes = scope.spawn(|| index_fault(&places.database));
-        let found = verify_entries(places, verifier, &kept)?;
-        let indexes = indexes.join();
-        found.unless(
-            indexes.unwrap_or_else(|_| Err(Error::closed("the check of the indexes panicked"))),
-        )
-    })
+    let keys = Keys::none(&open(&places.database)?.transaction()?);
+    let (found, keys, indexes) = std::thread::scope(|scope| {
+        let none = keys.clone();
+        let indexes = scope.spawn(|| keys_of_indexes(&places.database, none));
+        let (found, keys) = verify_entries(places, verifier, &kept, keys)?;
+        Ok::<_, Error>((found, keys, indexes.join().ok().flatten()))
+    })?;
+    match indexes == Some(keys) {
+        true => Ok(found),
+        false => found.unless(|| index_fault(&places.database)),
+    }
 }
 
-/// What is wrong with the indexes by which entries are found. They are not part of the tree: one that was changed hides entries
-/// from whoever asks, although all are there.
-pub(crate) fn index_fault(database: &Path) -> Result<Option<Fault>> {
-    let connection = open(database)?;
-    let check = "PRAGMA integrity_check('audit_entries')";
-    let said: String = connection.query_row(check, [], |row| row.get(0))?;
-    if said == "ok" {
-        return Ok(None);
-    }
-    // `row 41 missing from index audit_entries_by_resource`, or something else that is about no entry alone.
-    let row = said
-        .strip_prefix("row ")
-        .and_then(|it| it.split(' ').next());
-    let sequence = row.and_then(|it| it.parse().ok()).unwrap_or(1);
-    let said = said.lines().next().unwrap_or_default();
-    let text = format!("not every entry can be found: {said}");
-    Ok(Some(Fault::new(sequence, text)))
+/// The keys that the indexes have of the entries that `none` is of. Nothing where they are not as they should be, or cannot be
+/// read, which [`index_fault`] then says.
+pub(crate) fn keys_of_indexes(database: &Path, none: Keys) -> Option<Keys> {
+    let keys = open(database).and_then(|mut it| none.of_indexes(&mut it));
+    keys.ok().flatten()
+}
+
+/// What is wrong with how entries are found, and with which, where it is about one.
+pub(crate) fn index_fault(database: &Path) -> Result<Option<(Option<u64>, String)>> {
+    rows::index_fault(&open(database)?)
 }
 
 fn open(database: &Path) -> Result<Connection> {
@@ -127,7 +132,8 @@ fn verify_entries(
     places: &Places,
     verifier: &Verifier,
     kept: &[Checkpoint],
-) -> Result<Verification> {
+    keys: Keys,
+) -> Result<(Verification, Keys)> {
     let mut connection = open(&places.database)?;
     let file = Journal::new(places.journal.clone());
     // A service may be signing at this moment: file and database must be of one time.
@@ -156,7 +162,7 @@ fn verify_entries(
             journal: &journal,
             kept,
         };
-        return verify(&tx, &outside);
+        return verify_all(&tx, &outside, keys);
     }
     let text = "the trail is signed faster than it can be read";
     Err(Error::new(ErrorKind::Transient, text))

@@ -60,21 +60,25 @@ fn because_of(mut event: Event, act: &Act) -> Result<Event> {
 /// Tells of a check of the trail.
 pub(crate) fn checked(verification: &Verification, clock: &dyn Clock) -> Result<Event> {
     let from_sequence = 1.min(verification.count);
-    match verification.first_bad_sequence {
-        None => event(
+    let digest = verification.root.clone();
+    let first_bad_sequence = verification.first_bad_sequence;
+    match verification.ok {
+        true => event(
             &IntegrityVerified {
                 from_sequence,
                 to_sequence: verification.count,
-                digest: verification.root.clone(),
+                digest,
             },
             clock,
         ),
-        Some(bad) => event(
+        false => event(
             &IntegrityFailed {
                 from_sequence,
-                to_sequence: bad.max(from_sequence),
-                digest: verification.root.clone(),
-                first_bad_sequence: Some(bad),
+                to_sequence: first_bad_sequence
+                    .unwrap_or(verification.count)
+                    .max(from_sequence),
+                digest,
+                first_bad_sequence,
             },
             clock,
         ),

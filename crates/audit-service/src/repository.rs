@@ -4,6 +4,7 @@ mod alerts;
 mod append;
 mod chained;
 mod checkpoints;
+mod indexes;
 mod proof;
 mod read;
 mod reports;
@@ -20,12 +21,13 @@ pub(crate) use chained::take_up as take_up_chain;
 pub(crate) use checkpoints::{
     checker, last as last_checkpoint, sign, take_up as take_up_checkpoint,
 };
+pub(crate) use indexes::{Keys, index_fault};
 pub(crate) use proof::{consistency, inclusion, sequence_of};
 pub(crate) use read::{bytes_after, find, has_entry, has_event, list, statistics};
 pub(crate) use reports::{due, entries_of, insert_report, report, reports, set_due};
 pub(crate) use retention::{declared, empty, over};
 pub(crate) use tree::{size, state};
-pub(crate) use verify::{Checked, check_some};
+pub(crate) use verify::{Checked, Pass};
 
 use crate::merkle::Hash;
 

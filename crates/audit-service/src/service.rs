@@ -20,9 +20,9 @@ use crate::model::{
     Verification,
 };
 use crate::note::{Checkpoint, Signer, Verifier};
-use crate::offline::{Places, index_fault};
+use crate::offline::{Places, index_fault, keys_of_indexes};
 use crate::publisher;
-use crate::repository::{self as rows, Checked};
+use crate::repository::{self as rows, Checked, Keys, Pass};
 use crate::settings::Settings;
 
 /// Entries of a bundle that are read at one time.
@@ -282,27 +282,36 @@ impl AuditService {
     /// # Cancel safety
     /// Safe: only reads.
     pub async fn verify(&self) -> Result<Verification> {
-        let database = self.outbox.database().path().to_owned();
-        let indexes = tokio::task::spawn_blocking(move || index_fault(&database));
-        let found = self.verify_entries().await?;
-        let indexes = indexes.await;
-        found.unless(indexes.unwrap_or_else(|error| {
-            Err(Error::closed("the indexes are not checked").with_source(error))
-        }))
+        let keys = self.read(|tx| Ok(Keys::none(tx))).await?;
+        let (path, none) = (self.path(), keys.clone());
+        let indexes = tokio::task::spawn_blocking(move || keys_of_indexes(&path, none));
+        let (found, keys) = self.verify_entries(keys).await?;
+        if indexes.await.ok().flatten() == Some(keys) {
+            return Ok(found);
+        }
+        let path = self.path();
+        let slow = tokio::task::spawn_blocking(move || found.unless(|| index_fault(&path)));
+        let stopped = |_| Error::closed("the indexes are not checked: the runtime stops");
+        slow.await.map_err(stopped)?
     }
 
-    async fn verify_entries(&self) -> Result<Verification> {
+    async fn verify_entries(&self, keys: Keys) -> Result<(Verification, Keys)> {
         let (signer, journal) = (Arc::clone(&self.signer), Arc::clone(&self.journal));
         // Between two signatures: what is signed stands in the file before it stands in the database.
-        let mut checker = self
+        let checker = self
             .in_turn(move |tx| rows::checker(tx, signer.verifier(), &journal.read()?, &[]))
             .await?;
+        let mut pass = Pass { checker, keys };
         loop {
-            match self.read(move |tx| rows::check_some(tx, checker)).await? {
-                Checked::Some(more) => checker = more,
-                Checked::All(checker, fault) => return Ok(checker.finish(fault)),
+            match self.read(move |tx| pass.go_on(tx)).await? {
+                Checked::Some(more) => pass = more,
+                Checked::All(pass, fault) => return Ok((pass.checker.finish(fault), pass.keys)),
             }
         }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.outbox.database().path().to_owned()
     }
 
     /// As [`AuditService::verify`], and publishes `audit.integrity_verified` or `audit.integrity_failed`.
@@ -314,8 +323,9 @@ impl AuditService {
     /// The check may be done without its event.
     pub async fn verify_and_tell(&self, cause: Cause) -> Result<Verification> {
         let verification = self.verify().await?;
-        if let Some(bad) = verification.first_bad_sequence {
-            tracing::error!(sequence = bad, "the audit trail is broken");
+        if !verification.ok {
+            let sequence = verification.first_bad_sequence;
+            tracing::error!(sequence, "the audit trail is broken");
         }
         let event = publisher::checked(&verification, &*self.clock)?.because(&cause);
         event.check()?;

@@ -30,18 +30,20 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut problem = Problem::from(&self.0);
         match self.0.kind() {
-            // RFC 4918: the server has no room to store what the request needs.
+            // RFC 4918: the server has no room to store what the request needs, or as many wait or are at work as may.
             ErrorKind::Full => problem.status = 507,
             ErrorKind::Closed => {
                 problem.detail = format!(
-                    "{}; the outcome is unknown, repeat with the same id",
+                    "{}; where something was to be changed the outcome is unknown: repeat it with the same id",
                     problem.detail
                 );
             }
             _ => {}
         }
-        if problem.status >= 500 {
-            tracing::error!(error = self.0.chain(), "request failed");
+        match problem.status {
+            507 => tracing::warn!(error = self.0.chain(), "request was refused"),
+            500.. => tracing::error!(error = self.0.chain(), "request failed"),
+            _ => {}
         }
         respond(&problem)
     }

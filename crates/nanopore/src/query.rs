@@ -1,7 +1,8 @@
-//! What the queries of the services have in common: which parameters there are, and numbers within their limits. Pure.
+//! What the queries of the services have in common: which parameters there are, numbers within their limits, and times. Pure.
 
 use std::ops::RangeInclusive;
 
+use sagabus::Timestamp;
 use sagabus::event::whole_number;
 
 /// What is said behind the name of a parameter that there is not.
@@ -26,4 +27,16 @@ pub fn number(value: &str, limits: RangeInclusive<u32>) -> Result<u32, String> {
             let (least, most) = (limits.start(), limits.end());
             format!("must be a whole number, {least} to {most}")
         })
+}
+
+/// A time, or a day of which `clock` is meant.
+///
+/// # Errors
+/// What it must be.
+pub fn time(value: &str, clock: &str) -> Result<Timestamp, String> {
+    let day = || format!("{value}T{clock}").parse();
+    value.parse().or_else(|_| day()).map_err(|_| {
+        let latest = Timestamp::from_milliseconds(i64::MAX);
+        format!("must be a date or an RFC 3339 time, `{latest}` at the latest")
+    })
 }

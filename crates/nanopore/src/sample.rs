@@ -33,7 +33,7 @@ pub use priority::Priority;
 pub use progress::{Progress, State};
 pub use project::{ChartPrefix, NewProject, ProjectStatus};
 pub use qc::QcDecision;
-pub use rule::{check_file_name, check_person, check_submitter, visible};
+pub use rule::{check_file_name, check_person, check_submitter, visible, written};
 pub use stage::{Stage, StepStatus};
 pub use status::Status;
 pub use submission_status::SubmissionStatus;

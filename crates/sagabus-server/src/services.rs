@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::files::Uploads;
+use crate::ports::{Accounts, Uploads};
 use crate::start_room;
 
 /// A service. One more is one more variant, and what the compiler then asks for.
@@ -208,9 +208,9 @@ impl Services {
                 }
             }
         }
-        if let Some(ai) = opened.ai.clone() {
-            let with_files = |it: SampleService| it.with_files(Arc::new(Uploads(ai)));
-            opened.sample = opened.sample.map(with_files);
+        if let (Some(sample), Some(ai)) = (opened.sample.clone(), opened.ai.clone()) {
+            opened.sample = Some(sample.clone().with_files(Arc::new(Uploads(ai.clone()))));
+            opened.ai = Some(ai.with_accounts(Arc::new(Accounts(sample))));
         }
         Ok(opened)
     }

@@ -167,7 +167,7 @@ impl SampleService {
     /// Gives a sample to a person; publishes `sample.assigned`.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` for a wrong name; `Conflict` when the person has it already or the version is another.
+    /// `NotFound`; `Invalid` for a wrong name; `Conflict` when the person has it already, it is archived or the version is another.
     ///
     /// # Cancel safety
     /// The change is made with its event or not at all.
@@ -180,7 +180,7 @@ impl SampleService {
         actor: Actor,
     ) -> Result<Sample> {
         self.change(actor, move |tx, act| {
-            let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            let mut sample = not_archived(expect(rows::get_sample(tx, &id)?, expected)?)?;
             let fields = sample
                 .fields
                 .assigned(&assigned_to, library_prep_by.as_deref())?;
@@ -409,6 +409,17 @@ fn expect(sample: Sample, expected: Option<u64>) -> Result<Sample> {
         Some(version) if version != sample.version => Err(Error::new(
             ErrorKind::Conflict,
             format!("sample has version {}, not {version}", sample.version),
+        )),
+        _ => Ok(sample),
+    }
+}
+
+/// What is archived is done with; an override of its status takes it back.
+fn not_archived(sample: Sample) -> Result<Sample> {
+    match sample.status {
+        Status::Archived => Err(conflict(
+            "sample is archived",
+            FieldErrors::one("status", "is `archived`: nothing is done with the sample"),
         )),
         _ => Ok(sample),
     }

@@ -156,7 +156,7 @@ impl SampleService {
             let mut samples = Vec::new();
             let mut events = Vec::new();
             for fields in form.samples(submission.submitter()).map_err(refused)? {
-                check_account(tx, &fields)?;
+                check_account(tx, fields.chart_field.clone().map(String::from))?;
                 let id = EventId::generate(act.publisher.clock).to_string();
                 let mut sample = Sample::new(id, fields, act.user_id().to_owned(), act.now);
                 sample.submission_id = Some(submission.id.clone());

@@ -76,6 +76,11 @@ fn what_does_not_fit_is_refused_by_its_field_and_nothing_is_changed() {
         ("samples[-1].volume_ul", json!(1), "is no field"),
         ("samples[0].volume_ul", json!("much"), "is not a value"),
         ("samples[0].volume_ul", json!(-1), "outside"),
+        (
+            "samples[0].volume_ul",
+            json!(1e308),
+            "is 1e308, outside of 0",
+        ),
         ("samples[0].a260_280", json!(18), "outside"),
         ("samples[9].volume_ul", json!(1), "not the next one"),
         ("samples[9]", Value::Null, "is no row"),

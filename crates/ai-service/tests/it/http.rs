@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use ai_service::pdf::FILE_BYTES_MAX;
+use sagabus::Error;
+use sagabus::sqlite::rusqlite::Transaction;
 
 use crate::service::{Fixture, HAPPY};
 
@@ -253,4 +255,29 @@ async fn after_its_end_the_service_takes_nothing_and_says_so() {
     let refused = post(&fixture, &[(FILE, b"a")]).await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(get(&fixture, "/ai/stats").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_full_queue_of_documents_takes_no_more_and_says_so() {
+    let fixture = Fixture::new().await;
+    let waiting = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000) \
+        INSERT INTO processing_jobs (id, job_type, status, progress, file_name, file_id, file_bytes, correlation_id, \
+        created_ms, updated_ms) SELECT 'job-' || n, 'pdf_extraction', 'pending', 0, 'f.pdf', 'f', 1, 'c', 1, 1 FROM n";
+    let insert = move |tx: &Transaction<'_>| Ok::<_, Error>(tx.execute(waiting, [])?);
+    let database = fixture.service.outbox().database();
+    assert_eq!(database.call(insert).await.unwrap(), 1_000);
+    let pdf = std::fs::read(crate::fixture("small.pdf")).unwrap();
+    let refused = post(&fixture, &[(FILE, &pdf)]).await;
+    assert_eq!(refused.status, StatusCode::INSUFFICIENT_STORAGE);
+    let detail = refused.json["detail"].as_str().unwrap();
+    assert!(detail.contains("1000 documents wait"), "{detail}");
+    // As soon as one has ended there is room again.
+    let end = |tx: &Transaction<'_>| {
+        let end = "UPDATE processing_jobs SET status = 'cancelled' WHERE id = 'job-1'";
+        Ok::<_, Error>(tx.execute(end, [])?)
+    };
+    database.call(end).await.unwrap();
+    let taken = post(&fixture, &[(FILE, &pdf)]).await;
+    assert_eq!(taken.status, StatusCode::ACCEPTED, "{}", taken.json);
+    settled(&fixture).await;
 }

@@ -3,8 +3,9 @@
 use nanopore::events::audit::AlertSeverity;
 use nanopore::sample::FieldErrors;
 use sagabus::Timestamp;
+use sagabus::event::Object;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::Act;
@@ -45,6 +46,7 @@ pub struct Alert {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Which entries.
+    #[serde(deserialize_with = "object")]
     pub condition: Condition,
     /// How urgent it is.
     pub severity: AlertSeverity,
@@ -112,6 +114,10 @@ pub struct Told {
     pub triggered_at: Timestamp,
     /// Whom.
     pub recipients: Vec<String>,
+}
+
+fn object<'de, D: Deserializer<'de>>(from: D) -> Result<Condition, D::Error> {
+    Object::deserialize(from).map(|Object(condition)| condition)
 }
 
 fn yes() -> bool {

@@ -1,7 +1,7 @@
 //! Which entries a list holds, read from the words of a query.
 
 use nanopore::events::audit::{Category, Outcome, Severity};
-use nanopore::query::{not_known, number};
+use nanopore::query::{not_known, number, time};
 use nanopore::sample::FieldErrors;
 use sagabus::Timestamp;
 use sagabus::event::json_fault;
@@ -148,12 +148,4 @@ fn text(value: &str) -> Result<(), String> {
     } else {
         Err(format!("must have 1 to {TEXT_CHARACTERS_MAX} characters"))
     }
-}
-
-/// A time, or a day of which `clock` is meant.
-fn time(value: &str, clock: &str) -> Result<Timestamp, String> {
-    value
-        .parse()
-        .or_else(|_| format!("{value}T{clock}").parse())
-        .map_err(|_| "must be a date or an RFC 3339 time".to_owned())
 }

@@ -7,8 +7,6 @@ use sagabus::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::check::Fault;
-
 /// What a check of the trail finds.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,7 +21,7 @@ pub struct Verification {
     pub checkpoints: u64,
     /// How many of the entries have no content any more, as entries say.
     pub emptied: u64,
-    /// The first entry that is not proven, or is missing.
+    /// The first entry that is not proven or is missing, or one that an index does not find.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_bad_sequence: Option<u64>,
     /// What is wrong.
@@ -32,17 +30,19 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// The same, unless something is wrong beside the entries; what is wrong with them counts more.
-    pub(crate) fn unless(self, beside: Result<Option<Fault>>) -> Result<Self> {
+    /// The same, unless not every entry can be found, although all are proven; what is wrong with them counts more.
+    pub(crate) fn unless(
+        self,
+        hidden: impl FnOnce() -> Result<Option<(Option<u64>, String)>>,
+    ) -> Result<Self> {
         if !self.ok {
             return Ok(self);
         }
-        Ok(match beside? {
-            Some(fault) => Self {
+        Ok(match hidden()? {
+            Some((sequence, fault)) => Self {
                 ok: false,
-                count: fault.sequence.saturating_sub(1),
-                first_bad_sequence: Some(fault.sequence),
-                fault: Some(fault.text),
+                first_bad_sequence: sequence,
+                fault: Some(fault),
                 ..self
             },
             None => self,
@@ -54,7 +54,7 @@ impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.fault {
             None => write!(f, "{} entries verified, root {}", self.count, self.root),
-            Some(fault) => write!(f, "{fault}; {} entries before are proven", self.count),
+            Some(fault) => write!(f, "{fault}; {} entries are proven", self.count),
         }
     }
 }

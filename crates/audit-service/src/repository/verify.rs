@@ -1,10 +1,11 @@
 //! Feeds a check with the entries and the tree of the database.
 
 use sagabus::Result;
+use sagabus::sqlite::rusqlite::types::ValueRef;
 use sagabus::sqlite::rusqlite::{OptionalExtension, Row, Rows, Transaction};
 
 use super::tree::number;
-use super::{COLUMN_COUNT, COLUMNS};
+use super::{COLUMN_COUNT, COLUMNS, Keys};
 use crate::check::{Checker, Fault};
 use crate::leaf;
 use crate::merkle::{Hash, Node};
@@ -12,87 +13,100 @@ use crate::merkle::{Hash, Node};
 /// Entries in one transaction, so that a long check does not hold up new entries.
 const CHUNK: u64 = 1_024;
 
+/// A check under way.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub(crate) checker: Checker,
+    /// By what the entries are to be found that were met.
+    pub(crate) keys: Keys,
+}
+
 /// What a part of a check came to.
 #[derive(Debug)]
 pub(crate) enum Checked {
     /// More entries follow.
-    Some(Checker),
+    Some(Pass),
     /// The last entry was met, or the first that does not fit.
-    All(Checker, Option<Fault>),
+    All(Pass, Option<Fault>),
 }
 
-/// Checks some more entries.
-pub(crate) fn check_some(tx: &Transaction<'_>, mut checker: Checker) -> Result<Checked> {
-    let from = checker.count();
-    let mut nodes = Vec::new();
-    if let Err(fault) = entries(tx, &mut checker, &mut nodes)? {
-        return Ok(Checked::All(checker, Some(fault)));
-    }
-    let to = checker.count();
-    if let Some(fault) = inner_nodes(tx, &nodes, (from, to))? {
-        return Ok(Checked::All(checker, Some(fault)));
-    }
-    if to - from == CHUNK {
-        return Ok(Checked::Some(checker));
-    }
-    if let Some(fault) = end(tx, to)? {
-        checker.beside(fault);
-    }
-    Ok(Checked::All(checker, None))
-}
-
-/// The next entries and leaves, as far as there are some without a gap.
-fn entries(
-    tx: &Transaction<'_>,
-    checker: &mut Checker,
-    nodes: &mut Vec<Node>,
-) -> Result<Result<(), Fault>> {
-    let from = checker.count();
-    let mut leaves = tx.prepare_cached(
-        "SELECT idx, hash FROM audit_nodes WHERE level = 0 AND idx >= ?1 AND idx < ?2 ORDER BY idx",
-    )?;
-    let mut leaves = leaves.query((number(from), number(from + CHUNK)))?;
-    let mut contents = tx.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM audit_entries WHERE seq > ?1 AND seq <= ?2 ORDER BY seq"
-    ))?;
-    let mut contents = contents.query((number(from), number(from + CHUNK)))?;
-    let mut content = next(&mut contents)?;
-    while let Some(row) = leaves.next()? {
-        let sequence = checker.count() + 1;
-        if row.get::<_, i64>(0)? != number(sequence - 1) {
-            break;
+impl Pass {
+    /// Checks some more entries.
+    pub(crate) fn go_on(mut self, tx: &Transaction<'_>) -> Result<Checked> {
+        let from = self.checker.count();
+        let mut nodes = Vec::new();
+        if let Err(fault) = self.entries(tx, &mut nodes)? {
+            return Ok(Checked::All(self, Some(fault)));
         }
-        let Some(leaf) = hash(row)? else {
-            let text = format!("the leaf of entry {sequence} is no hash");
-            return Ok(Err(Fault::new(sequence, text)));
+        let to = self.checker.count();
+        if let Some(fault) = inner_nodes(tx, &nodes, (from, to))? {
+            return Ok(Checked::All(self, Some(fault)));
+        }
+        if to - from == CHUNK {
+            return Ok(Checked::Some(self));
+        }
+        if let Some(fault) = end(tx, to)? {
+            self.checker.beside(fault);
+        }
+        Ok(Checked::All(self, None))
+    }
+
+    /// The next entries and leaves, as far as there are some without a gap.
+    fn entries(
+        &mut self,
+        tx: &Transaction<'_>,
+        nodes: &mut Vec<Node>,
+    ) -> Result<Result<(), Fault>> {
+        let from = self.checker.count();
+        let mut leaves = tx.prepare_cached(
+            "SELECT idx, hash FROM audit_nodes WHERE level = 0 AND idx >= ?1 AND idx < ?2 ORDER BY idx",
+        )?;
+        let mut leaves = leaves.query((number(from), number(from + CHUNK)))?;
+        let mut contents = tx.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM audit_entries WHERE seq > ?1 AND seq <= ?2 ORDER BY seq"
+        ))?;
+        let mut contents = contents.query((number(from), number(from + CHUNK)))?;
+        let mut content = self.next(&mut contents)?;
+        while let Some(row) = leaves.next()? {
+            let sequence = self.checker.count() + 1;
+            if row.get::<_, i64>(0)? != number(sequence - 1) {
+                break;
+            }
+            let Some(leaf) = hash(row)? else {
+                let text = format!("the leaf of entry {sequence} is no hash");
+                return Ok(Err(Fault::new(sequence, text)));
+            };
+            let here = content.take_if(|(seq, _)| *seq == number(sequence));
+            let bytes = here.as_ref().map(|(_, bytes)| bytes.as_slice());
+            if let Err(fault) = self.checker.entry(bytes, leaf, |node| nodes.push(node)) {
+                return Ok(Err(fault));
+            }
+            if content.is_none() {
+                content = self.next(&mut contents)?;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Sequence and bytes of the next entry that has content.
+    fn next(&mut self, rows: &mut Rows<'_>) -> Result<Option<(i64, Vec<u8>)>> {
+        let Some(row) = rows.next()? else {
+            return Ok(None);
         };
-        let here = content.take_if(|(seq, _)| *seq == number(sequence));
-        let bytes = here.as_ref().map(|(_, bytes)| bytes.as_slice());
-        if let Err(fault) = checker.entry(bytes, leaf, |node| nodes.push(node)) {
-            return Ok(Err(fault));
-        }
-        if content.is_none() {
-            content = next(&mut contents)?;
-        }
+        let columns = columns(row)?;
+        self.keys.add(&columns);
+        Ok(Some((row.get(0)?, leaf::bytes(columns))))
     }
-    Ok(Ok(()))
-}
-
-/// Sequence and bytes of the next entry that has content.
-fn next(rows: &mut Rows<'_>) -> Result<Option<(i64, Vec<u8>)>> {
-    let Some(row) = rows.next()? else {
-        return Ok(None);
-    };
-    Ok(Some((row.get(0)?, bytes(row)?)))
 }
 
 /// The bytes of an entry, from a row of its columns.
 pub(super) fn bytes(row: &Row<'_>) -> Result<Vec<u8>> {
-    let mut columns = Vec::with_capacity(COLUMN_COUNT);
-    for index in 0..COLUMN_COUNT {
-        columns.push(row.get_ref(index)?);
-    }
-    Ok(leaf::bytes(columns))
+    Ok(leaf::bytes(columns(row)?))
+}
+
+fn columns<'a>(row: &'a Row<'_>) -> Result<Vec<ValueRef<'a>>> {
+    let columns: Result<_, _> = (0..COLUMN_COUNT).map(|it| row.get_ref(it)).collect();
+    Ok(columns?)
 }
 
 fn hash(row: &Row<'_>) -> Result<Option<Hash>> {

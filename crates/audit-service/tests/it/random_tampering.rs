@@ -39,6 +39,8 @@ async fn trail() -> Trail {
             kept.push(fixture.service.checkpoint().await.unwrap());
         }
     }
+    // Nobody else writes from here on, as the one who sends the events on would.
+    fixture.service.outbox().database().close().await.unwrap();
     let file = Connection::open(fixture.path()).unwrap();
     let triggers: Vec<String> = file
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'audit_%'")

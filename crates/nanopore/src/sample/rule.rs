@@ -163,13 +163,23 @@ pub(super) fn email(text: &str) -> Result<(), String> {
     }
 }
 
+/// A number for people: one that would be a row of zeros is written with its power of ten.
+#[must_use]
+pub fn written(number: f64) -> String {
+    match number.abs() {
+        size if size == 0.0 || (1e-6..1e16).contains(&size) => number.to_string(),
+        _ => format!("{number:e}"),
+    }
+}
+
 /// What is wrong with a number: `min` and `max` are allowed, `unit` is said in the text.
 pub(super) fn range(number: f64, (min, max): (f64, f64), unit: &str) -> Result<(), String> {
     if (min..=max).contains(&number) {
         Ok(())
     } else {
         Err(format!(
-            "is {number}{unit}, not within {min} to {max}{unit}"
+            "is {}{unit}, not within {min} to {max}{unit}",
+            written(number)
         ))
     }
 }

@@ -168,6 +168,8 @@ fn each_field_has_its_rule() {
         Some("298.9, not within 0 to 10"),
     );
     check("volume", json!(1000.1), Some("0.1 to 1000 µL"));
+    check("volume", json!(1e308), Some("is 1e308 µL, not within"));
+    check("volume", json!(1e-300), Some("is 1e-300 µL, not within"));
     check("totalAmount", json!(0), Some("0.001 to 100000 ng"));
     check("flowCellType", json!("R9.4.1"), None);
     check("flowCellType", json!(10.4), Some("must be a text"));

@@ -291,6 +291,12 @@ fn a_list_in_the_place_of_an_object_is_refused_by_name() {
             &["object"],
         ),
         (
+            "/api/audit/alerts",
+            json!({"id": "a", "name": "a", "condition": ["action", "equals", "saga.failed"], "severity": "high",
+                "recipients": ["ann"], "author": "ann", "reason": "r"}),
+            &["condition", "object"],
+        ),
+        (
             &format!("{subscription}/pause"),
             json!(["ann", "r", null]),
             &["object"],

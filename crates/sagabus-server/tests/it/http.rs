@@ -609,9 +609,13 @@ fn a_running_saga_that_is_cancelled_takes_back_what_it_did() {
 fn a_long_line_of_sagas_is_a_warning_and_the_program_stays_ready() {
     let place = Place::new();
     let server = Server::start(&place);
-    let steps = json!([{"id": "w", "signal": {"name": "measured"}}]);
-    let order = json!({"name": "waits", "steps": steps, "context": {}});
-    for _ in 0..101 {
+    // The first waits for somebody, and the others for the key that it has.
+    let definition = json!({
+        "name": "waits", "steps": [{"id": "w", "signal": {"name": "measured"}}],
+        "concurrencyKey": {"key": "tube {tube}"},
+    });
+    let order = json!({"definition": definition, "context": {"tube": 7}});
+    for _ in 0..102 {
         server.post("/api/sagas", &order).expect(202);
     }
     let ready = server.get("/health/ready").expect(200);
@@ -625,6 +629,27 @@ fn a_long_line_of_sagas_is_a_warning_and_the_program_stays_ready() {
     assert_eq!(
         (&health["issues"], &health["warnings"]),
         (&warning, &warning)
+    );
+}
+
+#[test]
+fn sagas_that_wait_for_somebody_are_no_sign_of_trouble() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let steps = json!([{"id": "w", "signal": {"name": "measured"}}]);
+    let order = json!({"name": "waits", "steps": steps, "context": {}});
+    for _ in 0..101 {
+        server.post("/api/sagas", &order).expect(202);
+    }
+    let health = server.get("/api/sagas/health").expect(200);
+    assert_eq!(
+        (&health["activeSagas"], &health["warnings"]),
+        (&json!(101), &json!([]))
+    );
+    let ready = server.get("/health/ready").expect(200);
+    assert_eq!(
+        (&ready["issues"], &ready["warnings"]),
+        (&json!([]), &json!([]))
     );
 }
 

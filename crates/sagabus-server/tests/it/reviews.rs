@@ -124,6 +124,33 @@ fn a_doubtful_form_becomes_samples_when_a_person_has_corrected_and_accepted_it()
 }
 
 #[test]
+fn a_form_whose_account_may_not_pay_is_not_accepted_until_it_may() {
+    let place = Place::new();
+    let data = place.data();
+    let server = Server::start(&place);
+    let (id, result) = submitted(&server, &data, "moss-A1");
+    let at = |verb: &str| format!("/api/results/{result}/{verb}");
+    let correct = |account: Value| {
+        let corrected = json!({"corrections": {"chartField": account}});
+        act(&server, &at("corrections"), &corrected).expect(200);
+    };
+    act(&server, &at("claim"), &json!({})).expect(200);
+    for account in ["HTSF-999", " HTSF-998 "] {
+        correct(json!(account));
+        let refused = act(&server, &at("accept"), &json!({}));
+        refused.expect_problem(400, &["`chartField`", account.trim(), "active account"]);
+    }
+    // Nothing is decided: it goes on with another account, or with the same once it is there.
+    let added = json!({"name": "HTSF-998", "description": "moss"});
+    act(&server, "/api/catalogue/chart_field", &added).expect(201);
+    act(&server, &at("accept"), &json!({})).expect(200);
+    until("the samples", || {
+        (submission(&server, &id)["status"] == "accepted").then_some(())
+    });
+    assert_eq!(samples(&server)[0]["chartField"], "HTSF-998");
+}
+
+#[test]
 fn a_doubtful_form_that_is_refused_makes_its_submission_rejected_with_the_reason() {
     let place = Place::new();
     let data = place.data();

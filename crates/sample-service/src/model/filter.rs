@@ -1,6 +1,6 @@
 //! Which samples a list holds, read from the words of a query.
 
-use nanopore::query::{not_known, number};
+use nanopore::query::{not_known, number, time};
 use nanopore::sample::{FieldErrors, Priority, SampleType, Status, visible};
 use sagabus::Timestamp;
 
@@ -159,12 +159,4 @@ fn text(value: &str) -> Result<String, String> {
         return Err(format!("must have 1 to {TEXT_CHARACTERS_MAX} characters"));
     }
     Ok(value.to_owned())
-}
-
-/// A time, or a day of which `clock` is meant.
-fn time(value: &str, clock: &str) -> Result<Timestamp, String> {
-    value
-        .parse()
-        .or_else(|_| format!("{value}T{clock}").parse())
-        .map_err(|_| "must be a date or an RFC 3339 time".to_owned())
 }

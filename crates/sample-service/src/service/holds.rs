@@ -3,7 +3,7 @@
 use nanopore::sample::FieldErrors;
 use sagabus::{Event, Result, Timestamp};
 
-use super::{Act, Actor, SampleService, conflict, expect};
+use super::{Act, Actor, SampleService, conflict, expect, not_archived};
 use crate::model::{Sample, check_said, check_text};
 use crate::repository as rows;
 
@@ -11,7 +11,7 @@ impl SampleService {
     /// Says that the tube is there, since now or since `at`; publishes `sample.received`.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` for a time to come; `Conflict` when it came at that time already, and for another version.
+    /// `NotFound`; `Invalid` for a time to come; `Conflict` when it came at that time already, is archived or the version is another.
     ///
     /// # Cancel safety
     /// The change is made with its event or not at all.
@@ -23,7 +23,7 @@ impl SampleService {
         actor: Actor,
     ) -> Result<Sample> {
         self.change(actor, move |tx, act| {
-            let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            let mut sample = not_archived(expect(rows::get_sample(tx, &id)?, expected)?)?;
             let received_at = at.unwrap_or(act.now);
             if received_at > act.now {
                 return Err(FieldErrors::one("receivedAt", "is still to come").into());
@@ -47,7 +47,7 @@ impl SampleService {
     /// Puts a sample on hold: nothing is begun with it, and its clock stands still; publishes `sample.held`.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` without a reason; `Conflict` when it is on hold already or the version is another.
+    /// `NotFound`; `Invalid` without a reason; `Conflict` when it is on hold already, is archived or the version is another.
     ///
     /// # Cancel safety
     /// The change is made with its event or not at all.
@@ -60,7 +60,7 @@ impl SampleService {
     ) -> Result<Sample> {
         check_said("reason", &reason)?;
         self.change(actor, move |tx, act| {
-            let mut sample = expect(rows::get_sample(tx, &id)?, expected)?;
+            let mut sample = not_archived(expect(rows::get_sample(tx, &id)?, expected)?)?;
             if let Some(hold) = &sample.hold {
                 let text = format!("is set already, by {}: {}", hold.held_by, hold.reason);
                 return Err(conflict(

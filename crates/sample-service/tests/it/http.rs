@@ -107,6 +107,13 @@ async fn bodies_queries_and_ids_that_make_no_sense_get_a_problem_document() {
         ),
         (
             "GET",
+            "/samples?dateFrom=9999-12-31T23:59:59Z",
+            Value::Null,
+            400,
+            "`9999-12-30T22:00:00.000Z` at the latest",
+        ),
+        (
+            "GET",
             "/samples/priority/rush",
             Value::Null,
             400,

@@ -345,6 +345,30 @@ async fn a_hold_lets_nothing_begin_and_the_tube_comes_once() {
     );
 }
 
+#[tokio::test]
+async fn nothing_is_done_with_an_archived_sample_until_its_status_is_overridden() {
+    let fixture = Fixture::new().await;
+    let id = fixture.sample().await;
+    done(&fixture, &id, "hold", json!({"reason": "no account"})).await;
+    done(&fixture, &id, "status", json!({"status": "archived"})).await;
+    let acts = [
+        ("receive", Value::Null),
+        ("hold", json!({"reason": "too late"})),
+        ("assign", json!({"assignedTo": "Ada"})),
+    ];
+    for (name, body) in &acts {
+        let refused = act(&fixture, &id, name, body.clone()).await;
+        assert_eq!(field(&refused), (409, "status"), "{name}");
+    }
+    // A hold of before can be ended.
+    done(&fixture, &id, "release", json!({})).await;
+    let back = json!({"status": "prep", "override": true, "reason": "archived by mistake"});
+    done(&fixture, &id, "status", back).await;
+    for (name, body) in acts {
+        done(&fixture, &id, name, body).await;
+    }
+}
+
 const BEFORE: &[&str] = &[TABLES, include_str!("../../src/tables.sql"), FENCES];
 
 #[tokio::test]

@@ -15,7 +15,8 @@ impl Sagas {
         let now = self.0.clock.now();
         let settings = &self.0.settings;
         let sagas = self.0.book().stored();
-        let (mut active, mut old, mut overdue) = (0_usize, 0_usize, 0_usize);
+        let (mut active, mut busy) = (0_usize, 0_usize);
+        let (mut old, mut overdue) = (0_usize, 0_usize);
         let (mut idle, mut late) = (0_usize, 0_usize);
         let (mut stuck, mut forward_stuck) = (0_usize, 0_usize);
         let (mut parked, mut poisoned, mut in_doubt) = (0_usize, 0_usize, 0_usize);
@@ -26,6 +27,8 @@ impl Sagas {
                 continue;
             }
             active += 1;
+            // One that waits for somebody, or that an operator paused, may take weeks and is in nobody's way.
+            busy += usize::from(!state.is_waiting() && state.paused.is_none());
             old += usize::from(is_old(&state, now, settings.stuck_after));
             idle += usize::from(is_idle(&state, now, settings.stuck_after));
             let deadline = state.deadline().filter(|_| state.turned_back.is_none());
@@ -96,9 +99,9 @@ impl Sagas {
             ));
         }
         let mut warnings = Vec::new();
-        if active > settings.active_max {
+        if busy > settings.active_max {
             warnings.push(format!(
-                "High number of active sagas: {active}, more than {}",
+                "High number of active sagas: {busy}, more than {}",
                 settings.active_max
             ));
         }

@@ -102,7 +102,10 @@ fn what_is_no_table_is_refused_as_a_whole() {
         (b" \n\n", "is empty"),
         (b"\xff\xfe\x00", "not UTF-8"),
         (b"a\0b\n", "zero byte"),
-        (b"PK\x03\x04\0", "the workbook cannot be read"),
+        (
+            b"PK\x03\x04\0",
+            "the workbook cannot be read: it is not whole, or no XLSX",
+        ),
         (b"colour,size\nred,1\n", "name no field"),
         (b"name,Sample Name\na,b\n", "has two columns"),
         (b"qubit,conc\n1,2\n", "has two columns"),

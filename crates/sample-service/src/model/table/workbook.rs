@@ -41,7 +41,7 @@ pub(super) fn read(document: &[u8]) -> Result<Grid> {
 
 fn read_sheets(document: &[u8]) -> Result<Grid> {
     let mut book: Book<'_> = calamine::open_workbook_from_rs(Cursor::new(document))
-        .map_err(|error: XlsxError| unreadable(&error))?;
+        .map_err(|error: XlsxError| damaged(error))?;
     let is_shown = |it: &&calamine::Sheet| {
         it.typ == SheetType::WorkSheet && it.visible == SheetVisible::Visible
     };
@@ -59,14 +59,9 @@ fn read_sheets(document: &[u8]) -> Result<Grid> {
 }
 
 fn read_sheet(book: &mut Book<'_>, name: &str) -> Result<Grid> {
-    let mut cells = book
-        .worksheet_cells_reader(name)
-        .map_err(|error| unreadable(&error))?;
+    let mut cells = book.worksheet_cells_reader(name).map_err(damaged)?;
     let (mut grid, mut line) = (Grid::default(), Line::default());
-    while let Some(cell) = cells
-        .next_cell_with_formula_metadata()
-        .map_err(|error| unreadable(&error))?
-    {
+    while let Some(cell) = cells.next_cell_with_formula_metadata().map_err(damaged)? {
         let (row, column) = cell.pos;
         let (number, column) = (u64::from(row) + 1, column as usize);
         let said = match (&cell.value, cell.formula) {
@@ -153,7 +148,7 @@ fn place_of(column: usize, row: u64) -> String {
 
 /// Refuses a workbook that has more in it than a table can need.
 fn check_unpacked(document: &[u8]) -> Result<()> {
-    let mut archive = ZipArchive::new(Cursor::new(document)).map_err(|error| unreadable(&error))?;
+    let mut archive = ZipArchive::new(Cursor::new(document)).map_err(damaged)?;
     if archive.len() > FILES_MAX {
         let text = format!(
             "the workbook has {} files, more than {FILES_MAX}",
@@ -163,11 +158,9 @@ fn check_unpacked(document: &[u8]) -> Result<()> {
     }
     let mut left = UNPACKED_BYTES_MAX;
     for index in 0..archive.len() {
-        let file = archive
-            .by_index(index)
-            .map_err(|error| unreadable(&error))?;
+        let file = archive.by_index(index).map_err(damaged)?;
         let unpacked = io::copy(&mut file.take(left + 1), &mut io::sink());
-        let unpacked = unpacked.map_err(|error| unreadable(&error))?;
+        let unpacked = unpacked.map_err(damaged)?;
         let mebibytes = UNPACKED_BYTES_MAX / 1024 / 1024;
         left = left.checked_sub(unpacked).ok_or_else(|| {
             TooLarge(format!(
@@ -180,6 +173,11 @@ fn check_unpacked(document: &[u8]) -> Result<()> {
 
 fn unreadable(why: impl std::fmt::Display) -> Error {
     Error::invalid(format!("the workbook cannot be read: {why}"))
+}
+
+/// A fault of the file format. What its parser says is nothing that somebody who filled a table in could act on.
+fn damaged(_: impl std::error::Error) -> Error {
+    unreadable("it is not whole, or no XLSX")
 }
 
 #[cfg(test)]

@@ -158,7 +158,11 @@ pub(in crate::routes) const DECIDE: [Field; 3] = [
         Kind::Of(of::<QcDecision>),
         "What becomes of the sample",
     ),
-    Field::required("author", Kind::AnyText, "Who decides"),
+    Field::required(
+        "author",
+        Kind::AnyText,
+        "Who decides: a name, without digits",
+    ),
     Field::required("reason", Kind::AnyText, "Why"),
 ];
 

@@ -1,9 +1,9 @@
-//! The uploads as the sample service sees them: attachments are of files that the AI service keeps.
+//! What one service is given of another where a process serves both: uploads for attachments, accounts for forms.
 
 use ai_service::{AiService, FileId};
 use async_trait::async_trait;
 use sagabus::{ErrorKind, Result};
-use sample_service::Files;
+use sample_service::{Files, SampleService};
 
 /// The uploads of the AI service.
 #[derive(Debug)]
@@ -17,5 +17,16 @@ impl Files for Uploads {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The accounts in the catalogue of the sample service.
+#[derive(Debug)]
+pub(crate) struct Accounts(pub(crate) SampleService);
+
+#[async_trait]
+impl ai_service::Accounts for Accounts {
+    async fn check(&self, account: &str) -> Result<()> {
+        self.0.check_account(account.to_owned()).await
     }
 }
