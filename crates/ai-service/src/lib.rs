@@ -32,7 +32,7 @@ mod uploads;
 pub use llm::ModelStats;
 pub use processing::{OnProgress, ProcessRequest, Processed, extract};
 pub use refusal::Refused;
-pub use service::{Accounts, AiService};
+pub use service::{AiService, Submissions};
 pub use settings::{AiSettings, ModelSettings, ModelUrl, ReadBy};
 pub use upkeep::Looked;
 pub use uploads::{FileId, Upload, UploadTooLarge, UploadWriter};

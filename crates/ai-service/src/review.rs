@@ -10,7 +10,7 @@ use sagabus::{Error, ErrorKind, Result, Timestamp};
 use serde_json::Value;
 
 use crate::accuracy::{has_degraded, tally};
-use crate::correction::{apply, check_form, check_samples};
+use crate::correction::{apply, check_form, for_samples};
 use crate::form::Extraction;
 use crate::model::{
     Correction, ExtractionResult, Fault, InReview, Job, Part, Review, ReviewFilter, ReviewStatus,
@@ -152,19 +152,19 @@ impl AiService {
     /// `ai.model_performance_degraded` where it fell below the threshold.
     ///
     /// # Errors
-    /// `Invalid` when no samples can be made of it, or its account may not pay; `NotFound`; `Conflict` unless the author has claimed the review.
+    /// `Invalid` when no samples can be made of it; `NotFound`; `Conflict` unless the author has claimed the review.
     ///
     /// # Cancel safety
     /// It is decided or not.
     pub async fn accept_review(&self, id: String, author: String) -> Result<ExtractionResult> {
         check_author(&author)?;
-        self.check_account(&id).await?;
+        let corrections = self.check_samples(&id, &author).await?;
         let threshold = self.shared.settings.accuracy_threshold;
         self.change(move |tx, publisher| {
             let (result, review) = claimed(tx, &id, &author)?;
-            check_form(result.form()).map_err(|error| Error::from(&Fault::from(error)))?;
-            if result.submission_id.is_some() {
-                check_samples(result.form())?;
+            if result.corrections.len() != corrections {
+                let text = format!("result `{id}` is corrected at this moment");
+                return Err(Error::new(ErrorKind::Conflict, text));
             }
             let (result, mut job) = decide(
                 tx,
@@ -180,18 +180,20 @@ impl AiService {
         .await
     }
 
-    /// Whether the account that a result names may pay, as far as somebody here knows. Who has decided it cannot be asked again.
-    async fn check_account(&self, id: &str) -> Result<()> {
-        let Some(accounts) = &self.accounts else {
-            return Ok(());
-        };
-        let result = self.result(id.to_owned()).await?;
-        let said = result.form().said.as_ref();
-        let account = said.and_then(|it| it.chart_field.as_deref());
-        match account.map(str::trim).filter(|it| !it.is_empty()) {
-            Some(account) if result.submission_id.is_some() => accounts.check(account).await,
-            _ => Ok(()),
+    /// Whether samples can be made of what the author has before them, since once decided it cannot be asked again; tells how many
+    /// corrections that has.
+    async fn check_samples(&self, id: &str, author: &str) -> Result<usize> {
+        let (id, author) = (id.to_owned(), author.to_owned());
+        let (result, _) = self.read(move |tx| claimed(tx, &id, &author)).await?;
+        check_form(result.form()).map_err(|error| Error::from(&Fault::from(error)))?;
+        if let Some(submission) = &result.submission_id {
+            let form = for_samples(result.form())?;
+            match &self.submissions {
+                Some(submissions) => submissions.check(submission, form).await?,
+                None => form.check()?,
+            }
         }
+        Ok(result.corrections.len())
     }
 
     /// Refuses a result: no samples are made of it. Publishes `ai.extraction_reviewed`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use nanopore::sample;
 use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::sqlite::{Database, FENCES, Outbox, TABLES};
 use sagabus::{Clock, Error, ErrorKind, Result};
@@ -34,17 +35,17 @@ const MIGRATIONS: &[&str] = &[
 /// Documents that are read at a time; each may have 50 MiB. The other jobs wait.
 const JOBS_AT_A_TIME: usize = 2;
 
-/// Who knows which accounts may pay.
+/// Who makes samples of forms.
 #[async_trait]
-pub trait Accounts: fmt::Debug + Send + Sync + 'static {
-    /// Whether this one may.
+pub trait Submissions: fmt::Debug + Send + Sync + 'static {
+    /// Whether samples of a submission can be made of this form: what whoever submits did not say must stand there.
     ///
     /// # Errors
-    /// `Invalid` where it may not; as the database says.
+    /// `Invalid`, with every field that is wrong; `NotFound`; as the database says.
     ///
     /// # Cancel safety
     /// Safe: only reads.
-    async fn check(&self, account: &str) -> Result<()>;
+    async fn check(&self, submission_id: &str, form: sample::Form) -> Result<()>;
 }
 
 /// The AI service over its own SQLite file and its own folder of uploads. Handles are cheap to clone.
@@ -53,7 +54,7 @@ pub struct AiService {
     pub(crate) outbox: Outbox,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) accounts: Option<Arc<dyn Accounts>>,
+    pub(crate) submissions: Option<Arc<dyn Submissions>>,
 }
 
 #[derive(Debug)]
@@ -100,7 +101,7 @@ impl AiService {
         let service = Self {
             outbox: Outbox::new(Database::open(path, MIGRATIONS).await?),
             clock,
-            accounts: None,
+            submissions: None,
             shared: Arc::new(Shared {
                 uploads: uploads.map_err(|_| Error::closed("runtime is shutting down"))??,
                 reader,
@@ -119,10 +120,10 @@ impl AiService {
         Ok(service)
     }
 
-    /// The service with the accounts that a form may name; without them any is taken.
+    /// The service with who makes samples of forms; without, what only they know is not asked at acceptance.
     #[must_use]
-    pub fn with_accounts(mut self, accounts: Arc<dyn Accounts>) -> Self {
-        self.accounts = Some(accounts);
+    pub fn with_submissions(mut self, submissions: Arc<dyn Submissions>) -> Self {
+        self.submissions = Some(submissions);
         self
     }
 

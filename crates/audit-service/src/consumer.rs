@@ -25,7 +25,7 @@ pub fn wants(event: &Event) -> bool {
 
 impl AuditService {
     /// Takes one event: adds an entry and publishes `audit.entry_recorded`. The entry's event id is the inbox: an event
-    /// that the trail has is not added again.
+    /// that the trail has is not added again. Of one whose entry was emptied it is said once that it came again.
     ///
     /// # Errors
     /// As the database says.
@@ -57,9 +57,14 @@ impl AuditService {
                 let mut told = Vec::with_capacity(acts.len());
                 let alerts = alerts(tx);
                 for (event_id, act) in &acts {
-                    if !rows::has_event(tx, event_id.as_str())? {
-                        told.extend(record(tx, act, &alerts, &*clock)?.1);
+                    let id = event_id.as_str();
+                    if rows::has_event(tx, id)? {
+                        continue;
                     }
+                    let is_emptied = rows::is_emptied(tx, id)?;
+                    let repeated = is_emptied.then(|| act.repeated(id, clock.now()));
+                    let act = repeated.as_ref().unwrap_or(act);
+                    told.extend(record(tx, act, &alerts, &*clock)?.1);
                 }
                 Ok(((), told))
             })

@@ -12,6 +12,7 @@ mod proof;
 mod report;
 mod wanted;
 
+pub(crate) use act::REPEATED;
 pub use act::{Act, More};
 pub use alert::{Alert, Condition, Operator, Told};
 pub use cron::Cron;

@@ -11,6 +11,7 @@ use crate::key_file;
 use crate::model::Verification;
 use crate::note::{Checkpoint, Verifier};
 use crate::repository::{self as rows, Checked, Keys, Pass};
+use crate::service::MIGRATIONS;
 
 /// Times that the file of checkpoints may change while it is read.
 const ROUNDS_MAX: u32 = 10;
@@ -105,27 +106,33 @@ pub fn verify_database(
         let (found, keys) = verify_entries(places, verifier, &kept, keys)?;
         Ok::<_, Error>((found, keys, indexes.join().ok().flatten()))
     })?;
-    match indexes == Some(keys) {
-        true => Ok(found),
-        false => found.unless(|| index_fault(&places.database)),
-    }
+    found.unless(|| hidden(&places.database, indexes == Some(keys)))
 }
 
 /// The keys that the indexes have of the entries that `none` is of. Nothing where they are not as they should be, or cannot be
-/// read, which [`index_fault`] then says.
+/// read, which [`hidden`] then says.
 pub(crate) fn keys_of_indexes(database: &Path, none: Keys) -> Option<Keys> {
     let keys = open(database).and_then(|mut it| none.of_indexes(&mut it));
     keys.ok().flatten()
 }
 
-/// What is wrong with how entries are found, and with which, where it is about one.
-pub(crate) fn index_fault(database: &Path) -> Result<Option<(Option<u64>, String)>> {
-    rows::index_fault(&open(database)?)
+/// What keeps entries from being found, and which, where it is about one. Where the keys of the indexes fit, that is only how
+/// they are declared.
+pub(crate) fn hidden(database: &Path, fits: bool) -> Result<Option<(Option<u64>, String)>> {
+    let connection = open(database)?;
+    match rows::schema_fault(&connection, MIGRATIONS)? {
+        Some(fault) => Ok(Some((None, fault))),
+        None if fits => Ok(None),
+        None => rows::index_fault(&connection),
+    }
 }
 
 fn open(database: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Ok(Connection::open_with_flags(database, flags)?)
+    let connection = Connection::open_with_flags(database, flags)?;
+    // What the file itself declares is not to be believed.
+    connection.execute_batch("PRAGMA trusted_schema = OFF")?;
+    Ok(connection)
 }
 
 fn verify_entries(

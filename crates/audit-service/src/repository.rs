@@ -9,6 +9,7 @@ mod proof;
 mod read;
 mod reports;
 mod retention;
+mod schema;
 mod tree;
 mod verify;
 
@@ -23,9 +24,10 @@ pub(crate) use checkpoints::{
 };
 pub(crate) use indexes::{Keys, index_fault};
 pub(crate) use proof::{consistency, inclusion, sequence_of};
-pub(crate) use read::{bytes_after, find, has_entry, has_event, list, statistics};
+pub(crate) use read::{bytes_after, find, has_entry, has_event, is_emptied, list, statistics};
 pub(crate) use reports::{due, entries_of, insert_report, report, reports, set_due};
 pub(crate) use retention::{declared, empty, over};
+pub(crate) use schema::schema_fault;
 pub(crate) use tree::{size, state};
 pub(crate) use verify::{Checked, Pass};
 

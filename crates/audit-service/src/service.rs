@@ -20,7 +20,7 @@ use crate::model::{
     Verification,
 };
 use crate::note::{Checkpoint, Signer, Verifier};
-use crate::offline::{Places, index_fault, keys_of_indexes};
+use crate::offline::{Places, hidden, keys_of_indexes};
 use crate::publisher;
 use crate::repository::{self as rows, Checked, Keys, Pass};
 use crate::settings::Settings;
@@ -28,7 +28,7 @@ use crate::settings::Settings;
 /// Entries of a bundle that are read at one time.
 const BUNDLE_PAGE: u64 = 256;
 
-const MIGRATIONS: &[&str] = &[
+pub(crate) const MIGRATIONS: &[&str] = &[
     TABLES,
     include_str!("chained.sql"),
     FENCES,
@@ -286,13 +286,11 @@ impl AuditService {
         let (path, none) = (self.path(), keys.clone());
         let indexes = tokio::task::spawn_blocking(move || keys_of_indexes(&path, none));
         let (found, keys) = self.verify_entries(keys).await?;
-        if indexes.await.ok().flatten() == Some(keys) {
-            return Ok(found);
-        }
+        let fits = indexes.await.ok().flatten() == Some(keys);
         let path = self.path();
-        let slow = tokio::task::spawn_blocking(move || found.unless(|| index_fault(&path)));
+        let looked = tokio::task::spawn_blocking(move || found.unless(|| hidden(&path, fits)));
         let stopped = |_| Error::closed("the indexes are not checked: the runtime stops");
-        slow.await.map_err(stopped)?
+        looked.await.map_err(stopped)?
     }
 
     async fn verify_entries(&self, keys: Keys) -> Result<(Verification, Keys)> {

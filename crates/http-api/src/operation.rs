@@ -260,6 +260,11 @@ impl Operation {
         self.id
     }
 
+    /// The names of the parts of its path that it says something of.
+    pub fn places(&self) -> impl Iterator<Item = &'static str> {
+        self.places.iter().map(|it| it.name)
+    }
+
     /// What it shows; nothing is known of it where it does not say.
     #[must_use]
     pub fn shown(&self) -> Option<Shows> {

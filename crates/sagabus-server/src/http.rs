@@ -85,7 +85,6 @@ fn router(system: &Arc<System>, streams: Arc<Streams>) -> Router {
         ))
         .layer(middleware::from_fn_with_state(known, query::addressed))
         .layer(middleware::from_fn(request::bodies_plain))
-        .layer(middleware::from_fn(request::bodies_within))
         .layer(middleware::from_fn(request::headers_once))
         .layer(middleware::from_fn(reply::problems_only))
         .layer(middleware::from_fn(reply::local_host_only))

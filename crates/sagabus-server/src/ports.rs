@@ -1,7 +1,8 @@
-//! What one service is given of another where a process serves both: uploads for attachments, accounts for forms.
+//! What one service is given of another where a process serves both: uploads for attachments, and who makes samples of forms.
 
 use ai_service::{AiService, FileId};
 use async_trait::async_trait;
+use nanopore::sample::Form;
 use sagabus::{ErrorKind, Result};
 use sample_service::{Files, SampleService};
 
@@ -20,13 +21,13 @@ impl Files for Uploads {
     }
 }
 
-/// The accounts in the catalogue of the sample service.
+/// The submissions of the sample service.
 #[derive(Debug)]
-pub(crate) struct Accounts(pub(crate) SampleService);
+pub(crate) struct Submissions(pub(crate) SampleService);
 
 #[async_trait]
-impl ai_service::Accounts for Accounts {
-    async fn check(&self, account: &str) -> Result<()> {
-        self.0.check_account(account.to_owned()).await
+impl ai_service::Submissions for Submissions {
+    async fn check(&self, submission_id: &str, form: Form) -> Result<()> {
+        self.0.check_form(submission_id.to_owned(), form).await
     }
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::ports::{Accounts, Uploads};
+use crate::ports::{Submissions, Uploads};
 use crate::start_room;
 
 /// A service. One more is one more variant, and what the compiler then asks for.
@@ -210,7 +210,7 @@ impl Services {
         }
         if let (Some(sample), Some(ai)) = (opened.sample.clone(), opened.ai.clone()) {
             opened.sample = Some(sample.clone().with_files(Arc::new(Uploads(ai.clone()))));
-            opened.ai = Some(ai.with_accounts(Arc::new(Accounts(sample))));
+            opened.ai = Some(ai.with_submissions(Arc::new(Submissions(sample))));
         }
         Ok(opened)
     }

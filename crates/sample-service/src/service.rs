@@ -33,13 +33,13 @@ use crate::repository as rows;
 
 pub(crate) use self::act::Act;
 pub use self::bulk::Operation;
-pub(crate) use self::catalogue::check_account;
 use self::catalogue::check_named;
 pub use self::export::SheetSample;
 pub(crate) use self::export::csv_of;
 pub use self::extras::Files;
 pub(crate) use self::ingest::Report;
 pub use self::ingest::{Ingest, Mode};
+pub(crate) use self::submissions::samples_of;
 
 const MIGRATIONS: &[&str] = &[
     TABLES,
@@ -50,6 +50,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("submissions.sql"),
     include_str!("lives.sql"),
     include_str!("causes.sql"),
+    include_str!("archived.sql"),
 ];
 /// What counts as recent in the statistics.
 const RECENT: Duration = Duration::from_hours(7 * 24);

@@ -4,7 +4,7 @@ mod entry;
 mod qc;
 mod reviewed;
 
-use nanopore::sample::{FieldErrors, Form, Status};
+use nanopore::sample::{Form, Status};
 use nanopore::steps::{StepCall, UndoCall, read};
 use sagabus::sqlite::barrier::{self, Backward, Call, Forward};
 use sagabus::{Error, ErrorKind, EventId, Result};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::model::{Sample, Submission, SubmissionStatus};
 use crate::repository as rows;
-use crate::service::{Actor, SampleService, check_account};
+use crate::service::{Actor, SampleService, samples_of};
 
 pub use self::qc::Asking;
 
@@ -155,8 +155,7 @@ impl SampleService {
             }
             let mut samples = Vec::new();
             let mut events = Vec::new();
-            for fields in form.samples(submission.submitter()).map_err(refused)? {
-                check_account(tx, fields.chart_field.clone().map(String::from))?;
+            for fields in samples_of(tx, &form, &submission)? {
                 let id = EventId::generate(act.publisher.clock).to_string();
                 let mut sample = Sample::new(id, fields, act.user_id().to_owned(), act.now);
                 sample.submission_id = Some(submission.id.clone());
@@ -237,8 +236,4 @@ fn not_now(submission: &Submission, expected: &str) -> Error {
             submission.status.as_str()
         ),
     )
-}
-
-fn refused(errors: FieldErrors) -> Error {
-    Error::invalid("form cannot be taken").with_source(errors)
 }

@@ -7,9 +7,10 @@ use nanopore::sample::{FieldErrors, visible};
 use sagabus::event::{Payload, json_fault};
 use sagabus::saga::remote::{StepReplied, StepRequested};
 use sagabus::{Event, Timestamp};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::judge::judge;
+use crate::check::RETENTION;
 
 /// Longest text of an act, in characters.
 const TEXT_CHARACTERS_MAX: usize = 255;
@@ -20,6 +21,8 @@ const TAGS_MAX: usize = 20;
 const TAG_CHARACTERS_MAX: usize = 100;
 /// What only the trail does begins with this.
 const OWN: &str = "audit.";
+/// The kind of thing and the action of an entry that says that an event came again whose entry was emptied.
+pub(crate) const REPEATED: (&str, &str) = ("event", "audit.event_repeated");
 
 /// Who did what to which thing, and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +109,29 @@ impl Act {
             causation_id: event.causation_id.as_ref().map(ToString::to_string),
             more: More::of_event(&data),
             details: details(event, &data),
+        }
+    }
+
+    /// That an event came again whose entry was emptied: what it tells is not taken again, but it does not vanish either.
+    #[must_use]
+    pub(crate) fn repeated(&self, event_id: &str, now: Timestamp) -> Self {
+        let (resource, action) = REPEATED;
+        Self {
+            event_id: None,
+            time: now,
+            service: RETENTION.1.to_owned(),
+            action: action.to_owned(),
+            actor_id: None,
+            actor_email: None,
+            resource: resource.to_owned(),
+            resource_id: Some(event_id.to_owned()),
+            outcome: Outcome::Success,
+            severity: Severity::Warn,
+            category: Category::System,
+            correlation_id: None,
+            causation_id: None,
+            more: More::default(),
+            details: json!({"type": self.action}).to_string().into_bytes(),
         }
     }
 

@@ -164,22 +164,26 @@ impl Declared for Alert {
 impl Condition {
     fn check(&self, errors: &mut FieldErrors) {
         let field = self.field.as_str();
-        let in_details = field.strip_prefix(DETAILS).is_some_and(|it| !it.is_empty());
+        let in_details = field
+            .strip_prefix(DETAILS)
+            .is_some_and(|it| it.split('.').all(|name| !name.is_empty()));
         if !FIELDS.contains(&field) && !in_details {
             let fields = FIELDS.map(|it| format!("`{it}`")).join(", ");
             let text = format!("must be one of {fields}, or `details.` and a name");
             errors.add("condition.field", text);
         }
+        // Nothing is ever equal to what an entry has not.
+        let is_plain = |it: &Value| it.is_string() || it.is_number() || it.is_boolean();
         let (fits, wanted) = match self.operator {
-            Operator::Equals | Operator::NotEquals => (
-                !self.value.is_array() && !self.value.is_object(),
-                "a text, number, `true` or `false`",
-            ),
+            Operator::Equals | Operator::NotEquals => {
+                (is_plain(&self.value), "a text, number, `true` or `false`")
+            }
             Operator::Contains => (self.value.is_string(), "a text"),
             Operator::GreaterThan | Operator::LessThan => (self.value.is_number(), "a number"),
             Operator::In | Operator::NotIn => {
                 let list = self.value.as_array();
-                (list.is_some_and(|it| !it.is_empty()), "a list of values")
+                let fits = list.is_some_and(|it| !it.is_empty() && it.iter().all(is_plain));
+                (fits, "a list of texts, numbers, `true` or `false`")
             }
         };
         if !fits {

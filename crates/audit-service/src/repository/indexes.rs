@@ -3,7 +3,8 @@
 //! The indexes are no part of the tree, and one that was changed hides entries from whoever asks, although all are there.
 //! SQLite's own check looks for each entry in each index, which takes twice as long as to check the tree. Here each index is
 //! read once from its beginning to its end, beside the entries: its keys must be in order, and must be those that the entries
-//! have. That they are is told by a sum of numbers that a hash with a secret of this one check makes of them.
+//! have. That they are is told by a sum of numbers that a hash with a secret of this one check makes of them. How the indexes
+//! are declared is looked at besides.
 
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -17,7 +18,7 @@ use super::{COLUMNS, tree};
 /// An index: its name, the places of its columns among those of an entry, and whether it leaves out entries without a value.
 struct Index(&'static str, &'static [usize], bool);
 
-/// All indexes of the entries; one that is not as it says here is left to SQLite's own check.
+/// All indexes of the entries, as `trail.sql` declares them.
 const INDEXES: [Index; 7] = [
     Index("sqlite_autoindex_audit_entries_1", &[1], false),
     Index("sqlite_autoindex_audit_entries_2", &[2], false),
@@ -81,15 +82,14 @@ impl Keys {
         }
     }
 
-    /// The keys that the indexes have of these entries; nothing where one of them is not as it should be.
+    /// The keys that the indexes have of these entries; nothing where one of them, or the order of entries or of the tree, is
+    /// not as it should be.
     pub(crate) fn of_indexes(mut self, connection: &mut Connection) -> Result<Option<Self>> {
         let tx = connection.transaction()?;
-        let names = "SELECT count(*) FROM pragma_index_list('audit_entries')";
-        let count: isize = tx.query_row(names, [], |row| row.get(0))?;
         // Whether each page is where it belongs, and the entries are in order.
         let check = "PRAGMA quick_check('audit_entries')";
         let said: String = tx.query_row(check, [], |row| row.get(0))?;
-        if count != INDEXES.len().cast_signed() || said != "ok" {
+        if said != "ok" || !is_tree_in_order(&tx)? {
             return Ok(None);
         }
         for index in 0..INDEXES.len() {
@@ -110,12 +110,6 @@ impl Keys {
             .filter_map(|it| all.get(*it).copied())
             .collect();
         let columns = columns.join(", ");
-        let declared = "SELECT group_concat(name, ', ') FROM pragma_index_info(?1)";
-        if tx.query_row(declared, [name], |row| row.get::<_, Option<String>>(0))?
-            != Some(columns.clone())
-        {
-            return Ok(false);
-        }
         let only = match leaves_out {
             true => format!(" WHERE {columns} IS NOT NULL"),
             false => String::new(),
@@ -179,26 +173,41 @@ fn write<'a>(
     true
 }
 
-/// What SQLite's own check finds wrong with entries and indexes, and with which entry, where it names one.
+/// Whether each part of the tree comes behind the one before, so that each is found.
+fn is_tree_in_order(tx: &Transaction<'_>) -> Result<bool> {
+    let mut nodes = tx.prepare("SELECT level, idx FROM audit_nodes")?;
+    let mut rows = nodes.query([])?;
+    let mut before = None;
+    while let Some(row) = rows.next()? {
+        let place: (i64, i64) = (row.get(0)?, row.get(1)?);
+        if before.is_some_and(|before| before >= place) {
+            return Ok(false);
+        }
+        before = Some(place);
+    }
+    Ok(true)
+}
+
+/// What SQLite's own check finds wrong with entries, indexes and tree, and with which entry, where it names one.
 pub(crate) fn index_fault(connection: &Connection) -> Result<Option<(Option<u64>, String)>> {
-    let mut check = connection.prepare("PRAGMA integrity_check('audit_entries')")?;
-    let said: Vec<String> = check
-        .query_map([], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
     // `row 41 missing from index audit_entries_by_resource`, or something that is about no entry alone.
     let entry = |said: &String| said.strip_prefix("row ")?.split(' ').next()?.parse().ok();
-    let about_one = said.iter().find_map(|it| Some((Some(entry(it)?), it)));
-    let Some((sequence, fault)) = about_one.or(said.first().map(|it| (None, it))) else {
-        return Ok(None);
-    };
-    if fault == "ok" {
-        return Ok(None);
+    for table in ["audit_entries", "audit_nodes"] {
+        let mut check = connection.prepare(&format!("PRAGMA integrity_check('{table}')"))?;
+        let said: Vec<String> = check
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        let about_one = said.iter().find_map(|it| Some((Some(entry(it)?), it)));
+        let about_any = said.first().map(|it| (None, it));
+        if let Some((sequence, fault)) = about_one.or(about_any)
+            && fault != "ok"
+        {
+            let fault = fault.lines().next().unwrap_or_default();
+            let text = format!("not every entry can be found and proven: {fault}");
+            return Ok(Some((sequence, text)));
+        }
     }
-    let fault = fault.lines().next().unwrap_or_default();
-    Ok(Some((
-        sequence,
-        format!("not every entry can be found: {fault}"),
-    )))
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -9,12 +9,21 @@ use sagabus::{Error, Result, Timestamp};
 
 use super::{COLUMNS, to_hash, tree};
 use crate::merkle::{Hash, hex};
-use crate::model::{Entry, Filter, Page, Statistics, Top};
+use crate::model::{Entry, Filter, Page, REPEATED, Statistics, Top};
 
-/// Whether the trail has an entry for this event.
+/// Whether the trail has an entry for this event, or one that says that it came again.
 pub(crate) fn has_event(tx: &Transaction<'_>, event_id: &str) -> Result<bool> {
-    let known = "SELECT 1 FROM audit_entries WHERE event_id = ?1 \
-                 UNION ALL SELECT 1 FROM audit_emptied_events WHERE event_id = ?1";
+    let known = "SELECT 1 FROM audit_entries WHERE event_id = ?1 UNION ALL \
+                 SELECT 1 FROM audit_entries WHERE resource = ?2 AND resource_id = ?1 AND action = ?3";
+    let (resource, action) = REPEATED;
+    Ok(tx
+        .prepare_cached(known)?
+        .exists((event_id, resource, action))?)
+}
+
+/// Whether the entry of this event is said to be emptied.
+pub(crate) fn is_emptied(tx: &Transaction<'_>, event_id: &str) -> Result<bool> {
+    let known = "SELECT 1 FROM audit_emptied_events WHERE event_id = ?1";
     Ok(tx.prepare_cached(known)?.exists([event_id])?)
 }
 

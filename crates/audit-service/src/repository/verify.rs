@@ -2,7 +2,7 @@
 
 use sagabus::Result;
 use sagabus::sqlite::rusqlite::types::ValueRef;
-use sagabus::sqlite::rusqlite::{OptionalExtension, Row, Rows, Transaction};
+use sagabus::sqlite::rusqlite::{Row, Rows, Transaction};
 
 use super::tree::number;
 use super::{COLUMN_COUNT, COLUMNS, Keys};
@@ -147,19 +147,19 @@ fn inner_nodes(
 fn end(tx: &Transaction<'_>, size: u64) -> Result<Option<Fault>> {
     let next = size + 1;
     let at = |text: String| Ok(Some(Fault::new(next, text)));
-    let head: Option<(i64, i64)> = tx
-        .query_row("SELECT size, is_emptying FROM audit_head", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()?;
+    let head = "SELECT count(*), max(size), max(is_emptying) FROM audit_head";
+    let head: (i64, Option<i64>, Option<i64>) = tx.query_row(head, [], |row| row.try_into())?;
     match head {
-        Some((said, 0)) if said == number(size) => {}
-        Some((said, 0)) => {
+        (1, Some(said), Some(0)) if said == number(size) => {}
+        (1, Some(said), Some(0)) => {
             return at(format!(
                 "the trail has {size} entries, and its head says {said}"
             ));
         }
-        _ => return at("the trail has no head".to_owned()),
+        (1, ..) => {
+            return at("the head of the trail says that entries are being emptied".to_owned());
+        }
+        (heads, ..) => return at(format!("the trail has {heads} heads")),
     }
     let beyond = "SELECT 1 FROM audit_entries WHERE seq > ?1 UNION ALL SELECT 1 FROM audit_entries WHERE seq < 1";
     if tx.prepare_cached(beyond)?.exists([number(size)])? {

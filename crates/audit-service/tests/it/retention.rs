@@ -151,11 +151,31 @@ async fn an_emptied_event_is_not_taken_again() {
     )
     .await;
     good(&fixture, "/retention/apply", order()).await;
-    fixture.service.consume(&once).await.unwrap();
-    assert!(
-        !actions(&fixture)
-            .await
-            .contains(&"sample.created".to_owned())
+    // That it came again is said, once, and nothing of what it tells.
+    for _ in 0..3 {
+        fixture.service.consume(&once).await.unwrap();
+    }
+    let all = actions(&fixture).await;
+    let count = |action: &str| all.iter().filter(|it| *it == action).count();
+    assert_eq!(
+        (count("sample.created"), count("audit.event_repeated")),
+        (0, 1)
+    );
+    assert!(fixture.service.verify().await.unwrap().ok);
+}
+
+#[tokio::test]
+async fn an_event_that_somebody_says_was_emptied_does_not_vanish() {
+    let fixture = Fixture::new().await;
+    let next = event("sample.created", "{}");
+    let file = Connection::open(fixture.path()).unwrap();
+    let insert = "INSERT INTO audit_emptied_events VALUES (?1)";
+    file.execute(insert, [next.id.as_str()]).unwrap();
+    fixture.service.consume(&next).await.unwrap();
+    let entry = &fixture.entries().await[0];
+    assert_eq!(
+        (entry.action.as_str(), entry.resource_id.as_deref()),
+        ("audit.event_repeated", Some(next.id.as_str()))
     );
 }
 

@@ -3,19 +3,18 @@
 use std::fmt;
 
 use axum::extract::Request;
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_api::Failure;
-use nanopore::problem::{OtherFormat, TooLarge};
+use nanopore::problem::OtherFormat;
 use sagabus::event::check_visible;
 use sagabus::ledger::By;
 use sagabus::{Error, Result};
 use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::UPLOAD_BYTES_MAX as BODY_BYTES_MAX;
 use super::stream::LAST_EVENT_ID;
 
 /// Headers of which one counts: of two, each reader might take another.
@@ -110,18 +109,6 @@ fn check_headers(headers: &HeaderMap) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Refuses a body that says of itself that it is larger than any that is taken: who asks first need not send it.
-pub(super) async fn bodies_within(request: Request, next: Next) -> Response {
-    let length = request.headers().get(CONTENT_LENGTH);
-    let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-    if length.is_none_or(|bytes| bytes <= BODY_BYTES_MAX as u64) {
-        return next.run(request).await;
-    }
-    let text =
-        format!("the body has more than {BODY_BYTES_MAX} bytes, the most that any route takes");
-    Failure::from(Error::from(TooLarge(text))).into_response()
 }
 
 /// Refuses bodies that are packed: read as they are, they would be something else.

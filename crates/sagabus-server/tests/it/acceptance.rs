@@ -72,6 +72,22 @@ fn a_sample_goes_from_its_entry_to_the_archive_and_each_step_is_told_and_in_the_
     ] {
         assert_eq!(of_type(&events, name).count(), times, "{name}");
     }
+    let own = |name: &'static str, pointer: &'static str| -> Vec<Value> {
+        let own = of_type(&events, name).filter(|it| it["subject"] == json!(id));
+        own.map(|it| it["data"].pointer(pointer).unwrap().clone())
+            .collect()
+    };
+    let all = [
+        "prep",
+        "sequencing",
+        "analysis",
+        "completed",
+        "distributed",
+        "archived",
+    ];
+    assert_eq!(own("sample.status_changed", "/newStatus"), all);
+    let results = STAGES.map(|it| format!("{it} 1e2"));
+    assert_eq!(own("sample.processing_completed", "/results/note"), results);
     let about = events
         .iter()
         .filter(|it| it["subject"] == json!(id))
@@ -167,6 +183,7 @@ fn lists_searches_filters_and_counts_of_thousands_of_samples_are_right_and_say_h
             .map(|row| {
                 let mut fields = fields(&format!("pond {part}-{row}"));
                 fields["priority"] = json!(["low", "normal", "high", "urgent"][row % 4]);
+                fields["chartField"] = json!(["HTSF-001", "NANO-001"][row % 2]);
                 fields
             })
             .collect();
@@ -182,8 +199,9 @@ fn lists_searches_filters_and_counts_of_thousands_of_samples_are_right_and_say_h
         ("/api/samples/search?q=nowhere", Some(0)),
         (
             "/api/samples?status=submitted&chartField=HTSF-001&limit=10",
-            Some(5_000),
+            Some(2_500),
         ),
+        ("/api/samples?status=prep", Some(0)),
         ("/api/queue?show=expected", Some(5_000)),
         ("/api/submissions", Some(5)),
         ("/api/statistics", None),
@@ -198,6 +216,26 @@ fn lists_searches_filters_and_counts_of_thousands_of_samples_are_right_and_say_h
         }
         slowest = slowest.max(spent);
     }
+    let mut names = BTreeSet::new();
+    for page in 1..=5 {
+        let list = server.get(&format!("/api/samples?limit=1000&page={page}"));
+        let list = list.expect(200);
+        let samples = list["samples"].as_array().unwrap().iter();
+        names.extend(samples.map(|it| it["sampleName"].as_str().unwrap().to_owned()));
+        assert_eq!(names.len(), page * 1_000);
+    }
+    let found = server.get("/api/samples/search?q=4-99").expect(200);
+    for sample in found["samples"].as_array().unwrap() {
+        assert!(
+            sample["sampleName"].as_str().unwrap().contains("4-99"),
+            "{sample}"
+        );
+    }
+    let counts = server.get("/api/statistics").expect(200);
+    assert_eq!(counts["totalSamples"], 5_000, "{counts}");
+    assert_eq!(counts["samplesByStatus"], json!({"submitted": 5_000}));
+    let each = json!({"low": 1_250, "normal": 1_250, "high": 1_250, "urgent": 1_250});
+    assert_eq!(counts["samplesByPriority"], each);
     println!("slowest look at 5,000 samples: {} ms", slowest.as_millis());
 }
 

@@ -50,8 +50,25 @@ fn each_hostile_file_is_answered_in_time_and_leaves_no_child_no_file_and_no_memo
         None => println!("skipped: bombs and public collections: tools/hostile-pdfs.sh has them"),
     }
     let place = Place::new();
-    let server = Server::start(&place);
-    let outcomes = hand_in(&server, files);
+    let temporary = place.file("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let data = place.data_text();
+    let mut command =
+        crate::program::sagabus(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data]);
+    let server = Server::spawn(&place, command.env("TMPDIR", &temporary));
+    let before = everything(&place);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (outcomes, seen) = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| watch(server.id(), &stop));
+        let outcomes = hand_in(&server, files);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        (outcomes, watching.join().unwrap())
+    });
+    println!("{seen:?}");
+    assert!(seen.limits.len() == 1, "{seen:?}");
+    assert_eq!(seen.limits.first().map(String::as_str), Some(LOCKED_IN));
+    assert!(seen.children <= 2, "{seen:?}");
+    assert!(seen.bytes_max < 768 * 1024 * 1024, "{seen:?}");
     print(&outcomes);
     assert!(outcomes.len() > 3, "{outcomes:?}");
     for (outcome, told) in &outcomes {
@@ -71,6 +88,8 @@ fn each_hostile_file_is_answered_in_time_and_leaves_no_child_no_file_and_no_memo
         .filter(|it| it.extension().is_none_or(|it| it != "pdf"))
         .collect();
     assert_eq!(left, Vec::<PathBuf>::new());
+    assert_eq!(everything(&place), before);
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
     // The next good one is read.
     let good = read(&server, "small.pdf", &form_bytes("small.pdf"));
     assert_eq!(good.outcome, "read: htsf_form");
@@ -192,6 +211,73 @@ fn children(process: u32) -> Vec<u32> {
     };
     until("the children's end", asked);
     last
+}
+
+/// What a child may use, in the words of the kernel: memory, time, files and their size.
+const LOCKED_IN: &str = "address space 805306368, cpu time 10, file size 0, open files 16";
+
+/// What was seen of the children.
+#[derive(Debug, Default)]
+struct Seen {
+    children: usize,
+    bytes_max: u64,
+    limits: std::collections::BTreeSet<String>,
+}
+
+/// Looks at the children until it is told to stop.
+fn watch(process: u32, stop: &std::sync::atomic::AtomicBool) -> Seen {
+    let mut seen = Seen::default();
+    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+        let children = children_now(process);
+        seen.children = seen.children.max(children.len());
+        for child in children {
+            let of = |name: &str| std::fs::read_to_string(format!("/proc/{child}/{name}"));
+            let status = of("status").unwrap_or_default();
+            let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|it| it.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+            seen.bytes_max = seen.bytes_max.max(kib.unwrap_or(0) * 1024);
+            // Before it has locked itself in it has opened no file; after that it reads, as its other threads show.
+            let threads = status.lines().find_map(|it| it.strip_prefix("Threads:"));
+            if threads.is_none_or(|it| it.trim() == "1") {
+                continue;
+            }
+            let limits = of("limits").unwrap_or_default();
+            let soft = |name: &str| {
+                let line = limits
+                    .lines()
+                    .find_map(|it| it.strip_prefix(&format!("Max {name}")));
+                let word = line.and_then(|it| it.split_whitespace().next());
+                format!("{name} {}", word.unwrap_or("?"))
+            };
+            if !limits.is_empty() {
+                let all = ["address space", "cpu time", "file size", "open files"].map(soft);
+                seen.limits.insert(all.join(", "));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    seen
+}
+
+/// The names in the folder of the data, without those of uploads that are kept, and those of the program elsewhere.
+fn everything(place: &Place) -> std::collections::BTreeSet<PathBuf> {
+    let kept = place.data().join("uploads");
+    let mut all = std::collections::BTreeSet::new();
+    let mut folders = vec![place.data()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(&next).unwrap() {
+            let path = entry.unwrap().path();
+            let is_pdf = path.extension().is_some_and(|it| it == "pdf");
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().is_some_and(|it| it == "audit.checkpoints") {
+                // Signed at whatever time.
+            } else if next != kept || !is_pdf {
+                all.insert(path);
+            }
+        }
+    }
+    all
 }
 
 fn children_now(process: u32) -> Vec<u32> {

@@ -151,6 +151,33 @@ fn a_form_whose_account_may_not_pay_is_not_accepted_until_it_may() {
 }
 
 #[test]
+fn a_form_that_names_no_submitter_is_not_accepted_until_it_does() {
+    let place = Place::new();
+    let data = place.data();
+    let server = Server::start(&place);
+    let (id, result) = submitted(&server, &data, "moss-A1");
+    let at = |verb: &str| format!("/api/results/{result}/{verb}");
+    let correct = |field: &str, value: Value| {
+        let corrected = json!({"corrections": {field: value}});
+        act(&server, &at("corrections"), &corrected).expect(200);
+    };
+    act(&server, &at("claim"), &json!({})).expect(200);
+    for (field, right) in [
+        ("submitterName", "Ada Loe"),
+        ("submitterEmail", "ada@lab.example.org"),
+    ] {
+        correct(field, Value::Null);
+        let refused = act(&server, &at("accept"), &json!({}));
+        refused.expect_problem(400, &[&format!("`{field}` is neither given nor")]);
+        correct(field, json!(right));
+    }
+    act(&server, &at("accept"), &json!({})).expect(200);
+    until("the samples", || {
+        (submission(&server, &id)["status"] == "accepted").then_some(())
+    });
+}
+
+#[test]
 fn a_doubtful_form_that_is_refused_makes_its_submission_rejected_with_the_reason() {
     let place = Place::new();
     let data = place.data();

@@ -89,11 +89,11 @@ impl Sample {
             self.status,
             Status::Completed | Status::Distributed | Status::Archived
         );
-        let ended = self.completed_at.unwrap_or(self.updated_at);
+        let ended = self.completed_at.or(self.archived_at);
         Turnaround {
             submitted_at: self.submitted_at,
             received_at: self.received_at,
-            completed_at: is_over.then_some(ended),
+            completed_at: is_over.then(|| ended.unwrap_or(self.updated_at)),
             held_at: self.hold.as_ref().map(|it| it.held_at),
             held_ms: self.held_ms,
         }

@@ -41,6 +41,9 @@ pub struct Sample {
     /// When work on it was first completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
+    /// When it was archived, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived_at: Option<Timestamp>,
     /// When it was entered.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -78,6 +81,7 @@ impl Sample {
             held_ms: 0,
             started_at: None,
             completed_at: None,
+            archived_at: None,
             created_at: now,
             updated_at: now,
             created_by,
@@ -93,6 +97,7 @@ impl Sample {
     /// Puts the sample there; the first start and the first completion are kept for good.
     pub(crate) fn stand(&mut self, status: Status, now: Timestamp) {
         self.status = status;
+        self.archived_at = (status == Status::Archived).then_some(now);
         match status {
             Status::Prep => self.started_at = self.started_at.or(Some(now)),
             Status::Completed => self.completed_at = self.completed_at.or(Some(now)),

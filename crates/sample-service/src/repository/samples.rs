@@ -21,8 +21,8 @@ const QUEUE_ORDER: &str = "CASE priority WHEN 'urgent' THEN 0 WHEN 'high' THEN 1
 pub(crate) fn insert_sample(tx: &Transaction<'_>, sample: &Sample) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO samples (id, version, submission_id, status, fields, submitted_ms, started_ms, completed_ms, \
-         created_ms, updated_ms, created_by, stage, received_ms) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         created_ms, updated_ms, created_by, stage, received_ms, archived_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute((
         &sample.id,
@@ -38,6 +38,7 @@ pub(crate) fn insert_sample(tx: &Transaction<'_>, sample: &Sample) -> Result<()>
         &sample.created_by,
         sample.stage.map(Stage::as_str),
         sample.received_at.map(Timestamp::milliseconds),
+        sample.archived_at.map(Timestamp::milliseconds),
     ))?;
     insert_steps(tx, &sample.id, sample.created_at)
 }
@@ -48,7 +49,7 @@ pub(crate) fn update_sample(tx: &Transaction<'_>, sample: &Sample) -> Result<()>
         .prepare_cached(
             "UPDATE samples SET version = ?2, status = ?3, fields = ?4, started_ms = ?5, completed_ms = ?6, \
              updated_ms = ?7, stage = ?8, received_ms = ?9, hold_reason = ?10, held_by = ?11, held_since_ms = ?12, \
-             held_total_ms = ?13 WHERE id = ?1 AND version = ?2 - 1",
+             held_total_ms = ?13, archived_ms = ?14 WHERE id = ?1 AND version = ?2 - 1",
         )?
         .execute((
             &sample.id,
@@ -64,6 +65,7 @@ pub(crate) fn update_sample(tx: &Transaction<'_>, sample: &Sample) -> Result<()>
             sample.hold.as_ref().map(|it| it.held_by.as_str()),
             sample.hold.as_ref().map(|it| it.held_at.milliseconds()),
             i64::try_from(sample.held_ms).unwrap_or(i64::MAX),
+            sample.archived_at.map(Timestamp::milliseconds),
         ))?;
     if changed == 0 {
         return Err(Error::new(
@@ -248,6 +250,7 @@ pub(super) fn read_sample(row: &Row<'_>) -> rusqlite::Result<Sample> {
         submitted_at: time(row, "submitted_ms")?,
         started_at: time_option(row, "started_ms")?,
         completed_at: time_option(row, "completed_ms")?,
+        archived_at: time_option(row, "archived_ms")?,
         created_at: time(row, "created_ms")?,
         updated_at: time(row, "updated_ms")?,
         created_by: row.get("created_by")?,

@@ -97,17 +97,6 @@ impl SampleService {
         })
         .await
     }
-
-    /// Whether samples of a form that names this account are taken.
-    ///
-    /// # Errors
-    /// `Invalid`, with the field `chartField`, where it is not in the catalogue or not active.
-    ///
-    /// # Cancel safety
-    /// Safe: only reads.
-    pub async fn check_account(&self, account: String) -> Result<()> {
-        self.read(move |tx| check_account(tx, Some(account))).await
-    }
 }
 
 /// What a sample names must be in the catalogue and active; what it named before may stay.
@@ -141,7 +130,7 @@ pub(super) fn check_named(
 }
 
 /// The account that a form names must be in the catalogue and active; its other words are the form's own.
-pub(crate) fn check_account(tx: &Transaction<'_>, account: Option<String>) -> Result<()> {
+pub(super) fn check_account(tx: &Transaction<'_>, account: Option<String>) -> Result<()> {
     check(tx, &[("chartField", Kind::ChartField, account)], None)
 }
 

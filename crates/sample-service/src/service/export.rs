@@ -1,7 +1,7 @@
 //! Samples as a table, and the sample sheet of the sequencer's software.
 
 use nanopore::sample::sheet::{self, Run, Sheet, SheetRow};
-use nanopore::sample::{FieldErrors, Kind};
+use nanopore::sample::{FieldErrors, Kind, Status};
 use sagabus::{Error, Result};
 
 use super::SampleService;
@@ -120,6 +120,9 @@ impl SampleService {
                     );
                     continue;
                 };
+                if sample.status == Status::Archived {
+                    errors.add(format!("samples[{index}].id"), "is archived");
+                }
                 sheet_rows.push(SheetRow {
                     sample_name: sample.fields.sample_name,
                     alias: row.alias,

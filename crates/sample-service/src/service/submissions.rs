@@ -1,13 +1,30 @@
 //! Submissions: documents that announce samples.
 
-use nanopore::sample::{FieldErrors, check_file_name, check_submitter};
+use nanopore::sample::{FieldErrors, Form, NewSample, check_file_name, check_submitter};
+use sagabus::sqlite::rusqlite::Transaction;
 use sagabus::{Error, ErrorKind, EventId, Result};
 
+use super::catalogue::check_account;
 use super::{Actor, SampleService};
 use crate::model::{NewSubmission, Page, Submission, SubmissionStatus};
 use crate::repository as rows;
 
 impl SampleService {
+    /// Whether samples of a submission can be made of a form.
+    ///
+    /// # Errors
+    /// `Invalid`, with every wrong field of every row, or for an account that is not active; `NotFound`.
+    ///
+    /// # Cancel safety
+    /// Safe: only reads.
+    pub async fn check_form(&self, submission_id: String, form: Form) -> Result<()> {
+        self.read(move |tx| {
+            let submission = rows::get_submission(tx, &submission_id)?;
+            samples_of(tx, &form, &submission).map(drop)
+        })
+        .await
+    }
+
     /// Keeps a submission as `received`; publishes `submission.created`. A second call with the same id and the same document
     /// returns the first one unchanged.
     ///
@@ -103,4 +120,19 @@ impl SampleService {
         self.read(move |tx| rows::list_submissions(tx, status, page))
             .await
     }
+}
+
+/// The samples of a form, none of which is there yet.
+pub(crate) fn samples_of(
+    tx: &Transaction<'_>,
+    form: &Form,
+    submission: &Submission,
+) -> Result<Vec<NewSample>> {
+    let samples = form
+        .samples(submission.submitter())
+        .map_err(|wrong| Error::invalid("form cannot be taken").with_source(wrong))?;
+    for fields in &samples {
+        check_account(tx, fields.chart_field.clone().map(String::from))?;
+    }
+    Ok(samples)
 }

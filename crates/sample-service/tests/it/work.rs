@@ -360,6 +360,9 @@ async fn nothing_is_done_with_an_archived_sample_until_its_status_is_overridden(
         let refused = act(&fixture, &id, name, body.clone()).await;
         assert_eq!(field(&refused), (409, "status"), "{name}");
     }
+    let sheet = json!({"experimentId": "run_7", "kit": "SQK-NBD114.96", "samples": [id]});
+    let refused = fixture.call("POST", "/sample-sheets", sheet).await;
+    assert_eq!(field(&refused), (400, "samples[0].id"));
     // A hold of before can be ended.
     done(&fixture, &id, "release", json!({})).await;
     let back = json!({"status": "prep", "override": true, "reason": "archived by mistake"});
@@ -367,6 +370,37 @@ async fn nothing_is_done_with_an_archived_sample_until_its_status_is_overridden(
     for (name, body) in acts {
         done(&fixture, &id, name, body).await;
     }
+}
+
+#[tokio::test]
+async fn the_clock_of_an_archived_sample_stands_still_whatever_is_said_of_it_later() {
+    let fixture = Fixture::new().await;
+    let id = fixture.sample().await;
+    done(&fixture, &id, "receive", Value::Null).await;
+    done(&fixture, &id, "hold", json!({"reason": "no account"})).await;
+    let archived = done(&fixture, &id, "status", json!({"status": "archived"})).await;
+    let at = |what: &str| format!("/samples/{id}{what}");
+    let clock = async || {
+        let read = fixture.call("GET", &at("/turnaround"), Value::Null).await;
+        (read.json["elapsedMs"].clone(), read.json["heldMs"].clone())
+    };
+    let before = clock().await;
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let changed = fixture
+        .call("PUT", &at(""), json!({"priority": "urgent"}))
+        .await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.json);
+    assert_eq!(changed.json["archivedAt"], archived["archivedAt"]);
+    let details = fixture
+        .call("PUT", &at("/details"), json!({"barcode": "barcode01"}))
+        .await;
+    assert_eq!(details.status, StatusCode::OK, "{}", details.json);
+    assert_eq!(clock().await, before);
+    done(&fixture, &id, "release", json!({})).await;
+    assert_eq!(clock().await, before);
+    let back = json!({"status": "submitted", "override": true, "reason": "archived by mistake"});
+    let back = done(&fixture, &id, "status", back).await;
+    assert_eq!(back["archivedAt"], Value::Null);
 }
 
 const BEFORE: &[&str] = &[TABLES, include_str!("../../src/tables.sql"), FENCES];
@@ -400,6 +434,7 @@ async fn a_file_of_before_gets_its_steps_and_loses_nothing() {
         ("archived", Some("sample_qc"), 0),
     ] {
         let sample = service.get(id.to_owned()).await.unwrap();
+        assert_eq!(sample.archived_at.is_some(), id == "archived");
         assert_eq!(sample.stage.map(|it| it.as_str()), stage, "{id}");
         assert_eq!(
             (sample.version, sample.fields.sample_name.as_str()),

@@ -1,5 +1,6 @@
 //! Indexes that fit, and indexes that somebody changed, made by telling SQLite for a while that they are of something else.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sagabus::event::EventType;
@@ -9,13 +10,14 @@ use tempfile::TempDir;
 
 use super::{Keys, index_fault};
 use crate::check::Checker;
+use crate::offline::hidden;
 use crate::repository::{Checked, Pass};
 use crate::{AuditService, Settings};
 
 const ENTRIES: u64 = 1_500;
 
 /// A trail of more entries than are checked at a time, with and without what an index is of.
-async fn trail(folder: &TempDir) -> std::path::PathBuf {
+async fn trail(folder: &TempDir) -> PathBuf {
     let path = folder.path().join("audit.sqlite");
     let service = AuditService::open(&path, Settings::default(), Arc::new(SystemClock));
     let service = service.await.unwrap();
@@ -62,23 +64,28 @@ fn both(connection: &mut Connection) -> (Keys, Option<Keys>) {
     (keys, of_indexes)
 }
 
-/// Has an index made anew as one that `sql` declares, and then declared as it was.
-fn make_as(path: &std::path::Path, name: &str, sql: &str) {
-    let declare = |sql: &str| {
-        let file = Connection::open(path).unwrap();
-        file.execute_batch("PRAGMA writable_schema = ON").unwrap();
-        let statement = "UPDATE sqlite_schema SET sql = ?1 WHERE name = ?2";
-        assert_eq!(file.execute(statement, [sql, name]).unwrap(), 1);
-    };
+fn declaration(path: &Path, name: &str) -> String {
     let file = Connection::open(path).unwrap();
     let statement = "SELECT sql FROM sqlite_schema WHERE name = ?1";
-    let before: String = file.query_row(statement, [name], |row| row.get(0)).unwrap();
-    drop(file);
-    declare(sql);
+    file.query_row(statement, [name], |row| row.get(0)).unwrap()
+}
+
+/// Tells SQLite that something is declared so.
+fn declare(path: &Path, name: &str, sql: &str) {
     let file = Connection::open(path).unwrap();
-    file.execute_batch(&format!("REINDEX {name}")).unwrap();
+    file.execute_batch("PRAGMA writable_schema = ON").unwrap();
+    let statement = "UPDATE sqlite_schema SET sql = ?1 WHERE name = ?2";
+    assert_eq!(file.execute(statement, [sql, name]).unwrap(), 1);
+}
+
+/// Has something done while it is declared so, and then declared as it was.
+fn while_declared(path: &Path, name: &str, sql: &str, done: &str) {
+    let before = declaration(path, name);
+    declare(path, name, sql);
+    let file = Connection::open(path).unwrap();
+    file.execute_batch(done).unwrap();
     drop(file);
-    declare(&before);
+    declare(path, name, &before);
 }
 
 #[tokio::test]
@@ -137,11 +144,8 @@ async fn an_index_that_hides_moves_adds_or_mixes_up_entries_does_not_fit() {
     ] {
         let folder = TempDir::new().unwrap();
         let path = trail(&folder).await;
-        make_as(
-            &path,
-            name,
-            &format!("CREATE INDEX {name} ON audit_entries {sql}"),
-        );
+        let sql = format!("CREATE INDEX {name} ON audit_entries {sql}");
+        while_declared(&path, name, &sql, &format!("REINDEX {name}"));
         let mut file = Connection::open(&path).unwrap();
         let (keys, of_indexes) = both(&mut file);
         assert_ne!(of_indexes, Some(keys), "{what}");
@@ -150,43 +154,81 @@ async fn an_index_that_hides_moves_adds_or_mixes_up_entries_does_not_fit() {
 }
 
 #[tokio::test]
-async fn what_is_declared_otherwise_is_left_to_the_check_of_sqlite() {
-    for (what, sql, is_right) in [
+async fn a_tree_whose_parts_are_in_another_order_does_not_fit() {
+    let folder = TempDir::new().unwrap();
+    let path = trail(&folder).await;
+    let sql = declaration(&path, "audit_nodes").replace("(level, idx)", "(level DESC, idx)");
+    let again = "DROP TRIGGER audit_nodes_never_change; DROP TRIGGER audit_nodes_never_go; \
+        CREATE TEMP TABLE kept AS SELECT * FROM audit_nodes; DELETE FROM audit_nodes; \
+        INSERT INTO audit_nodes SELECT * FROM kept";
+    while_declared(&path, "audit_nodes", &sql, again);
+    let mut file = Connection::open(&path).unwrap();
+    let none = Keys::none(&file.transaction().unwrap());
+    assert_eq!(none.of_indexes(&mut file).unwrap(), None);
+    let (_, fault) = index_fault(&file).unwrap().unwrap();
+    assert!(fault.contains("audit_nodes"), "{fault}");
+}
+
+#[tokio::test]
+async fn what_is_declared_otherwise_than_the_program_does_is_found() {
+    let by_action = "audit_entries_by_action";
+    for (what, name, from, to) in [
+        ("order", by_action, "(action)", "(action DESC)"),
         (
-            "one more",
-            "CREATE INDEX more ON audit_entries (reason)",
-            true,
+            "comparison",
+            by_action,
+            "(action)",
+            "(action COLLATE NOCASE)",
         ),
-        ("one less", "DROP INDEX audit_entries_by_action", true),
+        ("once", by_action, "CREATE INDEX", "CREATE UNIQUE INDEX"),
+        ("left out", by_action, "(action)", "(action) WHERE seq <> 2"),
         (
-            "one of something else",
-            "DROP INDEX audit_entries_by_action; CREATE INDEX audit_entries_by_action ON audit_entries (outcome)",
-            true,
+            "comparison of the table",
+            "audit_entries",
+            "actor_id TEXT",
+            "actor_id TEXT COLLATE NOCASE",
         ),
     ] {
         let folder = TempDir::new().unwrap();
-        let mut file = Connection::open(trail(&folder).await).unwrap();
-        file.execute_batch(sql).unwrap();
-        let (_, of_indexes) = both(&mut file);
-        assert_eq!(of_indexes, None, "{what}");
-        assert_eq!(index_fault(&file).unwrap().is_none(), is_right, "{what}");
+        let path = trail(&folder).await;
+        assert_eq!(hidden(&path, true).unwrap(), None);
+        let sql = declaration(&path, name);
+        assert!(sql.contains(from), "{sql}");
+        declare(&path, name, &sql.replace(from, to));
+        let (_, fault) = hidden(&path, true).unwrap().unwrap();
+        let said = format!("`{name}` is not as the program made it");
+        assert!(fault.contains(&said), "{what}: {fault}");
     }
-    // One that was added, and hides an entry.
-    let folder = TempDir::new().unwrap();
-    let path = trail(&folder).await;
-    let file = Connection::open(&path).unwrap();
-    file.execute_batch("CREATE INDEX more ON audit_entries (action)")
-        .unwrap();
-    make_as(
-        &path,
-        "more",
-        "CREATE INDEX more ON audit_entries (action) WHERE seq <> 2",
-    );
-    let (_, of_indexes) = both(&mut Connection::open(&path).unwrap());
-    assert_eq!(of_indexes, None);
-    let (sequence, fault) = index_fault(&Connection::open(&path).unwrap())
-        .unwrap()
-        .unwrap();
-    assert!(fault.contains("index more"), "{fault}");
-    assert_eq!(sequence, Some(2), "{fault}");
+    for (sql, said) in [
+        (
+            "CREATE INDEX more ON audit_entries (reason)",
+            "the index `more` is none that",
+        ),
+        (
+            "DROP INDEX audit_entries_by_action",
+            "the index `audit_entries_by_action` is gone",
+        ),
+        (
+            "DROP TRIGGER audit_nodes_never_go",
+            "the trigger `audit_nodes_never_go` is gone",
+        ),
+        (
+            "CREATE TRIGGER deaf BEFORE INSERT ON inbox BEGIN SELECT RAISE(IGNORE); END",
+            "the trigger `deaf` is none that",
+        ),
+        (
+            "DROP TRIGGER audit_entries_never_change; DROP TRIGGER audit_entries_never_go; \
+             ALTER TABLE audit_entries RENAME TO entries; \
+             CREATE VIEW audit_entries AS SELECT * FROM entries WHERE seq <> 2",
+            "is not as the program made it",
+        ),
+        ("PRAGMA user_version = 1", "is none that"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let path = trail(&folder).await;
+        let file = Connection::open(&path).unwrap();
+        file.execute_batch(sql).unwrap();
+        let (_, fault) = hidden(&path, true).unwrap().unwrap();
+        assert!(fault.contains(said), "{sql}: {fault}");
+    }
 }

@@ -77,12 +77,35 @@ fn each_part_of_a_path_is_described_and_no_parameter_is_there_twice() {
             for parameter in operation["parameters"].as_array().unwrap() {
                 let place = parameter["in"].as_str().unwrap();
                 let name = parameter["name"].as_str().unwrap();
-                assert!(seen.insert((place, name)), "{method} {path}: {name} twice");
+                // The names of headers are the same in capitals.
+                let same = match place {
+                    "header" => name.to_lowercase(),
+                    _ => name.to_owned(),
+                };
+                assert!(seen.insert((place, same)), "{method} {path}: {name} twice");
                 if place == "path" {
                     of_path.insert(name);
                 }
             }
             assert_eq!(parts, of_path, "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn what_is_said_of_a_part_of_a_path_is_of_one_that_is_there() {
+    for it in operations(&Served::all()) {
+        for name in it.places() {
+            let is_there = it
+                .path()
+                .split('/')
+                .any(|part| part == format!("{{{name}}}"));
+            assert!(
+                is_there,
+                "`{}`: {name} is no part of {}",
+                it.id(),
+                it.path()
+            );
         }
     }
 }
@@ -128,7 +151,9 @@ fn each_reference_leads_somewhere_and_each_schema_is_used_and_there_once() {
                 document.pointer(pointer).is_some(),
                 "{reference} leads nowhere"
             );
-            used.insert(pointer.rsplit('/').next().unwrap_or_default().to_owned());
+            if let Some(name) = pointer.strip_prefix("/components/schemas/") {
+                used.insert(name.to_owned());
+            }
         });
         let schemas = document["components"]["schemas"].as_object().unwrap();
         for name in schemas.keys() {

@@ -85,9 +85,14 @@ fn read_sheet(book: &mut Book<'_>, name: &str) -> Result<Grid> {
             );
             return Err(TooLarge(text).into());
         }
-        if line.cells.len() <= column {
-            line.cells.resize(column + 1, String::new());
+        if line.cells.len() > column {
+            // What is said of it later would take the place of what is said first.
+            let place = place_of(column, number);
+            return Err(unreadable(format!(
+                "cell {place} is there twice, or behind one that comes after it"
+            )));
         }
+        line.cells.resize(column + 1, String::new());
         match (said, line.cells.get_mut(column)) {
             (Ok(text), Some(place)) => *place = text,
             (Err(fault), _) => {

@@ -183,6 +183,19 @@ fn what_is_wrong_in_a_cell_is_told_by_its_place_and_harms_no_other_row() {
 }
 
 #[test]
+fn a_cell_that_is_there_twice_takes_the_place_of_no_other() {
+    let (first, second) = ([text("A2", "first")], [text("A2", "second")]);
+    let rows = row(2, &first) + &row(2, &second);
+    let cells = row(2, &[text("A2", "first"), text("A2", "second")]);
+    let turned = row(2, &[text("B2", "25"), text("A2", "first")]);
+    for (rows, place) in [(rows, "A2"), (cells, "A2"), (turned, "A2")] {
+        let said = refused(&sheet(&(heading() + &rows)));
+        let wanted = format!("the workbook cannot be read: cell {place} is there twice");
+        assert!(said.contains(&wanted), "{said}");
+    }
+}
+
+#[test]
 fn more_rows_or_columns_than_a_table_may_have_are_refused_and_take_no_memory() {
     let many: String = (2..=1_002)
         .map(|number| row(number, &[text(&format!("A{number}"), "x")]))
