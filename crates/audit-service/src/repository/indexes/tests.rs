@@ -222,7 +222,7 @@ async fn what_is_declared_otherwise_than_the_program_does_is_found() {
              CREATE VIEW audit_entries AS SELECT * FROM entries WHERE seq <> 2",
             "is not as the program made it",
         ),
-        ("PRAGMA user_version = 1", "is none that"),
+        ("PRAGMA user_version = 1", "is not as the program made it"),
     ] {
         let folder = TempDir::new().unwrap();
         let path = trail(&folder).await;
