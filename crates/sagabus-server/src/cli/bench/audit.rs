@@ -21,6 +21,8 @@ use crate::cli::{Failure, Output};
 
 /// Entries in one transaction, as many as the service takes from the bus.
 const BATCH: usize = 100;
+/// Between two looks at whether the service is at rest.
+const LOOK: Duration = Duration::from_millis(100);
 /// Proofs that are made, evenly over the trail.
 const PROOFS: u64 = 1_000;
 
@@ -106,6 +108,10 @@ async fn measure(path: &Path, entries: usize) -> Result<Measured, Failure> {
     }
     let append = clock.elapsed().saturating_sub(began);
     service.checkpoint().await?;
+    // What follows is of a service at rest: the events that tell of the entries are on their way until then.
+    while service.outbox().counts().await?.pending > 0 {
+        tokio::time::sleep(LOOK).await;
+    }
     let size = entries as u64;
     let began = clock.elapsed();
     let mut proof_hashes_max = 0;
