@@ -1,10 +1,12 @@
 //! What is read with doubt waits for a person, who corrects and decides it; what they correct says how right a method is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use ai_service::ProcessRequest;
 use ai_service::form::IssueCode;
 use ai_service::model::{ExtractionResult, Part, ReviewFilter, ReviewStatus};
+use ai_service::{AiService, ProcessRequest, Submissions};
+use async_trait::async_trait;
 use nanopore::steps::StepCall;
 use sagabus::{Error, ErrorKind};
 use serde_json::{Value, json};
@@ -234,6 +236,38 @@ async fn what_no_samples_can_be_made_of_is_not_accepted_and_is_corrected_again()
         take(&fixture, &id).await.unwrap()["form"]["samples"][0]["sample_name"],
         "moss"
     );
+}
+
+/// Has nothing against a form, and corrects it while it is asked.
+#[derive(Debug)]
+struct Meanwhile(AiService, String);
+
+#[async_trait]
+impl Submissions for Meanwhile {
+    async fn check(&self, _: &str, _: nanopore::sample::Form) -> sagabus::Result<()> {
+        let wrong = [("samples[0].sample_name".to_owned(), json!("=1+1"))];
+        let corrected = self
+            .0
+            .correct(self.1.clone(), "grace".to_owned(), wrong.into());
+        corrected.await.map(drop)
+    }
+}
+
+#[tokio::test]
+async fn what_is_corrected_while_it_is_accepted_is_not_decided_unseen() {
+    let fixture = Fixture::new().await;
+    let id = waiting(&fixture, "moss").await;
+    claim(&fixture, &id, "grace").await.unwrap();
+    let meanwhile = Meanwhile(fixture.service.clone(), id.clone());
+    let service = fixture
+        .service
+        .clone()
+        .with_submissions(Arc::new(meanwhile));
+    let refused = service.accept_review(id.clone(), "grace".to_owned()).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{}", refused.chain());
+    let result = fixture.service.result(id).await.unwrap();
+    assert_eq!(result.review.unwrap().status, ReviewStatus::Claimed);
 }
 
 #[tokio::test]

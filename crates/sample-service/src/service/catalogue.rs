@@ -130,7 +130,8 @@ pub(super) fn check_named(
 }
 
 /// The account that a form names must be in the catalogue and active; its other words are the form's own.
-pub(super) fn check_account(tx: &Transaction<'_>, account: Option<String>) -> Result<()> {
+pub(super) fn check_account(tx: &Transaction<'_>, fields: &NewSample) -> Result<()> {
+    let account = fields.chart_field.clone().map(String::from);
     check(tx, &[("chartField", Kind::ChartField, account)], None)
 }
 

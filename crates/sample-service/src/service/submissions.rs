@@ -132,7 +132,7 @@ pub(crate) fn samples_of(
         .samples(submission.submitter())
         .map_err(|wrong| Error::invalid("form cannot be taken").with_source(wrong))?;
     for fields in &samples {
-        check_account(tx, fields.chart_field.clone().map(String::from))?;
+        check_account(tx, fields)?;
     }
     Ok(samples)
 }

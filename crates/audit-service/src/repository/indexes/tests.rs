@@ -1,5 +1,6 @@
 //! Indexes that fit, and indexes that somebody changed, made by telling SQLite for a while that they are of something else.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use sagabus::sqlite::rusqlite::Connection;
 use sagabus::{Event, SystemClock};
 use tempfile::TempDir;
 
-use super::{Keys, index_fault};
+use super::{COLUMNS, INDEXES, Index, Keys, index_fault};
 use crate::check::Checker;
 use crate::offline::hidden;
 use crate::repository::{Checked, Pass};
@@ -96,6 +97,23 @@ async fn the_keys_of_the_indexes_are_those_of_the_entries() {
     assert!(keys.sums.iter().all(|it| *it != 0), "{keys:?}");
     assert_eq!(of_indexes, Some(keys));
     assert_eq!(index_fault(&file).unwrap(), None);
+}
+
+#[tokio::test]
+async fn every_index_of_the_entries_is_looked_at() {
+    let folder = TempDir::new().unwrap();
+    let file = Connection::open(trail(&folder).await).unwrap();
+    let declared = "SELECT list.name, group_concat(info.name, ', '), list.partial \
+        FROM pragma_index_list('audit_entries') list, pragma_index_info(list.name) info GROUP BY list.name";
+    let mut select = file.prepare(declared).unwrap();
+    let declared = select.query_map([], |row| row.try_into()).unwrap();
+    let declared: BTreeSet<(String, String, bool)> = declared.map(Result::unwrap).collect();
+    let all: Vec<&str> = COLUMNS.split(", ").collect();
+    let looked_at = INDEXES.map(|Index(name, places, leaves_out)| {
+        let columns: Vec<&str> = places.iter().map(|it| all[*it]).collect();
+        (name.to_owned(), columns.join(", "), leaves_out)
+    });
+    assert_eq!(declared, looked_at.into());
 }
 
 #[tokio::test]

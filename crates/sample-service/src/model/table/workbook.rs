@@ -180,8 +180,9 @@ fn unreadable(why: impl std::fmt::Display) -> Error {
     Error::invalid(format!("the workbook cannot be read: {why}"))
 }
 
-/// A fault of the file format. What its parser says is nothing that somebody who filled a table in could act on.
-fn damaged(_: impl std::error::Error) -> Error {
+/// A fault of the file format. What its parser says is for the log: nobody who filled a table in could act on it.
+fn damaged(error: impl std::error::Error) -> Error {
+    tracing::debug!(error = error.to_string(), "a workbook cannot be read");
     unreadable("it is not whole, or no XLSX")
 }
 
